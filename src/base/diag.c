@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/diag.h"
+
+#include <stdarg.h>
+
+#define QUOTE_MAX 200 /* characters of a source line that are worth showing */
+
+static const char *const severity_names[_DIAG_SEVERITY_MAX] = {
+        [DIAG_ERROR] = "error",
+        [DIAG_WARNING] = "warning",
+        [DIAG_NOTE] = "note",
+};
+
+static const char *const severity_colours[_DIAG_SEVERITY_MAX] = {
+        [DIAG_ERROR] = "\033[1;31m",
+        [DIAG_WARNING] = "\033[1;35m",
+        [DIAG_NOTE] = "\033[1;36m",
+};
+
+const char *diag_severity_to_string(DiagSeverity severity) {
+        return severity_names[severity];
+}
+
+Diag *diag_new(Arena *a) {
+        Diag *d = arena_new0(a, Diag);
+
+        if (d)
+                d->arena = a;
+        return d;
+}
+
+static _printf_(2, 0) char *format_text(Arena *a, const char *format, va_list ap) {
+        va_list again;
+        int len;
+        char *s;
+
+        va_copy(again, ap);
+        len = vsnprintf(NULL, 0, format, again);
+        va_end(again);
+        if (len < 0)
+                return NULL;
+        s = arena_alloc(a, (size_t)len + 1);
+        if (s)
+                (void)vsnprintf(s, (size_t)len + 1, format, ap); /* the room was measured above */
+        return s;
+}
+
+static void add(Diag *d, DiagSeverity severity, bool continues, Span at, char *text) {
+        DiagMessage m = {.severity = severity, .at = at, .continues = continues, .text = text};
+
+        if (!text)
+                m.text = "out of memory";
+        (void)arena_append(d->arena, d->messages, d->n_messages, m); /* lost without memory */
+}
+
+/* Whether there is room for a message; what belongs to one that was left out is left out, too.
+ * Errors have their own limit: no number of warnings may hide one. */
+static bool begin(Diag *d, bool has_room) {
+        d->left_out = !has_room || d->n_errors > DIAG_ERRORS_MAX;
+        return !d->left_out;
+}
+
+static bool has_room_for_remark(const Diag *d) {
+        return d->n_messages < DIAG_REMARKS_MAX;
+}
+
+int diag_error(Diag *d, Span at, const char *format, ...) {
+        va_list ap;
+
+        d->n_errors++;
+        if (!begin(d, true))
+                return -EBADMSG;
+        va_start(ap, format);
+        add(d, DIAG_ERROR, false, at, format_text(d->arena, format, ap));
+        va_end(ap);
+        return -EBADMSG;
+}
+
+void diag_warning(Diag *d, Span at, const char *format, ...) {
+        va_list ap;
+
+        d->n_warnings++;
+        if (!begin(d, has_room_for_remark(d))) {
+                d->n_warnings_left_out++;
+                return;
+        }
+        va_start(ap, format);
+        add(d, DIAG_WARNING, false, at, format_text(d->arena, format, ap));
+        va_end(ap);
+}
+
+void diag_remark(Diag *d, Span at, const char *format, ...) {
+        va_list ap;
+
+        if (!begin(d, has_room_for_remark(d)))
+                return;
+        va_start(ap, format);
+        add(d, DIAG_NOTE, false, at, format_text(d->arena, format, ap));
+        va_end(ap);
+}
+
+void diag_note(Diag *d, Span at, const char *format, ...) {
+        va_list ap;
+
+        if (d->left_out || d->n_messages >= 2 * DIAG_REMARKS_MAX)
+                return;
+        va_start(ap, format);
+        add(d, DIAG_NOTE, true, at, format_text(d->arena, format, ap));
+        va_end(ap);
+}
+
+void diag_hint(Diag *d, const char *format, ...) {
+        DiagMessage *m;
+        va_list ap;
+
+        if (d->left_out || d->n_messages == 0)
+                return;
+        m = &d->messages[d->n_messages - 1];
+        if (m->hint)
+                return;
+        va_start(ap, format);
+        m->hint = format_text(d->arena, format, ap);
+        va_end(ap);
+}
+
+/* The text of line number `line`; false if the source has no such line. */
+static bool find_line(const Source *source, unsigned int line, const char **ret, size_t *ret_size) {
+        const char *p = source->text, *end = p + source->size, *newline;
+
+        for (unsigned int i = 1; i < line; i++) {
+                p = p < end ? memchr(p, '\n', (size_t)(end - p)) : NULL;
+                if (!p)
+                        return false;
+                p++;
+        }
+        if (p == end)
+                return false;
+        newline = memchr(p, '\n', (size_t)(end - p));
+        *ret = p;
+        *ret_size = (size_t)((newline ? newline : end) - p);
+        if (*ret_size > 0 && p[*ret_size - 1] == '\r')
+                (*ret_size)--;
+        return true;
+}
+
+static bool is_continuation(char c) {
+        return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* Bytes of the character that s starts with; size is at least 1. */
+static size_t character_size(const char *s, size_t size) {
+        size_t n = 1;
+
+        while (n < MIN(size, 4UL) && is_continuation(s[n]))
+                n++;
+        return n;
+}
+
+/* Control characters, U+0080 to U+009F among them, would move the carets, or the terminal. */
+static bool is_control(const char *s, size_t size) {
+        unsigned char c = (unsigned char)s[0];
+
+        return (c < ' ' && c != '\t') || c == 0x7f || is_continuation(s[0]) ||
+               (size == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0);
+}
+
+/* The source line, or the part of a very long one that the place lies in, and carets under it. */
+static void print_quote(FILE *f, const Span *at, const char *colour, const char *reset) {
+        unsigned int first = at->column > QUOTE_MAX ? at->column - QUOTE_MAX / 2 : 1;
+        unsigned int end = first + QUOTE_MAX, column = 1;
+        const char *line, *cut = first > 1 ? "..." : "";
+        char blanks[QUOTE_MAX + 1];
+        size_t size, n, n_blanks = 0;
+
+        if (!at->source->text || !find_line(at->source, at->line, &line, &size))
+                return;
+        fprintf(f, "  %s", cut);
+        for (size_t i = 0; i < size && column < end; i += n, column++) {
+                n = character_size(line + i, size - i);
+                if (column < first)
+                        continue;
+                if (is_control(line + i, n))
+                        fputc('?', f);
+                else
+                        fwrite(line + i, 1, n, f);
+                if (column < at->column)
+                        blanks[n_blanks++] = line[i] == '\t' ? '\t' : ' ';
+        }
+        blanks[n_blanks] = '\0';
+        fprintf(f, "\n  %*s%s%s", (int)strlen(cut), "", blanks, colour);
+        for (unsigned int i = 0; i < MAX(at->length, 1U) && at->column + i < end; i++)
+                fputc('^', f);
+        fprintf(f, "%s\n", reset);
+}
+
+static void print_message(const DiagMessage *m, FILE *f, bool colour) {
+        const char *start = colour ? severity_colours[m->severity] : "";
+        const char *bold = colour ? "\033[1m" : "", *reset = colour ? "\033[0m" : "";
+
+        if (m->at.source) {
+                fprintf(f, "%s%s:", bold, m->at.source->name);
+                if (m->at.line > 0)
+                        fprintf(f, "%u:%u:", m->at.line, m->at.column);
+                fprintf(f, "%s ", reset);
+        }
+        fprintf(f, "%s%s:%s %s\n", start, severity_names[m->severity], reset, m->text);
+        if (m->at.source && m->at.line > 0)
+                print_quote(f, &m->at, start, reset);
+        if (m->hint)
+                fprintf(f, "  hint: %s\n", m->hint);
+}
+
+void diag_print(const Diag *d, FILE *f, bool colour) {
+        for (size_t i = 0; i < d->n_messages; i++)
+                print_message(&d->messages[i], f, colour);
+        if (d->n_errors > DIAG_ERRORS_MAX)
+                fprintf(f, "and %zu more errors\n", d->n_errors - DIAG_ERRORS_MAX);
+        if (d->n_warnings_left_out > 0)
+                fprintf(f, "and %zu more warnings\n", d->n_warnings_left_out);
+}
+
+Span span_join(Span from, Span to) {
+        if (from.source == to.source && from.line == to.line && to.column >= from.column)
+                from.length = to.column + to.length - from.column;
+        return from;
+}
+
+const char *span_describe(Arena *a, Span at) {
+        if (!at.source)
+                return "";
+        if (at.line == 0)
+                return at.source->name;
+        return arena_printf(a, "%s:%u", at.source->name, at.line);
+}

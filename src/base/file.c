@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+int file_read_fd(Arena *a, int fd, size_t limit, char **ret, size_t *ret_size) {
+        _cleanup_free_ char *buf = NULL;
+        size_t size = 0, capacity = 0;
+        struct stat st;
+        char *text;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (S_ISDIR(st.st_mode))
+                return -EISDIR;
+        if (S_ISREG(st.st_mode) && (uintmax_t)st.st_size > limit)
+                return -EFBIG;
+        for (;;) {
+                ssize_t n;
+
+                if (size == capacity) {
+                        size_t wanted = MAX(capacity * 2, (size_t)16 * 1024);
+                        char *grown = realloc(buf, wanted);
+
+                        if (!grown)
+                                return -ENOMEM;
+                        buf = grown;
+                        capacity = wanted;
+                }
+                n = read(fd, buf + size, capacity - size);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                size += (size_t)n;
+                if (size > limit)
+                        return -EFBIG;
+        }
+        text = arena_strndup(a, buf ? buf : "", size);
+        if (!text)
+                return -ENOMEM;
+        *ret = text;
+        *ret_size = size;
+        return 0;
+}
+
+int file_read(Arena *a, const char *path, size_t limit, char **ret, size_t *ret_size) {
+        _cleanup_close_ int fd = -1;
+        int flags;
+
+        /* O_NONBLOCK: opening a FIFO that nobody writes to must not hang. Reading then waits,
+         * because the writer behind a <(command) may be slow. */
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+                return -errno;
+        return file_read_fd(a, fd, limit, ret, ret_size);
+}
