@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* A YAML document as a tree that remembers where each part stands. Scalars stay text: whoever reads
+ * the tree knows what a word means there. Only the plain part of YAML is taken: no tags, no merge
+ * keys, one document; anchors and aliases work, an alias shares its anchor's node. The tree lives
+ * in the arena and borrows the Source, which must live as long. */
+
+#include "base/diag.h"
+
+#define NODE_SIZE_MAX ((size_t)16 << 20) /* bytes of text */
+#define NODE_DEPTH_MAX 64                /* nodes within nodes, aliases followed */
+#define NODE_COUNT_MAX 2000000           /* nodes, each alias counted with all that it stands for */
+#define NODE_ANCHORS_MAX 256             /* anchors in a document */
+
+typedef enum NodeKind {
+        NODE_SCALAR,
+        NODE_SEQUENCE,
+        NODE_MAPPING,
+        _NODE_KIND_MAX,
+        _NODE_KIND_INVALID = -EINVAL,
+} NodeKind;
+
+typedef struct Node Node;
+
+/* Keys are scalars, and no two of a mapping are equal. */
+typedef struct NodeEntry {
+        const Node *key, *value;
+} NodeEntry;
+
+struct Node {
+        NodeKind kind;
+        bool plain;       /* of scalars: written without quotes */
+        Span at;          /* of what spans several lines: its first word or character */
+        const char *text; /* of scalars; no NUL in it, no control characters but tab and newline */
+        const Node *const *items;
+        size_t n_items;
+        const NodeEntry *entries; /* in the order of the text */
+        size_t n_entries;
+        unsigned int height; /* levels of nodes below and including this one */
+        unsigned int size;   /* nodes in it, aliases followed */
+};
+
+/* Parses the one document of source. -EBADMSG with messages in d if there is no tree, or -ENOMEM.
+ * Mistakes beside which the rest can still be read (a key given twice, a tag) are errors in d, too,
+ * but 0 is returned: what has to be free of them looks at d->n_errors. */
+int node_parse(Arena *a, const Source *source, const Node **ret, Diag *d);
+
+/* NULL if n is no mapping or has no such key. */
+const NodeEntry *node_find(const Node *n, const char *key);
+/* A key with nothing behind it, or an item with nothing in it. */
+bool node_is_empty(const Node *n);
+/* A plain scalar that YAML 1.1 reads as a boolean: yes, no, on, off, true, false. */
+bool node_is_boolean(const Node *n, bool *ret);
+
+/* "a list", "a mapping", "a word": for messages. */
+const char *node_kind_to_string(NodeKind kind);
+/* A scalar's text, fit for one line of a message: shortened if long, newlines and tabs as blanks.
+ */
+const char *node_shown(Arena *a, const Node *n);
