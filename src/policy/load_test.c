@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sys/stat.h>
+
+#include "policy/load_unit.h"
+
+static void an_empty_policy_denies_what_comes_in(void **state) {
+        const Policy *p = load(*state, "ringwall: 1\n");
+
+        assert_int_equal(p->sections[SECTION_INBOUND].fallback, DEFAULT_DROP);
+        assert_int_equal(p->sections[SECTION_INBOUND].n_rules, 0);
+        assert_int_equal(p->n_protected, 0);
+        assert_string_equal(p->file, "dir/policy.yaml");
+}
+
+static void a_byte_order_mark_changes_nothing(void **state) {
+        Diag *d;
+
+        (void)load(*state, "\xef\xbb\xbfringwall: 1\n");
+        assert_null(load_with_diag(*state, "\xef\xbb\xbfringwal: 1\n", &d));
+        assert_int_equal(d->messages[0].at.column, 1);
+}
+
+static void another_version_is_the_only_mistake_reported(void **state) {
+        Diag *d;
+
+        assert_null(load_with_diag(*state, "ringwall: 2\nfoo: bar\n", &d));
+        assert_int_equal(d->n_errors, 1);
+        assert_int_equal(d->messages[0].at.line, 1);
+}
+
+static void messages_come_in_the_order_of_the_file(void **state) {
+        unsigned int last = 0;
+        Diag *d;
+
+        assert_null(load_with_diag(*state,
+                                   "ringwall: 1\n"
+                                   "protected: [{ services: olama }]\n"
+                                   "routed: yes\n"
+                                   "services: { a: { tcp: 0 } }\n"
+                                   "inbound:\n"
+                                   "  - { allow: shh }\n"
+                                   "  - { allow: ssh, except: nobody }\n"
+                                   "zones: { b: [10.0.0.1/8] }\n"
+                                   "nat: []\n",
+                                   &d));
+        assert_int_equal(d->n_errors, 7);
+        for (size_t i = 0; i < d->n_messages; i++) {
+                assert_true(d->messages[i].at.line >= last);
+                last = d->messages[i].at.line;
+        }
+}
+
+static void mistakes_in_the_catalogue_are_reported_too(void **state) {
+        static const char broken[] = "ringwall: 1\nzones:\n  a: [10.0.0.1/8]\n";
+        static const char policy[] = "ringwall: 1\ninbound: [{ allow: any }]\n";
+        Diag *d = diag_new(*state);
+        Policy *p = NULL;
+        int r = policy_load_text(
+                *state, (Source){.name = "below", .text = broken, .size = strlen(broken)},
+                (Source){.name = "above", .text = policy, .size = strlen(policy)}, &p, d);
+
+        assert_int_equal(r, -EBADMSG);
+        assert_null(p);
+        assert_int_equal(d->n_errors, 2);
+        assert_string_equal(d->messages[0].at.source->name, "below");
+        assert_string_equal(d->messages[1].at.source->name, "above");
+}
+
+static void a_catalogue_without_its_zones_is_an_error(void **state) {
+        static const char text[] = "ringwall: 1\n";
+        Diag *d = diag_new(*state);
+        Policy *p = NULL;
+        Source source = {.name = "x", .text = text, .size = strlen(text)};
+
+        assert_int_equal(policy_load_text(*state, source, source, &p, d), -EBADMSG);
+        assert_string_equal(d->messages[0].text, "the catalogue lacks zone 'containers'");
+}
+
+static void files_that_cannot_be_read_say_why(void **state) {
+        char folder[] = "/tmp/ringwall-load-XXXXXX";
+        const char *catalogue, *absent;
+        Diag *d = diag_new(*state);
+        Policy *p = NULL;
+        FILE *f;
+
+        assert_non_null(mkdtemp(folder));
+        catalogue = arena_printf(*state, "%s/catalogue.yaml", folder);
+        absent = arena_printf(*state, "%s/absent.yaml", folder);
+        f = fopen(catalogue, "we");
+        assert_non_null(f);
+        assert_true(fputs(LOAD_CATALOGUE, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+
+        assert_int_equal(policy_load(*state, &(PolicyPaths){catalogue, absent}, &p, d), -ENOENT);
+        assert_string_equal(d->messages[0].text, "there is no such file");
+        assert_string_equal(d->messages[0].at.source->name, absent);
+        assert_int_equal(policy_load(*state, &(PolicyPaths){catalogue, folder}, &p, d), -EBADMSG);
+        assert_int_equal(policy_load(*state, &(PolicyPaths){absent, catalogue}, &p, d), -ENOENT);
+        assert_null(p);
+        assert_int_equal(
+                policy_load(*state, &(PolicyPaths){catalogue, catalogue}, &p, diag_new(*state)), 0);
+        assert_string_equal(p->file, catalogue);
+        assert_int_equal(unlink(catalogue), 0);
+        assert_int_equal(rmdir(folder), 0);
+}
+
+static void without_memory_the_load_says_so_at_every_step(void **state) {
+        static const char text[] = "ringwall: 1\nzones: { a: [10.0.0.0/8, private] }\n"
+                                   "inbound: [{ allow: [ssh, 80/tcp], from: a, in: eth0 }]\n"
+                                   "protected: [{ services: ollama, only-from: a }]\n";
+        Source catalogue = {"catalogue", LOAD_CATALOGUE, sizeof(LOAD_CATALOGUE) - 1};
+        Source policy = {"policy", text, sizeof(text) - 1};
+        size_t limit = 64;
+        int r = -ENOMEM;
+
+        for (; r == -ENOMEM && limit < 1 << 20; limit += 64) {
+                Arena *small = arena_new(limit);
+                Policy *p = NULL;
+
+                r = policy_load_text(small, catalogue, policy, &p, diag_new(*state));
+                assert_true(r == 0 ? p != NULL : r == -ENOMEM && !p);
+                (void)arena_free(small);
+        }
+        assert_int_equal(r, 0);
+        assert_true(limit > 4096);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                unit_arena_test(an_empty_policy_denies_what_comes_in),
+                unit_arena_test(a_byte_order_mark_changes_nothing),
+                unit_arena_test(another_version_is_the_only_mistake_reported),
+                unit_arena_test(messages_come_in_the_order_of_the_file),
+                unit_arena_test(mistakes_in_the_catalogue_are_reported_too),
+                unit_arena_test(a_catalogue_without_its_zones_is_an_error),
+                unit_arena_test(files_that_cannot_be_read_say_why),
+                unit_arena_test(without_memory_the_load_says_so_at_every_step),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

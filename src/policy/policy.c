@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "policy/policy.h"
+
+static const char *const section_names[_SECTION_MAX] = {
+        [SECTION_INBOUND] = "inbound",
+        [SECTION_OUTBOUND] = "outbound",
+        [SECTION_ROUTED] = "routed",
+};
+
+static const char *const default_names[_DEFAULT_MAX] = {
+        [DEFAULT_DROP] = "drop",
+        [DEFAULT_REJECT] = "reject",
+        [DEFAULT_ALLOW] = "allow",
+};
+
+static const char *const verb_names[_RULE_VERB_MAX] = {
+        [RULE_ALLOW] = "allow",
+        [RULE_DENY] = "deny",
+};
+
+const char *section_id_to_string(SectionId id) {
+        return section_names[id];
+}
+
+const char *section_default_to_string(SectionDefault fallback) {
+        return default_names[fallback];
+}
+
+const char *rule_verb_to_string(RuleVerb verb) {
+        return verb_names[verb];
+}
+
+static int compare_zone(const void *name, const void *item) {
+        return strcmp(name, (*(const Zone *const *)item)->name);
+}
+
+static int compare_service(const void *name, const void *item) {
+        return strcmp(name, (*(const Service *const *)item)->name);
+}
+
+const Zone *policy_find_zone(const Policy *p, const char *name) {
+        Zone **found = NULL;
+
+        if (p->n_zones > 0)
+                found = bsearch(name, p->zones, p->n_zones, sizeof(*p->zones), compare_zone);
+        return found ? *found : NULL;
+}
+
+const Service *policy_find_service(const Policy *p, const char *name) {
+        Service **found = NULL;
+
+        if (p->n_services > 0)
+                found = bsearch(name, p->services, p->n_services, sizeof(*p->services),
+                                compare_service);
+        return found ? *found : NULL;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the operator means: plain structs, every name resolved, every value in range. policy_load()
+ * makes a Policy from the catalogue and the administrator's file; nothing behind it has to check
+ * the operator's input again. Everything lives in the arena of the load. */
+
+#include "base/address.h"
+#include "base/diag.h"
+
+#define POLICY_FILE_MAX ((size_t)16 << 20) /* bytes of one policy file */
+#define POLICY_NAME_MAX 63                 /* bytes of a zone's or service's name */
+
+/* A box of clients (or servers): the interface is one of `interfaces` and the address one of
+ * `addresses`. An interface's name is a number of 128 bits, see interface_value(). */
+typedef struct ZonePart {
+        bool any_interface;
+        RangeSet interfaces;
+        bool any_address;
+        RangeSet addresses[_FAMILY_MAX]; /* normalised; empty: no address of that family */
+} ZonePart;
+
+typedef struct Zone {
+        const char *name;
+        Span at;
+        bool from_catalogue;
+        ZonePart *parts; /* the zone is their union; never empty */
+        size_t n_parts;
+} Zone;
+
+/* One item of a zone expression: a zone, or addresses written out. */
+typedef struct ZoneTerm {
+        Span at;
+        const Zone *zone; /* NULL: the range below */
+        Family family;
+        Range range;
+} ZoneTerm;
+
+/* The union of its terms. `anywhere` has no terms; so has an expression that is absent. */
+typedef struct ZoneExpression {
+        Span at;        /* no source when absent */
+        bool given;     /* written down, be it as `anywhere` */
+        bool restricts; /* is anything but anywhere */
+        ZoneTerm *terms;
+        size_t n_terms;
+        const char *text; /* "lan, vpn": for messages */
+} ZoneExpression;
+
+/* Which connections a service, or a list of them, means: the union of everything named here. */
+typedef struct ServiceSet {
+        bool any;
+        RangeSet tcp, udp, sctp; /* destination ports; normalised */
+        RangeSet icmp, icmpv6;   /* types */
+        RangeSet protocols;      /* whole IP protocols by number */
+} ServiceSet;
+
+typedef struct Service {
+        const char *name;
+        Span at;
+        bool from_catalogue;
+        bool internal; /* never belongs on the internet */
+        ServiceSet set;
+} Service;
+
+/* One item of a service expression. */
+typedef struct ServiceTerm {
+        Span at;
+        const Service *service; /* NULL: ports or protocols written out */
+        const char *text;       /* "ssh", "8080/tcp" */
+        ServiceSet set;
+} ServiceTerm;
+
+typedef struct ServiceExpression {
+        Span at;
+        ServiceTerm *terms;
+        size_t n_terms;
+        ServiceSet set;   /* the union of the terms */
+        const char *text; /* "ssh, 8080/tcp": for messages, comments and chains' names */
+} ServiceExpression;
+
+typedef enum RuleVerb {
+        RULE_ALLOW,
+        RULE_DENY,
+        _RULE_VERB_MAX,
+        _RULE_VERB_INVALID = -EINVAL,
+} RuleVerb;
+
+typedef struct PolicyRule {
+        Span at; /* of its first key */
+        RuleVerb verb;
+        ServiceExpression services;
+        ZoneExpression from, to, except;
+        RangeSet in, out; /* interfaces; empty: any */
+        const char *name; /* or NULL */
+        const char *text; /* "policy.yaml:9: allow https from lan": its name in messages */
+} PolicyRule;
+
+typedef enum SectionDefault {
+        DEFAULT_DROP,
+        DEFAULT_REJECT,
+        DEFAULT_ALLOW,
+        _DEFAULT_MAX,
+        _DEFAULT_INVALID = -EINVAL,
+} SectionDefault;
+
+typedef enum SectionId {
+        SECTION_INBOUND,
+        SECTION_OUTBOUND,
+        SECTION_ROUTED,
+        _SECTION_MAX,
+        _SECTION_INVALID = -EINVAL,
+} SectionId;
+
+typedef struct Section {
+        Span at; /* no source if the policy does not have the section */
+        SectionDefault fallback;
+        Span fallback_at; /* where the default is said; no source if nowhere */
+        PolicyRule *rules;
+        size_t n_rules;
+} Section;
+
+typedef struct Protected {
+        Span at;
+        ServiceExpression services;
+        ZoneExpression only_from; /* not given: from this host itself alone */
+        const char *text;         /* "policy.yaml:15: protected ollama, n8n" */
+} Protected;
+
+typedef struct Policy {
+        Arena *arena;
+        const char *file; /* as the user named it */
+        Zone **zones;     /* sorted by name, the catalogue's included */
+        size_t n_zones;
+        Service **services; /* likewise */
+        size_t n_services;
+        Section sections[_SECTION_MAX];
+        Protected *protected;
+        size_t n_protected;
+        const Zone *containers, *vms; /* the catalogue's, or what the policy redefined them to */
+} Policy;
+
+typedef struct PolicyPaths {
+        const char *catalogue; /* the catalogue's file */
+        const char *policy;    /* the administrator's; "-" is standard input, NULL says nothing */
+} PolicyPaths;
+
+/* Loads, merges, resolves and checks. Every mistake is reported in d; -EBADMSG if there is one.
+ * Other errors: -ENOMEM. A file that cannot be opened is reported in d, too, and gives -ENOENT or
+ * -EACCES. */
+int policy_load(Arena *a, const PolicyPaths *paths, Policy **ret, Diag *d);
+
+/* The same from texts in memory, which must live as long as the arena. */
+int policy_load_text(Arena *a, Source catalogue, Source policy, Policy **ret, Diag *d);
+
+const char *section_id_to_string(SectionId id); /* "inbound" */
+const char *section_default_to_string(SectionDefault fallback);
+const char *rule_verb_to_string(RuleVerb verb);
+
+const Zone *policy_find_zone(const Policy *p, const char *name);
+const Service *policy_find_service(const Policy *p, const char *name);
+
+/* Whether a client (or server) at this address behind this interface is meant. An interface NULL is
+ * one that no policy names. */
+bool zone_contains(const Zone *z, const U128 *interface, Family family, U128 address);
+bool zone_expression_contains(const ZoneExpression *e,
+                              const U128 *interface,
+                              Family family,
+                              U128 address);
+
+/* An interface's name (at most 15 bytes) as a number: the bytes as they stand, padded with zeros.
+ */
+U128 interface_value(const char *name);
+/* All names that begin with prefix. */
+Range interface_prefix_range(const char *prefix);
+
+/* Numbers and names of IP protocols (IANA's registry); false if unknown. */
+bool protocol_from_string(const char *name, uint8_t *ret);
+const char *protocol_to_string(uint8_t protocol); /* NULL if it has no name here */
+/* ICMP's and ICMPv6's types by their usual names ("echo-request"). */
+bool icmp_type_from_string(Family family, const char *name, uint8_t *ret);
+const char *icmp_type_to_string(Family family, uint8_t type); /* NULL if it has no name here */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "policy/loader.h"
+
+#define RULE_NAME_MAX 63 /* bytes */
+
+typedef struct RuleShape {
+        const NodeEntry *allow, *deny, *from, *to, *except, *in, *out, *name;
+} RuleShape;
+
+#define KEY(key, member, help)                                                                     \
+        { key, schema_decode_entry, offsetof(RuleShape, member), 0, help }
+#define LATER(key, help)                                                                           \
+        { key, NULL, 0, SCHEMA_LATER, help }
+#define ELSEWHERE(key, help)                                                                       \
+        { key, NULL, 0, SCHEMA_ELSEWHERE, help }
+
+#define KEYS_OF_EVERY_SECTION                                                                      \
+        KEY("allow", allow, "the services that are allowed"),                                      \
+                KEY("deny", deny, "the services that are denied, whatever else allows them"),      \
+                KEY("except", except, "zones taken away from the side that it is about"),          \
+                KEY("name", name, "how messages and statistics name the rule"),                    \
+                KEY("to", to, "zones of the server"),                                              \
+                LATER("connections", "how many may be open at once"),                              \
+                LATER("limit", "how many new connections in a time"),                              \
+                LATER("log", "whether matches are logged"), LATER("until", "when the rule ends"),  \
+                ELSEWHERE("accept", "did you mean 'allow'?"),                                      \
+                ELSEWHERE("drop", "did you mean 'deny'?"),                                         \
+                ELSEWHERE("interface", "did you mean 'in' or 'out'?"),                             \
+                ELSEWHERE("port", "ports stand behind 'allow' or 'deny', such as 8080/tcp"),       \
+                ELSEWHERE("ports", "ports stand behind 'allow' or 'deny', such as 8080/tcp"),      \
+                ELSEWHERE("reject", "did you mean 'deny'?"),                                       \
+                ELSEWHERE("source", "did you mean 'from'?")
+
+// clang-format off
+static const SchemaField inbound_fields[] = {
+        KEYS_OF_EVERY_SECTION,
+        KEY("from", from, "zones of the client"),
+        KEY("in", in, "interfaces on which it arrives"),
+        ELSEWHERE("out", "what arrives here does not leave; 'out' belongs to outbound and routed"),
+        ELSEWHERE("user", "only this host's own connections have a user: use it in outbound"),
+        ELSEWHERE("group", "only this host's own connections have a group: use it in outbound"),
+};
+
+static const SchemaField outbound_fields[] = {
+        KEYS_OF_EVERY_SECTION,
+        KEY("out", out, "interfaces on which it leaves"),
+        LATER("user", "who owns the socket"),
+        LATER("group", "the primary group of who owns the socket"),
+        ELSEWHERE("from", "outbound connections all come from this host itself"),
+        ELSEWHERE("in", "outbound connections arrive on no interface; did you mean 'out'?"),
+};
+
+static const SchemaField routed_fields[] = {
+        KEYS_OF_EVERY_SECTION,
+        KEY("from", from, "zones of the client"),
+        KEY("in", in, "interfaces on which it arrives"),
+        KEY("out", out, "interfaces on which it leaves"),
+        ELSEWHERE("user", "only this host's own connections have a user: use it in outbound"),
+        ELSEWHERE("group", "only this host's own connections have a group: use it in outbound"),
+};
+
+static const Schema rule_schemas[_SECTION_MAX] = {
+        [SECTION_INBOUND] = {"an inbound rule", inbound_fields, ARRAY_SIZE(inbound_fields),
+                             "{ allow: ssh, from: lan }"},
+        [SECTION_OUTBOUND] = {"an outbound rule", outbound_fields, ARRAY_SIZE(outbound_fields),
+                              "{ allow: https, to: internet }"},
+        [SECTION_ROUTED] = {"a routed rule", routed_fields, ARRAY_SIZE(routed_fields),
+                            "{ allow: dns, from: vms, to: lan }"},
+};
+// clang-format on
+
+/* Results of several steps, of which each is taken: the first that failed, -ENOMEM before all. */
+static void keep(int *result, int r) {
+        if (*result == 0 || r == -ENOMEM)
+                *result = r;
+}
+
+static int decode_verb(Loader *l, const Node *n, const RuleShape *shape, PolicyRule *ret) {
+        if (shape->allow && shape->deny) {
+                diag_error(l->d, shape->deny->key->at, "a rule either allows or denies");
+                diag_hint(l->d, "make two rules of it");
+                return -EBADMSG;
+        }
+        if (!shape->allow && !shape->deny) {
+                diag_error(l->d, n->at, "this rule neither allows nor denies anything");
+                diag_hint(l->d, "a rule is written %s", rule_schemas[SECTION_INBOUND].example);
+                return -EBADMSG;
+        }
+        ret->verb = shape->allow ? RULE_ALLOW : RULE_DENY;
+        return service_expression_decode(l, shape->allow ? shape->allow : shape->deny,
+                                         &ret->services);
+}
+
+static int decode_name(Loader *l, const NodeEntry *entry, const char **ret) {
+        int r = schema_expect(entry, NODE_SCALAR, "a name", l->d);
+        const Node *n = entry->value;
+
+        if (r < 0)
+                return r;
+        if (n->text[0] == '\0' || strlen(n->text) > RULE_NAME_MAX)
+                return diag_error(l->d, n->at, "a rule's name has 1 to %d bytes", RULE_NAME_MAX);
+        if (strpbrk(n->text, "\"\\\t\n"))
+                return diag_error(l->d, n->at,
+                                  "a rule's name holds no quotation marks, backslashes or tabs");
+        *ret = n->text;
+        return 0;
+}
+
+static int decode_except(Loader *l, const NodeEntry *entry, PolicyRule *ret) {
+        int r = zone_expression_decode(l, entry, &ret->except);
+
+        if (r == 0 && !ret->except.restricts)
+                return diag_error(l->d, entry->value->at,
+                                  "'except: anywhere' leaves nothing that the rule could match");
+        return r;
+}
+
+static int decode_keys(Loader *l, const RuleShape *shape, PolicyRule *ret) {
+        int result = 0;
+
+        if (shape->from)
+                keep(&result, zone_expression_decode(l, shape->from, &ret->from));
+        if (shape->to)
+                keep(&result, zone_expression_decode(l, shape->to, &ret->to));
+        if (shape->except)
+                keep(&result, decode_except(l, shape->except, ret));
+        if (shape->in)
+                keep(&result, interface_set_decode(l, shape->in, &ret->in));
+        if (shape->out)
+                keep(&result, interface_set_decode(l, shape->out, &ret->out));
+        if (shape->name)
+                keep(&result, decode_name(l, shape->name, &ret->name));
+        return result;
+}
+
+/* What has an open door by mistake in other firewalls has to be meant here. */
+static int check_wide(Loader *l, const PolicyRule *rule) {
+        if (rule->verb != RULE_ALLOW || rule->from.given || rule->in.n_items > 0)
+                return 0;
+        for (size_t i = 0; i < rule->services.n_terms; i++) {
+                const ServiceTerm *t = &rule->services.terms[i];
+
+                if (t->set.any)
+                        diag_error(l->d, t->at, "'%s' from anywhere would open everything",
+                                   t->text);
+                else if (t->service && t->service->internal)
+                        diag_error(l->d, t->at, "'%s' never belongs on the internet", t->text);
+                else
+                        continue;
+                diag_hint(l->d, "say from where; if it is meant: 'from: anywhere'");
+                return -EBADMSG;
+        }
+        return 0;
+}
+
+static int check_to(Loader *l, const PolicyRule *rule) {
+        const ZoneTerm *t = zone_expression_find_interface(&rule->to);
+
+        if (!t)
+                return 0;
+        diag_error(l->d, t->at,
+                   "'to' wants addresses here, but zone '%s' is known by its interfaces",
+                   t->zone->name);
+        diag_hint(l->d,
+                  "in inbound, 'to' says which of this host's addresses was dialled; 'in' says "
+                  "on which interface");
+        return -EBADMSG;
+}
+
+/* An IPv4 address takes nothing away from IPv6. */
+static void check_except(Loader *l, const PolicyRule *rule) {
+        for (Family f = 0; f < _FAMILY_MAX; f++) {
+                Family other = f == FAMILY_IPV4 ? FAMILY_IPV6 : FAMILY_IPV4;
+
+                if (!rule->except.given || !zone_expression_has_family(&rule->except, f) ||
+                    zone_expression_has_family(&rule->except, other) ||
+                    !zone_expression_has_family(&rule->from, other) ||
+                    !zone_expression_has_family(&rule->to, other))
+                        continue;
+                diag_warning(l->d, rule->except.at, "'%s' takes nothing away from %s",
+                             rule->except.text, family_to_string(other));
+                diag_hint(l->d, "it holds %s addresses alone, the rule is about both",
+                          family_to_string(f));
+        }
+}
+
+static const char *
+describe_zones(Arena *a, const char *text, const char *key, const ZoneExpression *e) {
+        return text && e->given ? arena_printf(a, "%s %s %s", text, key, e->text) : text;
+}
+
+static const char *describe(Loader *l, const PolicyRule *rule, const RuleShape *shape) {
+        Arena *a = l->arena;
+        const char *place = place_describe(a, rule->at), *text;
+
+        if (!place)
+                return NULL;
+        if (rule->name)
+                return arena_printf(a, "%s: %s", place, rule->name);
+        text = arena_printf(a, "%s: %s %s", place, rule_verb_to_string(rule->verb),
+                            rule->services.text);
+        text = describe_zones(a, text, "from", &rule->from);
+        text = describe_zones(a, text, "to", &rule->to);
+        text = describe_zones(a, text, "except", &rule->except);
+        if (text && shape->in)
+                text = arena_printf(a, "%s in %s", text, words_join(a, shape->in->value));
+        if (text && shape->out)
+                text = arena_printf(a, "%s out %s", text, words_join(a, shape->out->value));
+        return text;
+}
+
+int rule_decode(Loader *l, const Node *n, SectionId section, PolicyRule *ret) {
+        RuleShape shape = {0};
+        int result = schema_decode(&rule_schemas[section], n, l, &shape, l->d);
+
+        if (n->kind != NODE_MAPPING || result == -ENOMEM)
+                return result;
+        *ret = (PolicyRule){.at = n->n_entries > 0 ? n->entries[0].key->at : n->at};
+        if (result == 0 || shape.allow || shape.deny)
+                keep(&result, decode_verb(l, n, &shape, ret));
+        keep(&result, decode_keys(l, &shape, ret));
+        if (result < 0)
+                return result;
+        if (section == SECTION_INBOUND) {
+                keep(&result, check_wide(l, ret));
+                keep(&result, check_to(l, ret));
+        }
+        check_except(l, ret);
+        ret->text = describe(l, ret, &shape);
+        return ret->text ? result : -ENOMEM;
+}
