@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ruleset/packet.h"
+
+/* The kernel's walk through our table, in user space: first rule that matches and ends wins; jump
+ * comes back, goto does not; a field that the packet lacks makes its rule pass over. */
+
+typedef struct Walk {
+        Arena *arena;
+        const Packet *packet;
+        Evaluation *result;
+        unsigned int depth;
+} Walk;
+
+typedef enum WalkEnd {
+        WALK_RETURNED, /* the chain's end or a return: go on in the caller */
+        WALK_DECIDED,
+} WalkEnd;
+
+static bool load_key(const Packet *p, const FieldId *list, size_t n, U128 *ret_key) {
+        for (size_t i = 0; i < n; i++) {
+                if (!p->present[list[i]])
+                        return false;
+                ret_key[i] = p->values[list[i]];
+        }
+        return true;
+}
+
+/* Whether the match holds; the set's element that made it so goes to ret_element. */
+static bool match_holds(const Match *m, const Packet *p, const Element **ret_element) {
+        U128 key[RULESET_FIELDS_MAX];
+
+        if (m->op == MATCH_UNKNOWN || !load_key(p, m->fields, m->n_fields, key))
+                return false;
+        switch (m->op) {
+        case MATCH_IN: {
+                const Element *e = set_find(m->set, key);
+
+                if (e)
+                        *ret_element = e;
+                return e != NULL;
+        }
+        case MATCH_NOT_IN:
+                return !set_find(m->set, key);
+        case MATCH_BITS:
+                return !u128_is_zero(u128_and(key[0], m->mask));
+        case MATCH_NO_BITS:
+                return u128_is_zero(u128_and(key[0], m->mask));
+        case MATCH_UNKNOWN:
+                break;
+        }
+        return false;
+}
+
+static bool rule_holds(const Rule *rule, Walk *w, const Element **ret_element) {
+        for (size_t i = 0; i < rule->n_matches; i++) {
+                if (rule->matches[i].op == MATCH_UNKNOWN)
+                        w->result->unknown = true;
+                if (!match_holds(&rule->matches[i], w->packet, ret_element))
+                        return false;
+        }
+        return true;
+}
+
+static int add_step(Walk *w, const Chain *chain, const Rule *rule, const Element *element) {
+        Step s = {.chain = chain, .rule = rule, .element = element};
+
+        return arena_append(w->arena, w->result->steps, w->result->n_steps, s) ? 0 : -ENOMEM;
+}
+
+static int walk_chain(Walk *w, const Chain *chain);
+
+/* What the verdict does in this chain: WALK_DECIDED, WALK_RETURNED to leave the chain, or 2 to go
+ * on with its next rule. */
+static int apply_verdict(Walk *w, Verdict v) {
+        int r;
+
+        switch (v.kind) {
+        case VERDICT_ACCEPT:
+        case VERDICT_DROP:
+        case VERDICT_REJECT:
+        case VERDICT_REJECT_RESET:
+                w->result->verdict = v.kind;
+                return WALK_DECIDED;
+        case VERDICT_RETURN:
+                return WALK_RETURNED;
+        case VERDICT_GOTO:
+                return walk_chain(w, v.chain);
+        case VERDICT_JUMP:
+                r = walk_chain(w, v.chain);
+                return r == WALK_RETURNED ? 2 : r;
+        case VERDICT_CONTINUE:
+        case VERDICT_MAP:
+        case _VERDICT_MAX:
+        case _VERDICT_INVALID:
+                break;
+        }
+        return 2;
+}
+
+static int apply_rule(Walk *w, const Chain *chain, const Rule *rule) {
+        const Element *element = NULL;
+        U128 key[RULESET_FIELDS_MAX];
+
+        if (!rule_holds(rule, w, &element))
+                return 2;
+        if (rule->verdict.kind == VERDICT_MAP) {
+                if (!load_key(w->packet, rule->map_fields, rule->n_map_fields, key))
+                        return 2;
+                element = set_find(rule->map, key);
+                if (!element)
+                        return 2;
+        }
+        if (add_step(w, chain, rule, element) < 0)
+                return -ENOMEM;
+        return apply_verdict(w, element && rule->verdict.kind == VERDICT_MAP ? element->verdict
+                                                                             : rule->verdict);
+}
+
+/* WALK_DECIDED, WALK_RETURNED, -ENOMEM, or -ELOOP for a ruleset that ruleset_verify() refuses. */
+static int walk_chain(Walk *w, const Chain *chain) {
+        int r = WALK_RETURNED;
+
+        if (++w->depth > 2 * RULESET_JUMPS_MAX)
+                return -ELOOP;
+        for (size_t i = 0; i < chain->n_rules; i++) {
+                int end = apply_rule(w, chain, &chain->rules[i]);
+
+                if (end != 2) {
+                        r = end;
+                        break;
+                }
+        }
+        w->depth--;
+        return r;
+}
+
+static int walk_base_chain(Walk *w, const Chain *chain) {
+        int r = walk_chain(w, chain);
+
+        if (r != WALK_RETURNED)
+                return r;
+        w->result->verdict = chain->policy_drop ? VERDICT_DROP : VERDICT_ACCEPT;
+        return add_step(w, chain, NULL, NULL);
+}
+
+/* The next base chain of the hook behind `after` in the order of priority; NULL if there is none.
+ */
+static const Chain *next_base_chain(const Ruleset *rs, Hook hook, const Chain *after) {
+        const Chain *best = NULL;
+        bool passed = after == NULL;
+
+        for (size_t i = 0; i < rs->n_chains; i++) {
+                const Chain *c = rs->chains[i];
+
+                if (c == after) {
+                        passed = true;
+                        continue;
+                }
+                if (c->hook != hook || (after && c->priority < after->priority) ||
+                    (after && c->priority == after->priority && !passed))
+                        continue;
+                if (!best || c->priority < best->priority)
+                        best = c;
+        }
+        return best;
+}
+
+int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evaluation *ret) {
+        Evaluation result = {.verdict = VERDICT_ACCEPT};
+        Walk w = {.arena = a, .packet = p, .result = &result};
+
+        for (const Chain *c = next_base_chain(rs, hook, NULL); c;
+             c = next_base_chain(rs, hook, c)) {
+                int r = walk_base_chain(&w, c);
+
+                if (r < 0)
+                        return r;
+                if (result.verdict != VERDICT_ACCEPT)
+                        break;
+                w.depth = 0;
+        }
+        *ret = result;
+        return 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The inside of ruleset_lower(), shared by the files that make it up. */
+
+#include "ruleset/pass.h"
+
+/* Where a connection's destination is read: in the packet, or in what the client dialled before the
+ * kernel translated it. */
+typedef struct View {
+        FieldId address[_FAMILY_MAX];
+        FieldId port;
+} View;
+
+extern const View view_header;
+extern const View view_dialled;
+
+/* A zone's set that was already made. */
+typedef struct ZoneSet ZoneSet;
+
+typedef struct Lower {
+        const Policy *policy;
+        Ruleset *rs;
+        Arena *arena;
+        Arena *scratch;     /* emptied after each condition */
+        ZoneSet *zone_sets; /* a uthash table; its items live in the arena */
+        Chain *refuse;      /* rejects; made when the first rule needs it */
+} Lower;
+
+/* What a rule asks of a connection; pointers are borrowed from the Policy and may be NULL. */
+typedef struct Condition {
+        const ServiceSet *services; /* NULL: any */
+        const ZoneExpression *from, *to, *except;
+        const RangeSet *in, *out;
+        bool except_destination; /* `except` is about the server, not the client */
+} Condition;
+
+/* Rules on ports go one way, all others another: see lower_section(). */
+typedef enum ServicePart {
+        PART_PORTS = 1 << 0,
+        PART_OTHERS = 1 << 1,
+} ServicePart;
+
+/* Appends the rules that give the verdict to what fulfils the condition, as far as its services are
+ * of the given parts. 0 or -ENOMEM. */
+int lower_condition(Lower *l,
+                    Chain *chain,
+                    const View *view,
+                    const Condition *c,
+                    unsigned int parts,
+                    Verdict verdict,
+                    Origin origin);
+
+/* The set of a zone's interfaces or addresses, made at the first call. NULL without memory. */
+const Set *lower_zone_set(Lower *l, const Zone *zone, const RangeSet *ranges, TypeId type);
+void lower_done(Lower *l);
+
+/* What passes without being asked for, delivered here or sent by this host. 0 or -ENOMEM. */
+int lower_essentials_in(Lower *l, Chain *chain);
+int lower_essentials_out(Lower *l, Chain *chain);
+
+/* Fills the chain of a section, its last rule the default. protect: put `protected` in front. */
+int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool protect);
+/* Drops what is protected, by the view's port. */
+int lower_protected(Lower *l, Chain *chain, const View *view, unsigned int parts);
+
+/* A rule of ours that no line of the policy stands behind. */
+Rule *lower_always(Lower *l, Chain *chain, Verdict verdict, const char *comment);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>
+
+#include "ruleset/lower.h"
+
+/* What IPv4 and IPv6 cannot do without, as POLICY.md lists it. A redirect is in no row. */
+
+typedef enum EssentialSource {
+        SOURCE_ANY,
+        SOURCE_LINK_LOCAL,         /* fe80::/10 */
+        SOURCE_LINK_LOCAL_OR_NONE, /* ... or ::, of a host that has no address yet */
+} EssentialSource;
+
+typedef struct Essential {
+        bool in, out;
+        Family family;
+        uint8_t protocol;
+        struct {
+                uint8_t low, high;
+        } types[2]; /* ICMPv6's; unused rows are zero */
+        uint16_t source_port, destination_port;
+        EssentialSource source;
+        bool own_link; /* hop limit 255: it was sent on this link (RFC 4861, section 7.1) */
+        const char *comment;
+} Essential;
+
+// clang-format off
+static const Essential essentials[] = {
+        /* in    out    family       protocol        types                   ports     source            link   comment */
+        {true,  true,  FAMILY_IPV6, IPPROTO_ICMPV6, {{135, 136}, {133, 133}}, 0, 0,   SOURCE_ANY,        true,  "neighbour discovery (RFC 4861)"},
+        {true,  true,  FAMILY_IPV6, IPPROTO_ICMPV6, {{134, 134}},             0, 0,   SOURCE_LINK_LOCAL, true,  "router advertisement (RFC 4861, 6.1.2)"},
+        {true,  false, FAMILY_IPV6, IPPROTO_ICMPV6, {{130, 132}, {143, 143}}, 0, 0,   SOURCE_LINK_LOCAL, false, "multicast listener discovery (RFC 3810)"},
+        {false, true,  FAMILY_IPV6, IPPROTO_ICMPV6, {{130, 132}, {143, 143}}, 0, 0,   SOURCE_LINK_LOCAL_OR_NONE, false, "multicast listener discovery (RFC 3810, 3590)"},
+        {true,  true,  FAMILY_IPV4, IPPROTO_IGMP,   {{0, 0}},                 0, 0,   SOURCE_ANY,        false, "IGMP (RFC 3376)"},
+        {true,  false, FAMILY_IPV4, IPPROTO_UDP,    {{0, 0}},                 67, 68, SOURCE_ANY,        false, "answer to the DHCP client (RFC 2131)"},
+        {false, true,  FAMILY_IPV4, IPPROTO_UDP,    {{0, 0}},                 68, 67, SOURCE_ANY,        false, "DHCP client (RFC 2131)"},
+        {true,  false, FAMILY_IPV6, IPPROTO_UDP,    {{0, 0}},                 0, 546, SOURCE_LINK_LOCAL, false, "answer to the DHCPv6 client (RFC 8415)"},
+        {false, true,  FAMILY_IPV6, IPPROTO_UDP,    {{0, 0}},                 0, 547, SOURCE_ANY,        false, "DHCPv6 client (RFC 8415)"},
+};
+// clang-format on
+
+static int match_source(Lower *l, Rule *rule, EssentialSource source) {
+        /* fe80::/10 and :: */
+        Range list[] = {
+                {{UINT64_C(0xfe80) << 48, 0}, {UINT64_C(0xfebfffffffffffff), UINT64_MAX}},
+                {U128_ZERO, U128_ZERO},
+        };
+        RangeSet set = {.items = list, .n_items = source == SOURCE_LINK_LOCAL ? 1 : 2};
+
+        return source == SOURCE_ANY ? 0 : rule_match_ranges(l->rs, rule, FIELD_IP6_SADDR, &set);
+}
+
+static int match_types(Lower *l, Rule *rule, const Essential *e) {
+        RangeSet set = {0};
+
+        for (size_t i = 0; i < ARRAY_SIZE(e->types) && e->types[i].low > 0; i++) {
+                Range r = {u128(e->types[i].low), u128(e->types[i].high)};
+
+                if (range_set_add(l->arena, &set, r) < 0)
+                        return -ENOMEM;
+        }
+        return set.n_items ? rule_match_ranges(l->rs, rule, FIELD_ICMPV6_TYPE, &set) : 0;
+}
+
+static int lower_essential(Lower *l, Chain *chain, const Essential *e) {
+        Rule *rule = lower_always(l, chain, verdict_of(VERDICT_ACCEPT), e->comment);
+        uint64_t nfproto = e->family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+
+        if (!rule || rule_match_value(l->rs, rule, FIELD_NFPROTO, nfproto) < 0 ||
+            match_source(l, rule, e->source) < 0)
+                return -ENOMEM;
+        if (e->own_link && rule_match_value(l->rs, rule, FIELD_IP6_HOPLIMIT, 255) < 0)
+                return -ENOMEM;
+        if (rule_match_value(l->rs, rule, FIELD_L4PROTO, e->protocol) < 0 ||
+            match_types(l, rule, e) < 0)
+                return -ENOMEM;
+        if (e->source_port && rule_match_value(l->rs, rule, FIELD_SPORT, e->source_port) < 0)
+                return -ENOMEM;
+        if (e->destination_port &&
+            rule_match_value(l->rs, rule, FIELD_DPORT, e->destination_port) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+int lower_essentials_in(Lower *l, Chain *chain) {
+        for (size_t i = 0; i < ARRAY_SIZE(essentials); i++)
+                if (essentials[i].in && lower_essential(l, chain, &essentials[i]) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+int lower_essentials_out(Lower *l, Chain *chain) {
+        for (size_t i = 0; i < ARRAY_SIZE(essentials); i++)
+                if (essentials[i].out && lower_essential(l, chain, &essentials[i]) < 0)
+                        return -ENOMEM;
+        return 0;
+}

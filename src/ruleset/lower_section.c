@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ruleset/lower.h"
+
+/* A comment must not end nft's quoted string. */
+static const char *comment_text(Arena *a, const char *text) {
+        char *copy = text ? arena_strdup(a, text) : NULL;
+
+        for (char *c = copy; c && *c; c++)
+                if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
+                        *c = '\'';
+        return copy;
+}
+
+Rule *lower_always(Lower *l, Chain *chain, Verdict verdict, const char *comment) {
+        Rule *rule = chain_add_rule(l->rs, chain, verdict, (Origin){.text = comment});
+
+        if (rule)
+                rule->counted = verdict.kind == VERDICT_DROP;
+        return rule;
+}
+
+/* Not called "reject": that is a word of nft's, which its own parser does not take for a name. */
+static Chain *refuse_chain(Lower *l) {
+        Chain *chain = l->refuse ? l->refuse : ruleset_add_chain(l->rs, "refuse");
+        Rule *reset, *rest;
+
+        if (!chain || l->refuse)
+                return chain;
+        reset = lower_always(l, chain, verdict_of(VERDICT_REJECT_RESET), NULL);
+        if (!reset || rule_match_value(l->rs, reset, FIELD_L4PROTO, 6) < 0)
+                return NULL;
+        reset->counted = true;
+        rest = lower_always(l, chain, verdict_of(VERDICT_REJECT), NULL);
+        if (!rest)
+                return NULL;
+        rest->counted = true;
+        l->refuse = chain;
+        return chain;
+}
+
+/* How the section refuses: as its default does, and with an answer where the default is to allow.
+ */
+static int refusal(Lower *l, const Section *section, Verdict *ret) {
+        Chain *chain;
+
+        if (section->fallback == DEFAULT_DROP) {
+                *ret = verdict_of(VERDICT_DROP);
+                return 0;
+        }
+        chain = refuse_chain(l);
+        if (!chain)
+                return -ENOMEM;
+        *ret = verdict_to(VERDICT_GOTO, chain);
+        return 0;
+}
+
+int lower_protected(Lower *l, Chain *chain, const View *view, unsigned int parts) {
+        for (size_t i = 0; i < l->policy->n_protected; i++) {
+                const Protected *p = &l->policy->protected[i];
+                Origin origin = {.at = p->at, .text = comment_text(l->arena, p->text)};
+                Condition c = {.services = &p->services.set, .except = &p->only_from};
+                int r = lower_condition(l, chain, view, &c, parts, verdict_of(VERDICT_DROP),
+                                        origin);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int lower_rules(Lower *l,
+                       SectionId id,
+                       Chain *chain,
+                       const View *view,
+                       RuleVerb verb,
+                       unsigned int parts,
+                       Verdict verdict) {
+        const Section *section = &l->policy->sections[id];
+
+        for (size_t i = 0; i < section->n_rules; i++) {
+                const PolicyRule *rule = &section->rules[i];
+                Origin origin = {.at = rule->at};
+                Condition c = {
+                        .services = &rule->services.set,
+                        .from = &rule->from,
+                        .to = &rule->to,
+                        .except = &rule->except,
+                        .in = &rule->in,
+                        .out = &rule->out,
+                        .except_destination = id == SECTION_OUTBOUND,
+                };
+                int r;
+
+                if (rule->verb != verb)
+                        continue;
+                origin.text = comment_text(l->arena, rule->text);
+                r = lower_condition(l, chain, view, &c, parts, verdict, origin);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Containers may open connections to anywhere but this host: what reaches this rule is routed, and
+ * so goes elsewhere. */
+static int lower_containers(Lower *l, Chain *chain, const View *view) {
+        ZoneTerm term = {.zone = l->policy->containers};
+        ZoneExpression from = {.given = true, .restricts = true, .terms = &term, .n_terms = 1};
+        Condition c = {.from = &from};
+
+        if (!l->policy->containers)
+                return 0;
+        return lower_condition(l, chain, view, &c, PART_OTHERS, verdict_of(VERDICT_ACCEPT),
+                               (Origin){.text = "always: containers may connect outward"});
+}
+
+static int lower_default(Lower *l, SectionId id, Chain *chain, Verdict refuse) {
+        const Section *section = &l->policy->sections[id];
+        Origin origin = {.at = section->fallback_at};
+        const char *place = span_describe(l->arena, section->fallback_at);
+        Rule *rule;
+
+        if (!place)
+                return -ENOMEM;
+        origin.text =
+                comment_text(l->arena, arena_printf(l->arena, "%s%s%s default: %s", place,
+                                                    place[0] ? ": " : "", section_id_to_string(id),
+                                                    section_default_to_string(section->fallback)));
+        if (!origin.text)
+                return -ENOMEM;
+        rule = chain_add_rule(
+                l->rs, chain,
+                section->fallback == DEFAULT_ALLOW ? verdict_of(VERDICT_ACCEPT) : refuse, origin);
+        if (!rule)
+                return -ENOMEM;
+        rule->counted = true;
+        return 0;
+}
+
+/* The order protected → deny → allow → default is POLICY.md's. Within it, rules on ports stand side
+ * by side so that one lookup can stand for all of them: first what denies without a port, then what
+ * allows without one. Where a deny drops, as `protected` does, the two may mix. */
+int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool protect) {
+        const Section *section = &l->policy->sections[id];
+        Verdict refuse, accept = verdict_of(VERDICT_ACCEPT);
+        bool mixes;
+        int r;
+
+        r = refusal(l, section, &refuse);
+        if (r < 0)
+                return r;
+        mixes = refuse.kind == VERDICT_DROP;
+        if (protect)
+                r = lower_protected(l, chain, view, PART_OTHERS);
+        if (r == 0 && protect && !mixes)
+                r = lower_protected(l, chain, view, PART_PORTS);
+        if (r == 0)
+                r = lower_rules(l, id, chain, view, RULE_DENY, PART_OTHERS, refuse);
+        if (r == 0 && protect && mixes)
+                r = lower_protected(l, chain, view, PART_PORTS);
+        if (r == 0)
+                r = lower_rules(l, id, chain, view, RULE_DENY, PART_PORTS, refuse);
+        if (r == 0)
+                r = lower_rules(l, id, chain, view, RULE_ALLOW, PART_PORTS, accept);
+        if (r == 0)
+                r = lower_rules(l, id, chain, view, RULE_ALLOW, PART_OTHERS, accept);
+        if (r == 0 && id == SECTION_ROUTED)
+                r = lower_containers(l, chain, view);
+        if (r == 0)
+                r = lower_default(l, id, chain, refuse);
+        return r;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* A packet as the evaluator sees it: which fields it has, and their values. */
+
+#include "base/address.h"
+#include "ruleset/ruleset.h"
+
+typedef struct Packet {
+        U128 values[_FIELD_MAX];
+        bool present[_FIELD_MAX];
+} Packet;
+
+/* What leads back to the packet's source. */
+typedef enum SourceRoute {
+        SOURCE_ROUTED,   /* some interface */
+        SOURCE_UNROUTED, /* none */
+        SOURCE_LOCAL,    /* it is this host's own address */
+} SourceRoute;
+
+/* How a person describes a packet; packet_init() makes the fields of it. */
+typedef struct PacketQuestion {
+        Hook hook;
+        Family family;
+        const char *in, *out; /* interfaces; NULL: one that no policy names */
+        U128 source, destination;
+        uint8_t protocol; /* IANA's number */
+        uint16_t source_port, destination_port;
+        uint8_t icmp_type;
+        uint8_t hop_limit; /* 0 stands for 64 */
+        uint32_t ct_state; /* one of CT_STATE_ */
+        bool expected;     /* announced by a protocol helper */
+        SourceRoute source_route;
+        /* Set if the kernel translated the destination: what the client dialled. `destination` is
+         * where the packet goes now. */
+        bool translated;
+        U128 dialled;
+        uint16_t dialled_port;
+        /* The destination in the frame's header; zero if the frame is addressed to this host. */
+        U128 ether_destination;
+} PacketQuestion;
+
+void packet_init(Packet *p, const PacketQuestion *q);
+
+bool protocol_has_ports(uint8_t protocol) _const_;
+
+typedef struct Step {
+        const Chain *chain;
+        const Rule *rule; /* that matched; NULL: the chain's policy */
+        const Element
+                *element; /* of a map that gave the verdict, or of the last set that matched */
+} Step;
+
+typedef struct Evaluation {
+        VerdictKind verdict; /* VERDICT_ACCEPT, _DROP, _REJECT or _REJECT_RESET */
+        Step *steps;         /* every rule that matched, in order; the last one decided */
+        size_t n_steps;
+        bool unknown; /* a rule that is not ours was met: the verdict may differ in the kernel */
+} Evaluation;
+
+/* Sends the packet through the hook's base chains in the order of their priority. A hook without a
+ * base chain accepts. Steps are kept in the arena. 0 or -ENOMEM. */
+int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evaluation *ret);

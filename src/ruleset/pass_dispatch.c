@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <netinet/in.h>
+
+#include "ruleset/pass_list.h"
+
+/* Rules on ports, one after the other, become one lookup a protocol: a map from ports to chains.
+ * The ports of all rules are cut into atoms, ranges that every rule takes wholly or leaves wholly,
+ * so that no two elements overlap: the kernel refuses overlaps, or worse, takes them in one order
+ * and not in the other. An atom's chain holds its rules in their order, without what the lookup has
+ * decided; atoms with the same rules share a chain. Meaning is kept since a packet meets the same
+ * rules as before, in the same order, and comes back where none of them ends. */
+
+#define ENTRIES_MAX ((size_t)4 << 20) /* rules written into atoms' chains before it is given up */
+
+static const uint8_t port_protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+typedef struct PortRule {
+        const Rule *rule;
+        uint8_t protocol;
+        FieldId field;
+        const Set *ports;
+} PortRule;
+
+typedef struct Event {
+        uint32_t port; /* from this port on ... */
+        uint32_t rule; /* ... the run's rule of this number ... */
+        bool begins;   /* ... does, or no longer does, take part */
+} Event;
+
+typedef struct Atom Atom;
+struct Atom {
+        uint32_t low, high;
+        const uint32_t *rules; /* numbers within the run, ascending */
+        size_t n_rules;
+        const Atom *first; /* the lowest one with the same rules */
+        Chain *chain;
+};
+
+typedef struct Run {
+        Ruleset *rs;
+        const char *name; /* what its chains' and maps' names begin with */
+        PortRule *rules;
+        size_t n_rules;
+        Atom *atoms; /* of the protocol at hand */
+        size_t n_atoms;
+        size_t n_entries;
+} Run;
+
+static bool parse_rule(const Rule *rule, PortRule *ret) {
+        PortRule p = {.rule = rule, .field = _FIELD_INVALID};
+
+        if (!rule->origin.at.source || rule->verdict.kind == VERDICT_MAP)
+                return false;
+        for (size_t i = 0; i < rule->n_matches; i++) {
+                const Match *m = &rule->matches[i];
+
+                if (m->op != MATCH_IN || m->n_fields != 1 || m->set->name)
+                        continue;
+                if (m->fields[0] == FIELD_L4PROTO && m->set->n_elements == 1 &&
+                    range_is_single(m->set->elements[0].key[0]))
+                        p.protocol = (uint8_t)m->set->elements[0].key[0].low.low;
+                if (m->fields[0] == FIELD_DPORT || m->fields[0] == FIELD_CT_DPORT) {
+                        p.field = m->fields[0];
+                        p.ports = m->set;
+                }
+        }
+        *ret = p;
+        return p.ports && memchr(port_protocols, p.protocol, sizeof(port_protocols));
+}
+
+static int compare_events(const void *a, const void *b) {
+        const Event *x = a, *y = b;
+
+        if (x->port != y->port)
+                return x->port < y->port ? -1 : 1;
+        return x->rule < y->rule ? -1 : x->rule > y->rule;
+}
+
+static Event *list_events(const Run *run, uint8_t protocol, size_t *ret_n) {
+        Event *events = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < run->n_rules; i++) {
+                const PortRule *p = &run->rules[i];
+
+                for (size_t j = 0; p->protocol == protocol && j < p->ports->n_elements; j++) {
+                        Range r = p->ports->elements[j].key[0];
+                        Event begin = {(uint32_t)r.low.low, (uint32_t)i, true};
+                        Event end = {(uint32_t)r.high.low + 1, (uint32_t)i, false};
+
+                        if (!arena_append(run->rs->arena, events, n, begin) ||
+                            !arena_append(run->rs->arena, events, n, end))
+                                return NULL;
+                }
+        }
+        if (n > 0)
+                qsort(events, n, sizeof(events[0]), compare_events);
+        *ret_n = n;
+        return events;
+}
+
+static void apply_event(uint32_t *active, size_t *n, const Event *e) {
+        size_t i = 0;
+
+        while (i < *n && active[i] < e->rule)
+                i++;
+        if (e->begins) {
+                memmove(active + i + 1, active + i, (*n - i) * sizeof(active[0]));
+                active[i] = e->rule;
+                (*n)++;
+        } else {
+                memmove(active + i, active + i + 1, (*n - i - 1) * sizeof(active[0]));
+                (*n)--;
+        }
+}
+
+static int add_atom(Run *run, uint32_t low, uint32_t high, const uint32_t *active, size_t n) {
+        Atom atom = {.low = low, .high = high, .n_rules = n};
+        uint32_t *copy = arena_alloc_array(run->rs->arena, n, sizeof(active[0]));
+
+        if (!copy)
+                return -ENOMEM;
+        memcpy(copy, active, n * sizeof(active[0]));
+        atom.rules = copy;
+        run->n_entries += n;
+        return arena_append(run->rs->arena, run->atoms, run->n_atoms, atom) ? 0 : -ENOMEM;
+}
+
+/* 0, -ENOMEM, or -E2BIG where so many wide ranges overlap that a list is the better form. */
+static int cut_atoms(Run *run, uint8_t protocol) {
+        size_t n_events = 0, n_active = 0;
+        Event *events = list_events(run, protocol, &n_events);
+        uint32_t *active = arena_alloc_array(run->rs->arena, n_events + 1, sizeof(uint32_t));
+
+        run->atoms = NULL;
+        run->n_atoms = 0;
+        if ((!events && n_events > 0) || !active)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_events; i++) {
+                apply_event(active, &n_active, &events[i]);
+                if (i + 1 < n_events && events[i + 1].port > events[i].port && n_active > 0 &&
+                    add_atom(run, events[i].port, events[i + 1].port - 1, active, n_active) < 0)
+                        return -ENOMEM;
+                if (run->n_entries > ENTRIES_MAX)
+                        return -E2BIG;
+        }
+        return 0;
+}
+
+static int compare_lists(const void *a, const void *b) {
+        const Atom *const *x = a, *const *y = b;
+        size_t n = MIN((*x)->n_rules, (*y)->n_rules);
+        int c = memcmp((*x)->rules, (*y)->rules, n * sizeof((*x)->rules[0]));
+
+        if (c != 0)
+                return c;
+        if ((*x)->n_rules != (*y)->n_rules)
+                return (*x)->n_rules < (*y)->n_rules ? -1 : 1;
+        return (*x)->low < (*y)->low ? -1 : (*x)->low > (*y)->low;
+}
+
+static bool is_decided(const Match *m, const PortRule *p) {
+        return m->op == MATCH_IN && m->n_fields == 1 &&
+               (m->fields[0] == FIELD_L4PROTO || (m->fields[0] == p->field && m->set == p->ports));
+}
+
+static Chain *make_chain(Run *run, const Atom *atom, const char *protocol) {
+        char name[RULESET_NAME_MAX + 1];
+        Chain *chain;
+
+        if (atom->low == atom->high)
+                (void)snprintf(name, sizeof(name), "%s-%s-%" PRIu32, run->name, protocol,
+                               atom->low);
+        else
+                (void)snprintf(name, sizeof(name), "%s-%s-%" PRIu32 "-%" PRIu32, run->name,
+                               protocol, atom->low, atom->high);
+        chain = ruleset_add_chain(run->rs, name);
+        for (size_t i = 0; chain && i < atom->n_rules; i++) {
+                const PortRule *p = &run->rules[atom->rules[i]];
+                Rule *copy = chain_add_rule(run->rs, chain, p->rule->verdict, p->rule->origin);
+
+                if (!copy)
+                        return NULL;
+                copy->counted = p->rule->counted;
+                for (size_t j = 0; j < p->rule->n_matches; j++)
+                        if (!is_decided(&p->rule->matches[j], p) &&
+                            !arena_append(run->rs->arena, copy->matches, copy->n_matches,
+                                          p->rule->matches[j]))
+                                return NULL;
+        }
+        return chain;
+}
+
+static bool same_list(const Atom *a, const Atom *b) {
+        return a->n_rules == b->n_rules &&
+               memcmp(a->rules, b->rules, a->n_rules * sizeof(a->rules[0])) == 0;
+}
+
+/* Chains stand in the order of their ports; the lowest of the atoms that share one names it. */
+static int make_chains(Run *run, const char *protocol) {
+        Atom **sorted = arena_alloc_array(run->rs->arena, run->n_atoms, sizeof(Atom *));
+
+        if (!sorted)
+                return -ENOMEM;
+        for (size_t i = 0; i < run->n_atoms; i++)
+                sorted[i] = &run->atoms[i];
+        qsort(sorted, run->n_atoms, sizeof(sorted[0]), compare_lists);
+        for (size_t i = 0; i < run->n_atoms; i++)
+                sorted[i]->first = i > 0 && same_list(sorted[i - 1], sorted[i])
+                                           ? sorted[i - 1]->first
+                                           : sorted[i];
+        for (size_t i = 0; i < run->n_atoms; i++) {
+                Atom *atom = &run->atoms[i];
+
+                atom->chain =
+                        atom->first == atom ? make_chain(run, atom, protocol) : atom->first->chain;
+                if (!atom->chain)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* The rule that looks the protocol's ports up, appended to `into`. */
+static int make_lookup(Run *run, Chain *into, uint8_t protocol) {
+        const char *name = type_symbol_name(TYPE_INET_PROTO, protocol);
+        char map_name[RULESET_NAME_MAX + 1];
+        Rule *rule;
+        Set *map;
+
+        if (make_chains(run, name) < 0)
+                return -ENOMEM;
+        (void)snprintf(map_name, sizeof(map_name), "%s-%s", run->name, name);
+        map = ruleset_add_set(run->rs, map_name, TYPE_INET_SERVICE);
+        if (!map)
+                return -ENOMEM;
+        map->is_map = true;
+        for (size_t i = 0; i < run->n_atoms; i++) {
+                Range key = {u128(run->atoms[i].low), u128(run->atoms[i].high)};
+                Element *e = set_add_element(run->rs, map, &key);
+
+                if (!e)
+                        return -ENOMEM;
+                e->verdict = verdict_to(VERDICT_JUMP, run->atoms[i].chain);
+        }
+        rule = chain_add_rule(run->rs, into, verdict_of(VERDICT_CONTINUE), (Origin){0});
+        if (!rule || rule_match_value(run->rs, rule, FIELD_L4PROTO, protocol) < 0)
+                return -ENOMEM;
+        return rule_set_map(run->rs, rule, run->rules[0].field, map);
+}
+
+static int dispatch_run(Run *run, Chain *into) {
+        for (size_t i = 0; i < ARRAY_SIZE(port_protocols); i++) {
+                int r = cut_atoms(run, port_protocols[i]);
+
+                if (r == 0 && run->n_atoms > 0)
+                        r = make_lookup(run, into, port_protocols[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Collects the run of port rules that begins with rule `first`. */
+static int
+collect_run(Ruleset *rs, const Chain *chain, size_t first, unsigned int number, Run *ret) {
+        Run run = {.rs = rs, .name = chain->name};
+
+        if (number > 1)
+                run.name = arena_printf(rs->arena, "%s.%u", chain->name, number);
+        if (!run.name)
+                return -ENOMEM;
+
+        for (size_t i = first; i < chain->n_rules; i++) {
+                PortRule p;
+
+                if (!parse_rule(&chain->rules[i], &p) ||
+                    (run.n_rules > 0 && p.field != run.rules[0].field))
+                        break;
+                if (!arena_append(rs->arena, run.rules, run.n_rules, p))
+                        return -ENOMEM;
+        }
+        *ret = run;
+        return 0;
+}
+
+static int dispatch_chain(Ruleset *rs, Chain *chain) {
+        Chain result = {0};
+        unsigned int number = 1;
+
+        for (size_t i = 0; i < chain->n_rules;) {
+                size_t before = result.n_rules;
+                Run run;
+                int r = collect_run(rs, chain, i, number, &run);
+
+                if (r == 0 && run.n_rules > 0)
+                        r = dispatch_run(&run, &result);
+                if (r == -ENOMEM)
+                        return r;
+                if (r == -E2BIG || run.n_rules == 0) {
+                        size_t n = MAX(run.n_rules, 1UL);
+
+                        result.n_rules = before;
+                        for (size_t j = 0; j < n; j++)
+                                if (!arena_append(rs->arena, result.rules, result.n_rules,
+                                                  chain->rules[i + j]))
+                                        return -ENOMEM;
+                }
+                number += run.n_rules > 0;
+                i += MAX(run.n_rules, 1UL);
+        }
+        chain->rules = result.rules;
+        chain->n_rules = result.n_rules;
+        return 0;
+}
+
+int pass_dispatch(Ruleset *rs) {
+        size_t n = rs->n_chains; /* those that it makes hold no more ports */
+
+        for (size_t i = 0; i < n; i++) {
+                int r = dispatch_chain(rs, rs->chains[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

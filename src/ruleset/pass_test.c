@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>
+
+#include "base/unit.h"
+#include "ruleset/packet.h"
+#include "ruleset/pass_list.h"
+
+/* Passes keep the meaning: pseudo-random rulesets, packets at the edges of what their rules name,
+ * the same answer before and after each pass. */
+
+#define N_RULESETS 300
+#define N_PACKETS 200
+#define N_SETS 4
+
+static uint64_t random_state;
+
+static uint32_t draw(uint32_t below) {
+        /* xorshift64*: repeatable, and good enough to choose cases */
+        random_state ^= random_state >> 12;
+        random_state ^= random_state << 25;
+        random_state ^= random_state >> 27;
+        return (uint32_t)((random_state * UINT64_C(2685821657736338717)) >> 33) % below;
+}
+
+static const uint16_t ports[] = {1, 22, 23, 80, 81, 443, 8000, 8080, 11434, 65534, 65535};
+static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP,
+                                    IPPROTO_GRE};
+static const char *const interfaces[] = {"eth0", "eth1", "wg0"};
+
+static const Source source = {.name = "test.yaml", .text = "", .size = 0};
+
+static Origin origin_of(Ruleset *rs, unsigned int line) {
+        return (Origin){
+                .at = {.source = &source, .line = line, .column = 1, .length = 1},
+                .text = arena_printf(rs->arena, "test.yaml:%u", line),
+        };
+}
+
+static uint16_t draw_port(void) {
+        return ports[draw(ARRAY_SIZE(ports))];
+}
+
+static U128 draw_address(void) {
+        /* few enough that rules and packets meet */
+        return u128(0x0a000000U + draw(4) * 256 + draw(4));
+}
+
+static void add_random_ports(Ruleset *rs, Rule *rule, FieldId field) {
+        RangeSet set = {0};
+
+        for (uint32_t i = 0; i <= draw(3); i++) {
+                uint16_t a = draw_port(), b = draw(2) ? a : draw_port();
+
+                assert_int_equal(
+                        range_set_add(rs->arena, &set, (Range){u128(MIN(a, b)), u128(MAX(a, b))}),
+                        0);
+        }
+        assert_int_equal(rule_match_value(rs, rule, FIELD_L4PROTO, protocols[draw(3)]), 0);
+        assert_int_equal(rule_match_ranges(rs, rule, field, &set), 0);
+}
+
+static void add_random_source(Ruleset *rs, Rule *rule) {
+        U128 low = draw_address();
+        Range r = {low, draw(2) ? low : u128(low.low | 3)};
+        RangeSet set = {.items = &r, .n_items = 1};
+
+        assert_int_equal(rule_match_ranges(rs, rule, FIELD_IP_SADDR, &set), 0);
+}
+
+static void add_random_interface(Ruleset *rs, Rule *rule) {
+        Range r = range_single(interface_value(interfaces[draw(ARRAY_SIZE(interfaces))]));
+        RangeSet set = {.items = &r, .n_items = 1};
+
+        assert_int_equal(rule_match_ranges(rs, rule, FIELD_IIFNAME, &set), 0);
+}
+
+static Verdict draw_verdict(const Chain *refuse) {
+        switch (draw(4)) {
+        case 0:
+                return verdict_of(VERDICT_DROP);
+        case 1:
+                return verdict_to(VERDICT_GOTO, refuse);
+        default:
+                return verdict_of(VERDICT_ACCEPT);
+        }
+}
+
+static void
+fill_random_chain(Ruleset *rs, Chain *chain, const Chain *refuse, FieldId port, unsigned int line) {
+        uint32_t n = draw(30);
+
+        for (uint32_t i = 0; i < n; i++) {
+                Rule *rule =
+                        chain_add_rule(rs, chain, draw_verdict(refuse), origin_of(rs, line + i));
+
+                assert_non_null(rule);
+                rule->counted = true;
+                if (draw(4) == 0)
+                        add_random_interface(rs, rule);
+                if (draw(3) != 0)
+                        add_random_source(rs, rule);
+                if (draw(4) != 0)
+                        add_random_ports(rs, rule, port);
+        }
+        assert_non_null(chain_add_rule(rs, chain, verdict_of(VERDICT_DROP), origin_of(rs, 999)));
+}
+
+static Ruleset *random_ruleset(Arena *a) {
+        Ruleset *rs = ruleset_new(a);
+        Chain *input = ruleset_add_base_chain(rs, "input", HOOK_INPUT);
+        Chain *section = ruleset_add_chain(rs, "inbound");
+        Chain *dialled = ruleset_add_chain(rs, "inbound-dialled");
+        Chain *refuse = ruleset_add_chain(rs, "reject");
+        Rule *translated;
+
+        assert_non_null(chain_add_rule(rs, refuse, verdict_of(VERDICT_REJECT), (Origin){0}));
+        translated = chain_add_rule(rs, input, verdict_to(VERDICT_JUMP, dialled), (Origin){0});
+        assert_int_equal(
+                rule_match_bits(rs, translated, FIELD_CT_STATUS, MATCH_BITS, CT_STATUS_DNAT), 0);
+        assert_non_null(chain_add_rule(rs, input, verdict_to(VERDICT_JUMP, section), (Origin){0}));
+        assert_non_null(chain_add_rule(rs, input, verdict_of(VERDICT_DROP), (Origin){0}));
+        fill_random_chain(rs, section, refuse, FIELD_DPORT, 1);
+        fill_random_chain(rs, dialled, refuse, FIELD_CT_DPORT, 100);
+        return rs;
+}
+
+static void random_packet(Packet *p) {
+        PacketQuestion q = {
+                .hook = HOOK_INPUT,
+                .family = FAMILY_IPV4,
+                .in = interfaces[draw(ARRAY_SIZE(interfaces))],
+                .source = draw_address(),
+                .destination = u128(0x0a0000ff),
+                .protocol = protocols[draw(ARRAY_SIZE(protocols))],
+                .source_port = 40000,
+                .destination_port = (uint16_t)(draw_port() + draw(3) - 1),
+                .ct_state = CT_STATE_NEW,
+                .translated = draw(2),
+                .dialled = u128(0x0a0000ff),
+                .dialled_port = (uint16_t)(draw_port() + draw(3) - 1),
+        };
+
+        packet_init(p, &q);
+}
+
+static void each_pass_keeps_the_verdict_of_every_packet(void **state) {
+        for (unsigned int i = 0; i < N_RULESETS; i++) {
+                Arena *a = arena_new(0);
+                Diag *d = diag_new(a);
+                VerdictKind before[N_PACKETS];
+                Packet *packets = arena_alloc_array(a, N_PACKETS, sizeof(Packet));
+                Evaluation e;
+                Ruleset *rs;
+
+                random_state = 88172645463325252U + i;
+                rs = random_ruleset(a);
+                assert_int_equal(ruleset_verify(rs, d), 0);
+                for (size_t j = 0; j < N_PACKETS; j++) {
+                        random_packet(&packets[j]);
+                        assert_int_equal(ruleset_eval(rs, a, HOOK_INPUT, &packets[j], &e), 0);
+                        before[j] = e.verdict;
+                }
+                for (size_t k = 0; k < n_passes; k++) {
+                        assert_int_equal(passes[k].run(rs), 0);
+                        if (ruleset_verify(rs, d) < 0) {
+                                diag_print(d, stderr, false);
+                                fail_msg("ruleset %u: pass %s leaves it broken", i, passes[k].name);
+                        }
+                        for (size_t j = 0; j < N_PACKETS; j++) {
+                                assert_int_equal(ruleset_eval(rs, a, HOOK_INPUT, &packets[j], &e),
+                                                 0);
+                                if (e.verdict != before[j]) {
+                                        ruleset_print(rs, stderr);
+                                        fail_msg("ruleset %u, packet %zu: %s before pass %s, %s "
+                                                 "after",
+                                                 i, j, verdict_kind_to_string(before[j]),
+                                                 passes[k].name, verdict_kind_to_string(e.verdict));
+                                }
+                        }
+                }
+                (void)arena_free(a);
+        }
+}
+
+static size_t rules_of(const Ruleset *rs, const char *prefix) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < rs->n_chains; i++)
+                if (startswith(rs->chains[i]->name, prefix))
+                        n += rs->chains[i]->n_rules;
+        return n;
+}
+
+/* `n` allows of one port, each from a source of its own. */
+static Ruleset *many_sources(Arena *a, unsigned int n) {
+        Ruleset *rs = ruleset_new(a);
+        Chain *input = ruleset_add_base_chain(rs, "input", HOOK_INPUT);
+        Chain *section = ruleset_add_chain(rs, "inbound");
+
+        assert_non_null(chain_add_rule(rs, input, verdict_to(VERDICT_JUMP, section), (Origin){0}));
+        assert_non_null(chain_add_rule(rs, input, verdict_of(VERDICT_DROP), (Origin){0}));
+        for (unsigned int i = 0; i < n; i++) {
+                Rule *rule = chain_add_rule(rs, section, verdict_of(VERDICT_ACCEPT),
+                                            origin_of(rs, i + 1));
+
+                rule->counted = true;
+                assert_int_equal(rule_match_value(rs, rule, FIELD_NFPROTO, NFPROTO_IPV4), 0);
+                assert_int_equal(rule_match_value(rs, rule, FIELD_IP_SADDR, 0x0a000000U + 2 * i),
+                                 0);
+                assert_int_equal(rule_match_value(rs, rule, FIELD_L4PROTO, IPPROTO_TCP), 0);
+                assert_int_equal(rule_match_value(rs, rule, FIELD_DPORT, 443), 0);
+        }
+        return rs;
+}
+
+static void a_thousand_sources_of_one_port_cost_no_more_rules_than_one(void **state) {
+        Arena *a = *state;
+        Ruleset *rs = many_sources(a, 1000);
+
+        for (size_t i = 0; i < n_passes; i++)
+                assert_int_equal(passes[i].run(rs), 0);
+        assert_int_equal(rules_of(rs, "inbound-tcp-443"), 1);
+}
+
+static void a_merged_rule_still_knows_the_line_of_each_source(void **state) {
+        Arena *a = *state;
+        Ruleset *rs = many_sources(a, 50);
+        PacketQuestion q = {
+                .hook = HOOK_INPUT,
+                .family = FAMILY_IPV4,
+                .source = u128(0x0a000000U + 2 * 41),
+                .protocol = IPPROTO_TCP,
+                .destination_port = 443,
+                .ct_state = CT_STATE_NEW,
+        };
+        Evaluation e;
+        Packet p;
+
+        for (size_t i = 0; i < n_passes; i++)
+                assert_int_equal(passes[i].run(rs), 0);
+        packet_init(&p, &q);
+        assert_int_equal(ruleset_eval(rs, a, HOOK_INPUT, &p, &e), 0);
+        assert_int_equal(e.verdict, VERDICT_ACCEPT);
+        assert_non_null(e.steps[e.n_steps - 1].element);
+        assert_int_equal(e.steps[e.n_steps - 1].element->origin.at.line, 42);
+}
+
+static void passes_have_names_of_their_own_and_a_summary(void **state) {
+        for (size_t i = 0; i < n_passes; i++) {
+                assert_true(strlen(passes[i].summary) > 0);
+                for (size_t j = 0; j < i; j++)
+                        assert_string_not_equal(passes[i].name, passes[j].name);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(each_pass_keeps_the_verdict_of_every_packet),
+                unit_arena_test(a_thousand_sources_of_one_port_cost_no_more_rules_than_one),
+                unit_arena_test(a_merged_rule_still_knows_the_line_of_each_source),
+                cmocka_unit_test(passes_have_names_of_their_own_and_a_summary),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

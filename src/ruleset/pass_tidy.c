@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ruleset/pass_list.h"
+
+/* The small passes that take away: trim and prune. */
+
+/* Whether no packet comes out of the chain's end. */
+static bool never_returns(const Chain *chain) {
+        const Rule *last = chain->n_rules ? &chain->rules[chain->n_rules - 1] : NULL;
+
+        return last && last->n_matches == 0 && verdict_is_final(last->verdict.kind) &&
+               last->verdict.kind != VERDICT_RETURN;
+}
+
+static bool is_plain_return(const Rule *rule) {
+        return rule->verdict.kind == VERDICT_RETURN && !rule->counted;
+}
+
+static void trim_chain(Chain *chain) {
+        for (size_t i = 0; i < chain->n_rules; i++)
+                if (chain->rules[i].n_matches == 0 &&
+                    verdict_is_final(chain->rules[i].verdict.kind)) {
+                        chain->n_rules = i + 1;
+                        break;
+                }
+        /* a return at the end says what the end says */
+        while (chain->hook == HOOK_NONE && chain->n_rules > 0 &&
+               is_plain_return(&chain->rules[chain->n_rules - 1]))
+                chain->n_rules--;
+}
+
+static void jump_to_goto(Verdict *v, void *context) {
+        if (v->kind == VERDICT_JUMP && never_returns(v->chain))
+                v->kind = VERDICT_GOTO;
+}
+
+/* A jump at which no packet comes back is a goto: the reader sees that it ends there, and the
+ * kernel keeps no place to return to. Base chains keep their jumps, so that their last rule stays a
+ * refusal that a mistake would run into. */
+int pass_trim(Ruleset *rs) {
+        for (size_t i = 0; i < rs->n_chains; i++)
+                trim_chain(rs->chains[i]);
+        for (size_t i = 0; i < rs->n_sets; i++)
+                for (size_t j = 0; j < rs->sets[i]->n_elements; j++)
+                        if (rs->sets[i]->elements[j].verdict.chain)
+                                jump_to_goto(&rs->sets[i]->elements[j].verdict, NULL);
+        return 0;
+}
+
+static void mark_chain(Chain *chain);
+
+static void mark_verdict(const Verdict *v) {
+        if (v->chain)
+                mark_chain(
+                        (Chain *)(uintptr_t)v->chain); /* the ruleset's own, so not really const */
+}
+
+static void mark_chain(Chain *chain) {
+        if (chain->scratch)
+                return;
+        chain->scratch = 1;
+        for (size_t i = 0; i < chain->n_rules; i++) {
+                const Rule *rule = &chain->rules[i];
+
+                mark_verdict(&rule->verdict);
+                for (size_t j = 0; rule->map && j < rule->map->n_elements; j++)
+                        mark_verdict(&rule->map->elements[j].verdict);
+        }
+}
+
+static int compare_pointers(const void *a, const void *b) {
+        uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+
+        return x < y ? -1 : x > y;
+}
+
+/* Keeps the sets that a rule still names. */
+static int prune_sets(Ruleset *rs) {
+        const Set **used = NULL;
+        size_t n_used = 0, kept = 0;
+
+        for (size_t i = 0; i < rs->n_chains; i++)
+                for (size_t j = 0; j < rs->chains[i]->n_rules; j++) {
+                        const Rule *rule = &rs->chains[i]->rules[j];
+
+                        if (rule->map && !arena_append(rs->arena, used, n_used, rule->map))
+                                return -ENOMEM;
+                        for (size_t k = 0; k < rule->n_matches; k++)
+                                if (rule->matches[k].set &&
+                                    !arena_append(rs->arena, used, n_used, rule->matches[k].set))
+                                        return -ENOMEM;
+                }
+        if (n_used > 0)
+                qsort(used, n_used, sizeof(used[0]), compare_pointers);
+        for (size_t i = 0; i < rs->n_sets; i++)
+                if (n_used > 0 &&
+                    bsearch(&rs->sets[i], used, n_used, sizeof(used[0]), compare_pointers))
+                        rs->sets[kept++] = rs->sets[i];
+        rs->n_sets = kept;
+        return 0;
+}
+
+int pass_prune(Ruleset *rs) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < rs->n_chains; i++)
+                rs->chains[i]->scratch = 0;
+        for (size_t i = 0; i < rs->n_chains; i++)
+                if (rs->chains[i]->hook != HOOK_NONE)
+                        mark_chain(rs->chains[i]);
+        for (size_t i = 0; i < rs->n_chains; i++)
+                if (rs->chains[i]->scratch)
+                        rs->chains[kept++] = rs->chains[i];
+        rs->n_chains = kept;
+        return prune_sets(rs);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the kernel shall hold, or holds: one nftables table as plain data. `lower` makes it from a
+ * Policy, passes rewrite it; print, diff, eval and the netlink backend are its consumers.
+ * Everything in it lives in one arena; pointers to chains and sets are borrowed from the same
+ * Ruleset. */
+
+#include "base/diag.h"
+#include "ruleset/field.h"
+
+#define RULESET_TABLE "ringwall" /* family inet */
+#define RULESET_FIELDS_MAX 3     /* fields of a concatenation */
+#define RULESET_NAME_MAX 127     /* bytes of a chain's or set's name; the kernel's limit is 255 */
+#define RULESET_COMMENT_MAX 127  /* bytes of a comment that nft accepts */
+#define RULESET_JUMPS_MAX 16     /* NFT_JUMP_STACK_SIZE */
+/* Above every other firewall's filter chains: a refusal costs nobody else work. A refusal is final,
+ * whatever the priority; an accept never is. */
+#define RULESET_PRIORITY (-10)
+
+typedef struct Chain Chain;
+typedef struct Set Set;
+
+/* Where something comes from: the place in the policy, and how a person would call it. */
+typedef struct Origin {
+        Span at;          /* no source if read from the kernel, or always so */
+        const char *text; /* "policy.yaml:9: allow https"; NULL if there is nothing to say */
+} Origin;
+
+typedef enum VerdictKind {
+        VERDICT_CONTINUE, /* none: on to the next rule */
+        VERDICT_ACCEPT,
+        VERDICT_DROP,
+        VERDICT_REJECT,       /* with ICMP's or ICMPv6's "administratively prohibited" */
+        VERDICT_REJECT_RESET, /* with a TCP reset */
+        VERDICT_JUMP,
+        VERDICT_GOTO,
+        VERDICT_RETURN,
+        VERDICT_MAP, /* rules only: the verdict that rule->map has for rule->map_fields */
+        _VERDICT_MAX,
+        _VERDICT_INVALID = -EINVAL,
+} VerdictKind;
+
+typedef struct Verdict {
+        VerdictKind kind;
+        const Chain *chain; /* of VERDICT_JUMP and VERDICT_GOTO */
+} Verdict;
+
+typedef struct Element {
+        Range key[RULESET_FIELDS_MAX];
+        Verdict verdict; /* of maps */
+        Origin origin;
+} Element;
+
+/* A set, or a verdict map. Elements are sorted by their keys; of one field they are disjoint. */
+struct Set {
+        const char *name; /* NULL: written out in the one rule that uses it */
+        TypeId types[RULESET_FIELDS_MAX];
+        size_t n_types;
+        bool is_map;
+        bool interval; /* the kernel is told to expect ranges */
+        uint32_t room; /* of a set read from the kernel: elements that fit; 0: no limit */
+        Element *elements;
+        size_t n_elements;
+        Origin origin;
+};
+
+typedef enum MatchOp {
+        MATCH_IN,
+        MATCH_NOT_IN,
+        MATCH_BITS,    /* any bit of mask is set */
+        MATCH_NO_BITS, /* none is */
+        MATCH_UNKNOWN, /* read from the kernel, and none of ours: `text` says what */
+} MatchOp;
+
+typedef struct Match {
+        MatchOp op;
+        FieldId fields[RULESET_FIELDS_MAX];
+        size_t n_fields;
+        const Set *set;   /* of MATCH_IN and MATCH_NOT_IN */
+        U128 mask;        /* of MATCH_BITS and MATCH_NO_BITS */
+        const char *text; /* of MATCH_UNKNOWN */
+} Match;
+
+/* All matches hold → count, then the verdict. A match on a field that the packet does not have
+ * fails, negated or not: the rule is passed over, as in the kernel. */
+typedef struct Rule {
+        Match *matches;
+        size_t n_matches;
+        bool counted;
+        uint64_t packets, bytes; /* as read from the kernel */
+        Verdict verdict;
+        const Set *map; /* of VERDICT_MAP */
+        FieldId map_fields[RULESET_FIELDS_MAX];
+        size_t n_map_fields;
+        Origin origin;
+        uint64_t handle; /* of a rule read from the kernel */
+} Rule;
+
+typedef enum Hook {
+        HOOK_PREROUTING,
+        HOOK_INPUT,
+        HOOK_FORWARD,
+        HOOK_OUTPUT,
+        _HOOK_MAX,
+        HOOK_NONE = -EINVAL, /* not a base chain */
+} Hook;
+
+struct Chain {
+        const char *name;
+        Hook hook;
+        int priority;     /* of base chains */
+        bool policy_drop; /* of base chains */
+        Rule *rules;
+        size_t n_rules;
+        Origin origin;
+        uint64_t handle;
+        size_t scratch; /* for one pass or check at a time; means nothing between two of them */
+};
+
+typedef struct Ruleset {
+        Arena *arena;
+        Chain **chains;
+        size_t n_chains;
+        Set **sets; /* the named ones */
+        size_t n_sets;
+        bool exists;         /* of one read from the kernel: whether there is such a table */
+        uint32_t flags;      /* the table's NFT_TABLE_F_ flags, as read */
+        uint32_t generation; /* of the kernel's whole ruleset when this was read */
+        uint32_t owner;      /* the owner's netlink port, 0 if none */
+} Ruleset;
+
+Ruleset *ruleset_new(Arena *a);
+
+/* Building. Each returns what it made, or NULL without memory. Names are copied. */
+Chain *ruleset_add_chain(Ruleset *rs, const char *name);
+Chain *ruleset_add_base_chain(Ruleset *rs, const char *name, Hook hook);
+Set *ruleset_add_set(Ruleset *rs, const char *name, TypeId type);
+Set *ruleset_anonymous_set(Ruleset *rs, TypeId type);
+/* A set of one field with the given ranges, sorted and joined; name may be NULL. */
+Set *ruleset_set_of_ranges(Ruleset *rs, const char *name, TypeId type, const RangeSet *ranges);
+Rule *chain_add_rule(Ruleset *rs, Chain *chain, Verdict verdict, Origin origin);
+Element *set_add_element(Ruleset *rs, Set *set, const Range *key);
+
+/* Matches are added with what they need in front of them (an `ip saddr` its `meta nfproto ipv4`);
+ * 0, or -ENOMEM. */
+int rule_match_set(Ruleset *rs, Rule *rule, FieldId field, MatchOp op, const Set *set);
+int rule_match_concat(
+        Ruleset *rs, Rule *rule, const FieldId *concat, size_t n, MatchOp op, const Set *set);
+/* Whether a match looks at that field alone. */
+bool rule_has_match(const Rule *rule, FieldId field);
+/* Gives the rule the verdict that map has for field. */
+int rule_set_map(Ruleset *rs, Rule *rule, FieldId field, const Set *map);
+int rule_match_value(Ruleset *rs, Rule *rule, FieldId field, uint64_t value);
+int rule_match_ranges(Ruleset *rs, Rule *rule, FieldId field, const RangeSet *ranges);
+int rule_match_bits(Ruleset *rs, Rule *rule, FieldId field, MatchOp op, uint32_t mask);
+
+Chain *ruleset_find_chain(const Ruleset *rs, const char *name);
+Set *ruleset_find_set(const Ruleset *rs, const char *name);
+
+/* Sorts the elements by key. */
+void set_sort(Set *set);
+/* The element that holds the key of n_types values, or NULL. */
+const Element *set_find(const Set *set, const U128 *key);
+
+/* Bytes of a comment that the kernel keeps: all, or up to RULESET_COMMENT_MAX without cutting a
+ * character. NULL has none. */
+size_t comment_size(const char *text);
+
+/* Equal in everything that the kernel keeps, counters and handles aside. */
+bool set_equal(const Set *a, const Set *b);
+bool rule_equal(const Rule *a, const Rule *b);
+bool chain_equal(const Chain *a, const Chain *b);
+bool ruleset_equal(const Ruleset *a, const Ruleset *b);
+
+static inline Verdict verdict_of(VerdictKind kind) {
+        return (Verdict){.kind = kind};
+}
+
+static inline Verdict verdict_to(VerdictKind kind, const Chain *chain) {
+        return (Verdict){.kind = kind, .chain = chain};
+}
+
+/* Whether no packet goes on behind it. */
+bool verdict_is_final(VerdictKind kind) _const_;
+
+const char *verdict_kind_to_string(VerdictKind kind); /* nft's word */
+const char *hook_to_string(Hook hook);
+
+/* Checks what every Ruleset must fulfil between two passes and before the kernel sees it: fields
+ * have what they need, jumps end and are not too deep, base chains end in a refusal or another
+ * final verdict, names are unique. 0, or -EBADMSG with the reason in d: our own mistake, never the
+ * user's. */
+int ruleset_verify(const Ruleset *rs, Diag *d);
+
+/* Writes the table in nft's syntax; nft 1.0.6 loads it. */
+void ruleset_print(const Ruleset *rs, FILE *f);
+/* One rule, without the newline. */
+void rule_print(const Rule *rule, FILE *f);
+/* One element of the set, likewise. */
+void element_print(const Set *set, const Element *e, FILE *f);
+
+/* What the host adds to a compiled ruleset when it is loaded: its bridges. */
+typedef struct Bridge {
+        const char *name;
+        const unsigned char (*addresses)[6]; /* its own link-layer address and its ports' */
+        size_t n_addresses;
+} Bridge;
+
+/* Fills the sets of bridges; 0 or -ENOMEM. Sets that the ruleset does not have are no error. */
+int ruleset_set_bridges(Ruleset *rs, const Bridge *bridges, size_t n_bridges);
+
+#define RULESET_BRIDGE_FRAMES "bridge-frames" /* iifname . oifname: the same bridge twice */
+#define RULESET_BRIDGE_OWN "bridge-own" /* iifname . ether daddr: frames addressed to this host */
