@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "nft/apply.h"
+
+#include <linux/netfilter/nf_tables.h>
+
+#include "nft/encode.h"
+
+/* What the message was about, as a person would say it. */
+static const char *describe(Arena *a, const NftSubject *s) {
+        static const char *const without_name[_SUBJECT_MAX] = {
+                [SUBJECT_TABLE] = "the table",
+                [SUBJECT_CHAIN] = "a chain",
+                [SUBJECT_RULE] = "a rule",
+                [SUBJECT_SET] = "the set of a rule",
+                [SUBJECT_ELEMENTS] = "the elements of a rule's set",
+        };
+        static const char *const with_name[_SUBJECT_MAX] = {
+                [SUBJECT_TABLE] = "table",
+                [SUBJECT_CHAIN] = "chain",
+                [SUBJECT_RULE] = "a rule of chain",
+                [SUBJECT_SET] = "set",
+                [SUBJECT_ELEMENTS] = "elements of set",
+        };
+        const char *removes, *text;
+
+        if (!s)
+                return "the transaction";
+        removes = s->removes ? "the removal of " : "";
+        if (s->name)
+                text = arena_printf(a, "%s%s %s", removes, with_name[s->kind], s->name);
+        else
+                text = arena_printf(a, "%s%s", removes, without_name[s->kind]);
+        return text ? text : without_name[s->kind];
+}
+
+static void add_hint(Diag *d, int error) {
+        switch (error) {
+        case -EPERM:
+                diag_hint(d, "this needs the capability CAP_NET_ADMIN, and no other program may "
+                             "own the table inet " RULESET_TABLE);
+                return;
+        case -ENOENT:
+        case -EOPNOTSUPP:
+        case -EPROTONOSUPPORT:
+                diag_hint(d, "the running kernel may lack a part of nf_tables, or the module "
+                             "of it");
+                return;
+        case -ENOMEM:
+        case -ENOBUFS:
+                diag_hint(d, "the kernel has too little memory for these rules");
+                return;
+        }
+}
+
+static void report(const NftBatch *b, const NftError *e, Diag *d) {
+        const NftSubject *s = nft_batch_subject(b, e->sequence);
+        const Origin *origin = s ? s->origin : NULL;
+        const Element *element = NULL;
+
+        if (s && s->kind == SUBJECT_ELEMENTS)
+                element = encode_element_at(b, s, e->offset);
+        if (element && (element->origin.at.source || element->origin.text))
+                origin = &element->origin;
+        (void)diag_error(
+                d, origin ? origin->at : (Span){0}, "the kernel refused %s%s%s%s: %s%s%s%s",
+                describe(d->arena, s), origin && origin->text ? " (" : "",
+                origin && origin->text ? origin->text : "", origin && origin->text ? ")" : "",
+                strerror(-e->error), e->text[0] ? " (" : "", e->text, e->text[0] ? ")" : "");
+        add_hint(d, e->error);
+}
+
+/* Tells of everything that was refused; the errno for the caller. */
+static int report_all(const NftBatch *b, const NftOutcome *outcome, Diag *d) {
+        size_t kept = MIN(outcome->n_errors, (size_t)NFT_ERRORS_MAX);
+        int r = -EBADMSG;
+
+        for (size_t i = 0; i < kept; i++) {
+                report(b, &outcome->errors[i], d);
+                if (outcome->errors[i].error == -EPERM)
+                        r = -EPERM;
+        }
+        d->n_errors += outcome->n_errors - kept;
+        return r;
+}
+
+static int refuse_owned(const NftLink *link, const Ruleset *live, Diag *d) {
+        if (!(live->flags & NFT_TABLE_F_OWNER) || live->owner == nft_link_port(link))
+                return 0;
+        (void)diag_error(d, (Span){0},
+                         "another program owns the table inet " RULESET_TABLE " (netlink port %u)",
+                         live->owner);
+        diag_hint(d, "ask that program, or stop it first");
+        return -EPERM;
+}
+
+static int send_batch(NftLink *link, NftBatch *b, Diag *d) {
+        NftOutcome outcome;
+        int r = nft_batch_end(b, true);
+
+        if (r == 0)
+                r = nft_link_send(link, b, &outcome);
+        return r > 0 ? report_all(b, &outcome, d) : r;
+}
+
+int nft_apply(
+        NftLink *link, const Ruleset *live, const Ruleset *desired, NftChanges *ret, Diag *d) {
+        _cleanup_(nft_batch_freep) NftBatch *b = NULL;
+        NftChanges changes = {0};
+        int r;
+
+        b = nft_batch_new(nft_link_sequence(link), live->generation);
+        if (!b)
+                return -ENOMEM;
+        r = difference_encode(b, live, desired, &changes);
+        if (r < 0 || b->error < 0)
+                return r < 0 ? r : b->error;
+        if (changes.messages > 0) {
+                r = refuse_owned(link, live, d);
+                if (r == 0)
+                        r = send_batch(link, b, d);
+                if (r < 0)
+                        return r;
+        }
+        *ret = changes;
+        return 0;
+}
+
+int nft_delete(NftLink *link, bool *ret_was_there, Diag *d) {
+        _cleanup_(nft_batch_freep) NftBatch *b = nft_batch_new(nft_link_sequence(link), 0);
+        NftOutcome outcome;
+        int r;
+
+        if (!b)
+                return -ENOMEM;
+        encode_delete_table(b);
+        r = nft_batch_end(b, true);
+        if (r == 0)
+                r = nft_link_send(link, b, &outcome);
+        if (r < 0)
+                return r;
+        if (r > 0 && outcome.errors[0].error != -ENOENT)
+                return report_all(b, &outcome, d);
+        *ret_was_there = r == 0;
+        return 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The table `inet ringwall` of this network namespace, read and written. One transaction at a time;
+ * no other table is touched, and the owner flag is never set. */
+
+#include "nft/difference.h"
+#include "nft/link.h"
+
+/* Reads the whole table. Without one, ret's `exists` is false. Repeats while other programs change
+ * the kernel's rules, for a second at most: then -EBUSY. Else -ENOMEM, -EPERM, -ETIMEDOUT, ... */
+int nft_read(NftLink *link, Arena *a, Ruleset **ret);
+
+/* Turns the table, read as live, into desired in one transaction; sends nothing if they are equal.
+ * -EAGAIN: some program committed something since live was read, nothing has changed: read and try
+ * again. -EPERM: not privileged, or another program owns the table; d says so. -EBADMSG: the kernel
+ * refused, d says what, and nothing has changed. Other errors: read again to see what holds. */
+int nft_apply(NftLink *link, const Ruleset *live, const Ruleset *desired, NftChanges *ret, Diag *d);
+
+/* Deletes the table if there is one. Errors as of nft_apply(). */
+int nft_delete(NftLink *link, bool *ret_was_there, Diag *d);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "nft/attribute.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+static void take(const struct nlattr *attr, Attributes *ret) {
+        uint16_t type = mnl_attr_get_type(attr);
+
+        if (type < ATTRIBUTES_MAX)
+                ret->list[type] = attr;
+}
+
+void attributes_of_message(const struct nlmsghdr *h, Attributes *ret) {
+        const struct nlattr *attr;
+
+        *ret = (Attributes){0};
+        if (mnl_nlmsg_get_payload_len(h) < sizeof(struct nfgenmsg))
+                return;
+        attribute_for_each(attr, mnl_nlmsg_get_payload_offset(h, sizeof(struct nfgenmsg)),
+                           mnl_nlmsg_get_payload_tail(h)) {
+                take(attr, ret);
+        }
+}
+
+void attributes_of(const struct nlattr *nest, Attributes *ret) {
+        const struct nlattr *attr;
+
+        *ret = (Attributes){0};
+        if (!nest)
+                return;
+        attribute_for_each_nested(attr, nest) {
+                take(attr, ret);
+        }
+}
+
+void attributes_inside(const Attributes *outer, uint16_t type, Attributes *ret) {
+        attributes_of(outer->list[type], ret);
+}
+
+const void *attribute_bytes(const Attributes *a, uint16_t type, size_t *ret_size) {
+        const struct nlattr *attr = a->list[type];
+
+        if (!attr)
+                return NULL;
+        *ret_size = mnl_attr_get_payload_len(attr);
+        return mnl_attr_get_payload(attr);
+}
+
+/* The attribute's bytes if there are exactly as many, or NULL. */
+static const void *exactly(const Attributes *a, uint16_t type, size_t size) {
+        size_t found = 0;
+        const void *p = attribute_bytes(a, type, &found);
+
+        return found == size ? p : NULL;
+}
+
+bool attribute_u8(const Attributes *a, uint16_t type, uint8_t *ret) {
+        const uint8_t *p = exactly(a, type, sizeof(*ret));
+
+        if (p)
+                *ret = *p;
+        return p != NULL;
+}
+
+bool attribute_u32(const Attributes *a, uint16_t type, uint32_t *ret) {
+        const void *p = exactly(a, type, sizeof(*ret));
+        uint32_t value;
+
+        if (!p)
+                return false;
+        memcpy(&value, p, sizeof(value));
+        *ret = ntohl(value);
+        return true;
+}
+
+bool attribute_u64(const Attributes *a, uint16_t type, uint64_t *ret) {
+        const void *p = exactly(a, type, sizeof(*ret));
+        uint64_t value;
+
+        if (!p)
+                return false;
+        memcpy(&value, p, sizeof(value));
+        *ret = be64toh(value);
+        return true;
+}
+
+const char *attribute_string(const Attributes *a, uint16_t type) {
+        size_t size = 0;
+        const char *s = attribute_bytes(a, type, &size);
+
+        return s && size > 0 && memchr(s, '\0', size) ? s : NULL;
+}
+
+const void *attribute_value(const Attributes *a, uint16_t type, size_t *ret_size) {
+        Attributes data;
+
+        attributes_inside(a, type, &data);
+        return attribute_bytes(&data, NFTA_DATA_VALUE, ret_size);
+}

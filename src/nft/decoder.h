@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the parts of the decoder share; see decode.h for its use. */
+
+#include "nft/attribute.h"
+#include "ruleset/ruleset.h"
+
+/* Where an interval begins or ends, until all are there. */
+typedef struct Boundary {
+        U128 key;
+        bool is_end;
+        Element element; /* of a beginning: what holds from there on */
+} Boundary;
+
+typedef struct KnownSet {
+        const char *name; /* the kernel's; sets without a name of ours have one, too */
+        Set *set;
+        Boundary *boundaries; /* of intervals of one field */
+        size_t n_boundaries;
+} KnownSet;
+
+typedef struct Decoder {
+        Ruleset *rs;
+        KnownSet *sets; /* sorted by name from decoder_sort() on */
+        size_t n_sets;
+        Chain **chains; /* likewise */
+        size_t n_chains;
+} Decoder;
+
+/* 0, -ENOMEM or -EPROTO each. A chain that exists for one rule alone is passed over. */
+int decode_set(Decoder *d, const Attributes *a);
+int decode_elements(Decoder *d, const Attributes *a);
+/* Once all elements are in: joins the boundaries of intervals, and sorts. -EAGAIN for an element
+ * that stands there twice. */
+int decode_finish_set(Decoder *d, KnownSet *known);
+int decode_rule(Decoder *d, const Attributes *a);
+
+KnownSet *decoder_find_set(const Decoder *d, const char *name);
+Chain *decoder_find_chain(const Decoder *d, const char *name);
+
+/* The verdict in a data attribute; false if it is none of ours or leads to an unknown chain. */
+bool decode_verdict(const Decoder *d, const Attributes *data, Verdict *ret);
+
+/* Whether a set is one that ringwall could have made. */
+static inline bool known_set_is_ours(const KnownSet *known) {
+        return known->set->n_types > 0;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "nft/difference.h"
+
+#include <linux/netfilter/nf_tables.h>
+
+#include "nft/encode.h"
+
+/* Two chains or two sets of one name; either may be NULL. */
+typedef struct Pair {
+        const char *name;
+        const void *live, *desired;
+        bool recreate; /* delete it and make it again: a hook, type or size cannot be changed */
+        bool refill;   /* take out and put in all rules, or all elements */
+} Pair;
+
+typedef struct Pairs {
+        Pair *items;
+        size_t n_items;
+} Pairs;
+
+typedef struct Difference {
+        NftBatch *batch;
+        NftChanges changes;
+        Pairs chains, sets;
+        /* Something is made anew that any rule or map may refer to: all of them go and come back.
+         */
+        bool everything;
+} Difference;
+
+static void difference_done(Difference *d) {
+        free(d->chains.items);
+        free(d->sets.items);
+}
+
+static int compare_pairs(const void *a, const void *b) {
+        const Pair *x = a, *y = b;
+
+        return strcmp(x->name, y->name);
+}
+
+/* Joins the items, of which each has one side so far, to pairs. */
+static void pair_up(Pairs *pairs) {
+        size_t n = 0;
+
+        qsort(pairs->items, pairs->n_items, sizeof(pairs->items[0]), compare_pairs);
+        for (size_t i = 0; i < pairs->n_items; i++) {
+                Pair *last = n > 0 ? &pairs->items[n - 1] : NULL, p = pairs->items[i];
+
+                if (last && streq(last->name, p.name)) {
+                        last->live = last->live ? last->live : p.live;
+                        last->desired = last->desired ? last->desired : p.desired;
+                } else
+                        pairs->items[n++] = p;
+        }
+        pairs->n_items = n;
+}
+
+/* The pair of that name, which is known to be there. */
+static const Pair *find_pair(const Pairs *pairs, const char *name) {
+        const Pair key = {.name = name};
+
+        return bsearch(&key, pairs->items, pairs->n_items, sizeof(key), compare_pairs);
+}
+
+static int pair_chains(Pairs *pairs, const Ruleset *live, const Ruleset *desired) {
+        pairs->items = calloc(live->n_chains + desired->n_chains + 1, sizeof(pairs->items[0]));
+        if (!pairs->items)
+                return -ENOMEM;
+        for (size_t i = 0; i < live->n_chains; i++)
+                pairs->items[pairs->n_items++] =
+                        (Pair){.name = live->chains[i]->name, .live = live->chains[i]};
+        for (size_t i = 0; i < desired->n_chains; i++)
+                pairs->items[pairs->n_items++] =
+                        (Pair){.name = desired->chains[i]->name, .desired = desired->chains[i]};
+        pair_up(pairs);
+        return 0;
+}
+
+static int pair_sets(Pairs *pairs, const Ruleset *live, const Ruleset *desired) {
+        pairs->items = calloc(live->n_sets + desired->n_sets + 1, sizeof(pairs->items[0]));
+        if (!pairs->items)
+                return -ENOMEM;
+        for (size_t i = 0; i < live->n_sets; i++)
+                pairs->items[pairs->n_items++] =
+                        (Pair){.name = live->sets[i]->name, .live = live->sets[i]};
+        for (size_t i = 0; i < desired->n_sets; i++)
+                pairs->items[pairs->n_items++] =
+                        (Pair){.name = desired->sets[i]->name, .desired = desired->sets[i]};
+        pair_up(pairs);
+        return 0;
+}
+
+static bool same_shape(const Set *a, const Set *b) {
+        if (a->n_types != b->n_types || a->is_map != b->is_map || a->interval != b->interval)
+                return false;
+        for (size_t i = 0; i < a->n_types; i++)
+                if (a->types[i] != b->types[i])
+                        return false;
+        return true;
+}
+
+static bool has_room(const Set *live, const Set *desired) {
+        return live->room == 0 || desired->n_elements <= live->room;
+}
+
+static bool same_rules(const Chain *a, const Chain *b) {
+        if (a->n_rules != b->n_rules)
+                return false;
+        for (size_t i = 0; i < a->n_rules; i++)
+                if (!rule_equal(&a->rules[i], &b->rules[i]))
+                        return false;
+        return true;
+}
+
+static bool same_hook(const Chain *a, const Chain *b) {
+        return a->hook == b->hook && (a->hook == HOOK_NONE || a->priority == b->priority);
+}
+
+/* Only of those on both sides is there anything to decide. */
+static void decide(Difference *d) {
+        for (size_t i = 0; i < d->chains.n_items; i++) {
+                Pair *p = &d->chains.items[i];
+
+                p->recreate = p->live && p->desired && !same_hook(p->live, p->desired);
+                d->everything |= p->recreate;
+        }
+        for (size_t i = 0; i < d->sets.n_items; i++) {
+                Pair *p = &d->sets.items[i];
+
+                p->recreate = p->live && p->desired &&
+                              (!same_shape(p->live, p->desired) || !has_room(p->live, p->desired));
+                d->everything |= p->recreate;
+        }
+        for (size_t i = 0; i < d->chains.n_items; i++) {
+                Pair *p = &d->chains.items[i];
+
+                p->refill = p->live && p->desired &&
+                            (d->everything || !same_rules(p->live, p->desired));
+        }
+        for (size_t i = 0; i < d->sets.n_items; i++) {
+                Pair *p = &d->sets.items[i];
+                const Set *live = p->live;
+
+                p->refill = live && p->desired && !p->recreate &&
+                            ((d->everything && live->is_map) ||
+                             (live->interval && !set_equal(live, p->desired)));
+        }
+}
+
+static int compare_elements(const Set *set, const Element *a, const Element *b) {
+        for (size_t i = 0; i < set->n_types; i++) {
+                int c = u128_compare(a->key[i].low, b->key[i].low);
+
+                if (c != 0)
+                        return c;
+        }
+        return 0;
+}
+
+static bool same_element(const Element *a, const Element *b) {
+        size_t size = comment_size(a->origin.text);
+
+        return a->verdict.kind == b->verdict.kind && !a->verdict.chain == !b->verdict.chain &&
+               (!a->verdict.chain || streq(a->verdict.chain->name, b->verdict.chain->name)) &&
+               size == comment_size(b->origin.text) &&
+               (size == 0 || memcmp(a->origin.text, b->origin.text, size) == 0);
+}
+
+/* Adds those elements of `of` that `other` does not have in just the same way. Both are sorted. */
+static size_t encode_missing(NftBatch *b, const Set *of, const Set *other, bool removes) {
+        EncodeList list;
+        size_t n = 0;
+
+        encode_list_start(&list, b, of, removes);
+        for (size_t i = 0, j = 0; i < of->n_elements; i++) {
+                int c = -1;
+
+                while (j < other->n_elements &&
+                       (c = compare_elements(of, &of->elements[i], &other->elements[j])) > 0)
+                        j++;
+                if (j < other->n_elements && c == 0 &&
+                    same_element(&of->elements[i], &other->elements[j]))
+                        continue;
+                encode_list_add(&list, &of->elements[i]);
+                n++;
+        }
+        encode_list_end(&list);
+        return n;
+}
+
+static void remove_set(Difference *d, const Pair *p) {
+        const Set *live = p->live;
+        bool goes = !p->desired || p->recreate;
+
+        if (goes || p->refill) {
+                encode_flush_set(d->batch, live);
+                d->changes.elements_removed += live->n_elements;
+        } else if (!live->interval)
+                d->changes.elements_removed += encode_missing(d->batch, live, p->desired, true);
+        if (goes) {
+                encode_delete_set(d->batch, live);
+                d->changes.sets_removed++;
+        }
+}
+
+/* Whatever refers to something that will be deleted goes first: rules, then elements, sets, chains.
+ */
+static void encode_removals(Difference *d) {
+        for (size_t i = 0; i < d->chains.n_items; i++) {
+                const Pair *p = &d->chains.items[i];
+                const Chain *live = p->live;
+
+                if (!live || live->n_rules == 0 || (p->desired && !p->refill))
+                        continue;
+                encode_flush_chain(d->batch, live);
+                d->changes.rules_removed += live->n_rules;
+        }
+        for (size_t i = 0; i < d->sets.n_items; i++)
+                if (d->sets.items[i].live)
+                        remove_set(d, &d->sets.items[i]);
+        for (size_t i = 0; i < d->chains.n_items; i++) {
+                const Pair *p = &d->chains.items[i];
+
+                if (p->live && (!p->desired || p->recreate)) {
+                        encode_delete_chain(d->batch, p->live);
+                        d->changes.chains_removed++;
+                }
+        }
+}
+
+static void add_chain(Difference *d, const Pair *p) {
+        const Chain *live = p->live, *desired = p->desired;
+
+        if (!live || p->recreate) {
+                encode_chain(d->batch, desired);
+                d->changes.chains_added++;
+        } else if (desired->hook != HOOK_NONE && live->policy_drop != desired->policy_drop)
+                encode_chain(d->batch, desired);
+}
+
+static void add_set(Difference *d, const Pair *p) {
+        const Set *desired = p->desired;
+        bool comes = !p->live || p->recreate;
+
+        if (comes) {
+                encode_set(d->batch, desired, desired->name, 0);
+                d->changes.sets_added++;
+        }
+        if (comes || p->refill) {
+                encode_elements(d->batch, desired, desired->name, 0);
+                d->changes.elements_added += desired->n_elements;
+        } else if (!desired->interval)
+                d->changes.elements_added += encode_missing(d->batch, desired, p->live, false);
+}
+
+/* Chains, then sets with elements that may lead to them, then rules that may use both; each in the
+ * order of the Ruleset, in which nft will list them. */
+static void encode_additions(Difference *d, const Ruleset *rs) {
+        for (size_t i = 0; i < rs->n_chains; i++)
+                add_chain(d, find_pair(&d->chains, rs->chains[i]->name));
+        for (size_t i = 0; i < rs->n_sets; i++)
+                add_set(d, find_pair(&d->sets, rs->sets[i]->name));
+        for (size_t i = 0; i < rs->n_chains; i++) {
+                const Chain *desired = rs->chains[i];
+                const Pair *p = find_pair(&d->chains, desired->name);
+
+                if (p->live && !p->refill)
+                        continue;
+                for (size_t j = 0; j < desired->n_rules; j++)
+                        encode_rule(d->batch, desired, &desired->rules[j]);
+                d->changes.rules_added += desired->n_rules;
+                d->changes.chains_refilled += p->refill && !p->recreate;
+        }
+}
+
+int difference_encode(NftBatch *b, const Ruleset *live, const Ruleset *desired, NftChanges *ret) {
+        _cleanup_(difference_done) Difference d = {.batch = b};
+
+        if (pair_chains(&d.chains, live, desired) < 0 || pair_sets(&d.sets, live, desired) < 0)
+                return -ENOMEM;
+        decide(&d);
+        if (!live->exists || live->flags & NFT_TABLE_F_DORMANT) {
+                /* somebody may have put it to sleep; its other flags are not ours to change */
+                encode_table(b, live->flags & ~(uint32_t)NFT_TABLE_F_DORMANT);
+                d.changes.table_created = !live->exists;
+        }
+        encode_removals(&d);
+        encode_additions(&d, desired);
+        d.changes.messages = b->n_subjects;
+        *ret = d.changes;
+        return 0;
+}

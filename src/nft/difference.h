@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* From the table as it is to the table as it shall be: the messages of one transaction. Pure: it
+ * sends nothing. Base chains that are wanted are kept and refilled, because a base chain that is
+ * made anew lets packets through for a moment. */
+
+#include "nft/batch.h"
+
+typedef struct NftChanges {
+        bool table_created;
+        size_t chains_added, chains_removed, chains_refilled;
+        size_t sets_added, sets_removed;
+        size_t elements_added, elements_removed; /* those of sets that are refilled, too */
+        size_t rules_added, rules_removed;
+        size_t messages; /* 0: the kernel was left alone */
+} NftChanges;
+
+/* Adds to the batch what turns live into desired; nothing if they are equal. 0 or -ENOMEM; other
+ * errors stay in the batch. Both Rulesets must outlive the batch. */
+int difference_encode(NftBatch *b, const Ruleset *live, const Ruleset *desired, NftChanges *ret);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* One netlink socket to the kernel's nf_tables. Nothing here blocks for longer than
+ * NFT_TIMEOUT_SECONDS: a kernel that does not answer gives -ETIMEDOUT, and the link is then of no
+ * more use. One thread at a time. */
+
+#include "nft/batch.h"
+
+#define NFT_TIMEOUT_SECONDS 10
+#define NFT_ERRORS_MAX 20 /* refusals of one batch that are kept; further ones are counted */
+#define NFT_ERROR_TEXT_MAX 128
+
+typedef struct NftLink NftLink;
+
+/* One message that the kernel refused. */
+typedef struct NftError {
+        uint32_t sequence;
+        int error;       /* negative errno */
+        uint32_t offset; /* of the guilty attribute in the message; 0 if the kernel did not say */
+        char text[NFT_ERROR_TEXT_MAX]; /* the kernel's words; "" if it had none */
+} NftError;
+
+typedef struct NftOutcome {
+        NftError errors[NFT_ERRORS_MAX];
+        size_t n_errors; /* counted beyond the limit, too */
+} NftOutcome;
+
+int nft_link_open(NftLink **ret);
+NftLink *nft_link_close(NftLink *link); /* accepts NULL, returns NULL */
+
+/* The socket's netlink port, which is what the kernel calls a table's owner. */
+uint32_t nft_link_port(const NftLink *link);
+/* The number that a new batch for this link begins with. */
+uint32_t nft_link_sequence(const NftLink *link);
+
+/* The number of the last transaction that any program committed in this namespace. */
+int nft_link_generation(NftLink *link, uint32_t *ret);
+
+/* Asks for all objects of a kind (NFT_MSG_GET...), of the table and the set if given, and appends
+ * the answers as they come. -EINTR if another program's transaction came in between: what was
+ * appended is then worth nothing; -EFBIG past NFT_BATCH_MAX; else what the kernel said. */
+int nft_link_dump(NftLink *link, uint16_t type, const char *table, const char *set, NftBytes *ret);
+
+/* Sends an ended batch and collects the answers. 0: the kernel took all of it; 1: it refused, ret
+ * says what, and nothing has changed; -EAGAIN: the batch was for another generation, nothing has
+ * changed; other errors: nobody knows. */
+int nft_link_send(NftLink *link, const NftBatch *b, NftOutcome *ret);
+
+static inline void nft_link_closep(NftLink **link) {
+        (void)nft_link_close(*link);
+}

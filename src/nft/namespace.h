@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Whether a mistake here would cut off the machine, or only a namespace made for trying. */
+
+/* 1 if this process stands in process 1's network namespace, 0 if surely not; negative errno if it
+ * cannot be told, which callers take for a yes. */
+int namespace_is_init(void);
