@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+
+#include "cli/input.h"
+#include "cli/output.h"
+
+static const char help[] =
+        "Reads the policy, says everything that is wrong with it, and compiles it. Needs no "
+        "privileges\n"
+        "and asks nothing of the kernel.\n"
+        "\n"
+        "      --stop-after=PASS  print the ruleset as it is after that pass (the passes: lower,\n"
+        "                         dispatch, merge, trim, share, prune)\n"
+        "      --json             print the messages as JSON on standard output\n"
+        "  -h, --help\n"
+        "\n"
+        "Exit status: 0 the policy is valid (with warnings, perhaps), 3 it is not.\n"
+        "\n"
+        "Examples:\n"
+        "  ringwall check                        the policy in /etc/ringwall\n"
+        "  ringwall check my-policy.yaml\n"
+        "  ringwall check - <my-policy.yaml\n";
+
+static json_t *json_message(const DiagMessage *m) {
+        json_t *object = json_object();
+
+        (void)json_object_set_new(object, "severity",
+                                  json_string(diag_severity_to_string(m->severity)));
+        output_json_place(object, m->at);
+        (void)json_object_set_new(object, "message", json_string(m->text));
+        if (m->hint)
+                (void)json_object_set_new(object, "hint", json_string(m->hint));
+        return object;
+}
+
+static int print_json(const Input *input, int code) {
+        json_t *object = json_object(), *messages = json_array(), *last = NULL;
+
+        for (size_t i = 0; input->diag && i < input->diag->n_messages; i++) {
+                const DiagMessage *m = &input->diag->messages[i];
+                json_t *message = json_message(m);
+
+                if (m->continues && last) {
+                        json_t *notes = json_object_get(last, "notes");
+
+                        if (!notes) {
+                                notes = json_array();
+                                (void)json_object_set_new(last, "notes", notes);
+                        }
+                        (void)json_array_append_new(notes, message);
+                        continue;
+                }
+                (void)json_array_append_new(messages, message);
+                last = message;
+        }
+        (void)json_object_set_new(object, "valid", json_boolean(code == EXIT_OK));
+        (void)json_object_set_new(object, "messages", messages);
+        return output_json(object) == EXIT_OK ? code : EXIT_FAILED;
+}
+
+static const char *plural(size_t n) {
+        return n == 1 ? "" : "s";
+}
+
+static void print_summary(const Input *input) {
+        OutputStyle style = output_style(stdout);
+        const Policy *p = input->policy;
+        size_t n_rules = 0, n_kernel = 0;
+
+        for (SectionId id = 0; id < _SECTION_MAX; id++)
+                n_rules += p->sections[id].n_rules;
+        for (size_t i = 0; i < input->ruleset->n_chains; i++)
+                n_kernel += input->ruleset->chains[i]->n_rules;
+        printf("%s: %svalid%s: %zu rule%s, %zu protected; inbound %s, routed %s, outbound %s; "
+               "%zu rules in %zu chains for the kernel\n",
+               p->file, style.good, style.reset, n_rules, plural(n_rules), p->n_protected,
+               section_default_to_string(p->sections[SECTION_INBOUND].fallback),
+               section_default_to_string(p->sections[SECTION_ROUTED].fallback),
+               section_default_to_string(p->sections[SECTION_OUTBOUND].fallback), n_kernel,
+               input->ruleset->n_chains);
+}
+
+static int run(int argc, char **argv) {
+        static const struct option options[] = {
+                {"stop-after", required_argument, NULL, 's'},
+                {"json", no_argument, NULL, 'j'},
+                {"help", no_argument, NULL, 'h'},
+                {0},
+        };
+        _cleanup_(input_done) Input input = INPUT_NULL;
+        const char *stop_after = NULL;
+        bool json = false;
+        int c, code;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 's':
+                        stop_after = optarg;
+                        break;
+                case 'j':
+                        json = true;
+                        break;
+                case 'h':
+                        return verb_help(&verb_check);
+                default:
+                        return verb_usage(&verb_check, NULL);
+                }
+        if (argc - optind > 1)
+                return verb_usage(&verb_check, "one FILE at a time");
+        input.quiet = json;
+        code = input_compile(&input, argv[optind], stop_after);
+        if (json)
+                return print_json(&input, code);
+        if (code != EXIT_OK)
+                return code;
+        if (stop_after)
+                ruleset_print(input.ruleset, stdout);
+        else
+                print_summary(&input);
+        return EXIT_OK;
+}
+
+const Verb verb_check = {
+        .name = "check",
+        .arguments = "[FILE] [--stop-after=PASS] [--json]",
+        .summary = "Check a policy without touching anything",
+        .help = help,
+        .run = run,
+};

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+
+#include "cli/kernel.h"
+#include "cli/output.h"
+#include "cli/question.h"
+
+static const char help[] =
+        "Says what would become of a connection, which line of the policy decides, and the way "
+        "through\n"
+        "the chains. The rules themselves are asked, not the policy read a second time.\n"
+        "\n"
+        "QUESTION is PROTOCOL from SOURCE to DESTINATION, where PROTOCOL is tcp, udp, sctp, icmp "
+        "TYPE,\n"
+        "icmpv6 TYPE or any other protocol, SOURCE an ADDRESS, ADDRESS:PORT or 'host' for this "
+        "host\n"
+        "itself, DESTINATION a PORT (on any address of this host), ADDRESS or ADDRESS:PORT; then "
+        "any of\n"
+        "  in INTERFACE, out INTERFACE   where it arrives, where it leaves (it is then routed)\n"
+        "  dialled ADDRESS[:PORT]        what the client dialled, if the kernel translates it\n"
+        "  forwarded, bridged            it passes through; a frame within the bridge `in`\n"
+        "  state STATE                   new (the default), established, related, invalid, "
+        "untracked\n"
+        "  source unrouted|own           no interface leads back to it; it is this host's own\n"
+        "  hop-limit N\n"
+        "With '-' as QUESTION, questions are read from standard input, one a line.\n"
+        "\n"
+        "      --in INTERFACE  the same as `in INTERFACE`\n"
+        "      --live          ask the rules in force in this network namespace, not a FILE\n"
+        "      --json          one JSON object a question\n"
+        "  -h, --help\n"
+        "\n"
+        "Exit status: 0 whatever the verdict.\n"
+        "\n"
+        "Examples:\n"
+        "  ringwall explain 'tcp from 203.0.113.9 to 11434' --in eth0 policy.yaml\n"
+        "  ringwall explain 'tcp from 203.0.113.9 to 172.17.0.2:80 dialled 203.0.113.1:8080 out "
+        "docker0'\n"
+        "  ringwall explain 'udp from host to 9.9.9.9:53 out eth0' --live\n";
+
+typedef struct Explain {
+        Arena *arena;
+        Diag *diag;
+        const Ruleset *rs;
+        bool live, json;
+} Explain;
+
+/* A question about a bridge's frame wants a bridge; a FILE alone names none. */
+static int prepare_bridge(Explain *e, Question *q, Ruleset *rs) {
+        Set *own = ruleset_find_set(rs, RULESET_BRIDGE_OWN);
+
+        if (!e->live) {
+                Bridge bridge = {.name = q->packet.in};
+
+                return ruleset_set_bridges(rs, &bridge, q->bridged ? 1 : 0);
+        }
+        for (size_t i = 0; own && !q->bridged && q->packet.in && i < own->n_elements; i++)
+                if (u128_equal(own->elements[i].key[0].low, interface_value(q->packet.in)))
+                        q->packet.ether_destination = own->elements[i].key[1].low;
+        return 0;
+}
+
+static const char *verdict_word(VerdictKind verdict) {
+        return verdict == VERDICT_ACCEPT ? "accept" : verdict == VERDICT_DROP ? "drop" : "reject";
+}
+
+/* The step whose origin tells why: the last one that has something to tell. */
+static const Origin *deciding_origin(const Evaluation *result) {
+        for (size_t i = result->n_steps; i > 0; i--) {
+                const Step *s = &result->steps[i - 1];
+
+                if (s->element && s->element->origin.at.source)
+                        return &s->element->origin;
+                if (s->rule && s->rule->origin.text)
+                        return &s->rule->origin;
+        }
+        return NULL;
+}
+
+static const Rule *deciding_rule(const Evaluation *result) {
+        for (size_t i = result->n_steps; i > 0; i--)
+                if (result->steps[i - 1].rule && result->steps[i - 1].rule->origin.text)
+                        return result->steps[i - 1].rule;
+        return NULL;
+}
+
+static int print_json(const char *question, const Question *q, const Evaluation *result) {
+        const Origin *origin = deciding_origin(result);
+        const Rule *rule = deciding_rule(result);
+        json_t *object = json_object(), *path = json_array();
+
+        (void)json_object_set_new(object, "question", json_string(question));
+        (void)json_object_set_new(object, "verdict", json_string(verdict_word(result->verdict)));
+        (void)json_object_set_new(object, "hook", json_string(hook_to_string(q->packet.hook)));
+        (void)json_object_set_new(object, "rule",
+                                  rule ? json_string(rule->origin.text) : json_null());
+        if (origin)
+                output_json_place(object, origin->at);
+        if (result->unknown)
+                (void)json_object_set_new(object, "unknown", json_true());
+        for (size_t i = 0; i < result->n_steps; i++) {
+                const Step *s = &result->steps[i];
+                _cleanup_free_ char *text = s->rule ? output_rule_text(s->rule) : NULL;
+                json_t *step = json_object();
+
+                (void)json_object_set_new(step, "chain", json_string(s->chain->name));
+                (void)json_object_set_new(step, "rule", json_string(s->rule ? text : "policy"));
+                (void)json_object_set_new(step, "why",
+                                          s->rule && s->rule->origin.text
+                                                  ? json_string(s->rule->origin.text)
+                                                  : json_null());
+                (void)json_array_append_new(path, step);
+        }
+        (void)json_object_set_new(object, "path", path);
+        return output_json(object);
+}
+
+static void print_source_line(Span at) {
+        const char *p, *end;
+
+        if (!at.source || !at.source->text || at.line == 0)
+                return;
+        p = at.source->text;
+        end = p + at.source->size;
+        for (unsigned int i = 1; i < at.line && p < end; i++) {
+                p = memchr(p, '\n', (size_t)(end - p));
+                if (!p)
+                        return;
+                p++;
+        }
+        printf("            %.*s\n", (int)strcspn(p, "\r\n"), p);
+}
+
+static void print_way(const Evaluation *result) {
+        for (size_t i = 0; i < result->n_steps; i++) {
+                const Step *s = &result->steps[i];
+                _cleanup_free_ char *text = s->rule ? output_rule_text(s->rule) : NULL;
+                char *comment = text ? strstr(text, " comment \"") : NULL;
+
+                if (comment)
+                        *comment = '\0';
+                printf("  %-10s%-24s %s\n", i == 0 ? "way" : "", s->chain->name,
+                       text ? text : "the chain's policy");
+        }
+}
+
+static void print_answer(const char *question, const Question *q, const Evaluation *result) {
+        OutputStyle style = output_style(stdout);
+        const Origin *origin = deciding_origin(result);
+        const Rule *rule = deciding_rule(result);
+        bool accepted = result->verdict == VERDICT_ACCEPT;
+
+        printf("%s\n  %s%s%s%s\n", question, accepted ? style.good : style.bad,
+               accepted ? "ALLOWED" : "REFUSED", style.reset,
+               accepted                          ? ""
+               : result->verdict == VERDICT_DROP ? ": dropped without an answer"
+                                                 : ": rejected with an answer");
+        if (rule)
+                printf("  by        %s\n", rule->origin.text);
+        if (origin && rule && origin->at.source && origin->at.line != rule->origin.at.line)
+                printf("            %s:%u\n", origin->at.source->name, origin->at.line);
+        if (origin)
+                print_source_line(origin->at);
+        print_way(result);
+        if (!q->packet.in && q->packet.hook != HOOK_OUTPUT)
+                puts("  note      no interface was named: rules that ask for one do not match "
+                     "(--in)");
+        if (result->unknown)
+                puts("  note      the table holds rules that are not ringwall's; the kernel may "
+                     "decide otherwise");
+}
+
+/* One question; an ExitCode. Messages about it are printed at once. */
+static int explain(Explain *e, const char *question, const char *in) {
+        Diag *d = diag_new(e->arena);
+        Evaluation result;
+        Question q;
+        Packet p;
+        int r = d ? question_parse(e->arena, question, &q, d) : -ENOMEM;
+
+        if (r < 0) {
+                if (d)
+                        diag_print(d, stderr, output_has_colour(stderr));
+                return r == -EBADMSG ? EXIT_USAGE : input_failed(r, "reading the question");
+        }
+        if (in)
+                q.packet.in = in;
+        /* the ruleset is this run's own */
+        r = prepare_bridge(e, &q, (Ruleset *)(uintptr_t)e->rs);
+        packet_init(&p, &q.packet);
+        if (r == 0)
+                r = ruleset_eval(e->rs, e->arena, q.packet.hook, &p, &result);
+        if (r < 0)
+                return input_failed(r, "walking the rules");
+        if (e->json)
+                return print_json(question, &q, &result);
+        print_answer(question, &q, &result);
+        return EXIT_OK;
+}
+
+/* Every line of standard input; the worst ExitCode. */
+static int explain_lines(Explain *e, const char *in) {
+        _cleanup_free_ char *line = NULL;
+        int worst = EXIT_OK, r;
+        size_t room = 0;
+        ssize_t n;
+
+        while ((n = getline(&line, &room, stdin)) >= 0) {
+                char *copy;
+
+                if (n > 0 && line[n - 1] == '\n')
+                        line[n - 1] = '\0';
+                if (line[strspn(line, " \t")] == '\0')
+                        continue;
+                copy = arena_strdup(e->arena, line);
+                r = copy ? explain(e, copy, in) : input_failed(-ENOMEM, "reading the questions");
+                worst = MAX(worst, r);
+        }
+        return worst;
+}
+
+static int explain_all(Explain *e, const char *question, const char *in) {
+        return streq(question, "-") ? explain_lines(e, in) : explain(e, question, in);
+}
+
+static int explain_live(Explain *e, const char *question, const char *in) {
+        _cleanup_(nft_link_closep) NftLink *link = NULL;
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Ruleset *rs;
+        int r = a ? kernel_open(&link) : EXIT_FAILED;
+
+        if (r == EXIT_OK)
+                r = kernel_read(link, a, &rs);
+        if (r != EXIT_OK)
+                return r;
+        if (!rs->exists) {
+                fputs("ringwall explain: no policy is loaded in this network namespace\n", stderr);
+                return EXIT_FAILED;
+        }
+        e->arena = a;
+        e->rs = rs;
+        return explain_all(e, question, in);
+}
+
+static int run(int argc, char **argv) {
+        static const struct option options[] = {
+                {"in", required_argument, NULL, 'i'},
+                {"live", no_argument, NULL, 'l'},
+                {"json", no_argument, NULL, 'j'},
+                {"help", no_argument, NULL, 'h'},
+                {0},
+        };
+        _cleanup_(input_done) Input input = INPUT_NULL;
+        Explain e = {0};
+        const char *in = NULL;
+        int c, r;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'i':
+                        in = optarg;
+                        break;
+                case 'l':
+                        e.live = true;
+                        break;
+                case 'j':
+                        e.json = true;
+                        break;
+                case 'h':
+                        return verb_help(&verb_explain);
+                default:
+                        return verb_usage(&verb_explain, NULL);
+                }
+        if (argc - optind < 1)
+                return verb_usage(&verb_explain, "ask a question: 'tcp from 203.0.113.9 to 22'");
+        if (argc - optind > (e.live ? 1 : 2))
+                return verb_usage(&verb_explain, "one QUESTION, in quotes, and one FILE or --live");
+        if (in && strlen(in) > 15)
+                return verb_usage(&verb_explain, "an interface's name has at most 15 characters");
+        if (e.live)
+                return explain_live(&e, argv[optind], in);
+        r = input_compile(&input, argv[optind + 1], NULL);
+        if (r != EXIT_OK)
+                return r;
+        e.arena = input.arena;
+        e.rs = input.ruleset;
+        return explain_all(&e, argv[optind], in);
+}
+
+const Verb verb_explain = {
+        .name = "explain",
+        .arguments = "QUESTION [--in IF] [FILE|--live] [--json]",
+        .summary = "Say what becomes of a connection, and why",
+        .help = help,
+        .run = run,
+};

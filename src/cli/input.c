@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/input.h"
+
+#include <limits.h>
+
+#include "cli/output.h"
+
+static bool has_catalogue(Arena *a, const char *folder) {
+        const char *path = folder ? arena_printf(a, "%s/catalogue.yaml", folder) : NULL;
+
+        return path && access(path, R_OK) == 0;
+}
+
+const char *input_datadir(Arena *a) {
+        const char *given = secure_getenv("RINGWALL_DATADIR");
+        char exe[PATH_MAX];
+        ssize_t n;
+
+        if (given && *given)
+                return arena_strdup(a, given);
+        n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+        if (n > 0) {
+                char *folder, *slash;
+
+                exe[n] = '\0';
+                slash = strrchr(exe, '/');
+                if (slash)
+                        *slash = '\0';
+                slash = strrchr(exe, '/');
+                if (slash)
+                        *slash = '\0';
+                folder = arena_printf(a, "%s/share/ringwall", exe);
+                if (has_catalogue(a, folder))
+                        return folder;
+        }
+        return arena_strdup(a, RINGWALL_DATADIR_DEFAULT);
+}
+
+int input_failed(int error, const char *what) {
+        fprintf(stderr, "ringwall: %s: %s\n", what, strerror(-error));
+        return error == -EPERM || error == -EACCES ? EXIT_NOT_PERMITTED : EXIT_FAILED;
+}
+
+void input_print_messages(Input *input) {
+        Diag rest;
+
+        if (!input->diag || input->quiet)
+                return;
+        rest = *input->diag;
+        rest.messages += input->n_printed;
+        rest.n_messages -= input->n_printed;
+        fflush(stdout);
+        diag_print(&rest, stderr, output_has_colour(stderr));
+        input->n_printed = input->diag->n_messages;
+}
+
+static int load(Input *input, const char *file) {
+        PolicyPaths paths = {.policy = file};
+        const char *datadir;
+        int r;
+
+        input->arena = arena_new(0);
+        input->diag = input->arena ? diag_new(input->arena) : NULL;
+        datadir = input->diag ? input_datadir(input->arena) : NULL;
+        paths.catalogue = datadir ? arena_printf(input->arena, "%s/catalogue.yaml", datadir) : NULL;
+        if (!paths.catalogue)
+                return input_failed(-ENOMEM, "reading the policy");
+        r = policy_load(input->arena, &paths, &input->policy, input->diag);
+        if (r == -ENOENT && file && streq(file, POLICY_FILE_DEFAULT))
+                diag_hint(input->diag, "name a FILE, or write your policy there");
+        input_print_messages(input);
+        if (r == -EACCES)
+                return EXIT_NOT_PERMITTED;
+        if (r == -ENOMEM)
+                return input_failed(r, "reading the policy");
+        return r < 0 ? EXIT_INVALID : EXIT_OK;
+}
+
+int input_load(Input *input, const char *file) {
+        return load(input, file ? file : POLICY_FILE_DEFAULT);
+}
+
+int input_load_catalogue(Input *input) {
+        return load(input, NULL);
+}
+
+int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatures *features) {
+        static const KernelFeatures all = {.fib_in_filter = true};
+        int r = ruleset_compile(input->policy, features ? features : &all, stop_after, input->arena,
+                                &input->ruleset, input->diag);
+
+        input_print_messages(input);
+        if (r == -ENOENT) {
+                fprintf(stderr, "ringwall: there is no pass '%s'; the passes are: lower",
+                        stop_after);
+                for (size_t i = 0; i < n_passes; i++)
+                        fprintf(stderr, ", %s", passes[i].name);
+                fputc('\n', stderr);
+                return EXIT_USAGE;
+        }
+        if (r == -EBADMSG)
+                return EXIT_FAILED;
+        return r < 0 ? input_failed(r, "compiling the policy") : EXIT_OK;
+}
+
+int input_compile(Input *input, const char *file, const char *stop_after) {
+        int r = input_load(input, file);
+
+        return r == EXIT_OK ? input_compile_loaded(input, stop_after, NULL) : r;
+}
+
+void input_done(Input *input) {
+        input->arena = arena_free(input->arena);
+}

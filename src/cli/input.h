@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What every verb does first: find the catalogue, load the policy, compile it, say what is wrong.
+ */
+
+#include "cli/verb.h"
+#include "ruleset/pass.h"
+
+#define POLICY_FILE_DEFAULT "/etc/ringwall/policy.yaml"
+
+typedef struct Input {
+        Arena *arena;
+        Diag *diag;
+        Policy *policy;
+        Ruleset *ruleset;
+        size_t n_printed; /* messages that have been printed */
+        bool quiet;       /* print none: the caller does it in another form */
+} Input;
+
+#define INPUT_NULL ((Input){0})
+
+/* Reads the policy; file NULL means POLICY_FILE_DEFAULT, "-" standard input. An ExitCode; what is
+ * wrong has been printed. */
+int input_load(Input *input, const char *file);
+/* Reads the catalogue alone, as a policy that says nothing. */
+int input_load_catalogue(Input *input);
+/* Compiles the policy that was read; features NULL: for a kernel that can do everything. Again, if
+ * called again. */
+int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatures *features);
+/* Both, for a kernel that can do everything. */
+int input_compile(Input *input, const char *file, const char *stop_after);
+/* Prints the messages that have not been printed yet, to standard error. */
+void input_print_messages(Input *input);
+void input_done(Input *input);
+
+/* "out of memory" and the like, with the exit code that goes with the negative errno. */
+int input_failed(int error, const char *what);
+
+/* The folder that holds catalogue.yaml: $RINGWALL_DATADIR, else ../share/ringwall beside the
+ * running program, else where it was installed to. Never NULL but without memory. */
+const char *input_datadir(Arena *a);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/kernel.h"
+
+#include "nft/namespace.h"
+
+int kernel_open(NftLink **ret) {
+        int r = nft_link_open(ret);
+
+        if (r == 0)
+                return EXIT_OK;
+        if (r == -EPROTONOSUPPORT || r == -EAFNOSUPPORT) {
+                fputs("ringwall: this kernel has no nf_tables\n", stderr);
+                return EXIT_KERNEL_REFUSED;
+        }
+        return input_failed(r, "cannot open a netlink socket");
+}
+
+int kernel_read(NftLink *link, Arena *a, Ruleset **ret) {
+        int r = nft_read(link, a, ret);
+
+        if (r == 0)
+                return EXIT_OK;
+        if (r == -EBUSY) {
+                fputs("ringwall: other programs kept changing the kernel's rules while they were "
+                      "read; "
+                      "try again\n",
+                      stderr);
+                return EXIT_FAILED;
+        }
+        if (r == -EPERM) {
+                fputs("ringwall: reading the kernel's rules needs CAP_NET_ADMIN: run it as root\n",
+                      stderr);
+                return EXIT_NOT_PERMITTED;
+        }
+        return input_failed(r, "cannot read the kernel's rules");
+}
+
+int kernel_refuse_host(const char *verb) {
+        int r = namespace_is_init();
+
+        if (r == 0)
+                return EXIT_OK;
+        if (r < 0)
+                fprintf(stderr,
+                        "ringwall %s: cannot tell whether this is the host's own network namespace "
+                        "(%s), so nothing is done\n",
+                        verb, strerror(-r));
+        else
+                fprintf(stderr,
+                        "ringwall %s: this is the host's own network namespace (that of process "
+                        "1), "
+                        "and nothing has been changed\n",
+                        verb);
+        fputs("  hint: putting a policy on a host comes with the daemon; until then work in a "
+              "namespace, for example: unshare -n\n",
+              stderr);
+        return EXIT_NOT_PERMITTED;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the verbs ask of the kernel, with the answers turned into messages and exit codes. */
+
+#include "cli/input.h"
+#include "nft/apply.h"
+
+/* Opens the link, or says why not; an ExitCode. */
+int kernel_open(NftLink **ret);
+/* Reads our table as it is in this network namespace. An ExitCode; no table at all is an answer,
+ * too. */
+int kernel_read(NftLink *link, Arena *a, Ruleset **ret);
+/* Refuses, with a message, where this network namespace is that of process 1; an ExitCode. verb:
+ * what was asked for. */
+int kernel_refuse_host(const char *verb);

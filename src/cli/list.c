@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+
+#include "cli/input.h"
+#include "cli/output.h"
+#include "ruleset/field.h"
+
+static const char help[] =
+        "Lists the services or the zones that a policy can name: its own and the catalogue's.\n"
+        "\n"
+        "      --json\n"
+        "  -h, --help\n"
+        "\n"
+        "Examples:\n"
+        "  ringwall list services\n"
+        "  ringwall list zones policy.yaml\n";
+
+static void
+print_ports(FILE *f, const char *protocol, const RangeSet *ports, const char **separator) {
+        for (size_t i = 0; i < ports->n_items; i++) {
+                Range r = ports->items[i];
+
+                fprintf(f, "%s%u", *separator, (unsigned int)r.low.low);
+                if (!range_is_single(r))
+                        fprintf(f, "-%u", (unsigned int)r.high.low);
+                fprintf(f, "/%s", protocol);
+                *separator = ", ";
+        }
+}
+
+static void print_types(
+        FILE *f, const char *protocol, TypeId type, const RangeSet *set, const char **separator) {
+        for (size_t i = 0; i < set->n_items; i++)
+                for (uint64_t v = set->items[i].low.low; v <= set->items[i].high.low; v++) {
+                        const char *name = type_symbol_name(type, (uint32_t)v);
+
+                        if (name)
+                                fprintf(f, "%s%s/%s", *separator, name, protocol);
+                        else
+                                fprintf(f, "%s%u/%s", *separator, (unsigned int)v, protocol);
+                        *separator = ", ";
+                }
+}
+
+static void print_service(FILE *f, const ServiceSet *set) {
+        const char *separator = "";
+
+        if (set->any) {
+                fputs("any", f);
+                return;
+        }
+        print_ports(f, "tcp", &set->tcp, &separator);
+        print_ports(f, "udp", &set->udp, &separator);
+        print_ports(f, "sctp", &set->sctp, &separator);
+        print_types(f, "icmp", TYPE_ICMP_TYPE, &set->icmp, &separator);
+        print_types(f, "icmpv6", TYPE_ICMPV6_TYPE, &set->icmpv6, &separator);
+        for (size_t i = 0; i < set->protocols.n_items; i++)
+                for (uint64_t v = set->protocols.items[i].low.low;
+                     v <= set->protocols.items[i].high.low; v++) {
+                        const char *name = protocol_to_string((uint8_t)v);
+
+                        if (name)
+                                fprintf(f, "%s%s", separator, name);
+                        else
+                                fprintf(f, "%s%u", separator, (unsigned int)v);
+                        separator = ", ";
+                }
+}
+
+static void print_addresses(FILE *f, const ZonePart *part) {
+        const char *separator = "";
+        char buf[ADDRESS_TEXT_MAX];
+
+        if (part->any_address)
+                fputs("any address", f);
+        for (Family family = 0; family < _FAMILY_MAX; family++)
+                for (size_t i = 0; i < part->addresses[family].n_items; i++) {
+                        fprintf(f, "%s%s", separator,
+                                address_range_print(family, part->addresses[family].items[i], buf));
+                        separator = ", ";
+                }
+}
+
+static void print_interfaces(FILE *f, const ZonePart *part) {
+        const char *separator = "";
+
+        for (size_t i = 0; i < part->interfaces.n_items; i++) {
+                Range r = part->interfaces.items[i];
+                char name[17] = {0};
+                unsigned int length = 128;
+
+                u128_to_bytes(r.low, name, 16);
+                fputs(separator, f);
+                if (range_is_single(r) || !range_is_prefix(r, 128, &length))
+                        fputs(name, f);
+                else
+                        fprintf(f, "%.*s*", (int)(length / 8), name);
+                separator = ", ";
+        }
+}
+
+static void print_zone(FILE *f, const Zone *zone) {
+        for (size_t i = 0; i < zone->n_parts; i++) {
+                const ZonePart *part = &zone->parts[i];
+
+                if (i > 0)
+                        fputs("; ", f);
+                if (!part->any_interface)
+                        print_interfaces(f, part);
+                if (!part->any_interface && !part->any_address)
+                        fputs(" with ", f);
+                if (part->any_interface || !part->any_address)
+                        print_addresses(f, part);
+        }
+}
+
+/* Calls the printer with a stream into memory; the text is to be freed. NULL without memory. */
+static char *text_of(void (*print)(FILE *f, const void *what), const void *what) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        print(f, what);
+        (void)fclose(f); /* fails only without memory, and then leaves text NULL */
+        return text;
+}
+
+static void print_service_row(FILE *f, const void *what) {
+        print_service(f, &((const Service *)what)->set);
+}
+
+static void print_zone_row(FILE *f, const void *what) {
+        print_zone(f, what);
+}
+
+static const char *origin_of(bool from_catalogue) {
+        return from_catalogue ? "catalogue" : "policy";
+}
+
+static int list_services(const Policy *p, OutputTable *table, json_t *array) {
+        for (size_t i = 0; i < p->n_services; i++) {
+                const Service *s = p->services[i];
+                _cleanup_free_ char *text = text_of(print_service_row, s);
+                const char *note = s->internal ? "internal" : "";
+                json_t *object;
+
+                if (!text ||
+                    output_table_add(table, (const char *[]){s->name, origin_of(s->from_catalogue),
+                                                             note, text}) < 0)
+                        return -ENOMEM;
+                object = json_pack("{ss ss sb ss}", "name", s->name, "defined",
+                                   origin_of(s->from_catalogue), "internal", s->internal, "means",
+                                   text);
+                if (json_array_append_new(array, object) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int list_zones(const Policy *p, OutputTable *table, json_t *array) {
+        for (size_t i = 0; i < p->n_zones; i++) {
+                const Zone *z = p->zones[i];
+                _cleanup_free_ char *text = text_of(print_zone_row, z);
+                json_t *object;
+
+                if (!text ||
+                    output_table_add(table, (const char *[]){z->name, origin_of(z->from_catalogue),
+                                                             text}) < 0)
+                        return -ENOMEM;
+                object = json_pack("{ss ss ss}", "name", z->name, "defined",
+                                   origin_of(z->from_catalogue), "means", text);
+                if (json_array_append_new(array, object) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static const char *const service_columns[] = {"SERVICE", "DEFINED IN", "NOTE", "MEANS"};
+static const char *const zone_columns[] = {"ZONE", "DEFINED IN", "MEANS"};
+
+static const struct {
+        const char *name;
+        const char *const *columns;
+        size_t n_columns;
+        int (*list)(const Policy *p, OutputTable *table, json_t *array);
+} kinds[] = {
+        {"services", service_columns, ARRAY_SIZE(service_columns), list_services},
+        {"zones", zone_columns, ARRAY_SIZE(zone_columns), list_zones},
+};
+
+static int list(size_t kind, const Policy *p, bool json) {
+        _cleanup_(output_table_freep) OutputTable *table =
+                output_table_new(kinds[kind].columns, kinds[kind].n_columns);
+        json_t *array = json_array();
+
+        if (!table || !array || kinds[kind].list(p, table, array) < 0) {
+                json_decref(array);
+                return input_failed(-ENOMEM, "listing");
+        }
+        if (json)
+                return output_json(array);
+        json_decref(array);
+        output_table_print(table);
+        return EXIT_OK;
+}
+
+static int run(int argc, char **argv) {
+        static const struct option options[] = {
+                {"json", no_argument, NULL, 'j'},
+                {"help", no_argument, NULL, 'h'},
+                {0},
+        };
+        _cleanup_(input_done) Input input = INPUT_NULL;
+        const char *file;
+        bool json = false;
+        int c, r;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'j':
+                        json = true;
+                        break;
+                case 'h':
+                        return verb_help(&verb_list);
+                default:
+                        return verb_usage(&verb_list, NULL);
+                }
+        if (argc - optind < 1 || argc - optind > 2)
+                return verb_usage(&verb_list, "say what to list: services or zones");
+        file = argv[optind + 1];
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+                if (!streq(argv[optind], kinds[i].name))
+                        continue;
+                r = !file && access(POLICY_FILE_DEFAULT, F_OK) < 0 ? input_load_catalogue(&input)
+                                                                   : input_load(&input, file);
+                return r == EXIT_OK ? list(i, input.policy, json) : r;
+        }
+        fprintf(stderr, "ringwall list: there are no '%s' to list, only services and zones\n",
+                argv[optind]);
+        return verb_usage(&verb_list, NULL);
+}
+
+const Verb verb_list = {
+        .name = "list",
+        .arguments = "services|zones [FILE] [--json]",
+        .summary = "List the services or zones that rules can name",
+        .help = help,
+        .run = run,
+};

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/text.h"
+#include "cli/output.h"
+#include "cli/verb.h"
+
+/* Runs as whoever calls it; only `load` and `unload` and what reads the kernel need CAP_NET_ADMIN.
+ */
+
+static const Verb *const verbs[] = {
+        &verb_check, &verb_show, &verb_explain, &verb_list, &verb_load, &verb_unload,
+};
+
+static const char general_help[] = "Guards a Linux host with one default-deny policy.\n"
+                                   "\n"
+                                   "Usage: ringwall COMMAND [ARGUMENTS]\n"
+                                   "       ringwall COMMAND --help\n"
+                                   "\n"
+                                   "Commands:\n";
+
+static const char examples[] = "\n"
+                               "Examples:\n"
+                               "  ringwall check policy.yaml\n"
+                               "  ringwall explain 'tcp from 203.0.113.9 to 11434' policy.yaml\n"
+                               "  ringwall show policy.yaml\n"
+                               "\n"
+                               "Without a FILE, /etc/ringwall/policy.yaml is read. See ringwall(1) "
+                               "and ringwall-policy(5).\n";
+
+static int print_general_help(FILE *f, int code) {
+        fputs(general_help, f);
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                fprintf(f, "  %-8s %-36s %s\n", verbs[i]->name, verbs[i]->arguments,
+                        verbs[i]->summary);
+        fputs(examples, f);
+        return code;
+}
+
+int verb_help(const Verb *verb) {
+        printf("%s.\n\nUsage: ringwall %s %s\n\n%s", verb->summary, verb->name, verb->arguments,
+               verb->help);
+        return EXIT_OK;
+}
+
+int verb_usage(const Verb *verb, const char *problem) {
+        if (problem)
+                fprintf(stderr, "ringwall %s: %s\n", verb->name, problem);
+        fprintf(stderr, "Try 'ringwall %s --help'.\n", verb->name);
+        return EXIT_USAGE;
+}
+
+static int unknown_verb(const char *word) {
+        Nearest nearest;
+
+        nearest_init(&nearest, word);
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                nearest_consider(&nearest, verbs[i]->name);
+        fprintf(stderr, "ringwall: there is no command '%s'\n", word);
+        if (nearest.best)
+                fprintf(stderr, "Did you mean 'ringwall %s'?\n", nearest.best);
+        else
+                fputs("Try 'ringwall --help'.\n", stderr);
+        return EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+        if (argc < 2)
+                return print_general_help(stderr, EXIT_USAGE);
+        if (streq(argv[1], "--help") || streq(argv[1], "-h") || streq(argv[1], "help"))
+                return print_general_help(stdout, EXIT_OK);
+        if (streq(argv[1], "--version") || streq(argv[1], "version")) {
+                puts("ringwall " RINGWALL_VERSION);
+                return EXIT_OK;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                if (streq(argv[1], verbs[i]->name))
+                        return verbs[i]->run(argc - 1, argv + 1);
+        return unknown_verb(argv[1]);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/output.h"
+
+#include <libsmartcols.h>
+
+#include "cli/verb.h"
+
+bool output_has_colour(FILE *f) {
+        const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+
+        return isatty(fileno(f)) && !(no_colour && *no_colour) && term && !streq(term, "dumb");
+}
+
+OutputStyle output_style(FILE *f) {
+        if (!output_has_colour(f))
+                return (OutputStyle){"", "", "", "", ""};
+        return (OutputStyle){"\033[1m", "\033[1;32m", "\033[1;31m", "\033[2m", "\033[0m"};
+}
+
+int output_json(json_t *value) {
+        int r;
+
+        if (!value) {
+                fputs("ringwall: out of memory\n", stderr);
+                return EXIT_FAILED;
+        }
+        r = json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+        json_decref(value);
+        fputc('\n', stdout);
+        if (r == 0 && fflush(stdout) == 0)
+                return EXIT_OK;
+        fputs("ringwall: cannot write the answer\n", stderr);
+        return EXIT_FAILED;
+}
+
+struct OutputTable {
+        struct libscols_table *table;
+        size_t n_columns;
+};
+
+OutputTable *output_table_free(OutputTable *t) {
+        if (!t)
+                return NULL;
+        scols_unref_table(t->table);
+        free(t);
+        return NULL;
+}
+
+OutputTable *output_table_new(const char *const *columns, size_t n_columns) {
+        OutputTable *t = calloc(1, sizeof(*t));
+
+        if (!t)
+                return NULL;
+        t->n_columns = n_columns;
+        t->table = scols_new_table();
+        for (size_t i = 0; t->table && i < n_columns; i++) {
+                int flags = i + 1 == n_columns ? SCOLS_FL_WRAP : 0;
+
+                if (!scols_table_new_column(t->table, columns[i], 0, flags))
+                        return output_table_free(t);
+        }
+        return t->table ? t : output_table_free(t);
+}
+
+int output_table_add(OutputTable *t, const char *const *cells) {
+        struct libscols_line *line = scols_table_new_line(t->table, NULL);
+
+        if (!line)
+                return -ENOMEM;
+        for (size_t i = 0; i < t->n_columns; i++)
+                if (scols_line_set_data(line, i, cells[i]) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+void output_table_print(OutputTable *t) {
+        (void)scols_print_table(t->table); /* a failed write shows in the shell, not here */
+}
+
+void output_json_place(json_t *object, Span at) {
+        if (!at.source)
+                return;
+        (void)json_object_set_new(object, "file", json_string_nocheck(at.source->name));
+        if (at.line == 0)
+                return;
+        (void)json_object_set_new(object, "line", json_integer(at.line));
+        (void)json_object_set_new(object, "column", json_integer(at.column));
+}
+
+char *output_rule_text(const Rule *rule) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        rule_print(rule, f);
+        (void)fclose(f); /* fails only without memory, and then leaves text NULL */
+        return text;
+}
+
+static json_t *json_rule(const Rule *rule) {
+        _cleanup_free_ char *text = output_rule_text(rule);
+        json_t *object = json_object();
+
+        if (!object || !text) {
+                json_decref(object);
+                return NULL;
+        }
+        (void)json_object_set_new(object, "text", json_string(text));
+        (void)json_object_set_new(object, "verdict",
+                                  json_string(verdict_kind_to_string(rule->verdict.kind)));
+        if (rule->verdict.chain)
+                (void)json_object_set_new(object, "target", json_string(rule->verdict.chain->name));
+        if (rule->origin.text)
+                (void)json_object_set_new(object, "rule", json_string(rule->origin.text));
+        output_json_place(object, rule->origin.at);
+        if (rule->counted) {
+                (void)json_object_set_new(object, "packets",
+                                          json_integer((json_int_t)rule->packets));
+                (void)json_object_set_new(object, "bytes", json_integer((json_int_t)rule->bytes));
+        }
+        return object;
+}
+
+static json_t *json_chain(const Chain *chain) {
+        json_t *object = json_object(), *rules = json_array();
+
+        (void)json_object_set_new(object, "name", json_string(chain->name));
+        if (chain->hook != HOOK_NONE) {
+                (void)json_object_set_new(object, "hook", json_string(hook_to_string(chain->hook)));
+                (void)json_object_set_new(object, "priority", json_integer(chain->priority));
+                (void)json_object_set_new(object, "policy",
+                                          json_string(chain->policy_drop ? "drop" : "accept"));
+        }
+        for (size_t i = 0; i < chain->n_rules; i++)
+                (void)json_array_append_new(rules, json_rule(&chain->rules[i]));
+        (void)json_object_set_new(object, "rules", rules);
+        return object;
+}
+
+static json_t *json_set(const Set *set) {
+        json_t *object = json_object(), *kinds = json_array(), *elements = json_array();
+
+        (void)json_object_set_new(object, "name", json_string(set->name));
+        for (size_t i = 0; i < set->n_types; i++)
+                (void)json_array_append_new(kinds, json_string(types[set->types[i]].name));
+        (void)json_object_set_new(object, "type", kinds);
+        (void)json_object_set_new(object, "map", json_boolean(set->is_map));
+        for (size_t i = 0; i < set->n_elements; i++) {
+                char *text = NULL;
+                size_t size = 0;
+                FILE *f = open_memstream(&text, &size);
+
+                if (!f)
+                        break;
+                element_print(set, &set->elements[i], f);
+                (void)fclose(f); /* as above */
+                (void)json_array_append_new(elements, json_string(text ? text : ""));
+                free(text);
+        }
+        (void)json_object_set_new(object, "elements", elements);
+        return object;
+}
+
+json_t *output_json_ruleset(const Ruleset *rs) {
+        json_t *object = json_object(), *sets = json_array(), *chains = json_array();
+
+        for (size_t i = 0; i < rs->n_sets; i++)
+                (void)json_array_append_new(sets, json_set(rs->sets[i]));
+        for (size_t i = 0; i < rs->n_chains; i++)
+                (void)json_array_append_new(chains, json_chain(rs->chains[i]));
+        (void)json_object_set_new(object, "family", json_string("inet"));
+        (void)json_object_set_new(object, "table", json_string(RULESET_TABLE));
+        (void)json_object_set_new(object, "sets", sets);
+        (void)json_object_set_new(object, "chains", chains);
+        return object;
+}

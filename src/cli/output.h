@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the verbs print: tables, JSON, colour where a terminal is. */
+
+#include <jansson.h>
+
+#include "base/diag.h"
+#include "ruleset/ruleset.h"
+
+/* Whether the stream is a terminal that may be coloured (NO_COLOR unset, TERM not "dumb"). */
+bool output_has_colour(FILE *f);
+
+/* Escape sequences, or "" where no colour is wanted. */
+typedef struct OutputStyle {
+        const char *bold, *good, *bad, *faint, *reset;
+} OutputStyle;
+
+OutputStyle output_style(FILE *f);
+
+/* Prints the value on standard output, one line, and frees it; an ExitCode. NULL counts as memory
+ * that ran out. */
+int output_json(json_t *value);
+
+/* A table of text: columns are as wide as their widest cell. */
+typedef struct OutputTable OutputTable;
+
+OutputTable *output_table_new(const char *const *columns, size_t n_columns);
+/* cells: n_columns strings, copied. 0 or -ENOMEM. */
+int output_table_add(OutputTable *t, const char *const *cells);
+void output_table_print(OutputTable *t);
+OutputTable *output_table_free(OutputTable *t); /* accepts NULL, returns NULL */
+
+static inline void output_table_freep(OutputTable **t) {
+        (void)output_table_free(*t);
+}
+
+/* {"file":..., "line":..., "column":...} merged into object; nothing without a place. */
+void output_json_place(json_t *object, Span at);
+/* The whole ruleset: {"table":..., "sets":[...], "chains":[...]}. NULL without memory. */
+json_t *output_json_ruleset(const Ruleset *rs);
+/* One rule in nft's words; to be freed. NULL without memory. */
+char *output_rule_text(const Rule *rule);
