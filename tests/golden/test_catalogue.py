@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What policies/ promises: ready policies are valid, and zone internet is what its comments say."""
+
+import ipaddress
+import pathlib
+
+import pytest
+import yaml
+
+import golden
+
+POLICIES = golden.ROOT / "policies"
+CATALOGUE = POLICIES / "catalogue.yaml"
+READY = sorted(p for p in POLICIES.glob("*.yaml") if p != CATALOGUE)
+
+NOT_INTERNET = """
+    0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
+    192.168.0.0/16 198.18.0.0/15 224.0.0.0/4 240.0.0.0/4
+    ::/3 fc00::/7 fe80::/10 ff00::/8 2001:2::/48 2001:10::/28 100::/64 4000::/2 8000::/1
+""".split()
+INSIDE_AFTER_ALL = ["64:ff9b::/96"]  # within ::/3, but the IPv4 internet through NAT64
+INTERNET = "1.1.1.1 8.8.8.8 192.0.2.1 198.51.100.1 203.0.113.9 223.255.255.255 192.88.99.1 " \
+    "2001:db8::1 3fff::1 2606:4700::1111 2001::1 2002::1 64:ff9b::808:808".split()
+
+
+def ranges(items):
+    for item in items:
+        low, _, high = str(item).partition("-")
+        if high:
+            yield int(ipaddress.ip_address(low)), int(ipaddress.ip_address(high)), ":" in low
+        else:
+            network = ipaddress.ip_network(low)
+            yield int(network[0]), int(network[-1]), network.version == 6
+
+
+def contains(items, address):
+    address = ipaddress.ip_address(address)
+    return any(
+        low <= int(address) <= high and six == (address.version == 6)
+        for low, high, six in ranges(items)
+    )
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    return yaml.safe_load(CATALOGUE.read_text())
+
+
+@pytest.mark.parametrize("path", READY, ids=[p.name for p in READY])
+def test_a_ready_policy_is_valid_and_says_nothing(path):
+    result = golden.run(["check", str(path)], POLICIES)
+    assert result.stderr == b""
+    assert result.returncode == 0
+
+
+def test_internet_leaves_out_exactly_what_is_not_the_internet(catalogue):
+    internet = catalogue["zones"]["internet"]
+    for version, bits in ((4, 32), (6, 128)):
+        out = [ipaddress.ip_network(n) for n in NOT_INTERNET]
+        back = [ipaddress.ip_network(n) for n in INSIDE_AFTER_ALL]
+        edges = {0, 2**bits - 1}
+        for network in out + back:
+            if network.version == version:
+                low, high = int(network[0]), int(network[-1])
+                edges |= {low, high, max(low - 1, 0), min(high + 1, 2**bits - 1)}
+        for low, high, six in ranges(internet):
+            if six == (version == 6):
+                edges |= {low, high, max(low - 1, 0), min(high + 1, 2**bits - 1)}
+        make = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+        for address in map(make, sorted(edges)):
+            excluded = any(address in n for n in out) and not any(address in n for n in back)
+            assert contains(internet, str(address)) == (not excluded), str(address)
+
+
+@pytest.mark.parametrize("address", INTERNET)
+def test_examples_count_as_internet(catalogue, address):
+    assert contains(catalogue["zones"]["internet"], address)
+
+
+def test_private_and_internet_have_nothing_in_common(catalogue):
+    for low, high, six in ranges(catalogue["zones"]["private"]):
+        for low2, high2, six2 in ranges(catalogue["zones"]["internet"]):
+            assert six != six2 or high < low2 or high2 < low
+
+
+def test_every_service_says_where_its_port_comes_from():
+    lines = CATALOGUE.read_text().split("services:\n", 1)[1].splitlines()
+    services = [line for line in lines if line.startswith("  ") and ": {" in line]
+    assert len(services) > 80
+    assert not [line for line in services if " # " not in line]
+
+
+def test_https_is_one_port_and_http3_another(catalogue):
+    assert catalogue["services"]["https"] == {"tcp": 443}
+    assert catalogue["services"]["http3"] == {"udp": 443}
