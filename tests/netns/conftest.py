@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import os
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "oracle")]
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("three-way property")
+    group.addoption("--seed", type=int, default=int(os.environ.get("SEED", "0")) or None)
+    group.addoption("--policies", type=int, default=int(os.environ.get("POLICIES", "50")))
+    group.addoption(
+        "--count", type=int, default=int(os.environ.get("COUNT", "25000")), help="packets"
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def of_its_own():
+    """Nothing in this folder runs in the machine's own network."""
+    import lab
+
+    lab.enter()
+    lab.refuse_the_machines_own_network()
+
+
+@pytest.fixture(scope="module", name="world")
+def make_world(tmp_path_factory):
+    from world import World
+
+    w = World(tmp_path_factory.mktemp("policy"))
+    yield w
+    w.close()
+
+
+@pytest.fixture
+def tidy(world):
+    """A test's sockets end with it."""
+    before = len(world.talk.open_sockets)
+    yield
+    world.talk.close(before)

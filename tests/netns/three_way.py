@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The property: what POLICY.md's words mean (the oracle) == what the evaluator says of the compiled
+policy == what it says of the rules read back from the kernel == what the kernel does to a real
+packet.
+
+Everything comes from one seed. A failure names the seed and the policy's number, which replay it:
+    tests/netns/property --seed S --only N"""
+
+import contextlib
+import os
+import random
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import foreign
+from generate import PolicyMaker
+from packets import packet_bytes
+from program import catalogue, explain, ringwall
+from traffic import Traffic
+from wire import DEADLINE, Wire, pinned
+
+FIXES = 40  # inbound rules that may be taken out because they hold nothing but protected services
+
+
+@dataclass
+class Tally:
+    policies: int = 0
+    packets: int = 0
+    verdicts: Counter = field(default_factory=Counter)  # (kind, verdict)
+    reasons: Counter = field(default_factory=Counter)
+    wrong: list = field(default_factory=list)
+
+    def __str__(self):
+        verdicts = Counter()
+        for (_, verdict), n in self.verdicts.items():
+            verdicts[verdict] += n
+        counts = ", ".join(f"{n} {v}" for v, n in sorted(verdicts.items()))
+        return (
+            f"{self.policies} policies, {self.packets} packets ({counts}): {len(self.wrong)} wrong"
+        )
+
+
+class ThreeWay:
+    def __init__(self, seed, folder):
+        self.seed, self.folder = seed, str(folder)
+        self.catalogue = catalogue()
+        self.wire = Wire()
+        self.tally = Tally()
+        self.number = 0
+        self.phases = Counter()
+
+    def close(self):
+        self.wire.close()
+
+    @contextlib.contextmanager
+    def _phase(self, name):
+        start = time.monotonic()
+        yield
+        self.phases[name] += time.monotonic() - start
+
+    def run_policy(self, index, n_packets):
+        self.index = index
+        rng = random.Random(f"{self.seed}/{index}")
+        with self._phase("generate"):
+            maker = PolicyMaker(rng, self.catalogue)
+        path = os.path.join(self.folder, f"policy-{index}.yaml")
+        if not self._settle_policy(maker, path):
+            return
+        with self._phase("load"):
+            host, traffic, flows = self._load(rng, maker, path)
+        with self._phase("generate"):
+            probes = traffic.probes(n_packets + n_packets // 50 + 4, host, flows)
+        with self._phase("oracle"):
+            answers = [maker.policy.judge(p.at) for p in probes]
+        # (Conntrack calls the error that tells this host of such a rejection invalid: one more
+        # drop.)
+        both = [
+            (p, a)
+            for p, a in zip(probes, answers)
+            if not (p.peer is None and p.packet.state == "untracked" and a.verdict == "reject")
+        ]
+        probes, answers = [p for p, _ in both], [a for _, a in both]
+        questions = [p.question() for p in probes]
+        with self._phase("explain"):
+            compiled = explain(None, questions, path)
+        with self._phase("explain --live"):
+            live = explain(self.wire.lab, questions, "--live")
+        with self._phase("kernel"):
+            kernel = self._send(probes, answers)
+        self._compare(index, maker, probes, answers, compiled, live, kernel)
+
+    def _settle_policy(self, maker, path):
+        """POLICY.md: "an allow item that holds nothing but protected services ... is an error":
+        those rules go."""
+        for _ in range(FIXES):
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(maker.text)
+            with self._phase("check"):
+                done = ringwall(None, "check", path, check=False)
+            if done.returncode == 0:
+                return True
+            errors = re.findall(r"^[^\n]*:(\d+):\d+: error: ([^\n]*)", done.stderr, re.M)
+            claims = [int(line) for line, text in errors if "protected" in text]
+            if done.returncode != 3 or not claims or len(claims) != len(errors):
+                self._fail(
+                    maker, f"check refuses the policy: exit {done.returncode}\n{done.stderr}"
+                )
+                return False
+            for line in sorted(set(claims), reverse=True):
+                if not maker.drop_rule(line):
+                    self._fail(
+                        maker, f"check names line {line}, which is no inbound rule\n{done.stderr}"
+                    )
+                    return False
+                break  # the other lines have moved
+        self._fail(maker, "check refuses one rule after the other")
+        return False
+
+    def _load(self, rng, maker, path):
+        """Half of the policies replace another; the others come to a host without one."""
+        wire = self.wire
+        martians, default_route = rng.random() < 0.7, rng.random() < 0.6
+        fresh = rng.random() < 0.5
+        self.setting = (
+            f"{'a' if default_route else 'no'} default route, the kernel lets martians "
+            f"{'pass' if martians else 'not pass'}, the policy "
+            f"{'is the first' if fresh else 'replaces another'}"
+        )
+        traffic = Traffic(rng, maker, self.number)
+        translations = foreign.translations(rng, maker.policy, traffic.ports)
+        wire.conntrack.flush()
+        wire.martians(martians)
+        wire.default_route(default_route)
+        wire.translate(translations)
+        host = wire.model(translations, default_route, martians)
+        flows = []
+        if fresh:
+            ringwall(wire.lab, "unload", "--yes")
+            flows = foreign.open_flows(rng, traffic.free_ports)
+            self._open(flows)
+        ringwall(wire.lab, "load", path)
+        return host, traffic, flows
+
+    def _open(self, flows):
+        with pinned():
+            for f in flows:
+                self.wire.send_frame(f.peer, packet_bytes(f.packet, 0))
+                self.wire.flush_sentinels()
+                if f.answered:
+                    self.wire.send_frame(f.other, packet_bytes(f.reply(), 0))
+            self.wire.flush_sentinels()
+        self.wire.collect({}, {})
+
+    # --- the kernel ---
+
+    def _send(self, probes, answers):
+        """The kernel's verdict on each probe: accept, refuse (drop or reject), or what is odd
+        about it. Certified: what has arrived = what was seen + what the ruleset counted as refused
+        + what the kernel refuses by itself."""
+        wire, own = self.wire, {}
+        self.number = probes[-1].number
+        before, arrived = wire.refused(), wire.received()
+        with pinned():
+            for p in probes:
+                if p.peer is None:
+                    own[p.number] = wire.send_own(p.packet.family, p.bytes(), p.packet.destination)
+                else:
+                    to = wire.lab.mac[p.to_peer, "eth0"] if p.to_peer else None
+                    wire.send_frame(p.peer, p.bytes(), to)
+            wire.flush_sentinels()
+            wire.flush_sentinels()  # again, for what the host has sent on
+        self._certify_arrival(probes, arrived)
+        after = wire.refused()
+        refused = after[0] - before[0], after[1] - before[1]
+        seen = {}
+        expected = sum(1 for p in probes if not p.refused) - sum(refused)
+        end = time.monotonic() + DEADLINE
+        kinds = {p.number: (p.packet.protocol, p.packet.icmp_type) for p in probes}
+        wire.collect(seen, kinds)
+        while len(seen) < expected and time.monotonic() < end:
+            time.sleep(0.002)
+            wire.collect(seen, kinds)
+        assert wire.lost() == 0, "an observer lost packets: nothing is proved"
+        self._balance(probes, answers, seen, refused)
+        return [self._verdict(p, seen.get(p.number), own) for p in probes]
+
+    def _certify_arrival(self, probes, before):
+        after = self.wire.received()
+        sent = Counter(p.peer for p in probes if p.peer)
+        for peer in after:
+            # two sentinels
+            assert (
+                after[peer] - before[peer] == sent[peer] + 2
+            ), f"packets of {peer} got lost on the way"
+
+    def _balance(self, probes, answers, seen, refused):
+        missing = sum(1 for p in probes if p.number not in seen and not p.refused)
+        if missing != sum(refused):
+            self.tally.wrong.append(
+                f"seed {self.seed} policy {self.index}: {len(probes)} sent, {len(seen)} seen, but "
+                f"{refused[0]} counted as dropped and {refused[1]} as rejected"
+            )
+        rejected = sum(
+            1 for p, a in zip(probes, answers) if a.verdict == "reject" and not p.refused
+        )
+        if rejected != refused[1]:
+            self.tally.wrong.append(
+                f"seed {self.seed} policy {self.index}: {rejected} should be rejected, "
+                f"{refused[1]} counted as such"
+            )
+
+    @staticmethod
+    def _verdict(probe, places, own):
+        if probe.peer is None and not own[probe.number]:
+            return "refuse" if not places else f"refused, yet seen at {places}"
+        if not places:
+            return "refuse"
+        if places != {probe.arrival()}:
+            return f"seen at {places}, not at {probe.arrival()}"
+        return "accept"
+
+    # --- comparing ---
+
+    def _compare(self, index, maker, probes, answers, compiled, live, kernel):
+        self.tally.policies += 1
+        wrong_before = len(self.tally.wrong)
+        for probe, answer, c, l, k in zip(probes, answers, compiled, live, kernel):
+            self.tally.packets += 1
+            self.tally.verdicts[probe.kind, answer.verdict] += 1
+            self.tally.reasons[answer.why] += 1
+            by_kernel = "refuse" if answer.verdict != "accept" or probe.refused else "accept"
+            right = c["verdict"] == l["verdict"] == answer.verdict and k == by_kernel
+            # The line that decides is one of those that do.
+            right = right and (not answer.rules or c.get("line") in answer.lines)
+            if not right:
+                self.tally.wrong.append(self._describe(index, probe, answer, c, l, k))
+        if len(self.tally.wrong) > wrong_before:
+            self.tally.wrong[-1] += f"\npolicy {index} of seed {self.seed}:\n{maker.text}"
+
+    def _describe(self, index, probe, answer, c, l, k):
+        return (
+            f"seed {self.seed} policy {index}: {probe.question()}  [{probe.kind}"
+            f"{', TCP flags %d' % probe.flags if probe.packet.protocol == 6 else ''}]\n"
+            f"  oracle:    {answer.verdict} ({answer.why}"
+            f"{' of ' + answer.section if answer.section else ''}; lines {sorted(answer.lines)})\n"
+            f"  evaluator: {c['verdict']} (line {c.get('line')}: {c.get('rule')})\n"
+            f"  live:      {l['verdict']} ({l.get('rule')})\n"
+            f"  kernel:    {k}{' (refuses it by itself)' if probe.refused else ''}\n"
+            f"  host:      {self.setting}"
+        )
+
+    def _fail(self, maker, what):
+        self.tally.wrong.append(f"seed {self.seed} policy {self.index}: {what}\n{maker.text}")
+
+
+def run(seed, policies, packets, folder, only=None, stop_after=20):
+    """Tally of `policies` policies with about `packets` packets in all."""
+    prover = ThreeWay(seed, folder)
+    try:
+        for index in range(policies) if only is None else [only]:
+            prover.run_policy(index, -(-packets // policies))
+            if len(prover.tally.wrong) >= stop_after:
+                break
+        return prover.tally, prover.phases
+    finally:
+        prover.close()
