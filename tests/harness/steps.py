@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What tests/run and tests/long do: the builds, the steps, and the two lists of steps."""
+
+import json
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from runner import BUILD, ROOT, Count, Failed, Step, read_junit, read_testlog
+
+SANITIZE = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
+
+# Name of the build folder → compiler, options. The plain build is the one that all tests of the whole
+# program use; werror where the compilers' warnings are at their best.
+VARIANTS = {
+    "gcc": ("gcc", ["-Dwerror=true"]),
+    "gcc-sanitize": ("gcc", SANITIZE),
+    "clang-sanitize": ("clang", ["-Dwerror=true", *SANITIZE]),
+    "release": ("gcc", ["-Dwerror=true", "--buildtype=release", "-Dtests=false"]),
+    "fuzz": ("clang", ["-Dfuzz=true", *SANITIZE]),
+}
+
+PROPERTY = ROOT / "tests/netns/property"
+
+
+def build(run, variant):
+    """Configures if need be, and compiles. A folder that another meson left behind is made anew."""
+    if variant in run.built:
+        if run.built[variant]:
+            raise Failed(f"not run: {run.built[variant]}")
+        return
+    run.built[variant] = f"the build '{variant}' failed"
+    folder = BUILD / variant
+    compiler, options = VARIANTS[variant]
+    setup = ["meson", "setup", folder, ROOT, f"--prefix={BUILD / 'installed'}", *options]
+    env = {"CC": compiler}
+    if (folder / "build.ninja").exists():
+        code, _ = run.call([*setup, "--reconfigure"], env, may_fail=True)
+        if code != 0:
+            shutil.rmtree(folder)
+    if not (folder / "build.ninja").exists():
+        run.call(setup, env)
+    run.call(["ninja", "-C", folder, "-k", "0"])  # all that is wrong, not only the first
+    run.built[variant] = None
+
+
+def unit_tests(variant):
+    """Builds, and runs the unit tests and the replay of the fuzz targets' corpora."""
+
+    def step(run):
+        build(run, variant)
+        folder = BUILD / variant
+        testlog = folder / "meson-logs/testlog.json"
+        testlog.unlink(missing_ok=True)
+        multiplier = "1" if variant == "gcc" else "4"
+        code, output = run.call(
+            ["meson", "test", "-C", folder, "--no-rebuild", "-t", multiplier], may_fail=True
+        )
+        if not testlog.exists():
+            raise Failed(output)
+        count, failures = read_testlog(testlog)
+        if count.failed or count.skipped:
+            raise Failed(failures, count)
+        if code != 0 or not count.passed:
+            raise Failed(output)
+        return count
+
+    return step
+
+
+def pytest(*paths, variant="gcc"):
+    def step(run):
+        if variant:
+            build(run, variant)
+        missing = [path for path in paths if not (ROOT / path).exists()]
+        if missing:
+            raise Failed(f"not there: {', '.join(missing)}")
+        report = BUILD / "logs" / "pytest.xml"
+        report.unlink(missing_ok=True)
+        code, output = run.call(
+            ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
+            + [f"--junitxml={report}", *paths],
+            run.program(variant) if variant else None,
+            may_fail=True,
+        )
+        if not report.exists():
+            raise Failed(output)
+        count = read_junit(report)
+        if count.failed or count.skipped:
+            raise Failed(output, count)
+        if code != 0 or not count.passed:
+            raise Failed(output)
+        return count
+
+    return step
+
+
+def layers(run):
+    run.call([ROOT / "tests/layers"])
+    return Count(passed=1) + pytest("tests/harness/test_harness.py", variant=None)(run)
+
+
+def man_pages(run):
+    """Every page was made, and troff has nothing to say against it."""
+    build(run, "gcc")
+    count = Count()
+    for source in sorted((ROOT / "man").glob("*.scd")):
+        page = BUILD / "gcc/man" / source.stem
+        if not page.exists():
+            raise Failed(f"{source.name}: the build made no {page.name} of it")
+        _, said = run.call(["groff", "-man", "-ww", "-z", "-Tutf8", "-Kutf8", page])
+        if said.strip():
+            raise Failed(said)
+        count += Count(passed=1)
+    if not count.passed:
+        raise Failed("man/ holds no page")
+    return count
+
+
+def install(run):
+    """What is installed under any prefix finds its catalogue and policies there."""
+    build(run, "release")
+    prefix = BUILD / "installed"
+    shutil.rmtree(prefix, ignore_errors=True)
+    run.call(["meson", "install", "-C", BUILD / "release", "--no-rebuild", "--quiet"])
+    program = prefix / "bin/ringwall"
+    for policy in sorted((prefix / "share/ringwall/policies").glob("*.yaml")):
+        run.call([program, "check", policy], cwd="/")
+    _, services = run.call([program, "list", "services", policy], cwd="/")
+    pages = list((prefix / "share/man").glob("man*/ringwall*"))
+    if "ollama" not in services or not pages:
+        raise Failed(f"{services}\nthe catalogue's services are not listed, or no man page is installed")
+    return Count(passed=1)
+
+
+def quickstart(run):
+    _, output = run.call([ROOT / "packaging/quickstart"])
+    if "your host is unchanged and not yet protected" not in output:
+        raise Failed(f"{output}\nthe last words are missing")
+    return Count(passed=1)
+
+
+def property_test(variant, policies, packets):
+    def step(run):
+        build(run, variant)
+        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
+        counts = ["--policies", policies, "--packets", packets]
+        run.call([PROPERTY, *seed, *counts], run.program(variant))
+        return Count(passed=1)
+
+    return step
+
+
+def fuzz(run):
+    """Every target under libFuzzer; what it finds stays in build/fuzz-NAME."""
+    build(run, "fuzz")
+    _, listed = run.call(["meson", "introspect", BUILD / "fuzz", "--tests"])
+    targets = [t for t in json.loads(listed) if any(s.endswith("fuzz") for s in t["suite"])]
+    seconds = run.options.fuzz
+
+    def one(target):
+        program, corpus = target["cmd"][0], target["cmd"][-1]
+        found = BUILD / f"fuzz-{os.path.basename(corpus)}"
+        found.mkdir(exist_ok=True)
+        words = [program, f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=2048"]
+        words += ["-print_final_stats=1", f"-artifact_prefix={found}/crash-", str(found), corpus]
+        return target["name"], subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds + 300,
+            check=False,
+        )
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = list(pool.map(one, targets))
+    failed = [f"--- {name}\n{r.stderr[-6000:]}" for name, r in done if r.returncode != 0]
+    for name, result in done:
+        run.log.write(f"--- {name}\n{result.stderr}\n")
+    count = Count(passed=len(done) - len(failed), failed=len(failed))
+    if failed or not done:
+        raise Failed("\n".join(failed) or "there is no fuzz target", count if done else Count(failed=1))
+    return count
+
+
+# Name, title, what it does, seconds that it may take, whether --quick does it, whether it needs root
+RUN = [
+    Step("layers", "the layers of ARCHITECTURE.md, the harness itself", layers, 60),
+    Step("gcc", "gcc: build, unit tests, fuzz corpora", unit_tests("gcc"), 300, True, True),
+    Step("golden", "policy in, text out, word for word", pytest("tests/golden"), 120),
+    Step("cli", "the command line", pytest("tests/cli"), 180, True, True),
+    Step("oracle", "the oracle against POLICY's own examples", pytest("tests/oracle", variant=None), 60),
+    Step("man", "the manual pages", man_pages, 60),
+    Step("netns", "real packets, and the three-way property", pytest("tests/netns"), 420, True, True),
+    Step(
+        "gcc-sanitize",
+        "gcc, ASan and UBSan: the same tests",
+        unit_tests("gcc-sanitize"),
+        420,
+        False,
+        True,
+    ),
+    Step(
+        "clang-sanitize",
+        "clang, ASan and UBSan: the same tests",
+        unit_tests("clang-sanitize"),
+        420,
+        False,
+        True,
+    ),
+    Step(
+        "netns-sanitize",
+        "the three-way property under ASan and UBSan",
+        property_test("gcc-sanitize", 10, 5000),
+        240,
+        False,
+        True,
+    ),
+    Step("install", "release build, installed under a prefix", install, 240, False),
+    Step("quickstart", "the first command of the README", quickstart, 240, False, True),
+]
+
+
+def long_steps(options):
+    fuzz_seconds = 600 + 300 + options.fuzz * 20
+    return [
+        Step(
+            "property",
+            "the three-way property, 250 policies and 125,000 packets",
+            property_test("gcc", 250, 125000),
+            3600,
+            True,
+            True,
+        ),
+        Step(
+            "property-asan",
+            "the same under ASan and UBSan, 50 policies and 10,000 packets",
+            property_test("gcc-sanitize", 50, 10000),
+            3600,
+            True,
+            True,
+        ),
+        Step("fuzz", f"every fuzz target for {options.fuzz} seconds", fuzz, fuzz_seconds),
+    ]
