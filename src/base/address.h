@@ -12,7 +12,8 @@ typedef enum Family {
         _FAMILY_INVALID = -EINVAL,
 } Family;
 
-#define ADDRESS_TEXT_MAX 128 /* bytes that an address, CIDR or range needs at most, NUL included */
+#define ADDRESS_TEXT_MAX 128 /* bytes that an address, CIDR or range needs at most, NUL included   \
+                              */
 
 /* 32 or 128. */
 unsigned int family_width(Family family);
@@ -20,11 +21,11 @@ const char *family_to_string(Family family); /* "IPv4", "IPv6" */
 
 typedef enum AddressError {
         ADDRESS_OK = 0,
-        ADDRESS_NOT_ONE,         /* this is not written like an address at all */
-        ADDRESS_BAD_LENGTH,      /* the prefix length is not a number from 0 to 32 or 128 */
-        ADDRESS_HOST_BITS,       /* 10.40.10.5/24: the caller may want to name the network */
-        ADDRESS_MIXED_FAMILIES,  /* 10.0.0.1-fd00::1 */
-        ADDRESS_RUNS_BACKWARDS,  /* 10.0.0.9-10.0.0.1 */
+        ADDRESS_NOT_ONE,        /* this is not written like an address at all */
+        ADDRESS_BAD_LENGTH,     /* the prefix length is not a number from 0 to 32 or 128 */
+        ADDRESS_HOST_BITS,      /* 10.40.10.5/24: the caller may want to name the network */
+        ADDRESS_MIXED_FAMILIES, /* 10.0.0.1-fd00::1 */
+        ADDRESS_RUNS_BACKWARDS, /* 10.0.0.9-10.0.0.1 */
 } AddressError;
 
 /* "10.0.0.1", "fd00::1". An IPv4-mapped IPv6 address stays IPv6. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Where in the input, and what is wrong with it. An errno routes the program; a Diag tells the human.
- * Functions collect as many messages as they can find, so that one run reports every mistake. */
+/* Where in the input, and what is wrong with it. An errno routes the program; a Diag tells the
+ * human. Functions collect as many messages as they can find, so that one run reports every
+ * mistake. */
 
 #include <stdio.h>
 

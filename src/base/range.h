@@ -2,7 +2,8 @@
 #pragma once
 
 /* Numbers of up to 128 bits, ranges of them, and sets of ranges. An address, a port, a protocol, an
- * interface's name: each is such a number, so that one set of operations serves every packet field. */
+ * interface's name: each is such a number, so that one set of operations serves every packet field.
+ */
 
 #include "base/arena.h"
 

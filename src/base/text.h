@@ -8,8 +8,8 @@
 /* A decimal number from min to max without sign, spaces or leading zeros. */
 bool text_to_number(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 
-/* Feeds candidates one by one; the nearest to `word` stays in `best`. Limits how far away it may be,
- * so that nothing far-fetched is suggested. */
+/* Feeds candidates one by one; the nearest to `word` stays in `best`. Limits how far away it may
+ * be, so that nothing far-fetched is suggested. */
 typedef struct Nearest {
         const char *word;
         const char *best; /* borrowed from a candidate; NULL if none is near */
@@ -19,8 +19,9 @@ typedef struct Nearest {
 void nearest_init(Nearest *n, const char *word);
 void nearest_consider(Nearest *n, const char *candidate);
 
-/* How many characters must be inserted, removed, replaced or swapped to turn a into b, where capital
- * and small letters are the same; words longer than TEXT_DISTANCE_MAX are as far apart as can be. */
+/* How many characters must be inserted, removed, replaced or swapped to turn a into b, where
+ * capital and small letters are the same; words longer than TEXT_DISTANCE_MAX are as far apart as
+ * can be. */
 unsigned int text_distance(const char *a, const char *b);
 
 #define TEXT_DISTANCE_MAX 64

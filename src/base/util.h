@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What every file wants: cleanup attributes, array sizes, string comparison. Nothing here allocates. */
+/* What every file wants: cleanup attributes, array sizes, string comparison. Nothing here
+ * allocates. */
 
 #include <errno.h>
 #include <stdbool.h>

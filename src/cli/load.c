@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "nft/bridges.h"
 #include "nft/probe.h"
+#include "nft/sysctl.h"
 
 #define APPLY_TRIES 5 /* other programs' transactions may come between reading and writing */
 
@@ -91,14 +92,17 @@ static int compile(Load *l, const KernelFeatures *features) {
  * the question is a transaction that is taken back, after which kernels check the next one far more
  * slowly, rule by rule. */
 static int apply(Load *l) {
-        KernelFeatures features;
+        KernelFeatures features = {.fib_in_filter = true}, lacking;
         Diag *d = diag_new(l->input.arena);
-        int r = d ? compile(l, NULL) : input_failed(-ENOMEM, "loading the policy");
+        int r;
 
+        features.own_source_routed = sysctl_accepts_own_source();
+        r = d ? compile(l, &features) : input_failed(-ENOMEM, "loading the policy");
         if (r != EXIT_OK)
                 return r;
         r = apply_ruleset(l, d);
-        if (r == -EBADMSG && nft_probe(l->link, &features) == 0 && !features.fib_in_filter) {
+        if (r == -EBADMSG && nft_probe(l->link, &lacking) == 0 && !lacking.fib_in_filter) {
+                features.fib_in_filter = false;
                 d = diag_new(l->input.arena);
                 r = d ? compile(l, &features) : input_failed(-ENOMEM, "loading the policy");
                 if (r == EXIT_OK)

@@ -144,15 +144,17 @@ static int parse_from(Parser *p) {
         return parse_endpoint(p, word, &p->q.packet.source, &p->q.packet.source_port);
 }
 
+static bool is_port(const char *word) {
+        return word[0] != '\0' && strspn(word, "0123456789") == strlen(word);
+}
+
 static int parse_to(Parser *p) {
         const char *word = take(p, "an address or a port");
 
         if (!word)
                 return -EBADMSG;
-        if (word[0] == ':')
-                word++;
-        if (word[0] != '\0' && strspn(word, "0123456789") == strlen(word))
-                return parse_port(p, word, &p->q.packet.destination_port);
+        if (is_port(word + (word[0] == ':')))
+                return parse_port(p, word + (word[0] == ':'), &p->q.packet.destination_port);
         p->q.has_destination = true;
         return parse_endpoint(p, word, &p->q.packet.destination, &p->q.packet.destination_port);
 }
@@ -277,9 +279,10 @@ static int finish(Parser *p) {
                 diag_hint(p->d, "add: to PORT, or: to ADDRESS:PORT");
                 return -EBADMSG;
         }
-        if (p->from_host)
+        if (p->from_host) {
                 q->hook = HOOK_OUTPUT;
-        else
+                q->source_route = SOURCE_LOCAL;
+        } else
                 q->hook = p->forwarded || q->out ? HOOK_FORWARD : HOOK_INPUT;
         if (p->q.bridged && !q->in)
                 return diag_error(p->d, whole, "'bridged' wants 'in BRIDGE'");

@@ -90,6 +90,8 @@ static Hook hook_of_number(uint32_t number) {
                 return HOOK_FORWARD;
         case NF_INET_LOCAL_OUT:
                 return HOOK_OUTPUT;
+        case NF_INET_POST_ROUTING:
+                return HOOK_POSTROUTING;
         }
         return HOOK_NONE;
 }

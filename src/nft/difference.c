@@ -55,11 +55,13 @@ static void pair_up(Pairs *pairs) {
         pairs->n_items = n;
 }
 
-/* The pair of that name, which is known to be there. */
+/* The pair of that name; one without either side if there is none. */
 static const Pair *find_pair(const Pairs *pairs, const char *name) {
+        static const Pair none;
         const Pair key = {.name = name};
+        const Pair *found = bsearch(&key, pairs->items, pairs->n_items, sizeof(key), compare_pairs);
 
-        return bsearch(&key, pairs->items, pairs->n_items, sizeof(key), compare_pairs);
+        return found ? found : &none;
 }
 
 static int pair_chains(Pairs *pairs, const Ruleset *live, const Ruleset *desired) {
@@ -228,8 +230,9 @@ static void encode_removals(Difference *d) {
         }
 }
 
-static void add_chain(Difference *d, const Pair *p) {
-        const Chain *live = p->live, *desired = p->desired;
+static void add_chain(Difference *d, const Chain *desired) {
+        const Pair *p = find_pair(&d->chains, desired->name);
+        const Chain *live = p->live;
 
         if (!live || p->recreate) {
                 encode_chain(d->batch, desired);
@@ -238,8 +241,8 @@ static void add_chain(Difference *d, const Pair *p) {
                 encode_chain(d->batch, desired);
 }
 
-static void add_set(Difference *d, const Pair *p) {
-        const Set *desired = p->desired;
+static void add_set(Difference *d, const Set *desired) {
+        const Pair *p = find_pair(&d->sets, desired->name);
         bool comes = !p->live || p->recreate;
 
         if (comes) {
@@ -257,9 +260,9 @@ static void add_set(Difference *d, const Pair *p) {
  * order of the Ruleset, in which nft will list them. */
 static void encode_additions(Difference *d, const Ruleset *rs) {
         for (size_t i = 0; i < rs->n_chains; i++)
-                add_chain(d, find_pair(&d->chains, rs->chains[i]->name));
+                add_chain(d, rs->chains[i]);
         for (size_t i = 0; i < rs->n_sets; i++)
-                add_set(d, find_pair(&d->sets, rs->sets[i]->name));
+                add_set(d, rs->sets[i]);
         for (size_t i = 0; i < rs->n_chains; i++) {
                 const Chain *desired = rs->chains[i];
                 const Pair *p = find_pair(&d->chains, desired->name);

@@ -14,10 +14,9 @@
 #define MAP_TEMPLATE "__map%d"
 
 static const uint32_t hook_numbers[_HOOK_MAX] = {
-        [HOOK_PREROUTING] = NF_INET_PRE_ROUTING,
-        [HOOK_INPUT] = NF_INET_LOCAL_IN,
-        [HOOK_FORWARD] = NF_INET_FORWARD,
-        [HOOK_OUTPUT] = NF_INET_LOCAL_OUT,
+        [HOOK_PREROUTING] = NF_INET_PRE_ROUTING,   [HOOK_INPUT] = NF_INET_LOCAL_IN,
+        [HOOK_FORWARD] = NF_INET_FORWARD,          [HOOK_OUTPUT] = NF_INET_LOCAL_OUT,
+        [HOOK_POSTROUTING] = NF_INET_POST_ROUTING,
 };
 
 void encode_table(NftBatch *b, uint32_t flags) {

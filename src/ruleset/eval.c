@@ -165,19 +165,38 @@ static const Chain *next_base_chain(const Ruleset *rs, Hook hook, const Chain *a
         return best;
 }
 
+/* The hooks through which a packet goes to and from the one that it is asked about. */
+static const Hook ways[_HOOK_MAX][4] = {
+        [HOOK_PREROUTING] = {HOOK_PREROUTING, HOOK_NONE},
+        [HOOK_INPUT] = {HOOK_PREROUTING, HOOK_INPUT, HOOK_NONE},
+        [HOOK_FORWARD] = {HOOK_PREROUTING, HOOK_FORWARD, HOOK_POSTROUTING, HOOK_NONE},
+        [HOOK_OUTPUT] = {HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_NONE},
+        [HOOK_POSTROUTING] = {HOOK_POSTROUTING, HOOK_NONE},
+};
+
+static int walk_hook(Walk *w, const Ruleset *rs, Hook hook) {
+        for (const Chain *c = next_base_chain(rs, hook, NULL); c;
+             c = next_base_chain(rs, hook, c)) {
+                int r = walk_base_chain(w, c);
+
+                if (r < 0)
+                        return r;
+                if (w->result->verdict != VERDICT_ACCEPT)
+                        break;
+                w->depth = 0;
+        }
+        return 0;
+}
+
 int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evaluation *ret) {
         Evaluation result = {.verdict = VERDICT_ACCEPT};
         Walk w = {.arena = a, .packet = p, .result = &result};
 
-        for (const Chain *c = next_base_chain(rs, hook, NULL); c;
-             c = next_base_chain(rs, hook, c)) {
-                int r = walk_base_chain(&w, c);
+        for (size_t i = 0; ways[hook][i] != HOOK_NONE && result.verdict == VERDICT_ACCEPT; i++) {
+                int r = walk_hook(&w, rs, ways[hook][i]);
 
                 if (r < 0)
                         return r;
-                if (result.verdict != VERDICT_ACCEPT)
-                        break;
-                w.depth = 0;
         }
         *ret = result;
         return 0;

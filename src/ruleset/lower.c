@@ -20,6 +20,8 @@ typedef struct Chains {
         Chain *related, *bridged, *unrouted;
         Chain *essentials_in, *essentials_out;
         Chain *inbound, *dialled, *protected, *routed, *outbound;
+        /* only where `outbound` asks for interfaces */
+        Chain *postrouting, *redirected;
 } Chains;
 
 typedef struct LoopbackRange {
@@ -188,16 +190,18 @@ static int lower_antispoof(Lower *l, Chain *chain, const Chain *unrouted) {
                            NULL);
 }
 
-/* A packet from outside with this host's own source. IPv4's routing refuses it by itself, IPv6's
- * does not; conntrack may even take it for one of a connection between two of our own addresses, so
- * this comes before `established`. `oif missing` spares the copies of our own multicasts, which the
- * kernel loops back on the interface that they left by. */
+/* A packet from outside with this host's own source. IPv4's routing refuses it unless it is told
+ * not to, IPv6's does not; conntrack may even take it for one of a connection between two of our
+ * own addresses, so this comes before `established`. `oif missing` spares the copies of our own
+ * multicasts, which the kernel loops back on the interface that they left by. */
 static int lower_own_source(Lower *l, Chain *chain) {
         Rule *rule = lower_always(l, chain, verdict_of(VERDICT_DROP),
                                   "always: an own address from outside");
 
-        if (!rule || rule_match_value(l->rs, rule, FIELD_NFPROTO, NFPROTO_IPV6) < 0 ||
-            rule_match_value(l->rs, rule, FIELD_FIB_SADDR_TYPE, FIB_TYPE_LOCAL) < 0)
+        if (!rule || (!l->features->own_source_routed &&
+                      rule_match_value(l->rs, rule, FIELD_NFPROTO, NFPROTO_IPV6) < 0))
+                return -ENOMEM;
+        if (rule_match_value(l->rs, rule, FIELD_FIB_SADDR_TYPE, FIB_TYPE_LOCAL) < 0)
                 return -ENOMEM;
         return rule_match_value(l->rs, rule, FIELD_FIB_SADDR_OIF, 0);
 }
@@ -329,10 +333,64 @@ static int fill_output(Lower *l, const Chains *c) {
             lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT), NULL) < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
-            lower_invalid(l, chain) < 0 || lower_essentials_jump(l, chain, c->essentials_out) < 0 ||
-            lower_jump(l, chain, c->outbound) < 0)
+            lower_invalid(l, chain) < 0 || lower_essentials_jump(l, chain, c->essentials_out) < 0)
+                return -ENOMEM;
+        if (c->postrouting &&
+            lower_status(l, chain, MATCH_BITS, CT_STATUS_DNAT, verdict_of(VERDICT_ACCEPT),
+                         "redirected: postrouting") < 0)
+                return -ENOMEM;
+        if (lower_jump(l, chain, c->outbound) < 0)
                 return -ENOMEM;
         return lower_end(l, chain);
+}
+
+/* A connection of this host's own that is redirected (to a container, say) leaves by another
+ * interface than the output hook is told of. Where the policy asks for interfaces it is judged when
+ * the right one is known. Only what this host sends has one of its addresses as source here:
+ * forward has refused all others that do. */
+static int fill_postrouting(Lower *l, const Chains *c) {
+        Chain *chain = c->postrouting;
+
+        if (lower_state(l, chain,
+                        CT_STATE_ESTABLISHED | CT_STATE_RELATED | CT_STATE_INVALID |
+                                CT_STATE_UNTRACKED,
+                        verdict_of(VERDICT_ACCEPT), NULL) < 0 ||
+            lower_status(l, chain, MATCH_NO_BITS, CT_STATUS_DNAT, verdict_of(VERDICT_ACCEPT),
+                         NULL) < 0 ||
+            lower_value(l, chain, FIELD_FIB_SADDR_TYPE, FIB_TYPE_LOCAL,
+                        verdict_to(VERDICT_JUMP, c->redirected), NULL) < 0)
+                return -ENOMEM;
+        return lower_always(l, chain, verdict_of(VERDICT_ACCEPT), NULL) ? 0 : -ENOMEM;
+}
+
+static int fill_redirected(Lower *l, Chain *chain) {
+        int r;
+
+        l->mute = true;
+        r = lower_section(l, SECTION_OUTBOUND, chain, &view_header, false);
+        l->mute = false;
+        return r;
+}
+
+static bool asks_for_interfaces(const ZoneExpression *e) {
+        for (size_t i = 0; i < e->n_terms; i++)
+                for (size_t j = 0; e->terms[i].zone && j < e->terms[i].zone->n_parts; j++)
+                        if (!e->terms[i].zone->parts[j].any_interface)
+                                return true;
+        return false;
+}
+
+static bool outbound_asks_for_interfaces(const Policy *policy) {
+        const Section *section = &policy->sections[SECTION_OUTBOUND];
+
+        for (size_t i = 0; i < section->n_rules; i++) {
+                const PolicyRule *rule = &section->rules[i];
+
+                if (rule->out.n_items > 0 || asks_for_interfaces(&rule->to) ||
+                    asks_for_interfaces(&rule->except))
+                        return true;
+        }
+        return false;
 }
 
 /* Translated connections: `protected` by the port where they end and by the one that was dialled,
@@ -370,10 +428,16 @@ static const ChainRow chain_rows[] = {
 };
 // clang-format on
 
-static int add_chains(Lower *l, const KernelFeatures *features, Chains *ret) {
-        if (!features->fib_in_filter) {
+static int add_chains(Lower *l, Chains *ret) {
+        if (!l->features->fib_in_filter) {
                 ret->prerouting = ruleset_add_base_chain(l->rs, "prerouting", HOOK_PREROUTING);
                 if (!ret->prerouting)
+                        return -ENOMEM;
+        }
+        if (outbound_asks_for_interfaces(l->policy)) {
+                ret->postrouting = ruleset_add_base_chain(l->rs, "postrouting", HOOK_POSTROUTING);
+                ret->redirected = ruleset_add_chain(l->rs, "outbound-redirected");
+                if (!ret->postrouting || !ret->redirected)
                         return -ENOMEM;
         }
         for (size_t i = 0; i < ARRAY_SIZE(chain_rows); i++) {
@@ -418,12 +482,20 @@ static int fill_chains(Lower *l, const Chains *c) {
                 r = lower_section(l, SECTION_ROUTED, c->routed, &view_header, false);
         if (r == 0)
                 r = lower_section(l, SECTION_OUTBOUND, c->outbound, &view_header, false);
+        if (r == 0 && c->postrouting)
+                r = fill_postrouting(l, c);
+        if (r == 0 && c->redirected)
+                r = fill_redirected(l, c->redirected);
         return r;
 }
 
 int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a, Ruleset **ret) {
         _cleanup_(arena_freep) Arena *scratch = arena_new(0);
-        Lower l = {.policy = policy, .arena = a, .scratch = scratch, .rs = ruleset_new(a)};
+        Lower l = {.policy = policy,
+                   .arena = a,
+                   .scratch = scratch,
+                   .features = features,
+                   .rs = ruleset_new(a)};
         Chains chains = {0};
         int r;
 
@@ -431,7 +503,7 @@ int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a
                 return -ENOMEM;
         r = add_bridge_sets(&l);
         if (r == 0)
-                r = add_chains(&l, features, &chains);
+                r = add_chains(&l, &chains);
         if (r == 0)
                 r = fill_chains(&l, &chains);
         lower_done(&l);

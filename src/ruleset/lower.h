@@ -24,7 +24,9 @@ typedef struct Lower {
         Arena *arena;
         Arena *scratch;     /* emptied after each condition */
         ZoneSet *zone_sets; /* a uthash table; its items live in the arena */
-        Chain *refuse;      /* rejects; made when the first rule needs it */
+        const KernelFeatures *features;
+        bool mute;     /* in a hook where the kernel can refuse without an answer only */
+        Chain *refuse; /* rejects; made when the first rule needs it */
 } Lower;
 
 /* What a rule asks of a connection; pointers are borrowed from the Policy and may be NULL. */

@@ -43,7 +43,7 @@ static Chain *refuse_chain(Lower *l) {
 static int refusal(Lower *l, const Section *section, Verdict *ret) {
         Chain *chain;
 
-        if (section->fallback == DEFAULT_DROP) {
+        if (section->fallback == DEFAULT_DROP || l->mute) {
                 *ret = verdict_of(VERDICT_DROP);
                 return 0;
         }
@@ -117,11 +117,14 @@ static int lower_containers(Lower *l, Chain *chain, const View *view) {
 static int lower_default(Lower *l, SectionId id, Chain *chain, Verdict refuse) {
         const Section *section = &l->policy->sections[id];
         Origin origin = {.at = section->fallback_at};
-        const char *place = span_describe(l->arena, section->fallback_at);
+        const char *place = span_describe(l->arena, section->fallback_at), *slash;
         Rule *rule;
 
         if (!place)
                 return -ENOMEM;
+        /* as in the rules' own texts, the file's name is enough */
+        slash = strrchr(place, '/');
+        place = slash ? slash + 1 : place;
         origin.text =
                 comment_text(l->arena, arena_printf(l->arena, "%s%s%s default: %s", place,
                                                     place[0] ? ": " : "", section_id_to_string(id),

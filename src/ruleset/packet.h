@@ -58,6 +58,7 @@ typedef struct Evaluation {
         bool unknown; /* a rule that is not ours was met: the verdict may differ in the kernel */
 } Evaluation;
 
-/* Sends the packet through the hook's base chains in the order of their priority. A hook without a
- * base chain accepts. Steps are kept in the arena. 0 or -ENOMEM. */
+/* Sends the packet through the base chains of the hook, and of those before and behind it on the
+ * same way, in the order of their priority. A hook without a base chain accepts. Steps are kept in
+ * the arena. 0 or -ENOMEM. */
 int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evaluation *ret);

@@ -10,6 +10,8 @@
 /* What the kernel can do, as probed; see nft/probe.h. Zeroed, it is the oldest kernel served. */
 typedef struct KernelFeatures {
         bool fib_in_filter; /* `fib ... oif` works in input and forward, not only in prerouting */
+        /* IPv4's routing, too, lets this host's own addresses in from outside (accept_local). */
+        bool own_source_routed;
 } KernelFeatures;
 
 typedef struct Pass {

@@ -155,6 +155,9 @@ static bool is_implied(const Rule *rule, size_t i) {
         uint32_t value;
         size_t n;
 
+        /* what nft puts there for a map it would put behind the counter */
+        if (rule->counted && rule->map && i + 1 == rule->n_matches)
+                return false;
         if (single_value(m, FIELD_IIFTYPE, &value))
                 return needed_by_next(rule, i, FIELD_IIFTYPE, value);
         if (single_value(m, FIELD_NFPROTO, &value)) {
@@ -226,9 +229,8 @@ static void print_match(FILE *f, const Match *m, const Context *c) {
                 print_bits(f, fields[m->fields[0]].type, m->mask);
                 break;
         case MATCH_NO_BITS:
-                fputs(" & ", f);
+                fputs(" ! ", f);
                 print_bits(f, fields[m->fields[0]].type, m->mask);
-                fputs(" == 0", f);
                 break;
         case MATCH_UNKNOWN:
                 break;

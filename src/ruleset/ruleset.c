@@ -14,10 +14,9 @@ static const char *const verdict_names[_VERDICT_MAX] = {
 };
 
 static const char *const hook_names[_HOOK_MAX] = {
-        [HOOK_PREROUTING] = "prerouting",
-        [HOOK_INPUT] = "input",
-        [HOOK_FORWARD] = "forward",
-        [HOOK_OUTPUT] = "output",
+        [HOOK_PREROUTING] = "prerouting",   [HOOK_INPUT] = "input",
+        [HOOK_FORWARD] = "forward",         [HOOK_OUTPUT] = "output",
+        [HOOK_POSTROUTING] = "postrouting",
 };
 
 const char *verdict_kind_to_string(VerdictKind kind) {

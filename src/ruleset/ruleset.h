@@ -102,6 +102,7 @@ typedef enum Hook {
         HOOK_INPUT,
         HOOK_FORWARD,
         HOOK_OUTPUT,
+        HOOK_POSTROUTING,
         _HOOK_MAX,
         HOOK_NONE = -EINVAL, /* not a base chain */
 } Hook;

@@ -188,6 +188,8 @@ def test_show_live_says_that_nothing_is_loaded():
     ("tcp from 203.0.113.9 to 443 in eth0 state invalid", "drop", "always: invalid"),
     ("tcp from 10.99.0.1 to 443 in eth0 source unrouted", "drop",
      "always: no interface leads back to the source"),
+    ("esp from 2001:db8::1 to ::1 in eth1", "drop", "always: a loopback address from outside"),
+    ("tcp from 203.0.113.9 to :443 in eth0", "accept", "allow https"),
     ("icmpv6 nd-neighbor-solicit from fe80::1 to fe80::2 in eth0 hop-limit 255", "accept",
      "neighbour discovery (RFC 4861)"),
 ])

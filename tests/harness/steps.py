@@ -12,12 +12,12 @@ from runner import BUILD, ROOT, Count, Failed, Step, read_junit, read_testlog
 SANITIZE = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
 
 # Name of the build folder → compiler, options. The plain build is the one that all tests of the whole
-# program use; werror where the compilers' warnings are at their best.
+# program use. No werror for the release build: at -O3, gcc takes what it inlines for mistakes.
 VARIANTS = {
     "gcc": ("gcc", ["-Dwerror=true"]),
     "gcc-sanitize": ("gcc", SANITIZE),
     "clang-sanitize": ("clang", ["-Dwerror=true", *SANITIZE]),
-    "release": ("gcc", ["-Dwerror=true", "--buildtype=release", "-Dtests=false"]),
+    "release": ("gcc", ["--buildtype=release", "-Dtests=false"]),
     "fuzz": ("clang", ["-Dfuzz=true", *SANITIZE]),
 }
 

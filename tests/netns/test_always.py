@@ -224,17 +224,21 @@ def test_own_and_loopback_addresses_from_outside_are_dropped(world, family):
     assert world.fate("wan", pair(peer_address("wan", family), here), raw) == "arrived"
 
 
-def test_a_spoofed_own_address_does_not_join_an_open_connection(world):
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_spoofed_own_address_does_not_join_an_open_connection(world, family):
     """The host talks to itself by its own address; a neighbour sends in its name. (IPv4's routing
-    refuses such a packet by itself, IPv6's does not.)"""
+    refuses such a packet unless it is told not to, IPv6's does not.)"""
+    for interface in ("all", "eth1"):
+        world.lab.sysctl("fw", **{f"net__ipv4__conf__{interface}__accept_local": 1})
+    world.forget()  # what the kernel lets in is asked when the policy is loaded
     world.use("ringwall: 1\ninbound: [{ allow: any, from: anywhere }]\n")
-    own = world.address("host:eth1", 6)
-    one, two = (world.talk.receive_on("fw", port) for port in (5001, 5002))
+    own = world.address("host:eth1", family)
+    one, two = (world.talk.receive_on("fw", port, family) for port in (5001, 5002))
     one.connect((own, 5002))
     two.connect((own, 5001))
     assert exchange(one, two)
-    spoofed = packet6(own, own, UDP, source_port=5001, port=5002)
-    assert world.fate("lan", spoofed, world.raw(6, UDP)) == "dropped"
+    spoofed = Packet(family, address(own)[1], address(own)[1], UDP, 5001, 5002)
+    assert world.fate("lan", spoofed, world.raw(family, UDP)) == "dropped"
     assert exchange(one, two)
 
 

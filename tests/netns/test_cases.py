@@ -218,6 +218,46 @@ def test_an_outbound_list_lets_only_that_out_and_refuses_the_rest_at_once(world,
     assert world.reach("wan", "host", 443, family) == "open"
 
 
+# This host's own connections to its port 8090 go to a container, as Docker's OUTPUT chain does it.
+REDIRECT = """
+table ip foreign_output {
+    chain OUTPUT { type nat hook output priority -100
+        fib daddr type local tcp dport 8090 dnat to 172.17.0.2:80
+    }
+}
+table ip6 foreign_output {
+    chain OUTPUT { type nat hook output priority -100
+        fib daddr type local tcp dport 8090 dnat to [fd00:17::2]:80
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize(
+    "outbound, expected",
+    [
+        ("allow", ["open"]),
+        ("[{ deny: http, to: containers }]", ["dropped"]),
+        ("[{ allow: http, to: containers }]", ["open"]),
+        ("[{ allow: http, out: docker0 }]", ["open"]),
+        ("[{ allow: http, out: eth0 }]", ["dropped"]),
+        ("[{ allow: [http, 8090/tcp], out: lo }]", ["dropped"]),
+        ("[{ allow: 8090/tcp }]", ["refused", "prohibited"]),
+        ("[{ allow: http }]", ["open"]),
+    ],
+)
+def test_a_redirected_connection_of_this_host_is_judged_by_where_it_leaves(
+    world, outbound, expected, family
+):
+    world.use(f"ringwall: 1\noutbound: {outbound}\n")
+    world.lab.nft(REDIRECT)
+    try:
+        assert world.reach("fw", "host", 8090, family) in expected
+    finally:
+        world.lab.nft("delete table ip foreign_output\ndelete table ip6 foreign_output")
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_loopback_is_free_whatever_the_policy_says(world, family):
     world.use(NOTHING)

@@ -120,12 +120,19 @@ class Block:
     def contains(self, interface, family, value):
         return family == self.family and self.low <= value <= self.high
 
+    def asks_for_interfaces(self):
+        return False
+
 
 class Zone:
     def __init__(self, name):
         self.name = name
         self.interfaces = None
         self.addresses = None
+
+    def asks_for_interfaces(self):
+        within = self.addresses or []
+        return self.interfaces is not None or any(a.asks_for_interfaces() for a in within)
 
     def contains(self, interface, family, value):
         """POLICY.md: "addresses ... add up; where interfaces are given too, both must match" """
@@ -140,6 +147,9 @@ class Anywhere:
     def contains(self, interface, family, value):
         return True
 
+    def asks_for_interfaces(self):
+        return False
+
 
 class ZoneExpression:
     """POLICY.md: "a zone's name, an address, a CIDR, a range A-B, or a list of these (their
@@ -151,6 +161,9 @@ class ZoneExpression:
 
     def contains(self, interface, family, value):
         return any(t.contains(interface, family, value) for t in self.terms)
+
+    def asks_for_interfaces(self):
+        return any(t.asks_for_interfaces() for t in self.terms)
 
 
 def zone_term(text, zones):
@@ -310,6 +323,13 @@ class Section:
         self.name = name
         self.rules = [Rule(r, zones, services) for r in as_list(rules)]
         self.fallback = fallback or self._usual(name)
+
+    def asks_for_interfaces(self):
+        """Whether some rule is about the interface on which a connection leaves."""
+        return any(
+            r.leaves_on or r.to.asks_for_interfaces() or r.excepted.asks_for_interfaces()
+            for r in self.rules
+        )
 
     def _usual(self, name):
         # "Defaults: inbound drop, routed drop, outbound allow; but an outbound list that holds an

@@ -4,7 +4,7 @@
 It shares no code with the program and no idea of how rules are compiled: a policy is walked rule by
 rule for every packet. Sentences in quotation marks are the page's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from host import ICMP, ICMPV6, IGMP, UDP, inside, is_link_local, is_loopback
 from language import Protection, Section, as_list, read, read_services, read_zones
@@ -55,7 +55,16 @@ class Policy:
             answer = step(at)
             if answer:
                 return answer
-        return self._section(section_of(at), at)
+        return self._silent(self._section(section_of(at), at), at)
+
+    def _silent(self, answer, at):
+        """POLICY.md leaves open how a connection of this host's own is refused that its own
+        translation sends out by another interface; ringwall-policy(5) says: without an answer, if
+        outbound asks for interfaces."""
+        asks = answer.section == "outbound" and self.sections["outbound"].asks_for_interfaces()
+        if answer.verdict == "reject" and at.translated and asks:
+            return replace(answer, verdict="drop")
+        return answer
 
     def _protected(self, at):
         """POLICY.md: "It never applies to the internet or to other networks that this host only
