@@ -12,8 +12,9 @@ typedef enum Family {
         _FAMILY_INVALID = -EINVAL,
 } Family;
 
-#define ADDRESS_TEXT_MAX 128 /* bytes that an address, CIDR or range needs at most, NUL included   \
-                              */
+#define ADDRESS_TEXT_MAX                                                                           \
+        128 /* bytes that an address, CIDR or range needs at most, NUL included                    \
+             */
 
 /* 32 or 128. */
 unsigned int family_width(Family family);

@@ -2,7 +2,6 @@
 #include "base/arena.h"
 
 #include <stdalign.h>
-#include <stdarg.h>
 
 #define BLOCK_SIZE ((size_t)64 * 1024)
 
@@ -109,21 +108,28 @@ char *arena_strdup(Arena *a, const char *s) {
         return arena_strndup(a, s, strlen(s));
 }
 
-char *arena_printf(Arena *a, const char *format, ...) {
-        va_list ap;
+char *arena_vprintf(Arena *a, const char *format, va_list ap) {
+        va_list again;
         int len;
         char *s;
 
-        va_start(ap, format);
-        len = vsnprintf(NULL, 0, format, ap);
-        va_end(ap);
+        va_copy(again, ap);
+        len = vsnprintf(NULL, 0, format, again);
+        va_end(again);
         if (len < 0)
                 return NULL;
         s = arena_alloc(a, (size_t)len + 1);
-        if (!s)
-                return NULL;
+        if (s)
+                (void)vsnprintf(s, (size_t)len + 1, format, ap); /* the room was measured above */
+        return s;
+}
+
+char *arena_printf(Arena *a, const char *format, ...) {
+        va_list ap;
+        char *s;
+
         va_start(ap, format);
-        (void)vsnprintf(s, (size_t)len + 1, format, ap); /* the room was measured above */
+        s = arena_vprintf(a, format, ap);
         va_end(ap);
         return s;
 }

@@ -4,7 +4,7 @@
 /* Memory that is built together and dies together. An arena has a hard limit, which is also the
  * limit of what a hostile input can make us hold; past it every allocation returns NULL. */
 
-#include <stddef.h>
+#include <stdarg.h>
 
 #include "base/util.h"
 
@@ -26,6 +26,7 @@ void *arena_alloc_array(Arena *a, size_t n, size_t size);
 char *arena_strdup(Arena *a, const char *s);
 char *arena_strndup(Arena *a, const char *s, size_t len);
 char *arena_printf(Arena *a, const char *format, ...) _printf_(2, 3);
+char *arena_vprintf(Arena *a, const char *format, va_list ap) _printf_(2, 0);
 
 /* Room for one more item behind n: returns items itself, or a larger copy of it, or NULL. Items
  * grown by this function have room for the next power of two, so n alone tells the capacity. */

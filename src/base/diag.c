@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/diag.h"
 
-#include <stdarg.h>
-
 #define QUOTE_MAX 200 /* characters of a source line that are worth showing */
 
 static const char *const severity_names[_DIAG_SEVERITY_MAX] = {
@@ -27,22 +25,6 @@ Diag *diag_new(Arena *a) {
         if (d)
                 d->arena = a;
         return d;
-}
-
-static _printf_(2, 0) char *format_text(Arena *a, const char *format, va_list ap) {
-        va_list again;
-        int len;
-        char *s;
-
-        va_copy(again, ap);
-        len = vsnprintf(NULL, 0, format, again);
-        va_end(again);
-        if (len < 0)
-                return NULL;
-        s = arena_alloc(a, (size_t)len + 1);
-        if (s)
-                (void)vsnprintf(s, (size_t)len + 1, format, ap); /* the room was measured above */
-        return s;
 }
 
 static void add(Diag *d, DiagSeverity severity, bool continues, Span at, char *text) {
@@ -71,7 +53,7 @@ int diag_error(Diag *d, Span at, const char *format, ...) {
         if (!begin(d, true))
                 return -EBADMSG;
         va_start(ap, format);
-        add(d, DIAG_ERROR, false, at, format_text(d->arena, format, ap));
+        add(d, DIAG_ERROR, false, at, arena_vprintf(d->arena, format, ap));
         va_end(ap);
         return -EBADMSG;
 }
@@ -85,7 +67,7 @@ void diag_warning(Diag *d, Span at, const char *format, ...) {
                 return;
         }
         va_start(ap, format);
-        add(d, DIAG_WARNING, false, at, format_text(d->arena, format, ap));
+        add(d, DIAG_WARNING, false, at, arena_vprintf(d->arena, format, ap));
         va_end(ap);
 }
 
@@ -95,7 +77,7 @@ void diag_remark(Diag *d, Span at, const char *format, ...) {
         if (!begin(d, has_room_for_remark(d)))
                 return;
         va_start(ap, format);
-        add(d, DIAG_NOTE, false, at, format_text(d->arena, format, ap));
+        add(d, DIAG_NOTE, false, at, arena_vprintf(d->arena, format, ap));
         va_end(ap);
 }
 
@@ -105,7 +87,7 @@ void diag_note(Diag *d, Span at, const char *format, ...) {
         if (d->left_out || d->n_messages >= 2 * DIAG_REMARKS_MAX)
                 return;
         va_start(ap, format);
-        add(d, DIAG_NOTE, true, at, format_text(d->arena, format, ap));
+        add(d, DIAG_NOTE, true, at, arena_vprintf(d->arena, format, ap));
         va_end(ap);
 }
 
@@ -119,7 +101,7 @@ void diag_hint(Diag *d, const char *format, ...) {
         if (m->hint)
                 return;
         va_start(ap, format);
-        m->hint = format_text(d->arena, format, ap);
+        m->hint = arena_vprintf(d->arena, format, ap);
         va_end(ap);
 }
 

@@ -224,19 +224,12 @@ static int explain_all(Explain *e, const char *question, const char *in) {
 }
 
 static int explain_live(Explain *e, const char *question, const char *in) {
-        _cleanup_(nft_link_closep) NftLink *link = NULL;
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Ruleset *rs;
-        int r = a ? kernel_open(&link) : EXIT_FAILED;
+        int r = kernel_read_live("explain", a, &rs);
 
-        if (r == EXIT_OK)
-                r = kernel_read(link, a, &rs);
         if (r != EXIT_OK)
                 return r;
-        if (!rs->exists) {
-                fputs("ringwall explain: no policy is loaded in this network namespace\n", stderr);
-                return EXIT_FAILED;
-        }
         e->arena = a;
         e->rs = rs;
         return explain_all(e, question, in);

@@ -35,6 +35,24 @@ int kernel_read(NftLink *link, Arena *a, Ruleset **ret) {
         return input_failed(r, "cannot read the kernel's rules");
 }
 
+int kernel_read_live(const char *verb, Arena *a, Ruleset **ret) {
+        _cleanup_(nft_link_closep) NftLink *link = NULL;
+        Ruleset *rs;
+        int r = a ? kernel_open(&link) : input_failed(-ENOMEM, "reading the kernel's rules");
+
+        if (r == EXIT_OK)
+                r = kernel_read(link, a, &rs);
+        if (r != EXIT_OK)
+                return r;
+        if (!rs->exists) {
+                fprintf(stderr, "ringwall %s: no policy is loaded in this network namespace\n",
+                        verb);
+                return EXIT_FAILED;
+        }
+        *ret = rs;
+        return EXIT_OK;
+}
+
 int kernel_refuse_host(const char *verb) {
         int r = namespace_is_init();
 

@@ -11,6 +11,8 @@ int kernel_open(NftLink **ret);
 /* Reads our table as it is in this network namespace. An ExitCode; no table at all is an answer,
  * too. */
 int kernel_read(NftLink *link, Arena *a, Ruleset **ret);
+/* Opens, reads, and says so if no policy is loaded; an ExitCode. verb: who asks. */
+int kernel_read_live(const char *verb, Arena *a, Ruleset **ret);
 /* Refuses, with a message, where this network namespace is that of process 1; an ExitCode. verb:
  * what was asked for. */
 int kernel_refuse_host(const char *verb);

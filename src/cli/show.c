@@ -28,20 +28,11 @@ static int show(const Ruleset *rs, bool json) {
 }
 
 static int show_live(bool json) {
-        _cleanup_(nft_link_closep) NftLink *link = NULL;
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Ruleset *rs;
-        int r = a ? kernel_open(&link) : EXIT_FAILED;
+        int r = kernel_read_live("show", a, &rs);
 
-        if (r == EXIT_OK)
-                r = kernel_read(link, a, &rs);
-        if (r != EXIT_OK)
-                return r;
-        if (!rs->exists) {
-                fputs("ringwall show: no policy is loaded in this network namespace\n", stderr);
-                return EXIT_FAILED;
-        }
-        return show(rs, json);
+        return r == EXIT_OK ? show(rs, json) : r;
 }
 
 static int run(int argc, char **argv) {

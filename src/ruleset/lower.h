@@ -65,6 +65,3 @@ int lower_essentials_out(Lower *l, Chain *chain);
 int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool protect);
 /* Drops what is protected, by the view's port. */
 int lower_protected(Lower *l, Chain *chain, const View *view, unsigned int parts);
-
-/* A rule of ours that no line of the policy stands behind. */
-Rule *lower_always(Lower *l, Chain *chain, Verdict verdict, const char *comment);

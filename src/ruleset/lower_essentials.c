@@ -3,7 +3,7 @@
 
 #include <linux/netfilter.h>
 
-#include "ruleset/lower.h"
+#include "ruleset/lower_always.h"
 
 /* What IPv4 and IPv6 cannot do without, as POLICY.md lists it. A redirect is in no row. */
 

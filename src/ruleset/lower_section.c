@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ruleset/lower.h"
+#include "ruleset/lower_always.h"
 
 /* A comment must not end nft's quoted string. */
 static const char *comment_text(Arena *a, const char *text) {
@@ -9,14 +9,6 @@ static const char *comment_text(Arena *a, const char *text) {
                 if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
                         *c = '\'';
         return copy;
-}
-
-Rule *lower_always(Lower *l, Chain *chain, Verdict verdict, const char *comment) {
-        Rule *rule = chain_add_rule(l->rs, chain, verdict, (Origin){.text = comment});
-
-        if (rule)
-                rule->counted = verdict.kind == VERDICT_DROP;
-        return rule;
 }
 
 /* Not called "reject": that is a word of nft's, which its own parser does not take for a name. */
