@@ -175,12 +175,20 @@ static void print_quote(FILE *f, const Span *at, const char *colour, const char 
         fprintf(f, "%s\n", reset);
 }
 
+/* A file may be called anything; a terminal must not take its name for a command. */
+static void print_name(const char *name, FILE *f) {
+        for (; *name; name++)
+                fputc((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name, f);
+}
+
 static void print_message(const DiagMessage *m, FILE *f, bool colour) {
         const char *start = colour ? severity_colours[m->severity] : "";
         const char *bold = colour ? "\033[1m" : "", *reset = colour ? "\033[0m" : "";
 
         if (m->at.source) {
-                fprintf(f, "%s%s:", bold, m->at.source->name);
+                fputs(bold, f);
+                print_name(m->at.source->name, f);
+                fputc(':', f);
                 if (m->at.line > 0)
                         fprintf(f, "%u:%u:", m->at.line, m->at.column);
                 fprintf(f, "%s ", reset);

@@ -157,6 +157,8 @@ static void print_answer(const char *question, const Question *q, const Evaluati
                                                  : ": rejected with an answer");
         if (rule)
                 printf("  by        %s\n", rule->origin.text);
+        else if (result->n_steps > 0 && result->steps[result->n_steps - 1].rule)
+                puts("  by        a rule without a name: not ringwall's own");
         if (origin && rule && origin->at.source && origin->at.line != rule->origin.at.line)
                 printf("            %s:%u\n", origin->at.source->name, origin->at.line);
         if (origin)
@@ -165,6 +167,12 @@ static void print_answer(const char *question, const Question *q, const Evaluati
         if (!q->packet.in && q->packet.hook != HOOK_OUTPUT)
                 puts("  note      no interface was named: rules that ask for one do not match "
                      "(--in)");
+        if (q->packet.hook == HOOK_INPUT && q->has_destination && !q->packet.translated)
+                puts("  note      the destination is taken for this host's own; if it is routed, "
+                     "add: "
+                     "out INTERFACE");
+        if (q->packet.hook != HOOK_INPUT && !q->packet.out)
+                puts("  note      rules that ask where it leaves do not match; add: out INTERFACE");
         if (result->unknown)
                 puts("  note      the table holds rules that are not ringwall's; the kernel may "
                      "decide otherwise");
@@ -182,6 +190,11 @@ static int explain(Explain *e, const char *question, const char *in) {
                 if (d)
                         diag_print(d, stderr, output_has_colour(stderr));
                 return r == -EBADMSG ? EXIT_USAGE : input_failed(r, "reading the question");
+        }
+        if (in && (q.packet.in || q.packet.hook == HOOK_OUTPUT)) {
+                fputs("ringwall explain: --in beside a question that names `in`, or is from host\n",
+                      stderr);
+                return EXIT_USAGE;
         }
         if (in)
                 q.packet.in = in;
@@ -268,8 +281,8 @@ static int run(int argc, char **argv) {
                 return verb_usage(&verb_explain, "ask a question: 'tcp from 203.0.113.9 to 22'");
         if (argc - optind > (e.live ? 1 : 2))
                 return verb_usage(&verb_explain, "one QUESTION, in quotes, and one FILE or --live");
-        if (in && strlen(in) > 15)
-                return verb_usage(&verb_explain, "an interface's name has at most 15 characters");
+        if (in && (*in == '\0' || strlen(in) > 15))
+                return verb_usage(&verb_explain, "an interface's name has 1 to 15 characters");
         if (e.live)
                 return explain_live(&e, argv[optind], in);
         r = input_compile(&input, argv[optind + 1], NULL);

@@ -65,12 +65,12 @@ int kernel_refuse_host(const char *verb) {
                         verb, strerror(-r));
         else
                 fprintf(stderr,
-                        "ringwall %s: this is the host's own network namespace (that of process "
-                        "1), "
-                        "and nothing has been changed\n",
+                        "ringwall %s: this is the network namespace of process 1, the host's or "
+                        "container's own, and nothing has been changed\n",
                         verb);
         fputs("  hint: putting a policy on a host comes with the daemon; until then work in a "
-              "namespace, for example: unshare -n\n",
+              "namespace "
+              "(unshare -n), or enter a container's from outside (nsenter -t PID -n)\n",
               stderr);
         return EXIT_NOT_PERMITTED;
 }

@@ -62,17 +62,34 @@ static int unknown_verb(const char *word) {
         return EXIT_USAGE;
 }
 
+/* What could not be written was not answered. */
+static int finish(int code) {
+        if (fflush(stdout) == 0 && !ferror(stdout))
+                return code;
+        fprintf(stderr, "ringwall: cannot write the answer: %s\n", strerror(errno));
+        return code == EXIT_OK ? EXIT_FAILED : code;
+}
+
+static int run_verb(const Verb *verb, int argc, char **argv) {
+        char name[32];
+
+        /* getopt_long() begins its messages with it */
+        (void)snprintf(name, sizeof(name), "ringwall %s", verb->name);
+        argv[0] = name;
+        return finish(verb->run(argc, argv));
+}
+
 int main(int argc, char **argv) {
         if (argc < 2)
                 return print_general_help(stderr, EXIT_USAGE);
         if (streq(argv[1], "--help") || streq(argv[1], "-h") || streq(argv[1], "help"))
-                return print_general_help(stdout, EXIT_OK);
-        if (streq(argv[1], "--version") || streq(argv[1], "version")) {
+                return finish(print_general_help(stdout, EXIT_OK));
+        if (streq(argv[1], "--version") || streq(argv[1], "-V") || streq(argv[1], "version")) {
                 puts("ringwall " RINGWALL_VERSION);
-                return EXIT_OK;
+                return finish(EXIT_OK);
         }
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
                 if (streq(argv[1], verbs[i]->name))
-                        return verbs[i]->run(argc - 1, argv + 1);
+                        return run_verb(verbs[i], argc - 1, argv + 1);
         return unknown_verb(argv[1]);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/question.h"
 
+#include <ctype.h>
 #include <netinet/in.h>
 
 #include "base/text.h"
@@ -14,7 +15,8 @@ typedef struct Parser {
         Span *places;
         size_t n_words, next;
         Question q;
-        bool has_source, from_host, forwarded, has_family;
+        unsigned int said; /* bits: 1 << number of the clause */
+        bool has_source, from_host, forwarded, has_family, has_port;
 } Parser;
 
 static Span here(const Parser *p) {
@@ -62,6 +64,7 @@ static int parse_port(Parser *p, const char *text, uint16_t *ret) {
         if (!text_to_number(text, 1, 65535, &n))
                 return diag_error(p->d, here(p), "'%s' is not a port from 1 to 65535", text);
         *ret = (uint16_t)n;
+        p->has_port = true;
         return 0;
 }
 
@@ -95,7 +98,10 @@ static int parse_endpoint(Parser *p, const char *word, U128 *ret_address, uint16
         }
         if (address_parse(text, &family, ret_address) != ADDRESS_OK) {
                 (void)diag_error(p->d, here(p), "'%s' is not an address", text);
-                diag_hint(p->d, "names are not looked up: give the address itself");
+                diag_hint(p->d, strchr(text, '/')
+                                        ? "a question is about one address, not a network"
+                                        : "give one address, such as 203.0.113.9: names and zones "
+                                          "are not looked up");
                 return -EBADMSG;
         }
         if (set_family(p, family) < 0)
@@ -105,13 +111,16 @@ static int parse_endpoint(Parser *p, const char *word, U128 *ret_address, uint16
 
 static int parse_protocol(Parser *p) {
         const char *word = take(p, "a protocol"), *type;
+        char lower[QUESTION_MAX + 1] = {0};
         uint64_t n;
 
         if (!word)
                 return -EBADMSG;
+        for (size_t i = 0; word[i]; i++)
+                lower[i] = (char)tolower((unsigned char)word[i]);
         if (text_to_number(word, 0, 255, &n))
                 p->q.packet.protocol = (uint8_t)n;
-        else if (!protocol_from_string(word, &p->q.packet.protocol)) {
+        else if (!protocol_from_string(lower, &p->q.packet.protocol)) {
                 (void)diag_error(p->d, here(p), "'%s' is not a protocol", word);
                 diag_hint(p->d,
                           "a question begins with tcp, udp, icmp, …: tcp from 203.0.113.9 to 443");
@@ -253,8 +262,12 @@ static int parse_clause(Parser *p) {
 
         nearest_init(&nearest, word);
         for (size_t i = 0; i < ARRAY_SIZE(clauses); i++) {
-                if (streq(clauses[i].word, word))
+                if (streq(clauses[i].word, word)) {
+                        if (p->said & 1U << i)
+                                return diag_error(p->d, here(p), "'%s' is said twice", word);
+                        p->said |= 1U << i;
                         return clauses[i].parse(p);
+                }
                 nearest_consider(&nearest, clauses[i].word);
         }
         (void)diag_error(p->d, here(p), "'%s' has no meaning here", word);
@@ -263,6 +276,10 @@ static int parse_clause(Parser *p) {
         else
                 diag_hint(p->d, "after the protocol: from, to, in, out, dialled, state, …");
         return -EBADMSG;
+}
+
+static bool is_loopback(Family family, U128 address) {
+        return family == FAMILY_IPV4 ? address.low >> 24 == 127 : u128_equal(address, u128(1));
 }
 
 static int finish(Parser *p) {
@@ -276,12 +293,19 @@ static int finish(Parser *p) {
         }
         if (protocol_has_ports(q->protocol) && q->destination_port == 0) {
                 (void)diag_error(p->d, whole, "the question does not say to which port");
-                diag_hint(p->d, "add: to PORT, or: to ADDRESS:PORT");
+                diag_hint(p->d, "add: to PORT, to ADDRESS:PORT, or: to [IPV6-ADDRESS]:PORT");
                 return -EBADMSG;
         }
+        if (!protocol_has_ports(q->protocol) && p->has_port)
+                return diag_error(p->d, whole, "this protocol has no ports");
+        if (p->from_host && q->in)
+                return diag_error(p->d, whole,
+                                  "what this host sends does not arrive: leave out 'in'");
         if (p->from_host) {
                 q->hook = HOOK_OUTPUT;
                 q->source_route = SOURCE_LOCAL;
+                if (!q->out && is_loopback(q->family, q->destination))
+                        q->out = "lo";
         } else
                 q->hook = p->forwarded || q->out ? HOOK_FORWARD : HOOK_INPUT;
         if (p->q.bridged && !q->in)

@@ -28,8 +28,10 @@ static int fill_prerouting(Lower *l, const Chains *c) {
         Chain *chain = c->prerouting;
         Rule *frames;
 
-        if (lower_match_interface(l, lower_always(l, chain, verdict_of(VERDICT_ACCEPT), NULL),
-                                  FIELD_IIFNAME, "lo") < 0 ||
+        if (lower_match_interface(
+                    l,
+                    lower_always(l, chain, verdict_of(VERDICT_ACCEPT), "always: loopback is free"),
+                    FIELD_IIFNAME, "lo") < 0 ||
             lower_own_source(l, chain) < 0 ||
             lower_state(l, chain, CT_STATE_ESTABLISHED | CT_STATE_RELATED | CT_STATE_INVALID,
                         verdict_of(VERDICT_ACCEPT), NULL) < 0)
@@ -51,15 +53,18 @@ static int fill_input(Lower *l, const Chains *c) {
         Chain *chain = c->input;
         Rule *dialled;
 
-        if (lower_match_interface(l, lower_always(l, chain, verdict_of(VERDICT_ACCEPT), NULL),
-                                  FIELD_IIFNAME, "lo") < 0 ||
+        if (lower_match_interface(
+                    l,
+                    lower_always(l, chain, verdict_of(VERDICT_ACCEPT), "always: loopback is free"),
+                    FIELD_IIFNAME, "lo") < 0 ||
             lower_loopback_addresses(l, chain, (const FieldId[]){FIELD_IP_SADDR, FIELD_IP6_SADDR},
                                      NULL, VERDICT_DROP,
                                      "always: a loopback address from outside") < 0)
                 return -ENOMEM;
         if (!c->prerouting && lower_own_source(l, chain) < 0)
                 return -ENOMEM;
-        if (lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT), NULL) < 0 ||
+        if (lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
+                        "always: established") < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
             lower_invalid(l, chain) < 0 || lower_essentials_jump(l, chain, c->essentials_in) < 0)
@@ -102,7 +107,8 @@ static int lower_protected_networks(Lower *l, Chain *chain, const Chain *target)
 static int fill_forward(Lower *l, const Chains *c) {
         Chain *chain = c->forward;
 
-        if (lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT), NULL) < 0 ||
+        if (lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
+                        "always: established") < 0 ||
             lower_bridge_frames(l, chain, c->bridged) < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
@@ -124,9 +130,10 @@ static int fill_forward(Lower *l, const Chains *c) {
 static int fill_output(Lower *l, const Chains *c) {
         Chain *chain = c->output;
 
-        if (lower_loopback_addresses(l, chain, view_header.address, "lo", VERDICT_ACCEPT, NULL) <
-                    0 ||
-            lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT), NULL) < 0 ||
+        if (lower_loopback_addresses(l, chain, view_header.address, "lo", VERDICT_ACCEPT,
+                                     "always: loopback is free") < 0 ||
+            lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
+                        "always: established") < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
             lower_invalid(l, chain) < 0 || lower_essentials_jump(l, chain, c->essentials_out) < 0)

@@ -185,6 +185,8 @@ def test_show_live_says_that_nothing_is_loaded():
     ("tcp from 172.17.0.2 to 11434 in docker0", "drop", "protected ollama"),
     ("tcp from 172.17.0.2 to 172.17.0.3:9999 in docker0 bridged", "accept", "frames within a bridge"),
     ("tcp from host to 198.51.100.1:443 out eth0", "accept", "outbound default: allow"),
+    ("tcp from host to 127.0.0.1:8000", "accept", "always: loopback is free"),
+    ("TCP from 203.0.113.9 to 443 in eth0 state established", "accept", "always: established"),
     ("tcp from 203.0.113.9 to 443 in eth0 state invalid", "drop", "always: invalid"),
     ("tcp from 10.99.0.1 to 443 in eth0 source unrouted", "drop",
      "always: no interface leads back to the source"),
@@ -222,6 +224,12 @@ def test_explain_reads_questions_from_standard_input():
     ("icmp shout from 1.2.3.4 to 10.0.0.1", "'shout' is not a type"),
     ("tcp from 1.2.3.4 to 22 in", "an interface should stand"),
     ("tcp from 1.2.3.4 to 22 state odd", "'odd' is not new"),
+    ("tcp from 1.2.3.4 to 22 to 80", "'to' is said twice"),
+    ("tcp from 1.2.3.0/24 to 22", "one address, not a network"),
+    ("tcp from lan to 22", "names and zones are not looked up"),
+    ("tcp from fd00::1 to fd00::2:443", "[IPV6-ADDRESS]:PORT"),
+    ("tcp from host to 1.2.3.4:22 in eth0", "does not arrive"),
+    ("esp from 1.2.3.4 to 22", "has no ports"),
 ])
 def test_a_question_that_cannot_be_read_is_exit_2_with_the_reason(question, problem):
     result = run("explain", question, POLICY)
@@ -283,3 +291,28 @@ def test_an_installed_ringwall_finds_its_catalogue_below_any_prefix(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "RINGWALL_DATADIR"}
     result = subprocess.run([str(binary), "check", POLICY], capture_output=True, text=True, timeout=60, env=environment)
     assert result.returncode == 0, result.stderr
+
+
+# --- what cannot be written -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [["show", POLICY], ["check", POLICY], ["list", "services", POLICY], ["--help"]])
+def test_an_answer_that_cannot_be_written_is_a_failure(args):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([RINGWALL, *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+                                env=dict(os.environ, RINGWALL_DATADIR=str(ROOT / "policies")))
+    assert result.returncode == 1
+    assert "cannot write the answer" in result.stderr
+
+
+def test_explain_says_when_it_takes_a_destination_for_this_hosts_own():
+    result = run("explain", "tcp from 10.40.10.7 to 10.40.10.1:22 in eth0", POLICY)
+    assert "taken for this host's own" in result.stdout
+    result = run("explain", "tcp from 10.40.10.7 to 10.1.1.1:22 in eth0 forwarded", POLICY)
+    assert "add: out INTERFACE" in result.stdout
+
+
+def test_a_files_name_cannot_talk_to_the_terminal(tmp_path):
+    path = tmp_path / "a\033[31mb.yaml"
+    path.write_text("ringwall: 2\n")
+    assert "\033" not in run("check", str(path)).stderr
