@@ -47,9 +47,9 @@ int file_read_fd(Arena *a, int fd, size_t limit, char **ret, size_t *ret_size) {
         return 0;
 }
 
-int file_read(Arena *a, const char *path, size_t limit, char **ret, size_t *ret_size) {
+int file_open(const char *path) {
         _cleanup_close_ int fd = -1;
-        int flags;
+        int flags, result;
 
         /* O_NONBLOCK: opening a FIFO that nobody writes to must not hang. Reading then waits,
          * because the writer behind a <(command) may be slow. */
@@ -59,5 +59,13 @@ int file_read(Arena *a, const char *path, size_t limit, char **ret, size_t *ret_
         flags = fcntl(fd, F_GETFL);
         if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
                 return -errno;
-        return file_read_fd(a, fd, limit, ret, ret_size);
+        result = fd;
+        fd = -1;
+        return result;
+}
+
+int file_read(Arena *a, const char *path, size_t limit, char **ret, size_t *ret_size) {
+        _cleanup_close_ int fd = file_open(path);
+
+        return fd < 0 ? fd : file_read_fd(a, fd, limit, ret, ret_size);
 }

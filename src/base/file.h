@@ -5,6 +5,9 @@
 
 #include "base/arena.h"
 
+/* Opens the file at path for reading, without waiting for a FIFO's writer. The descriptor is the
+ * caller's; or what open() said. */
+int file_open(const char *path);
 /* Reads the regular file (or pipe) at path, NUL-terminated behind ret_size bytes. -EFBIG if it is
  * larger than limit bytes, -EISDIR for a directory, else what open() or read() said. */
 int file_read(Arena *a, const char *path, size_t limit, char **ret, size_t *ret_size);

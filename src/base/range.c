@@ -148,3 +148,34 @@ int range_set_intersect(Arena *a, const RangeSet *x, const RangeSet *y, RangeSet
         *ret = result;
         return 0;
 }
+
+int range_set_subtract(Arena *a, const RangeSet *x, const RangeSet *y, RangeSet *ret) {
+        RangeSet result = {0};
+        size_t j = 0;
+
+        for (size_t i = 0; i < x->n_items; i++) {
+                Range rest = x->items[i];
+                bool left = true;
+
+                while (j < y->n_items && u128_compare(y->items[j].high, rest.low) < 0)
+                        j++;
+                /* the last one may reach into the next range of x: k, not j */
+                for (size_t k = j; left && k < y->n_items; k++) {
+                        const Range *hole = &y->items[k];
+
+                        if (u128_compare(hole->low, rest.high) > 0)
+                                break;
+                        if (u128_compare(hole->low, rest.low) > 0 &&
+                            range_set_add(a, &result, (Range){rest.low, u128_previous(hole->low)}) <
+                                    0)
+                                return -ENOMEM;
+                        left = u128_compare(hole->high, rest.high) < 0;
+                        if (left)
+                                rest.low = u128_next(hole->high);
+                }
+                if (left && range_set_add(a, &result, rest) < 0)
+                        return -ENOMEM;
+        }
+        *ret = result;
+        return 0;
+}

@@ -99,3 +99,5 @@ bool range_set_equal(const RangeSet *a, const RangeSet *b);
 /* Whether every number of `inner` is in `outer`. */
 bool range_set_covers(const RangeSet *outer, const RangeSet *inner);
 int range_set_intersect(Arena *a, const RangeSet *x, const RangeSet *y, RangeSet *ret);
+/* What is in x and not in y. */
+int range_set_subtract(Arena *a, const RangeSet *x, const RangeSet *y, RangeSet *ret);

@@ -117,7 +117,7 @@ static void assert_members(const RangeSet *set, const bool member[SMALL]) {
 
 static void sets_agree_with_plain_arrays(void **state) {
         for (random_state = 1; random_state < 3000000000U; random_state += 1000000) {
-                bool x[SMALL], y[SMALL], both[SMALL];
+                bool x[SMALL], y[SMALL], both[SMALL], rest[SMALL];
                 bool same = true, covers = true;
                 RangeSet a, b, c;
 
@@ -125,12 +125,15 @@ static void sets_agree_with_plain_arrays(void **state) {
                 b = random_set(*state, y);
                 for (size_t v = 0; v < SMALL; v++) {
                         both[v] = x[v] && y[v];
+                        rest[v] = x[v] && !y[v];
                         same = same && x[v] == y[v];
                         covers = covers && (x[v] || !y[v]);
                 }
                 assert_members(&a, x);
                 assert_int_equal(range_set_intersect(*state, &a, &b, &c), 0);
                 assert_members(&c, both);
+                assert_int_equal(range_set_subtract(*state, &a, &b, &c), 0);
+                assert_members(&c, rest);
                 assert_int_equal(range_set_equal(&a, &b), same);
                 assert_int_equal(range_set_covers(&a, &b), covers);
         }
@@ -166,6 +169,11 @@ static void nothing_overflows_at_the_end_of_the_numbers(void **state) {
         assert_true(range_set_covers(&set, &end));
         assert_int_equal(range_set_intersect(*state, &end, &set, &both), 0);
         assert_true(range_set_equal(&both, &end));
+        assert_int_equal(range_set_subtract(*state, &set, &end, &both), 0);
+        assert_int_equal(both.n_items, 2);
+        assert_true(range_equal(both.items[1], (Range){u128(5), u128_previous(U128_MAX)}));
+        assert_int_equal(range_set_subtract(*state, &end, &set, &both), 0);
+        assert_int_equal(both.n_items, 0);
 }
 
 static void the_empty_set_is_a_set(void **state) {

@@ -99,6 +99,60 @@ int schema_decode_boolean(
         return 0;
 }
 
+/* "heal or alert", "loose, strict or off" */
+static const char *list_words(Arena *a, const char *const *words) {
+        const char *text = words[0];
+
+        for (size_t i = 1; words[i] && text; i++)
+                text = arena_printf(a, "%s%s%s", text, words[i + 1] ? ", " : " or ", words[i]);
+        return text ? text : "";
+}
+
+static void hint_at_word(const Node *n, const char *const *words, Diag *d) {
+        bool value, other;
+        Nearest nearest;
+
+        nearest_init(&nearest, n->text);
+        for (size_t i = 0; words[i]; i++)
+                nearest_consider(&nearest, words[i]);
+        if (nearest.best) {
+                diag_hint(d, "did you mean '%s'?", nearest.best);
+                return;
+        }
+        if (!node_is_boolean(n, &value))
+                return;
+        for (size_t i = 0; words[i]; i++) {
+                const Node word = {.kind = NODE_SCALAR, .plain = true, .text = words[i]};
+
+                if (node_is_boolean(&word, &other) && other == value)
+                        diag_hint(d, "did you mean '%s'?", words[i]);
+        }
+        diag_hint(d, "YAML takes '%s' for a boolean", n->text);
+}
+
+int schema_find_word(
+        const char *what, const Node *n, const char *const *words, unsigned int *ret, Diag *d) {
+        for (unsigned int i = 0; words[i]; i++)
+                if (streq(words[i], n->text)) {
+                        *ret = i;
+                        return 0;
+                }
+        diag_error(d, n->at, "%s %s, not '%s'", what, list_words(d->arena, words),
+                   node_shown(d->arena, n));
+        hint_at_word(n, words, d);
+        return -EBADMSG;
+}
+
+int schema_decode_word(
+        const SchemaField *field, const NodeEntry *entry, void *context, void *ret, Diag *d) {
+        int r = schema_expect(entry, NODE_SCALAR, list_words(d->arena, field->words), d);
+        const char *what = arena_printf(d->arena, "'%s' is", field->key);
+
+        if (r < 0)
+                return r;
+        return what ? schema_find_word(what, entry->value, field->words, ret, d) : -ENOMEM;
+}
+
 int schema_expect_value(const NodeEntry *entry, Diag *d) {
         if (!node_is_empty(entry->value))
                 return 0;

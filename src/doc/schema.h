@@ -24,7 +24,8 @@ struct SchemaField {
         SchemaDecoder decode; /* NULL if the flags refuse the key */
         size_t offset;
         SchemaFlags flags;
-        const char *help; /* a line for people, never NULL */
+        const char *help;         /* a line for people, never NULL */
+        const char *const *words; /* of schema_decode_word(): what may stand here, NULL-ended */
 };
 
 typedef struct Schema {
@@ -49,7 +50,14 @@ int schema_decode_boolean(const SchemaField *field, /* bool */
                           void *context,
                           void *ret,
                           Diag *d);
+/* unsigned int, or an enum: the number of the word among field->words. */
+int schema_decode_word(
+        const SchemaField *field, const NodeEntry *entry, void *context, void *ret, Diag *d);
 
+/* Looks a scalar up among words, which end with NULL; its number goes to ret. `what` is what the
+ * message says it should have been: "'drift' is", "an essential is". */
+int schema_find_word(
+        const char *what, const Node *n, const char *const *words, unsigned int *ret, Diag *d);
 /* 0 if the value is of the kind; else says so, and what was expected ("a list of rules"). An empty
  * value is reported at its key. */
 int schema_expect(const NodeEntry *entry, NodeKind kind, const char *expected, Diag *d);

@@ -142,7 +142,8 @@ static unsigned int draw(uint64_t *seed, unsigned int n) {
 }
 
 static const char *draw_zones(Arena *a, uint64_t *seed) {
-        static const char *const words[] = {"wg", "bridge", "first", "both", "mixed", "in0"};
+        static const char *const words[] = {"wg",    "bridge", "first", "both",
+                                            "mixed", "in0",    "no-wg", "no-first"};
         const char *list = NULL;
         unsigned int n = 1 + draw(seed, 3), low;
 
@@ -191,6 +192,8 @@ static void the_verdict_is_that_of_trying_every_client(void **state) {
                 "  both: { interfaces: [wg0, \"br-*\"], addresses: [mixed] }\n"
                 "  mixed: [10.0.0.2-10.0.0.11, wg]\n"
                 "  in0: { interfaces: [eth0], addresses: [10.0.0.0/28] }\n"
+                "  no-wg: { addresses: [mixed, 10.0.0.14], except: [wg, in0] }\n"
+                "  no-first: { interfaces: [\"br-*\", wg0], except: [first, 10.0.0.9] }\n"
                 "inbound:\n";
         unsigned int n_refused = 0, n_fine = 0;
         uint64_t seed = 1;

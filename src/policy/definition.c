@@ -52,19 +52,32 @@ int definition_collect(Loader *l,
                 def = definition_new(l, defs, e);
                 if (!def)
                         return -ENOMEM;
+                def->file = file;
                 def->from_catalogue = file->is_catalogue;
+                def->number = defs->n_items;
                 if (!arena_append(l->arena, defs->items, defs->n_items, def))
                         return -ENOMEM;
         }
         return 0;
 }
 
-/* Of two with one name, the policy's comes first. */
+/* Of two with one name, the policy's comes first, and what was read first. */
 static int compare(const void *a, const void *b) {
         const Definition *x = *(const Definition *const *)a, *y = *(const Definition *const *)b;
         int r = strcmp(x->name, y->name);
 
-        return r != 0 ? r : x->from_catalogue - y->from_catalogue;
+        if (r != 0 || x->from_catalogue != y->from_catalogue)
+                return r != 0 ? r : x->from_catalogue - y->from_catalogue;
+        return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* Only what the catalogue defines may be defined again. */
+static void report_second(Loader *l, const Definition *first, const Definition *def) {
+        if (first->from_catalogue != def->from_catalogue)
+                return;
+        diag_error(l->d, def->at, "%s '%s' is defined by another file already",
+                   def->zone ? "zone" : "service", def->name);
+        diag_note(l->d, first->at, "first defined here");
 }
 
 int definition_index(Loader *l, Definitions *defs) {
@@ -80,6 +93,8 @@ int definition_index(Loader *l, Definitions *defs) {
         for (size_t i = 0; i < n_read; i++)
                 if (n == 0 || !streq(defs->items[i]->name, defs->items[n - 1]->name))
                         defs->items[n++] = defs->items[i];
+                else
+                        report_second(l, defs->items[n - 1], defs->items[i]);
         defs->n_items = n;
         for (size_t i = 0, kept = 0; i < n_read; i++)
                 if (definition_find(defs, defs->order[i]->name) == defs->order[i])

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/loader.h"
 
+#define WILDCARDS_MAX 16 /* that neighbours were joined from; more are a hole's surroundings */
 #define INTERFACE_MAX 15 /* bytes of a name: the kernel's IFNAMSIZ without its NUL */
 
 U128 interface_value(const char *name) {
@@ -15,6 +16,76 @@ Range interface_prefix_range(const char *prefix) {
         U128 low = interface_value(prefix);
 
         return (Range){low, u128_or(low, u128_low_mask(rest))};
+}
+
+bool interface_set_is_open(const RangeSet *interfaces) {
+        return range_set_contains(interfaces, INTERFACE_UNNAMED);
+}
+
+int interface_set_complement(Arena *a, const RangeSet *interfaces, RangeSet *ret) {
+        Range everything = {U128_ZERO, U128_MAX};
+
+        return range_set_subtract(a, &(RangeSet){&everything, 1}, interfaces, ret);
+}
+
+/* How many wildcards and names the range consists of; stops counting beyond WILDCARDS_MAX. */
+static unsigned int count_wildcards(Range r) {
+        unsigned int n = 0;
+
+        while (n <= WILDCARDS_MAX) {
+                U128 high = r.low;
+
+                for (unsigned int bits = 8; bits <= 128; bits += 8) {
+                        Range wider = {r.low, u128_or(r.low, u128_low_mask(bits))};
+
+                        if (!range_is_prefix(wider, 128, NULL) ||
+                            u128_compare(wider.high, r.high) > 0)
+                                break;
+                        high = wider.high;
+                }
+                n++;
+                if (u128_compare(high, r.high) >= 0)
+                        break;
+                r.low = u128_next(high);
+        }
+        return n;
+}
+
+/* The narrowest wildcard that covers the range. */
+static Range cover(Range r) {
+        unsigned int bits = 0;
+
+        while (bits < 128 && !u128_equal(u128_or(r.low, u128_low_mask(bits)),
+                                         u128_or(r.high, u128_low_mask(bits))))
+                bits += 8;
+        r.high = u128_or(r.low, u128_low_mask(bits));
+        r.low = (U128){r.low.high & ~u128_low_mask(bits).high,
+                       r.low.low & ~u128_low_mask(bits).low};
+        return r;
+}
+
+int interface_set_split(Arena *a,
+                        const RangeSet *interfaces,
+                        RangeSet *ret_base,
+                        RangeSet *ret_minus) {
+        RangeSet base = {0};
+        bool holes = false;
+
+        for (size_t i = 0; i < interfaces->n_items; i++) {
+                Range r = interfaces->items[i];
+                bool hole = count_wildcards(r) > WILDCARDS_MAX;
+
+                holes |= hole;
+                if (range_set_add(a, &base, hole ? cover(r) : r) < 0)
+                        return -ENOMEM;
+        }
+        *ret_base = *interfaces;
+        *ret_minus = (RangeSet){0};
+        if (!holes)
+                return 0;
+        range_set_normalise(&base);
+        *ret_base = base;
+        return range_set_subtract(a, &base, interfaces, ret_minus);
 }
 
 static bool is_address(const char *s) {

@@ -66,6 +66,11 @@ static void mistakes_in_the_catalogue_are_reported_too(void **state) {
         assert_string_equal(d->messages[1].at.source->name, "above");
 }
 
+static void a_text_without_a_file_includes_none(void **state) {
+        assert_string_equal(load_error(*state, "ringwall: 1\ninclude: /etc/passwd\n"),
+                            "what is no file cannot include others");
+}
+
 static void a_catalogue_without_its_zones_is_an_error(void **state) {
         static const char text[] = "ringwall: 1\n";
         Diag *d = diag_new(*state);
@@ -105,7 +110,10 @@ static void files_that_cannot_be_read_say_why(void **state) {
 }
 
 static void without_memory_the_load_says_so_at_every_step(void **state) {
-        static const char text[] = "ringwall: 1\nzones: { a: [10.0.0.0/8, private] }\n"
+        static const char text[] = "ringwall: 1\nzones: { a: [10.0.0.0/8, private], "
+                                   "b: { addresses: a, except: [vms, 10.0.0.1] } }\n"
+                                   "settings: { confirm: 2m, rescue: b, drift: heal }\n"
+                                   "expect: [{ deny: ssh, from: b, section: routed }]\n"
                                    "inbound: [{ allow: [ssh, 80/tcp], from: a, in: eth0 }]\n"
                                    "protected: [{ services: ollama, only-from: a }]\n";
         Source catalogue = {"catalogue", LOAD_CATALOGUE, sizeof(LOAD_CATALOGUE) - 1};
@@ -132,6 +140,7 @@ int main(void) {
                 unit_arena_test(another_version_is_the_only_mistake_reported),
                 unit_arena_test(messages_come_in_the_order_of_the_file),
                 unit_arena_test(mistakes_in_the_catalogue_are_reported_too),
+                unit_arena_test(a_text_without_a_file_includes_none),
                 unit_arena_test(a_catalogue_without_its_zones_is_an_error),
                 unit_arena_test(files_that_cannot_be_read_say_why),
                 unit_arena_test(without_memory_the_load_says_so_at_every_step),

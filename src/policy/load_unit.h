@@ -65,3 +65,31 @@ load_expression_contains(const ZoneExpression *e, const char *interface, const c
         assert_int_equal(address_parse(address, &family, &value), ADDRESS_OK);
         return zone_expression_contains(e, interface ? &name : NULL, family, value);
 }
+
+/* A loader in the middle of its work, and "key: value" as it stands in a policy: for the decoders
+ * of single values. */
+static inline Loader load_start(Arena *a) {
+        Loader l = {
+                .arena = a,
+                .d = diag_new(a),
+                .policy = arena_new0(a, Policy),
+                .zones.what = "zone",
+                .services.what = "service",
+        };
+
+        assert_non_null(l.d);
+        assert_non_null(l.policy);
+        assert_int_equal(definition_index(&l, &l.zones), 0);
+        return l;
+}
+
+static inline const NodeEntry *load_entry(Loader *l, const char *text) {
+        Source *source = arena_new0(l->arena, Source);
+        const Node *n;
+
+        assert_non_null(source);
+        *source = (Source){.name = "value", .text = text, .size = strlen(text)};
+        assert_int_equal(node_parse(l->arena, source, &n, l->d), 0);
+        assert_int_equal(n->n_entries, 1);
+        return &n->entries[0];
+}

@@ -6,12 +6,18 @@
  * then rules and claims, then check one against the other. What is broken has been reported once
  * and is left out; functions return -EBADMSG for it, and the load goes on. */
 
+#include <sys/types.h>
+
 #include "base/text.h"
 #include "doc/schema.h"
 #include "policy/policy.h"
+#include "policy/schemas.h"
 
-#define DEFINITION_DEPTH_MAX 64 /* zones within zones, groups within groups */
-#define ZONE_PARTS_MAX 256      /* boxes of one zone */
+#define POLICY_SETTINGS_MAX 16            /* keys of `settings`, known to the compiler */
+#define DEFINITION_DEPTH_MAX 64           /* zones within zones, groups within groups */
+#define ZONE_PARTS_MAX 256                /* boxes of one zone */
+#define ZONE_FILE_MAX ((size_t)128 << 20) /* bytes of a zone's list */
+#define ZONE_FILE_LINES_MAX 1000000
 #define ZONE_RANGES_MAX                                                                            \
         4000000 /* address ranges of all zones together, nested ones counted again */
 
@@ -21,11 +27,25 @@ typedef enum DefinitionState {
         DEFINITION_DONE,
 } DefinitionState;
 
+/* One file, and its top-level keys. */
+typedef struct PolicyFile {
+        Source source;
+        bool is_catalogue;
+        const struct PolicyFile *parent; /* includes it, or has it in its policy.d; or NULL */
+        bool on_disk;                    /* device and inode are known */
+        dev_t device;
+        ino_t inode;
+        const NodeEntry *version, *include, *zones, *services, *protected, *expect, *settings;
+        const NodeEntry *sections[_SECTION_MAX];
+} PolicyFile;
+
 /* A zone or a service that a file defines. */
 typedef struct Definition {
         const char *name;
+        size_t number; /* in the order of reading */
         Span at;
         const Node *value;
+        const PolicyFile *file; /* that has it */
         bool from_catalogue;
         DefinitionState state;
         bool broken;
@@ -43,21 +63,52 @@ typedef struct Definitions {
         size_t n_path;
 } Definitions;
 
-/* The top-level keys of one file. */
-typedef struct PolicyFile {
-        Source source;
-        bool is_catalogue;
-        const NodeEntry *version, *zones, *services, *protected;
-        const NodeEntry *sections[_SECTION_MAX];
-} PolicyFile;
+/* A section's default that one file gives it. */
+typedef struct SaidDefault {
+        Span at; /* no source: nobody has said it yet */
+        SectionDefault fallback;
+} SaidDefault;
 
 typedef struct Loader {
         Arena *arena;
         Diag *d;
         Policy *policy;
+        const PolicyPaths *paths; /* NULL: everything comes from memory, and names no files */
+        PolicyFile **files;       /* the catalogue, then the others in the order of reading */
+        size_t n_files;
+        const Source **sources; /* of all messages, in the order in which people read them */
+        size_t n_sources;
+        bool unreadable; /* a file, or a part of it, is missing: names may be unknown for that */
+        int error;       /* -EACCES or -ENOENT: the caller's, rather than -EBADMSG */
+        SaidDefault defaults[_SECTION_MAX];
+        Span log_at[_SECTION_MAX];             /* where a section says whether its default logs */
+        int64_t now;                           /* seconds since 1970: rules may be over */
+        Span settings_at[POLICY_SETTINGS_MAX]; /* by the number of the key; no source: not said */
         Definitions zones, services;
         size_t n_ranges; /* counted against ZONE_RANGES_MAX */
 } Loader;
+
+/* ---- load.c */
+
+/* Reads the text of a file into the keys of *file, its names into the index, and the files that it
+ * includes. 0 or -ENOMEM; mistakes are in l->d, and l->unreadable is set if there is no tree. */
+int policy_file_decode(Loader *l, PolicyFile *file);
+
+/* ---- files.c: which files there are, and whether they may be trusted */
+
+PolicyFile *policy_file_new(Loader *l, Source source, const PolicyFile *parent);
+/* Makes known where messages may come from. 0 or -ENOMEM. */
+int source_register(Loader *l, const Source *source);
+/* Reads the file source->name, which a policy file names at `at` (no source: the command line). It
+ * must not be writable by others, and belong to root if l->paths says so. 0, or -EBADMSG with a
+ * message, or -ENOMEM. */
+int policy_file_read(Loader *l, Source *source, Span at, size_t limit);
+/* What `name` means in a policy file: relative to the file's folder. NULL without memory. */
+const char *policy_file_path(Arena *a, const PolicyFile *file, const char *name);
+/* Reads the catalogue, the policy, and the folder policy.d beside it. 0 or -ENOMEM, as above. */
+int policy_files_read(Loader *l);
+/* Reads what file->include names. */
+int policy_files_include(Loader *l, const PolicyFile *file);
 
 /* ---- definition.c */
 
@@ -66,7 +117,8 @@ int definition_collect(Loader *l,
                        Definitions *defs,
                        const PolicyFile *file,
                        const NodeEntry *entry);
-/* Sorts; what the policy redefines replaces the catalogue's. 0 or -ENOMEM. */
+/* Sorts; what the policy redefines replaces the catalogue's; what two of its files define is
+ * reported. 0 or -ENOMEM. */
 int definition_index(Loader *l, Definitions *defs);
 Definition *definition_find(const Definitions *defs, const char *name);
 /* Resolves def by calling `resolve`, unless that has been done. `use` is where it is referred to; a
@@ -87,7 +139,7 @@ void definition_suggest(const Loader *l,
                         const char *const *words,
                         size_t n_words);
 
-/* ---- zone.c, zone_term.c, zone_expression.c */
+/* ---- zone.c, zone_part.c, zone_file.c, zone_term.c, zone_expression.c */
 
 int zone_resolve_all(Loader *l);
 int zone_resolve(Loader *l, Definition *def);
@@ -101,6 +153,14 @@ typedef struct ZoneWord {
 } ZoneWord;
 
 int zone_word_decode(Loader *l, const Node *n, ZoneWord *ret);
+/* An address, CIDR or range; says what is wrong with it. */
+int zone_address_decode(Loader *l, const Node *n, ZoneWord *ret);
+/* Adds a box to the zone, into one that has the same interfaces if there is one. */
+int zone_part_add(Loader *l, Zone *z, const ZonePart *part, Span at);
+/* Takes the box out of every box of the zone, whose sets are normalised before and after. */
+int zone_part_subtract(Loader *l, Zone *z, const ZonePart *taken, Span at);
+/* Adds the addresses of the list that the zone's key `file` names. */
+int zone_file_read(Loader *l, const Definition *def, const NodeEntry *entry, ZonePart *part);
 int zone_expression_decode(Loader *l, const NodeEntry *entry, ZoneExpression *ret);
 /* The same meaning in one term, whose zone has a box for each combination of interfaces; quick to
  * ask again and again. 0 or -ENOMEM. */
@@ -158,11 +218,14 @@ void icmp_type_suggest(Family family, Nearest *n);
 /* A name or a list of them; a final '*' is a wildcard. */
 int interface_set_decode(Loader *l, const NodeEntry *entry, RangeSet *ret);
 
-/* ---- section.c, rule.c, protected.c, conflict.c */
+/* ---- section.c, rule.c, expect.c, protected.c, conflict.c */
 
 /* What one file says of a section is added to it. */
 int section_decode(Loader *l, const PolicyFile *file, SectionId id);
 int rule_decode(Loader *l, const Node *n, SectionId section, PolicyRule *ret);
+/* An item of `expect` as a rule; its key `section` is left to the caller. */
+int rule_decode_expected(Loader *l, const Node *n, SectionId section, PolicyRule *ret);
+int expect_decode(Loader *l, const PolicyFile *file);
 int protected_decode(Loader *l, const PolicyFile *file);
 /* `allow` against `protected`; -ENOMEM or 0, mistakes are in d. */
 int conflict_check(Loader *l);
@@ -190,9 +253,38 @@ int witness_find(Arena *scratch, const WitnessQuery *q, Witness *ret);
 /* ---- messages.c */
 
 /* Mistakes are found zone by zone, section by section, but people read a file from its top: sorts
- * the messages from number `first` on by their places, those of first_source before all. 0 or
+ * the messages from number `first` on by their places, source by source in the order given. 0 or
  * -ENOMEM. */
-int messages_sort(Diag *d, size_t first, const Source *first_source);
+int messages_sort(Diag *d, size_t first, const Source *const *sources, size_t n_sources);
+
+/* ---- settings.c, rate.c */
+
+void settings_init(Settings *ret);
+/* What one file says of the settings. */
+int settings_decode(Loader *l, const PolicyFile *file);
+/* N/second and the like; `text` is n's text or a part of it. */
+int rate_decode(Loader *l, const Node *n, const char *text, Rate *ret);
+
+/* ---- limit.c, until.c, owner.c: values of rules' keys */
+
+int limit_decode(Loader *l, const NodeEntry *entry, Limit *ret);
+int connections_decode(Loader *l, const NodeEntry *entry, Connections *ret);
+/* A date or a time of a day, in the local zone unless it says otherwise; a date means its end.
+ * Warns of one that is over. */
+int until_decode(Loader *l, const NodeEntry *entry, int64_t *ret);
+
+typedef enum OwnerKind {
+        OWNER_USER,
+        OWNER_GROUP,
+} OwnerKind;
+
+/* Names, which this host has to know, or numbers. */
+int owner_decode(Loader *l, const NodeEntry *entry, OwnerKind kind, RangeSet *ret);
+
+/* ---- unbuilt.c */
+
+/* Reports what a policy without mistakes says that is not compiled yet. */
+void unbuilt_check(Loader *l);
 
 /* ---- words.c */
 

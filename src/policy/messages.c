@@ -5,14 +5,14 @@
 typedef struct MessageGroup {
         size_t first, n;
         Span at;
-        bool behind; /* in another file than the one that comes first */
+        size_t source; /* the number of the file that it is in */
 } MessageGroup;
 
 static int compare_groups(const void *a, const void *b) {
         const MessageGroup *x = a, *y = b;
 
-        if (x->behind != y->behind)
-                return x->behind - y->behind;
+        if (x->source != y->source)
+                return x->source < y->source ? -1 : 1;
         if (x->at.line != y->at.line)
                 return x->at.line < y->at.line ? -1 : 1;
         if (x->at.column != y->at.column)
@@ -20,7 +20,15 @@ static int compare_groups(const void *a, const void *b) {
         return x->first < y->first ? -1 : x->first > y->first;
 }
 
-int messages_sort(Diag *d, size_t first, const Source *first_source) {
+static size_t source_number(const Source *source, const Source *const *sources, size_t n_sources) {
+        size_t i = 0;
+
+        while (i < n_sources && sources[i] != source)
+                i++;
+        return i;
+}
+
+int messages_sort(Diag *d, size_t first, const Source *const *sources, size_t n_sources) {
         size_t n = d->n_messages - first, n_groups = 0, n_sorted = 0;
         _cleanup_free_ MessageGroup *groups = calloc(n + 1, sizeof(*groups));
         _cleanup_free_ DiagMessage *sorted = calloc(n + 1, sizeof(*sorted));
@@ -32,7 +40,8 @@ int messages_sort(Diag *d, size_t first, const Source *first_source) {
                         groups[n_groups++] = (MessageGroup){
                                 .first = i,
                                 .at = d->messages[i].at,
-                                .behind = d->messages[i].at.source != first_source,
+                                .source =
+                                        source_number(d->messages[i].at.source, sources, n_sources),
                         };
                 groups[n_groups - 1].n++;
         }

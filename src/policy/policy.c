@@ -18,6 +18,29 @@ static const char *const verb_names[_RULE_VERB_MAX] = {
         [RULE_DENY] = "deny",
 };
 
+static const char *const rate_unit_names[_RATE_UNIT_MAX] = {
+        [RATE_SECOND] = "second",
+        [RATE_MINUTE] = "minute",
+        [RATE_HOUR] = "hour",
+        [RATE_DAY] = "day",
+};
+
+static const char *const essential_names[_ESSENTIAL_MAX] = {
+        [ESSENTIAL_NEIGHBOURS] = "neighbour-discovery",
+        [ESSENTIAL_MLD] = "mld",
+        [ESSENTIAL_IGMP] = "igmp",
+        [ESSENTIAL_DHCP] = "dhcp",
+        [ESSENTIAL_ERRORS] = "errors",
+};
+
+const char *rate_unit_to_string(RateUnit unit) {
+        return rate_unit_names[unit];
+}
+
+const char *essential_to_string(EssentialId essential) {
+        return essential_names[essential];
+}
+
 const char *section_id_to_string(SectionId id) {
         return section_names[id];
 }

@@ -9,15 +9,21 @@
 #include "base/diag.h"
 
 #define POLICY_FILE_MAX ((size_t)16 << 20) /* bytes of one policy file */
+#define POLICY_FILES_MAX 1000              /* files that are merged into one policy */
+#define POLICY_INCLUDE_DEPTH_MAX 16        /* files within files */
+#define RATE_NUMBER_MAX 1000000            /* of a limit, in its unit of time */
 #define POLICY_NAME_MAX 63                 /* bytes of a zone's or service's name */
 
 /* A box of clients (or servers): the interface is one of `interfaces` and the address one of
- * `addresses`. An interface's name is a number of 128 bits, see interface_value(). */
+ * `addresses`, or of the networks that are on link at `connected`. An interface's name is a number
+ * of 128 bits, see interface_value(). */
 typedef struct ZonePart {
         bool any_interface;
-        RangeSet interfaces;
+        RangeSet interfaces; /* names; with INTERFACE_UNNAMED, those that no policy names, too */
         bool any_address;
         RangeSet addresses[_FAMILY_MAX]; /* normalised; empty: no address of that family */
+        RangeSet connected;              /* interfaces whose own networks are meant */
+        RangeSet without[_FAMILY_MAX];   /* taken away from those networks */
 } ZonePart;
 
 typedef struct Zone {
@@ -78,6 +84,33 @@ typedef struct ServiceExpression {
         const char *text; /* "ssh, 8080/tcp": for messages, comments and chains' names */
 } ServiceExpression;
 
+typedef enum RateUnit {
+        RATE_SECOND,
+        RATE_MINUTE,
+        RATE_HOUR,
+        RATE_DAY,
+        _RATE_UNIT_MAX,
+} RateUnit;
+
+/* So many in a time: 10/minute. */
+typedef struct Rate {
+        uint32_t number; /* 1 to RATE_NUMBER_MAX */
+        RateUnit unit;
+} Rate;
+
+/* How many new connections a rule admits in a time; what is beyond does not match it. */
+typedef struct Limit {
+        Rate rate; /* number 0: no limit */
+        uint32_t burst;
+        bool per_source; /* IPv4 by address, IPv6 by /64 */
+} Limit;
+
+/* How many connections a rule lets be open at once. */
+typedef struct Connections {
+        uint32_t number; /* 0: no limit */
+        bool per_source;
+} Connections;
+
 typedef enum RuleVerb {
         RULE_ALLOW,
         RULE_DENY,
@@ -90,9 +123,15 @@ typedef struct PolicyRule {
         RuleVerb verb;
         ServiceExpression services;
         ZoneExpression from, to, except;
-        RangeSet in, out; /* interfaces; empty: any */
-        const char *name; /* or NULL */
-        const char *text; /* "policy.yaml:9: allow https from lan": its name in messages */
+        RangeSet in, out;       /* interfaces; empty: any */
+        RangeSet users, groups; /* numbers of who owns the socket; empty: any */
+        Limit limit;            /* with RULE_ALLOW alone, as connections */
+        Connections connections;
+        int64_t until; /* seconds since 1970; 0: for ever. Rules that are over are left out */
+        bool log;
+        const char *log_word; /* that the log line carries, or NULL */
+        const char *name;     /* or NULL */
+        const char *text;     /* "policy.yaml:9: allow https from lan": its name in messages */
 } PolicyRule;
 
 typedef enum SectionDefault {
@@ -111,10 +150,14 @@ typedef enum SectionId {
         _SECTION_INVALID = -EINVAL,
 } SectionId;
 
+#define LOG_WORD_MAX 32 /* bytes */
+
 typedef struct Section {
         Span at; /* no source if the policy does not have the section */
         SectionDefault fallback;
         Span fallback_at; /* where the default is said; no source if nowhere */
+        bool log;         /* what the default refuses */
+        Rate log_limit;   /* number 0: settings.log-limit alone */
         PolicyRule *rules;
         size_t n_rules;
 } Section;
@@ -126,6 +169,71 @@ typedef struct Protected {
         const char *text;         /* "policy.yaml:15: protected ollama, n8n" */
 } Protected;
 
+/* A test of the policy by itself: the verdict of every connection that the rule describes. */
+typedef struct Expect {
+        SectionId section;
+        PolicyRule rule; /* verb, services, from, to, in and text; RULE_DENY: dropped or rejected */
+} Expect;
+
+typedef enum Antispoof {
+        ANTISPOOF_LOOSE,
+        ANTISPOOF_STRICT,
+        ANTISPOOF_OFF,
+} Antispoof;
+
+/* Groups of what passes unasked; settings.essentials is a set of them, 1 << each. */
+typedef enum EssentialId {
+        ESSENTIAL_NEIGHBOURS, /* neighbour discovery, router solicitations and advertisements */
+        ESSENTIAL_MLD,
+        ESSENTIAL_IGMP,
+        ESSENTIAL_DHCP,   /* a client's exchange, of IPv4 and IPv6 */
+        ESSENTIAL_ERRORS, /* ICMP errors of known connections */
+        _ESSENTIAL_MAX,
+} EssentialId;
+
+typedef enum Containers {
+        CONTAINERS_OPEN,
+        CONTAINERS_CLOSED,
+} Containers;
+
+typedef enum Ownership {
+        OWNERSHIP_AUTO,
+        OWNERSHIP_OFF,
+} Ownership;
+
+typedef enum Drift {
+        DRIFT_HEAL,
+        DRIFT_ALERT,
+} Drift;
+
+typedef enum Counters {
+        COUNTERS_RULES,
+        COUNTERS_EACH,
+        COUNTERS_OFF,
+} Counters;
+
+/* Both NULL: nobody is told. */
+typedef struct Alerts {
+        const char *run;     /* an absolute path */
+        const char *webhook; /* an http or https URL */
+} Alerts;
+
+/* `settings`, with the defaults of what is not said. */
+typedef struct Settings {
+        Antispoof antispoof;
+        unsigned int essentials; /* bits: 1 << EssentialId */
+        Containers containers;
+        uint32_t mark; /* one bit */
+        Rate log_limit;
+        bool cut_denied;
+        ZoneExpression rescue; /* not given: the peer that last confirmed */
+        unsigned int confirm;  /* seconds */
+        Ownership ownership;
+        Drift drift;
+        Alerts alerts;
+        Counters counters;
+} Settings;
+
 typedef struct Policy {
         Arena *arena;
         const char *file; /* as the user named it */
@@ -136,25 +244,34 @@ typedef struct Policy {
         Section sections[_SECTION_MAX];
         Protected *protected;
         size_t n_protected;
+        Expect *expects;
+        size_t n_expects;
+        Settings settings;
         const Zone *containers, *vms; /* the catalogue's, or what the policy redefined them to */
 } Policy;
 
 typedef struct PolicyPaths {
         const char *catalogue; /* the catalogue's file */
         const char *policy;    /* the administrator's; "-" is standard input, NULL says nothing */
+        bool of_root;          /* refuse files that do not belong to root: whoever puts the policy
+                                * in force asks for it; standard input excepted */
 } PolicyPaths;
 
-/* Loads, merges, resolves and checks. Every mistake is reported in d; -EBADMSG if there is one.
- * Other errors: -ENOMEM. A file that cannot be opened is reported in d, too, and gives -ENOENT or
+/* Loads the policy with what it includes and the folder policy.d beside it, merges, resolves and
+ * checks. Every mistake is reported in d; -EBADMSG if there is one. Other errors: -ENOMEM. A policy
+ * that cannot be opened is reported in d, too, and gives -ENOENT; any file that may not be read,
  * -EACCES. */
 int policy_load(Arena *a, const PolicyPaths *paths, Policy **ret, Diag *d);
 
-/* The same from texts in memory, which must live as long as the arena. */
+/* The same from texts in memory, which must live as long as the arena. They can name no files. */
 int policy_load_text(Arena *a, Source catalogue, Source policy, Policy **ret, Diag *d);
 
 const char *section_id_to_string(SectionId id); /* "inbound" */
 const char *section_default_to_string(SectionDefault fallback);
 const char *rule_verb_to_string(RuleVerb verb);
+
+const char *rate_unit_to_string(RateUnit unit);         /* "second" */
+const char *essential_to_string(EssentialId essential); /* "neighbour-discovery" */
 
 const Zone *policy_find_zone(const Policy *p, const char *name);
 const Service *policy_find_service(const Policy *p, const char *name);
@@ -167,11 +284,23 @@ bool zone_expression_contains(const ZoneExpression *e,
                               Family family,
                               U128 address);
 
+/* No name is this number: it stands for all interfaces that no policy names. */
+#define INTERFACE_UNNAMED U128_MAX
+
 /* An interface's name (at most 15 bytes) as a number: the bytes as they stand, padded with zeros.
  */
 U128 interface_value(const char *name);
 /* All names that begin with prefix. */
 Range interface_prefix_range(const char *prefix);
+/* Whether all names but some are meant; and the ones that are not meant. 0 or -ENOMEM. */
+bool interface_set_is_open(const RangeSet *interfaces);
+int interface_set_complement(Arena *a, const RangeSet *interfaces, RangeSet *ret);
+/* Names and wildcards that say the same: those of ret_base (open: any) but for those of ret_minus,
+ * which is empty if nothing was taken away. 0 or -ENOMEM. */
+int interface_set_split(Arena *a,
+                        const RangeSet *interfaces,
+                        RangeSet *ret_base,
+                        RangeSet *ret_minus);
 
 /* Numbers and names of IP protocols (IANA's registry); false if unknown. */
 bool protocol_from_string(const char *name, uint8_t *ret);

@@ -13,7 +13,7 @@ static const SchemaField protected_fields[] = {
          "name what is protected: 'services: [ollama, n8n]'"},
 };
 
-static const Schema protected_schema = {
+const Schema protected_schema = {
         "a claim of 'protected'", protected_fields, ARRAY_SIZE(protected_fields),
         "{ services: postgresql, only-from: lan }",
 };

@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/loader.h"
 
+#include <ctype.h>
+
 #define RULE_NAME_MAX 63 /* bytes */
 
 typedef struct RuleShape {
-        const NodeEntry *allow, *deny, *from, *to, *except, *in, *out, *name;
+        const NodeEntry *allow, *deny, *from, *to, *except, *in, *out, *name, *section;
+        const NodeEntry *user, *group, *limit, *connections, *until, *log;
 } RuleShape;
 
 #define KEY(key, member, help)                                                                     \
         { key, schema_decode_entry, offsetof(RuleShape, member), 0, help }
-#define LATER(key, help)                                                                           \
-        { key, NULL, 0, SCHEMA_LATER, help }
 #define ELSEWHERE(key, help)                                                                       \
         { key, NULL, 0, SCHEMA_ELSEWHERE, help }
+
+#define WORDS_OF_OTHER_FIREWALLS                                                                   \
+        ELSEWHERE("accept", "did you mean 'allow'?"), ELSEWHERE("drop", "did you mean 'deny'?"),   \
+                ELSEWHERE("interface", "did you mean 'in' or 'out'?"),                             \
+                ELSEWHERE("port", "ports stand behind 'allow' or 'deny', such as 8080/tcp"),       \
+                ELSEWHERE("ports", "ports stand behind 'allow' or 'deny', such as 8080/tcp"),      \
+                ELSEWHERE("reject", "did you mean 'deny'?"),                                       \
+                ELSEWHERE("source", "did you mean 'from'?")
 
 #define KEYS_OF_EVERY_SECTION                                                                      \
         KEY("allow", allow, "the services that are allowed"),                                      \
@@ -20,16 +29,22 @@ typedef struct RuleShape {
                 KEY("except", except, "zones taken away from the side that it is about"),          \
                 KEY("name", name, "how messages and statistics name the rule"),                    \
                 KEY("to", to, "zones of the server"),                                              \
-                LATER("connections", "how many may be open at once"),                              \
-                LATER("limit", "how many new connections in a time"),                              \
-                LATER("log", "whether matches are logged"), LATER("until", "when the rule ends"),  \
-                ELSEWHERE("accept", "did you mean 'allow'?"),                                      \
-                ELSEWHERE("drop", "did you mean 'deny'?"),                                         \
-                ELSEWHERE("interface", "did you mean 'in' or 'out'?"),                             \
-                ELSEWHERE("port", "ports stand behind 'allow' or 'deny', such as 8080/tcp"),       \
-                ELSEWHERE("ports", "ports stand behind 'allow' or 'deny', such as 8080/tcp"),      \
-                ELSEWHERE("reject", "did you mean 'deny'?"),                                       \
-                ELSEWHERE("source", "did you mean 'from'?")
+                KEY("connections", connections, "how many may be open at once"),                   \
+                KEY("limit", limit, "how many new connections in a time"),                         \
+                KEY("log", log, "whether matches are logged, or a word for the log's line"),       \
+                KEY("until", until, "when the rule ends"), WORDS_OF_OTHER_FIREWALLS
+
+#define KEYS_OF_EVERY_EXPECTATION                                                                  \
+        KEY("allow", allow, "the services that are allowed"),                                      \
+                KEY("deny", deny, "the services that are dropped or rejected"),                    \
+                KEY("section", section, "which section it is about: inbound if absent"),           \
+                KEY("to", to, "zones of the server"),                                              \
+                ELSEWHERE("except", "write one more expectation instead"),                         \
+                ELSEWHERE("connections", "an expectation holds limits aside"),                     \
+                ELSEWHERE("limit", "an expectation holds limits aside"),                           \
+                ELSEWHERE("name", "an expectation is named by its line"),                          \
+                ELSEWHERE("out", "an expectation holds whichever interface it leaves on"),         \
+                WORDS_OF_OTHER_FIREWALLS
 
 // clang-format off
 static const SchemaField inbound_fields[] = {
@@ -44,8 +59,8 @@ static const SchemaField inbound_fields[] = {
 static const SchemaField outbound_fields[] = {
         KEYS_OF_EVERY_SECTION,
         KEY("out", out, "interfaces on which it leaves"),
-        LATER("user", "who owns the socket"),
-        LATER("group", "the primary group of who owns the socket"),
+        KEY("user", user, "who owns the socket"),
+        KEY("group", group, "the primary group of who owns the socket"),
         ELSEWHERE("from", "outbound connections all come from this host itself"),
         ELSEWHERE("in", "outbound connections arrive on no interface; did you mean 'out'?"),
 };
@@ -59,13 +74,36 @@ static const SchemaField routed_fields[] = {
         ELSEWHERE("group", "only this host's own connections have a group: use it in outbound"),
 };
 
-static const Schema rule_schemas[_SECTION_MAX] = {
+static const SchemaField expected_in_fields[] = {
+        KEYS_OF_EVERY_EXPECTATION,
+        KEY("from", from, "zones of the client"),
+        KEY("in", in, "interfaces on which it arrives"),
+};
+
+static const SchemaField expected_out_fields[] = {
+        KEYS_OF_EVERY_EXPECTATION,
+        ELSEWHERE("from", "outbound connections all come from this host itself"),
+        ELSEWHERE("in", "outbound connections arrive on no interface"),
+};
+
+const Schema rule_schemas[_SECTION_MAX] = {
         [SECTION_INBOUND] = {"an inbound rule", inbound_fields, ARRAY_SIZE(inbound_fields),
                              "{ allow: ssh, from: lan }"},
         [SECTION_OUTBOUND] = {"an outbound rule", outbound_fields, ARRAY_SIZE(outbound_fields),
                               "{ allow: https, to: internet }"},
         [SECTION_ROUTED] = {"a routed rule", routed_fields, ARRAY_SIZE(routed_fields),
                             "{ allow: dns, from: vms, to: lan }"},
+};
+
+const Schema expected_schemas[_SECTION_MAX] = {
+        [SECTION_INBOUND] = {"an expectation", expected_in_fields, ARRAY_SIZE(expected_in_fields),
+                             "{ deny: ssh, from: internet }"},
+        [SECTION_OUTBOUND] = {"an expectation of outbound", expected_out_fields,
+                              ARRAY_SIZE(expected_out_fields),
+                              "{ deny: smtp, to: internet, section: outbound }"},
+        [SECTION_ROUTED] = {"an expectation of routed", expected_in_fields,
+                            ARRAY_SIZE(expected_in_fields),
+                            "{ deny: any, from: guests, to: lan, section: routed }"},
 };
 // clang-format on
 
@@ -75,15 +113,16 @@ static void keep(int *result, int r) {
                 *result = r;
 }
 
-static int decode_verb(Loader *l, const Node *n, const RuleShape *shape, PolicyRule *ret) {
+static int decode_verb(
+        Loader *l, const Schema *schema, const Node *n, const RuleShape *shape, PolicyRule *ret) {
         if (shape->allow && shape->deny) {
-                diag_error(l->d, shape->deny->key->at, "a rule either allows or denies");
-                diag_hint(l->d, "make two rules of it");
+                diag_error(l->d, shape->deny->key->at, "%s either allows or denies", schema->what);
+                diag_hint(l->d, "make two of it");
                 return -EBADMSG;
         }
         if (!shape->allow && !shape->deny) {
-                diag_error(l->d, n->at, "this rule neither allows nor denies anything");
-                diag_hint(l->d, "a rule is written %s", rule_schemas[SECTION_INBOUND].example);
+                diag_error(l->d, n->at, "this neither allows nor denies anything");
+                diag_hint(l->d, "%s is written %s", schema->what, schema->example);
                 return -EBADMSG;
         }
         ret->verb = shape->allow ? RULE_ALLOW : RULE_DENY;
@@ -115,6 +154,51 @@ static int decode_except(Loader *l, const NodeEntry *entry, PolicyRule *ret) {
         return r;
 }
 
+/* yes, no, or a word that the log's line carries. */
+static int decode_log(Loader *l, const NodeEntry *entry, PolicyRule *ret) {
+        int r = schema_expect(entry, NODE_SCALAR, "yes, no or a word", l->d);
+        const Node *n = entry->value;
+
+        if (r < 0 || node_is_boolean(n, &ret->log))
+                return r;
+        if (n->text[0] == '\0' || strlen(n->text) > LOG_WORD_MAX)
+                return diag_error(l->d, n->at, "a word for the log has 1 to %d characters",
+                                  LOG_WORD_MAX);
+        for (const char *p = n->text; *p; p++)
+                if (!isalnum((unsigned char)*p) && !strchr("-_.:/", *p)) {
+                        diag_error(l->d, n->at, "'%s' is not a word for the log",
+                                   node_shown(l->arena, n));
+                        diag_hint(l->d, "it holds letters, digits, '-', '_', '.', ':' and '/'");
+                        return -EBADMSG;
+                }
+        ret->log = true;
+        ret->log_word = n->text;
+        return 0;
+}
+
+/* What is refused beyond a limit is what no rule allows: a limit on `deny` would open. */
+static int check_limited(Loader *l, const NodeEntry *entry, const PolicyRule *rule) {
+        if (rule->verb == RULE_ALLOW)
+                return 0;
+        diag_error(l->d, entry->key->at, "'%s' belongs to rules that allow", entry->key->text);
+        diag_hint(l->d, "what an 'allow' admits no more is refused by the default");
+        return -EBADMSG;
+}
+
+static int decode_limits(Loader *l, const RuleShape *shape, PolicyRule *ret) {
+        int result = 0;
+
+        if (shape->limit) {
+                keep(&result, check_limited(l, shape->limit, ret));
+                keep(&result, limit_decode(l, shape->limit, &ret->limit));
+        }
+        if (shape->connections) {
+                keep(&result, check_limited(l, shape->connections, ret));
+                keep(&result, connections_decode(l, shape->connections, &ret->connections));
+        }
+        return result;
+}
+
 static int decode_keys(Loader *l, const RuleShape *shape, PolicyRule *ret) {
         int result = 0;
 
@@ -130,6 +214,15 @@ static int decode_keys(Loader *l, const RuleShape *shape, PolicyRule *ret) {
                 keep(&result, interface_set_decode(l, shape->out, &ret->out));
         if (shape->name)
                 keep(&result, decode_name(l, shape->name, &ret->name));
+        if (shape->user)
+                keep(&result, owner_decode(l, shape->user, OWNER_USER, &ret->users));
+        if (shape->group)
+                keep(&result, owner_decode(l, shape->group, OWNER_GROUP, &ret->groups));
+        keep(&result, decode_limits(l, shape, ret));
+        if (shape->until)
+                keep(&result, until_decode(l, shape->until, &ret->until));
+        if (shape->log)
+                keep(&result, decode_log(l, shape->log, ret));
         return result;
 }
 
@@ -206,19 +299,30 @@ static const char *describe(Loader *l, const PolicyRule *rule, const RuleShape *
                 text = arena_printf(a, "%s in %s", text, words_join(a, shape->in->value));
         if (text && shape->out)
                 text = arena_printf(a, "%s out %s", text, words_join(a, shape->out->value));
+        if (text && shape->user)
+                text = arena_printf(a, "%s user %s", text, words_join(a, shape->user->value));
+        if (text && shape->group)
+                text = arena_printf(a, "%s group %s", text, words_join(a, shape->group->value));
         return text;
 }
 
-int rule_decode(Loader *l, const Node *n, SectionId section, PolicyRule *ret) {
-        RuleShape shape = {0};
-        int result = schema_decode(&rule_schemas[section], n, l, &shape, l->d);
+static int
+decode(Loader *l, const Schema *schema, const Node *n, RuleShape *shape, PolicyRule *ret) {
+        int result = schema_decode(schema, n, l, shape, l->d);
 
         if (n->kind != NODE_MAPPING || result == -ENOMEM)
                 return result;
         *ret = (PolicyRule){.at = n->n_entries > 0 ? n->entries[0].key->at : n->at};
-        if (result == 0 || shape.allow || shape.deny)
-                keep(&result, decode_verb(l, n, &shape, ret));
-        keep(&result, decode_keys(l, &shape, ret));
+        if (result == 0 || shape->allow || shape->deny)
+                keep(&result, decode_verb(l, schema, n, shape, ret));
+        keep(&result, decode_keys(l, shape, ret));
+        return result;
+}
+
+int rule_decode(Loader *l, const Node *n, SectionId section, PolicyRule *ret) {
+        RuleShape shape = {0};
+        int result = decode(l, &rule_schemas[section], n, &shape, ret);
+
         if (result < 0)
                 return result;
         if (section == SECTION_INBOUND) {
@@ -228,4 +332,16 @@ int rule_decode(Loader *l, const Node *n, SectionId section, PolicyRule *ret) {
         check_except(l, ret);
         ret->text = describe(l, ret, &shape);
         return ret->text ? result : -ENOMEM;
+}
+
+int rule_decode_expected(Loader *l, const Node *n, SectionId section, PolicyRule *ret) {
+        RuleShape shape = {0};
+        int result = decode(l, &expected_schemas[section], n, &shape, ret);
+
+        if (result == 0 && section == SECTION_INBOUND)
+                result = check_to(l, ret);
+        if (result < 0)
+                return result;
+        ret->text = describe(l, ret, &shape);
+        return ret->text ? 0 : -ENOMEM;
 }

@@ -2,18 +2,19 @@
 #include "policy/loader.h"
 
 typedef struct SectionShape {
-        const NodeEntry *fallback, *rules;
+        const NodeEntry *fallback, *log, *rules;
 } SectionShape;
 
 // clang-format off
 static const SchemaField section_fields[] = {
         {"default", schema_decode_entry, offsetof(SectionShape, fallback), 0,
          "what happens to connections that no rule matches: drop, reject or allow"},
-        {"log", NULL, 0, SCHEMA_LATER, "whether the default logs what it refuses"},
+        {"log", schema_decode_entry, offsetof(SectionShape, log), 0,
+         "whether what the default refuses is logged: yes, no, or how much of it"},
         {"rules", schema_decode_entry, offsetof(SectionShape, rules), 0, "a list of rules"},
 };
 
-static const Schema section_schemas[_SECTION_MAX] = {
+const Schema section_schemas[_SECTION_MAX] = {
         [SECTION_INBOUND] = {"section 'inbound'", section_fields, ARRAY_SIZE(section_fields),
                              "as a list of rules, or as { default: drop, rules: [...] }"},
         [SECTION_OUTBOUND] = {"section 'outbound'", section_fields, ARRAY_SIZE(section_fields),
@@ -82,17 +83,33 @@ static int decode_default(Loader *l, const NodeEntry *entry, SectionId id, Secti
         return 0;
 }
 
-/* Two files must not disagree. */
-static int set_default(Loader *l, SectionId id, SectionDefault fallback, Span at) {
+/* Two files must not disagree. `written`: in so many words. */
+static int set_default(Loader *l, SectionId id, SectionDefault fallback, bool written, Span at) {
+        SaidDefault *said = &l->defaults[id];
         Section *s = &l->policy->sections[id];
 
-        if (s->fallback_at.source && s->fallback != fallback) {
-                diag_error(l->d, at, "%s has another default already", section_id_to_string(id));
-                diag_note(l->d, s->fallback_at, "first given here");
+        if (said->at.source && said->fallback != fallback) {
+                const char *name = section_id_to_string(id);
+
+                if (written)
+                        diag_error(l->d, at, "%s has another default already, '%s'", name,
+                                   section_default_to_string(said->fallback));
+                else
+                        diag_error(l->d, at,
+                                   "a list that allows something means that the rest is "
+                                   "rejected, but the default of %s is '%s' already",
+                                   name, section_default_to_string(said->fallback));
+                if (!written)
+                        diag_hint(l->d, "write it as { default: %s, rules: [...] }",
+                                  section_default_to_string(said->fallback));
+                diag_note(l->d, said->at, "first given here");
                 return -EBADMSG;
         }
+        if (!said->at.source)
+                *said = (SaidDefault){at, fallback};
         s->fallback = fallback;
-        s->fallback_at = at;
+        if (written && !s->fallback_at.source)
+                s->fallback_at = at;
         return 0;
 }
 
@@ -106,6 +123,8 @@ static int decode_rules(Loader *l, const Node *n, SectionId id, bool *ret_allows
 
                 if (n->items[i]->kind == NODE_MAPPING && node_find(n->items[i], "allow"))
                         *ret_allows = true;
+                if (r == 0 && rule.until > 0 && rule.until <= l->now)
+                        continue;
                 if (r == 0 && !arena_append(l->arena, s->rules, s->n_rules, rule))
                         r = -ENOMEM;
                 if (r == -ENOMEM)
@@ -118,13 +137,12 @@ static int decode_rules(Loader *l, const Node *n, SectionId id, bool *ret_allows
 
 /* Whoever lists what may leave wants nothing else to leave. */
 static int decode_short(Loader *l, const NodeEntry *entry, SectionId id) {
-        Section *s = &l->policy->sections[id];
         bool allows = false;
-        int r = decode_rules(l, entry->value, id, &allows);
+        int r = decode_rules(l, entry->value, id, &allows), r2 = 0;
 
-        if (id == SECTION_OUTBOUND && allows && !s->fallback_at.source)
-                s->fallback = DEFAULT_REJECT;
-        return r;
+        if (id == SECTION_OUTBOUND && allows && r != -ENOMEM)
+                r2 = set_default(l, id, DEFAULT_REJECT, false, entry->key->at);
+        return r < 0 ? r : r2;
 }
 
 /* `inbound: { allow: ssh }` */
@@ -133,6 +151,25 @@ static int report_lone_rule(Loader *l, const NodeEntry *entry) {
                    entry->key->text);
         diag_hint(l->d, "begin each rule with '- '");
         return -EBADMSG;
+}
+
+static int decode_log(Loader *l, const NodeEntry *entry, SectionId id) {
+        int r = schema_expect(entry, NODE_SCALAR, "yes, no or a rate such as 5/minute", l->d);
+        Section *s = &l->policy->sections[id];
+
+        if (r < 0)
+                return r;
+        if (l->log_at[id].source) {
+                diag_error(l->d, entry->key->at, "another file says what %s logs already",
+                           section_id_to_string(id));
+                diag_note(l->d, l->log_at[id], "first said here");
+                return -EBADMSG;
+        }
+        l->log_at[id] = entry->key->at;
+        if (node_is_boolean(entry->value, &s->log))
+                return 0;
+        s->log = true;
+        return rate_decode(l, entry->value, entry->value->text, &s->log_limit);
 }
 
 static int decode_long(Loader *l, const NodeEntry *entry, SectionId id) {
@@ -149,7 +186,11 @@ static int decode_long(Loader *l, const NodeEntry *entry, SectionId id) {
         if (shape.fallback) {
                 r = decode_default(l, shape.fallback, id, &fallback);
                 if (r == 0)
-                        r = set_default(l, id, fallback, shape.fallback->value->at);
+                        r = set_default(l, id, fallback, true, shape.fallback->value->at);
+                result = r < 0 ? r : result;
+        }
+        if (shape.log) {
+                r = decode_log(l, shape.log, id);
                 result = r < 0 ? r : result;
         }
         if (shape.rules) {
@@ -176,7 +217,8 @@ int section_decode(Loader *l, const PolicyFile *file, SectionId id) {
         r = schema_expect_value(entry, l->d);
         if (r < 0)
                 return r;
-        l->policy->sections[id].at = entry->key->at;
+        if (!l->policy->sections[id].at.source)
+                l->policy->sections[id].at = entry->key->at;
         switch (entry->value->kind) {
         case NODE_SEQUENCE:
                 return decode_short(l, entry, id);
@@ -184,7 +226,7 @@ int section_decode(Loader *l, const PolicyFile *file, SectionId id) {
                 return decode_long(l, entry, id);
         case NODE_SCALAR:
                 r = decode_default(l, entry, id, &fallback);
-                return r < 0 ? r : set_default(l, id, fallback, entry->value->at);
+                return r < 0 ? r : set_default(l, id, fallback, true, entry->value->at);
         case _NODE_KIND_MAX:
         case _NODE_KIND_INVALID:
                 break;

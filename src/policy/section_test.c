@@ -114,9 +114,33 @@ static void except_warns_when_it_takes_nothing_from_one_family(void **state) {
         }
 }
 
+static void an_expectation_is_a_rule_of_its_section(void **state) {
+        const Policy *p =
+                load(*state, "ringwall: 1\n"
+                             "expect:\n"
+                             "  - { allow: ssh, from: private, in: eth0 }\n"
+                             "  - { deny: [https, ssh], to: private, section: outbound }\n"
+                             "  - { deny: any, section: routed }\n"
+                             "  - { allow: ollama }\n");
+
+        assert_int_equal(p->n_expects, 4);
+        assert_int_equal(p->expects[0].section, SECTION_INBOUND);
+        assert_int_equal(p->expects[0].rule.verb, RULE_ALLOW);
+        assert_true(range_set_contains(&p->expects[0].rule.in, interface_value("eth0")));
+        assert_string_equal(p->expects[0].rule.text,
+                            "policy.yaml:3: allow ssh from private in eth0");
+        assert_int_equal(p->expects[1].section, SECTION_OUTBOUND);
+        assert_int_equal(p->expects[1].rule.verb, RULE_DENY);
+        assert_true(load_expression_contains(&p->expects[1].rule.to, NULL, "10.0.0.1"));
+        assert_int_equal(p->expects[2].section, SECTION_ROUTED);
+        assert_true(p->expects[2].rule.services.set.any);
+        assert_false(p->expects[3].rule.from.given);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 unit_arena_test(a_section_has_the_default_that_its_form_means),
+                unit_arena_test(an_expectation_is_a_rule_of_its_section),
                 unit_arena_test(rules_are_named_by_their_line_or_their_name),
                 unit_arena_test(except_warns_when_it_takes_nothing_from_one_family),
         };

@@ -32,7 +32,7 @@ static const SchemaField service_fields[] = {
 };
 // clang-format on
 
-static const Schema service_schema = {
+const Schema service_schema = {
         "a service",
         service_fields,
         ARRAY_SIZE(service_fields),

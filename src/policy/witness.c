@@ -13,12 +13,23 @@ typedef struct Interfaces {
         size_t n_names;
 } Interfaces;
 
+/* Of all names but some, those are told that are left out. */
+static int collect_names(Arena *a, const RangeSet *interfaces, RangeSet *ret) {
+        RangeSet others = {0};
+
+        if (!interface_set_is_open(interfaces))
+                return range_set_add_all(a, ret, interfaces);
+        if (interface_set_complement(a, interfaces, &others) < 0)
+                return -ENOMEM;
+        return range_set_add_all(a, ret, &others);
+}
+
 static int collect_expression(Arena *a, const ZoneExpression *e, RangeSet *ret) {
         for (size_t i = 0; e && i < e->n_terms; i++) {
                 const Zone *z = e->terms[i].zone;
 
                 for (size_t j = 0; z && j < z->n_parts; j++)
-                        if (range_set_add_all(a, ret, &z->parts[j].interfaces) < 0)
+                        if (collect_names(a, &z->parts[j].interfaces, ret) < 0)
                                 return -ENOMEM;
         }
         return 0;
@@ -31,6 +42,8 @@ static bool is_within(Range inner, Range outer) {
 
 /* Whether the value belongs to r, but to no smaller range inside of it. */
 static bool is_own(const RangeSet *named, Range r, U128 value) {
+        if (u128_compare(value, r.low) < 0 || u128_compare(value, r.high) > 0)
+                return false;
         for (size_t i = 0; i < named->n_items; i++) {
                 Range s = named->items[i];
 
@@ -147,7 +160,8 @@ static int add_expression(Union *u, const ZoneExpression *e, const U128 *interfa
                         const ZonePart *p = &t->zone->parts[j];
 
                         if (p->any_interface ||
-                            (interface && range_set_contains(&p->interfaces, *interface)))
+                            range_set_contains(&p->interfaces,
+                                               interface ? *interface : INTERFACE_UNNAMED))
                                 r = union_add(u, p->any_address ? &all : &p->addresses[family]);
                 }
         }

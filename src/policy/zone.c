@@ -2,62 +2,29 @@
 #include "policy/loader.h"
 
 typedef struct ZoneShape {
-        const NodeEntry *addresses, *interfaces;
+        const NodeEntry *addresses, *connected, *except, *file, *interfaces;
 } ZoneShape;
-
-#define LATER(key, help)                                                                           \
-        { key, NULL, 0, SCHEMA_LATER, help }
 
 // clang-format off
 static const SchemaField zone_fields[] = {
         {"addresses", schema_decode_entry, offsetof(ZoneShape, addresses), 0,
          "addresses, CIDRs, ranges A-B, or other zones' names"},
-        LATER("connected", "interfaces whose own networks are meant, as they change"),
-        LATER("except", "what is taken away"),
-        LATER("file", "a list of addresses, one a line"),
+        {"connected", schema_decode_entry, offsetof(ZoneShape, connected), 0,
+         "interfaces whose own networks are meant, as they change"},
+        {"except", schema_decode_entry, offsetof(ZoneShape, except), 0, "what is taken away"},
+        {"file", schema_decode_entry, offsetof(ZoneShape, file), 0,
+         "a list of addresses, one a line"},
         {"interfaces", schema_decode_entry, offsetof(ZoneShape, interfaces), 0,
          "interfaces behind which the addresses are; a final '*' is a wildcard"},
 };
 // clang-format on
 
-static const Schema zone_schema = {
+const Schema zone_schema = {
         "a zone",
         zone_fields,
         ARRAY_SIZE(zone_fields),
         "[10.0.0.0/8, \"fd00::/8\"], or { interfaces: [wg0] }",
 };
-
-static int count_ranges(Loader *l, Span at, const ZonePart *part) {
-        for (Family f = 0; f < _FAMILY_MAX; f++)
-                l->n_ranges += part->addresses[f].n_items;
-        if (l->n_ranges > ZONE_RANGES_MAX)
-                return diag_error(l->d, at, "the zones hold more than %d ranges together",
-                                  ZONE_RANGES_MAX);
-        return 0;
-}
-
-/* Adds a box to the zone, into one that has the same interfaces if there is one. */
-static int add_part(Loader *l, Zone *z, const ZonePart *part, Span at) {
-        int r = count_ranges(l, at, part);
-
-        for (size_t i = 0; i < z->n_parts && r == 0; i++) {
-                ZonePart *p = &z->parts[i];
-
-                if (p->any_interface != part->any_interface ||
-                    !range_set_equal(&p->interfaces, &part->interfaces))
-                        continue;
-                p->any_address |= part->any_address;
-                for (Family f = 0; f < _FAMILY_MAX && r == 0; f++)
-                        r = range_set_add_all(l->arena, &p->addresses[f], &part->addresses[f]);
-                return r;
-        }
-        if (r == 0 && z->n_parts == ZONE_PARTS_MAX)
-                return diag_error(l->d, at, "zone '%s' has more than %d combinations of interfaces",
-                                  z->name, ZONE_PARTS_MAX);
-        if (r == 0 && !arena_append(l->arena, z->parts, z->n_parts, *part))
-                return -ENOMEM;
-        return r;
-}
 
 /* The nested zone's boxes, as far as their interfaces are among the zone's own. */
 static int add_nested(Loader *l, Zone *z, const Zone *nested, const ZonePart *own, Span at) {
@@ -65,8 +32,12 @@ static int add_nested(Loader *l, Zone *z, const Zone *nested, const ZonePart *ow
         int r = 0;
 
         for (size_t i = 0; i < nested->n_parts && r == 0; i++) {
-                ZonePart part = {.any_address = nested->parts[i].any_address};
                 const ZonePart *inner = &nested->parts[i];
+                ZonePart part = {
+                        .any_address = inner->any_address,
+                        .connected = inner->connected,
+                        .without = {inner->without[FAMILY_IPV4], inner->without[FAMILY_IPV6]},
+                };
 
                 if (own->any_interface) {
                         part.any_interface = inner->any_interface;
@@ -84,7 +55,7 @@ static int add_nested(Loader *l, Zone *z, const Zone *nested, const ZonePart *ow
                 for (Family f = 0; f < _FAMILY_MAX && r == 0; f++)
                         r = range_set_add_all(l->arena, &part.addresses[f], &inner->addresses[f]);
                 if (r == 0)
-                        r = add_part(l, z, &part, at);
+                        r = zone_part_add(l, z, &part, at);
                 added = true;
         }
         if (r == 0 && !added)
@@ -112,25 +83,123 @@ add_word(Loader *l, Definition *def, const Node *n, const ZonePart *own, ZonePar
         return r < 0 ? r : add_nested(l, def->zone, word.definition->zone, own, n->at);
 }
 
-static int add_addresses(Loader *l, Definition *def, const Node *n, const ZonePart *own) {
-        ZonePart part = *own;
+/* What is written out goes to *part, the boxes of other zones to the zone. */
+static int
+add_addresses(Loader *l, Definition *def, const Node *n, const ZonePart *own, ZonePart *part) {
         int result = 0, r;
 
         if (n->kind != NODE_SEQUENCE)
-                result = add_word(l, def, n, own, &part);
+                result = add_word(l, def, n, own, part);
         for (size_t i = 0; i < n->n_items; i++) {
-                r = add_word(l, def, n->items[i], own, &part);
+                r = add_word(l, def, n->items[i], own, part);
                 if (r < 0)
                         result = r;
                 if (r == -ENOMEM)
                         return r;
         }
-        if (result == 0 &&
-            part.addresses[FAMILY_IPV4].n_items + part.addresses[FAMILY_IPV6].n_items)
-                result = add_part(l, def->zone, &part, def->at);
-        for (size_t i = 0; i < def->zone->n_parts; i++)
+        return result;
+}
+
+static bool has_addresses(const ZonePart *part) {
+        return part->any_address || part->connected.n_items > 0 ||
+               part->addresses[FAMILY_IPV4].n_items + part->addresses[FAMILY_IPV6].n_items > 0;
+}
+
+static void keep(int *result, int r) {
+        if (*result == 0 || r == -ENOMEM)
+                *result = r;
+}
+
+static int report_empty(Loader *l, const NodeEntry *entry) {
+        return diag_error(l->d, entry->key->at, "'%s' is empty", entry->key->text);
+}
+
+/* Whatever the zone's keys but `except` say. */
+static int add_sources(Loader *l, Definition *def, const ZoneShape *shape, const Node *addresses) {
+        Zone *z = def->zone;
+        ZonePart own = {.any_interface = true}, part;
+        int r = 0;
+
+        if (shape->interfaces) {
+                own.any_interface = false;
+                keep(&r, interface_set_decode(l, shape->interfaces, &own.interfaces));
+        }
+        part = own;
+        if (shape->addresses && (node_is_empty(addresses) ||
+                                 (addresses->kind == NODE_SEQUENCE && addresses->n_items == 0)))
+                keep(&r, report_empty(l, shape->addresses));
+        else if (addresses)
+                keep(&r, add_addresses(l, def, addresses, &own, &part));
+        if (shape->connected)
+                keep(&r, interface_set_decode(l, shape->connected, &part.connected));
+        if (shape->file)
+                keep(&r, zone_file_read(l, def, shape->file, &part));
+        part.any_address = !addresses && !shape->connected && !shape->file;
+        if (r < 0)
+                return r;
+        if (shape->file && !has_addresses(&part) && z->n_parts == 0)
+                diag_warning(l->d, shape->file->value->at, "this file holds no address");
+        if (has_addresses(&part) || z->n_parts == 0)
+                r = zone_part_add(l, z, &part, def->at);
+        for (size_t i = 0; i < z->n_parts; i++)
                 for (Family f = 0; f < _FAMILY_MAX; f++)
-                        range_set_normalise(&def->zone->parts[i].addresses[f]);
+                        range_set_normalise(&z->parts[i].addresses[f]);
+        return r;
+}
+
+static int take_zone(Loader *l, Definition *def, const Zone *taken, Span at) {
+        int r = 0;
+
+        for (size_t i = 0; i < taken->n_parts; i++)
+                if (taken->parts[i].connected.n_items > 0) {
+                        diag_error(l->d, at,
+                                   "zone '%s' follows networks as they change, and cannot be "
+                                   "taken away from a zone",
+                                   taken->name);
+                        diag_hint(l->d, "use 'except' in the rules");
+                        return -EBADMSG;
+                }
+        for (size_t i = 0; i < taken->n_parts && r == 0; i++)
+                r = zone_part_subtract(l, def->zone, &taken->parts[i], at);
+        return r;
+}
+
+static int take_word(Loader *l, Definition *def, const Node *n) {
+        ZonePart part = {.any_interface = true};
+        ZoneWord word;
+        int r = zone_word_decode(l, n, &word);
+
+        if (r < 0)
+                return r;
+        if (word.anywhere)
+                return diag_error(l->d, n->at, "'except: anywhere' leaves nothing of the zone");
+        if (word.definition) {
+                r = definition_resolve(l, &l->zones, word.definition, n->at, zone_resolve);
+                return r < 0 ? r : take_zone(l, def, word.definition->zone, n->at);
+        }
+        part.addresses[word.family] = (RangeSet){&word.range, 1};
+        return zone_part_subtract(l, def->zone, &part, n->at);
+}
+
+static int take_away(Loader *l, Definition *def, const NodeEntry *entry) {
+        const Node *n = entry->value;
+        int result = schema_expect_value(entry, l->d), r;
+        Zone *z = def->zone;
+
+        if (result < 0)
+                return result;
+        if (n->kind != NODE_SEQUENCE)
+                result = take_word(l, def, n);
+        else if (n->n_items == 0)
+                return report_empty(l, entry);
+        for (size_t i = 0; i < n->n_items; i++) {
+                r = take_word(l, def, n->items[i]);
+                keep(&result, r);
+                if (r == -ENOMEM)
+                        return r;
+        }
+        if (result == 0 && z->n_parts == 0)
+                return diag_error(l->d, n->at, "'except' leaves nothing of zone '%s'", def->name);
         return result;
 }
 
@@ -150,31 +219,18 @@ static int decode_shape(Loader *l, const Definition *def, ZoneShape *ret) {
 }
 
 int zone_resolve(Loader *l, Definition *def) {
-        ZonePart own = {.any_interface = true};
         const Node *addresses = def->value;
         ZoneShape shape = {0};
-        int r = decode_shape(l, def, &shape), r2 = 0;
+        int r = decode_shape(l, def, &shape);
 
-        if (r == -ENOMEM)
+        if (r == -ENOMEM || (r < 0 && def->value->kind != NODE_MAPPING))
                 return r;
         if (def->value->kind == NODE_MAPPING)
                 addresses = shape.addresses ? shape.addresses->value : NULL;
-        if (shape.interfaces) {
-                own.any_interface = false;
-                r2 = interface_set_decode(l, shape.interfaces, &own.interfaces);
-        }
-        if (r == 0)
-                r = r2;
-        if (shape.addresses && (node_is_empty(addresses) ||
-                                (addresses->kind == NODE_SEQUENCE && addresses->n_items == 0)))
-                return diag_error(l->d, shape.addresses->key->at, "'addresses' is empty");
-        if (addresses && !node_is_empty(addresses))
-                r2 = add_addresses(l, def, addresses, &own);
-        else if (r == 0) {
-                own.any_address = true;
-                r2 = add_part(l, def->zone, &own, def->at);
-        }
-        return r < 0 ? r : r2;
+        keep(&r, add_sources(l, def, &shape, addresses));
+        if (shape.except && r != -ENOMEM)
+                keep(&r, take_away(l, def, shape.except));
+        return r;
 }
 
 int zone_resolve_all(Loader *l) {

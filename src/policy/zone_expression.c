@@ -106,8 +106,9 @@ int zone_expression_flatten(Arena *a, const ZoneExpression *e, ZoneExpression *r
 
 static bool
 part_contains(const ZonePart *part, const U128 *interface, Family family, U128 address) {
-        if (!part->any_interface &&
-            !(interface && range_set_contains(&part->interfaces, *interface)))
+        U128 name = interface ? *interface : INTERFACE_UNNAMED;
+
+        if (!part->any_interface && !range_set_contains(&part->interfaces, name))
                 return false;
         return part->any_address || range_set_contains(&part->addresses[family], address);
 }
@@ -148,7 +149,8 @@ bool zone_expression_has_family(const ZoneExpression *e, Family family) {
                 if (!z && e->terms[i].family == family)
                         return true;
                 for (size_t j = 0; z && j < z->n_parts; j++)
-                        if (z->parts[j].any_address || z->parts[j].addresses[family].n_items > 0)
+                        if (z->parts[j].any_address || z->parts[j].connected.n_items > 0 ||
+                            z->parts[j].addresses[family].n_items > 0)
                                 return true;
         }
         return false;

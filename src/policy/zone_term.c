@@ -62,7 +62,7 @@ static void hint_at_address(Loader *l, const char *s) {
         }
 }
 
-static int decode_address(Loader *l, const Node *n, ZoneWord *ret) {
+int zone_address_decode(Loader *l, const Node *n, ZoneWord *ret) {
         switch (address_range_parse(n->text, &ret->family, &ret->range)) {
         case ADDRESS_OK:
                 return 0;
@@ -141,7 +141,7 @@ int zone_word_decode(Loader *l, const Node *n, ZoneWord *ret) {
                 return 0;
         }
         if (strpbrk(n->text, ":/[") || isdigit((unsigned char)n->text[0]))
-                return decode_address(l, n, ret);
+                return zone_address_decode(l, n, ret);
         ret->definition = definition_find(&l->zones, n->text);
         return ret->definition ? 0 : report_unknown(l, n);
 }

@@ -194,6 +194,75 @@ static void a_broken_zone_is_reported_once_and_not_where_it_is_used(void **state
         assert_int_equal(d->n_errors, 1);
 }
 
+static const char boxes[] = "ringwall: 1\n"
+                            "zones:\n"
+                            "  z0: [10.40.0.0/16, \"fd00:40::/32\", 10.50.0.1]\n"
+                            "  z1: [10.40.10.0/24, \"fd00:40:10::/48\"]\n"
+                            "  z2: { interfaces: [wg0, \"tun*\"] }\n"
+                            "  z3: { interfaces: [tun7] }\n"
+                            "  z4: { addresses: [10.40.0.0/16], interfaces: [\"t*\", eth1] }\n"
+                            "  z5: { addresses: [z4, 10.50.0.0/24, z3] }\n"
+                            "  z6: [\"fd00:40:10::/64\"]\n"
+                            "  z7: { addresses: [0.0.0.0/0, \"::/0\"] }\n"
+                            "  z8: { addresses: [z7], except: z2 }\n";
+
+static const char *const box_interfaces[] = {NULL,   "wg0", "tun",  "tun7",
+                                             "tun8", "t",   "eth1", "eth0"};
+static const char *const box_addresses[] = {
+        "10.40.10.7",    "10.40.11.0", "10.39.255.255",   "10.50.0.1",
+        "10.50.0.2",     "0.0.0.0",    "fd00:40::1",      "fd00:40:10:1::1",
+        "fd00:40:10::1", "::",         "255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+};
+
+/* Whether x without y is what `rest` says, client by client; rest NULL: nobody. */
+static void compare_boxes(const Policy *p, const char *x, const char *y, const char *rest) {
+        for (size_t i = 0; i < ARRAY_SIZE(box_interfaces); i++)
+                for (size_t j = 0; j < ARRAY_SIZE(box_addresses); j++) {
+                        const char *interface = box_interfaces[i], *address = box_addresses[j];
+                        bool expected = contains(p, x, interface, address) &&
+                                        !contains(p, y, interface, address);
+
+                        if (expected != (rest && contains(p, rest, interface, address)))
+                                fail_msg("%s but %s: %s behind %s should be %d", x, y, address,
+                                         interface ? interface : "-", expected);
+                }
+}
+
+static void except_takes_away_neither_more_nor_less(void **state) {
+        unsigned int n_left = 0;
+
+        for (int i = 0; i < 9; i++)
+                for (int j = 0; j < 9; j++) {
+                        const char *x = arena_printf(*state, "z%d", i);
+                        const char *y = arena_printf(*state, "z%d", j);
+                        const char *text = arena_printf(
+                                *state, "%s  rest: { addresses: %s, except: [%s] }\n", boxes, x, y);
+                        Diag *d;
+                        const Policy *p = load_with_diag(*state, text, &d);
+
+                        if (p)
+                                n_left++;
+                        else
+                                assert_string_equal(d->messages[0].text,
+                                                    "'except' leaves nothing of zone 'rest'");
+                        compare_boxes(p ? p : load(*state, boxes), x, y, p ? "rest" : NULL);
+                }
+        assert_true(n_left > 50);
+}
+
+static void a_zone_may_follow_its_interfaces_networks(void **state) {
+        Diag *d;
+
+        assert_null(load_with_diag(*state,
+                                   "ringwall: 1\nzones:\n"
+                                   "  home: { connected: [eth0, \"wl*\"], except: 10.0.0.1 }\n"
+                                   "  all: [home, 10.0.0.0/8]\n",
+                                   &d));
+        /* as long as this is not compiled */
+        assert_int_equal(d->n_errors, 1);
+        assert_string_equal(d->messages[0].text, "'connected' is not built yet");
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 unit_arena_test(a_zone_holds_what_is_behind_its_interfaces_and_in_its_addresses),
@@ -203,6 +272,8 @@ int main(void) {
                 unit_arena_test(expressions_tell_absent_from_anywhere),
                 unit_arena_test(flattening_keeps_the_meaning),
                 unit_arena_test(nesting_has_a_limit_whatever_the_order),
+                unit_arena_test(except_takes_away_neither_more_nor_less),
+                unit_arena_test(a_zone_may_follow_its_interfaces_networks),
                 unit_arena_test(a_broken_zone_is_reported_once_and_not_where_it_is_used),
         };
 
