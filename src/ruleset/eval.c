@@ -35,7 +35,8 @@ static bool match_holds(const Match *m, const Packet *p, const Element **ret_ele
         case MATCH_IN: {
                 const Element *e = set_find(m->set, key);
 
-                if (e)
+                /* one that knows its line is worth more than one that does not */
+                if (e && (!*ret_element || e->origin.at.source))
                         *ret_element = e;
                 return e != NULL;
         }

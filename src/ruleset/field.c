@@ -87,6 +87,7 @@ const Field fields[_FIELD_MAX] = {
         [FIELD_CT_IP6_DADDR]   = {"ct original ip6 daddr", TYPE_IPV6_ADDR, BASE_CT_ORIGINAL, NFT_CT_DST_IP6, .mergeable = true},
         [FIELD_CT_DPORT]       = {"ct original proto-dst", TYPE_INET_SERVICE, BASE_CT_ORIGINAL, NFT_CT_PROTO_DST, .needs_ports = true, .mergeable = true},
         [FIELD_FIB_SADDR_OIF]  = {"fib saddr oif", TYPE_PRESENCE, BASE_FIB, NFT_FIB_RESULT_OIF, NFTA_FIB_F_SADDR | NFTA_FIB_F_PRESENT},
+        [FIELD_FIB_SADDR_IIF_OIF] = {"fib saddr . iif oif", TYPE_PRESENCE, BASE_FIB, NFT_FIB_RESULT_OIF, NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT},
         [FIELD_FIB_SADDR_TYPE] = {"fib saddr type", TYPE_FIB_ADDRTYPE, BASE_FIB, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_SADDR},
 };
 // clang-format on

@@ -62,8 +62,9 @@ typedef enum FieldId {
         FIELD_CT_STATUS,
         FIELD_CT_IP_DADDR, /* the address that the client dialled, before any translation */
         FIELD_CT_IP6_DADDR,
-        FIELD_CT_DPORT,      /* the port that the client dialled */
-        FIELD_FIB_SADDR_OIF, /* 0: no interface leads back to the source */
+        FIELD_CT_DPORT,          /* the port that the client dialled */
+        FIELD_FIB_SADDR_OIF,     /* 0: no interface leads back to the source */
+        FIELD_FIB_SADDR_IIF_OIF, /* 0: the arriving interface does not */
         FIELD_FIB_SADDR_TYPE,
         _FIELD_MAX,
         _FIELD_INVALID = -EINVAL,

@@ -57,9 +57,7 @@ static int fill_input(Lower *l, const Chains *c) {
                     l,
                     lower_always(l, chain, verdict_of(VERDICT_ACCEPT), "always: loopback is free"),
                     FIELD_IIFNAME, "lo") < 0 ||
-            lower_loopback_addresses(l, chain, (const FieldId[]){FIELD_IP_SADDR, FIELD_IP6_SADDR},
-                                     NULL, VERDICT_DROP,
-                                     "always: a loopback address from outside") < 0)
+            lower_loopback_sources(l, chain) < 0)
                 return -ENOMEM;
         if (!c->prerouting && lower_own_source(l, chain) < 0)
                 return -ENOMEM;
@@ -107,15 +105,15 @@ static int lower_protected_networks(Lower *l, Chain *chain, const Chain *target)
 static int fill_forward(Lower *l, const Chains *c) {
         Chain *chain = c->forward;
 
+        /* what is no business of the policy comes first, whatever it bears */
+        if (lower_bridge_frames(l, chain, c->bridged) < 0 || lower_loopback_sources(l, chain) < 0 ||
+            (!c->prerouting && lower_own_source(l, chain) < 0))
+                return -ENOMEM;
         if (lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
                         "always: established") < 0 ||
-            lower_bridge_frames(l, chain, c->bridged) < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
-            lower_invalid(l, chain) < 0 ||
-            lower_loopback_addresses(l, chain, (const FieldId[]){FIELD_IP_SADDR, FIELD_IP6_SADDR},
-                                     NULL, VERDICT_DROP,
-                                     "always: a loopback address from outside") < 0)
+            lower_invalid(l, chain) < 0)
                 return -ENOMEM;
         if (!c->prerouting && lower_antispoof(l, chain, c->unrouted) < 0)
                 return -ENOMEM;
@@ -154,10 +152,10 @@ static int fill_output(Lower *l, const Chains *c) {
 static int fill_postrouting(Lower *l, const Chains *c) {
         Chain *chain = c->postrouting;
 
-        if (lower_state(l, chain,
-                        CT_STATE_ESTABLISHED | CT_STATE_RELATED | CT_STATE_INVALID |
-                                CT_STATE_UNTRACKED,
+        if (lower_state(l, chain, CT_STATE_ESTABLISHED | CT_STATE_INVALID | CT_STATE_UNTRACKED,
                         verdict_of(VERDICT_ACCEPT), NULL) < 0 ||
+            lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
+                    0 ||
             lower_status(l, chain, MATCH_NO_BITS, CT_STATUS_DNAT, verdict_of(VERDICT_ACCEPT),
                          NULL) < 0 ||
             lower_value(l, chain, FIELD_FIB_SADDR_TYPE, FIB_TYPE_LOCAL,

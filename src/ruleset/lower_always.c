@@ -9,7 +9,8 @@ Rule *lower_always(Lower *l, Chain *chain, Verdict verdict, const char *comment)
         Rule *rule = chain_add_rule(l->rs, chain, verdict, (Origin){.text = comment});
 
         if (rule)
-                rule->counted = verdict.kind == VERDICT_DROP;
+                rule->counted = verdict.kind == VERDICT_DROP &&
+                                l->policy->settings.counters != COUNTERS_OFF;
         return rule;
 }
 
@@ -22,6 +23,11 @@ typedef struct LoopbackRange {
 static const LoopbackRange loopbacks[] = {
         {FAMILY_IPV4, {{0, 0x7f000000}, {0, 0x7fffffff}}},
         {FAMILY_IPV6, {{0, 1}, {0, 1}}},
+};
+
+static const FieldId source_fields[_FAMILY_MAX] = {
+        [FAMILY_IPV4] = FIELD_IP_SADDR,
+        [FAMILY_IPV6] = FIELD_IP6_SADDR,
 };
 
 static RangeSet one_range(const Range *r) {
@@ -52,6 +58,21 @@ int lower_loopback_addresses(Lower *l,
                         return -ENOMEM;
         }
         return 0;
+}
+
+/* ::ffff:0:0/96 (RFC 4291, 2.5.5.2) never stands in a packet's header; a socket that takes both
+ * families would call such a sender by the IPv4 address. */
+int lower_loopback_sources(Lower *l, Chain *chain) {
+        static const Range mapped = {{0, UINT64_C(0xffff00000000)}, {0, UINT64_C(0xffffffffffff)}};
+        RangeSet set = one_range(&mapped);
+        Rule *rule;
+
+        if (lower_loopback_addresses(l, chain, source_fields, NULL, VERDICT_DROP,
+                                     "always: a loopback address from outside") < 0)
+                return -ENOMEM;
+        rule = lower_always(l, chain, verdict_of(VERDICT_DROP),
+                            "always: an IPv4 address within IPv6");
+        return rule ? rule_match_ranges(l->rs, rule, FIELD_IP6_SADDR, &set) : -ENOMEM;
 }
 
 int lower_state(Lower *l, Chain *chain, uint32_t state, Verdict verdict, const char *comment) {
@@ -95,20 +116,25 @@ int lower_end(Lower *l, Chain *chain) {
  * is no error and never needed. */
 int lower_related(Lower *l, Chain *chain) {
         Rule *redirect = lower_always(l, chain, verdict_of(VERDICT_DROP), "always: no redirects");
-        Rule *errors4, *errors6;
+        Rule *errors4, *errors6, *reset;
         const char *errors = "errors of a known connection";
+        bool wanted = l->policy->settings.essentials & 1U << ESSENTIAL_ERRORS;
 
         if (!redirect || rule_match_value(l->rs, redirect, FIELD_NFPROTO, NFPROTO_IPV4) < 0 ||
             rule_match_value(l->rs, redirect, FIELD_ICMP_TYPE, 5) < 0)
                 return -ENOMEM;
-        errors4 = lower_always(l, chain, verdict_of(VERDICT_ACCEPT), errors);
-        if (!errors4 || rule_match_value(l->rs, errors4, FIELD_L4PROTO, IPPROTO_ICMP) < 0)
+        errors4 = wanted ? lower_always(l, chain, verdict_of(VERDICT_ACCEPT), errors) : NULL;
+        if (wanted &&
+            (!errors4 || rule_match_value(l->rs, errors4, FIELD_L4PROTO, IPPROTO_ICMP) < 0))
                 return -ENOMEM;
-        errors6 = lower_always(l, chain, verdict_of(VERDICT_ACCEPT), errors);
-        if (!errors6 || rule_match_value(l->rs, errors6, FIELD_L4PROTO, IPPROTO_ICMPV6) < 0)
+        errors6 = wanted ? lower_always(l, chain, verdict_of(VERDICT_ACCEPT), errors) : NULL;
+        if (wanted &&
+            (!errors6 || rule_match_value(l->rs, errors6, FIELD_L4PROTO, IPPROTO_ICMPV6) < 0))
                 return -ENOMEM;
-        return lower_status(l, chain, MATCH_NO_BITS, CT_STATUS_EXPECTED, verdict_of(VERDICT_ACCEPT),
-                            "the reset of a reject");
+        reset = lower_always(l, chain, verdict_of(VERDICT_ACCEPT), "the reset of a reject");
+        if (!reset || rule_match_value(l->rs, reset, FIELD_L4PROTO, IPPROTO_TCP) < 0)
+                return -ENOMEM;
+        return rule_match_bits(l->rs, reset, FIELD_CT_STATUS, MATCH_NO_BITS, CT_STATUS_EXPECTED);
 }
 
 int lower_bridge_sets(Lower *l) {
@@ -174,8 +200,18 @@ int lower_unrouted(Lower *l, Chain *chain) {
 }
 
 int lower_antispoof(Lower *l, Chain *chain, const Chain *unrouted) {
-        return lower_value(l, chain, FIELD_FIB_SADDR_OIF, 0, verdict_to(VERDICT_JUMP, unrouted),
-                           NULL);
+        FieldId field = FIELD_FIB_SADDR_OIF;
+
+        switch (l->policy->settings.antispoof) {
+        case ANTISPOOF_OFF:
+                return 0;
+        case ANTISPOOF_STRICT:
+                field = FIELD_FIB_SADDR_IIF_OIF;
+                break;
+        case ANTISPOOF_LOOSE:
+                break;
+        }
+        return lower_value(l, chain, field, 0, verdict_to(VERDICT_JUMP, unrouted), NULL);
 }
 
 /* A packet from outside with this host's own source. IPv4's routing refuses it unless it is told

@@ -34,6 +34,8 @@ int lower_loopback_addresses(Lower *l,
                              const char *out,
                              VerdictKind verdict,
                              const char *comment);
+/* Drops what bears a loopback address as source, also one of IPv4 that is mapped into IPv6. */
+int lower_loopback_sources(Lower *l, Chain *chain);
 int lower_own_source(Lower *l, Chain *chain);
 /* unrouted: the chain that lower_unrouted() fills. */
 int lower_antispoof(Lower *l, Chain *chain, const Chain *unrouted);

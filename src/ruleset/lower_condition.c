@@ -137,16 +137,35 @@ typedef struct Side {
         FieldId interface;
 } Side;
 
+/* Of a zone's interfaces some may have been taken away. */
+static int add_zone_interfaces(
+        Lower *l, Alternative *a, const Zone *zone, const RangeSet *interfaces, FieldId field) {
+        RangeSet base, minus;
+
+        if (interface_set_split(l->scratch, interfaces, &base, &minus) < 0)
+                return -ENOMEM;
+        if (minus.n_items == 0)
+                a->literals[a->n_literals++] = (Literal){
+                        field, MATCH_IN, lower_zone_set(l, zone, interfaces, TYPE_IFNAME)};
+        else {
+                if (!interface_set_is_open(&base))
+                        a->literals[a->n_literals++] =
+                                (Literal){field, MATCH_IN,
+                                          ruleset_set_of_ranges(l->rs, NULL, TYPE_IFNAME, &base)};
+                a->literals[a->n_literals++] =
+                        (Literal){field, MATCH_NOT_IN,
+                                  ruleset_set_of_ranges(l->rs, NULL, TYPE_IFNAME, &minus)};
+        }
+        return 0;
+}
+
 static int
 add_zone_part(Lower *l, Dimension *d, const Zone *zone, const ZonePart *part, Side side) {
         Alternative base = {.family = FAMILY_ANY};
 
-        if (!part->any_interface)
-                base.literals[base.n_literals++] = (Literal){
-                        side.interface,
-                        MATCH_IN,
-                        lower_zone_set(l, zone, &part->interfaces, TYPE_IFNAME),
-                };
+        if (!part->any_interface &&
+            add_zone_interfaces(l, &base, zone, &part->interfaces, side.interface) < 0)
+                return -ENOMEM;
         if (part->any_address)
                 return add_alternative(l, d, &base);
         for (Family f = 0; f < _FAMILY_MAX; f++) {
@@ -214,6 +233,29 @@ static int add_outside_addresses(Lower *l,
         return add_one(l, d, (int)family, side.address[family], MATCH_NOT_IN, set);
 }
 
+/* What is behind none of the interfaces: behind others, or behind what was taken away from them. */
+static int add_outside_interfaces(Lower *l,
+                                  Dimension *d,
+                                  int family,
+                                  const Zone *zone,
+                                  const RangeSet *interfaces,
+                                  FieldId field) {
+        RangeSet base, minus;
+
+        if (interface_set_split(l->scratch, interfaces, &base, &minus) < 0)
+                return -ENOMEM;
+        if (minus.n_items == 0)
+                return add_one(l, d, family, field, MATCH_NOT_IN,
+                               lower_zone_set(l, zone, interfaces, TYPE_IFNAME));
+        if (add_one(l, d, family, field, MATCH_IN,
+                    ruleset_set_of_ranges(l->rs, NULL, TYPE_IFNAME, &minus)) < 0)
+                return -ENOMEM;
+        return interface_set_is_open(&base)
+                       ? 0
+                       : add_one(l, d, family, field, MATCH_NOT_IN,
+                                 ruleset_set_of_ranges(l->rs, NULL, TYPE_IFNAME, &base));
+}
+
 /* What is outside one part of an excepted zone: NOT (interface AND address) is an OR, and of a
  * family of which the part has no addresses everything is outside. addresses NULL: the part has
  * them all. */
@@ -227,14 +269,14 @@ static int add_outside(Lower *l,
                 if (add_outside_addresses(l, d, zone, addresses[f], f, side) < 0)
                         return -ENOMEM;
         for (Family f = 0; interfaces && f < _FAMILY_MAX; f++) {
-                const Set *set = lower_zone_set(l, zone, interfaces, TYPE_IFNAME);
                 bool whole = !addresses || (addresses[FAMILY_IPV4]->n_items > 0 &&
                                             addresses[FAMILY_IPV6]->n_items > 0);
 
                 if (whole)
-                        return add_one(l, d, FAMILY_ANY, side.interface, MATCH_NOT_IN, set);
+                        return add_outside_interfaces(l, d, FAMILY_ANY, zone, interfaces,
+                                                      side.interface);
                 if (addresses[f]->n_items > 0 &&
-                    add_one(l, d, (int)f, side.interface, MATCH_NOT_IN, set) < 0)
+                    add_outside_interfaces(l, d, (int)f, zone, interfaces, side.interface) < 0)
                         return -ENOMEM;
         }
         return 0;
@@ -349,7 +391,7 @@ static int emit(const Product *p, int family) {
 
         if (!rule)
                 return -ENOMEM;
-        rule->counted = true;
+        rule->counted = p->l->policy->settings.counters != COUNTERS_OFF;
         for (size_t i = 0; i < p->n_dimensions; i++) {
                 const Alternative *a = p->chosen[i];
 

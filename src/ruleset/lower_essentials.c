@@ -13,7 +13,7 @@ typedef enum EssentialSource {
         SOURCE_LINK_LOCAL_OR_NONE, /* ... or ::, of a host that has no address yet */
 } EssentialSource;
 
-typedef struct Essential {
+typedef struct EssentialRow {
         bool in, out;
         Family family;
         uint8_t protocol;
@@ -22,22 +22,23 @@ typedef struct Essential {
         } types[2]; /* ICMPv6's; unused rows are zero */
         uint16_t source_port, destination_port;
         EssentialSource source;
-        bool own_link; /* hop limit 255: it was sent on this link (RFC 4861, section 7.1) */
+        bool own_link;     /* hop limit 255: it was sent on this link (RFC 4861, section 7.1) */
+        EssentialId group; /* settings.essentials can leave it out */
         const char *comment;
-} Essential;
+} EssentialRow;
 
 // clang-format off
-static const Essential essentials[] = {
-        /* in    out    family       protocol        types                   ports     source            link   comment */
-        {true,  true,  FAMILY_IPV6, IPPROTO_ICMPV6, {{135, 136}, {133, 133}}, 0, 0,   SOURCE_ANY,        true,  "neighbour discovery (RFC 4861)"},
-        {true,  true,  FAMILY_IPV6, IPPROTO_ICMPV6, {{134, 134}},             0, 0,   SOURCE_LINK_LOCAL, true,  "router advertisement (RFC 4861, 6.1.2)"},
-        {true,  false, FAMILY_IPV6, IPPROTO_ICMPV6, {{130, 132}, {143, 143}}, 0, 0,   SOURCE_LINK_LOCAL, false, "multicast listener discovery (RFC 3810)"},
-        {false, true,  FAMILY_IPV6, IPPROTO_ICMPV6, {{130, 132}, {143, 143}}, 0, 0,   SOURCE_LINK_LOCAL_OR_NONE, false, "multicast listener discovery (RFC 3810, 3590)"},
-        {true,  true,  FAMILY_IPV4, IPPROTO_IGMP,   {{0, 0}},                 0, 0,   SOURCE_ANY,        false, "IGMP (RFC 3376)"},
-        {true,  false, FAMILY_IPV4, IPPROTO_UDP,    {{0, 0}},                 67, 68, SOURCE_ANY,        false, "answer to the DHCP client (RFC 2131)"},
-        {false, true,  FAMILY_IPV4, IPPROTO_UDP,    {{0, 0}},                 68, 67, SOURCE_ANY,        false, "DHCP client (RFC 2131)"},
-        {true,  false, FAMILY_IPV6, IPPROTO_UDP,    {{0, 0}},                 0, 546, SOURCE_LINK_LOCAL, false, "answer to the DHCPv6 client (RFC 8415)"},
-        {false, true,  FAMILY_IPV6, IPPROTO_UDP,    {{0, 0}},                 0, 547, SOURCE_ANY,        false, "DHCPv6 client (RFC 8415)"},
+static const EssentialRow essentials[] = {
+        /* in    out    family       protocol        types                   ports     source            link   group  comment */
+        {true,  true,  FAMILY_IPV6, IPPROTO_ICMPV6, {{135, 136}, {133, 133}}, 0, 0,   SOURCE_ANY,        true,  ESSENTIAL_NEIGHBOURS, "neighbour discovery (RFC 4861)"},
+        {true,  true,  FAMILY_IPV6, IPPROTO_ICMPV6, {{134, 134}},             0, 0,   SOURCE_LINK_LOCAL, true,  ESSENTIAL_NEIGHBOURS, "router advertisement (RFC 4861, 6.1.2)"},
+        {true,  false, FAMILY_IPV6, IPPROTO_ICMPV6, {{130, 132}, {143, 143}}, 0, 0,   SOURCE_LINK_LOCAL, false, ESSENTIAL_MLD, "multicast listener discovery (RFC 3810)"},
+        {false, true,  FAMILY_IPV6, IPPROTO_ICMPV6, {{130, 132}, {143, 143}}, 0, 0,   SOURCE_LINK_LOCAL_OR_NONE, false, ESSENTIAL_MLD, "multicast listener discovery (RFC 3810, 3590)"},
+        {true,  true,  FAMILY_IPV4, IPPROTO_IGMP,   {{0, 0}},                 0, 0,   SOURCE_ANY,        false, ESSENTIAL_IGMP, "IGMP (RFC 3376)"},
+        {true,  false, FAMILY_IPV4, IPPROTO_UDP,    {{0, 0}},                 67, 68, SOURCE_ANY,        false, ESSENTIAL_DHCP, "answer to the DHCP client (RFC 2131)"},
+        {false, true,  FAMILY_IPV4, IPPROTO_UDP,    {{0, 0}},                 68, 67, SOURCE_ANY,        false, ESSENTIAL_DHCP, "DHCP client (RFC 2131)"},
+        {true,  false, FAMILY_IPV6, IPPROTO_UDP,    {{0, 0}},                 0, 546, SOURCE_LINK_LOCAL, false, ESSENTIAL_DHCP, "answer to the DHCPv6 client (RFC 8415)"},
+        {false, true,  FAMILY_IPV6, IPPROTO_UDP,    {{0, 0}},                 0, 547, SOURCE_ANY,        false, ESSENTIAL_DHCP, "DHCPv6 client (RFC 8415)"},
 };
 // clang-format on
 
@@ -52,7 +53,7 @@ static int match_source(Lower *l, Rule *rule, EssentialSource source) {
         return source == SOURCE_ANY ? 0 : rule_match_ranges(l->rs, rule, FIELD_IP6_SADDR, &set);
 }
 
-static int match_types(Lower *l, Rule *rule, const Essential *e) {
+static int match_types(Lower *l, Rule *rule, const EssentialRow *e) {
         RangeSet set = {0};
 
         for (size_t i = 0; i < ARRAY_SIZE(e->types) && e->types[i].low > 0; i++) {
@@ -64,7 +65,7 @@ static int match_types(Lower *l, Rule *rule, const Essential *e) {
         return set.n_items ? rule_match_ranges(l->rs, rule, FIELD_ICMPV6_TYPE, &set) : 0;
 }
 
-static int lower_essential(Lower *l, Chain *chain, const Essential *e) {
+static int lower_essential(Lower *l, Chain *chain, const EssentialRow *e) {
         Rule *rule = lower_always(l, chain, verdict_of(VERDICT_ACCEPT), e->comment);
         uint64_t nfproto = e->family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
 
@@ -84,16 +85,22 @@ static int lower_essential(Lower *l, Chain *chain, const Essential *e) {
         return 0;
 }
 
+static bool is_wanted(const Lower *l, const EssentialRow *e) {
+        return l->policy->settings.essentials & 1U << e->group;
+}
+
 int lower_essentials_in(Lower *l, Chain *chain) {
         for (size_t i = 0; i < ARRAY_SIZE(essentials); i++)
-                if (essentials[i].in && lower_essential(l, chain, &essentials[i]) < 0)
+                if (essentials[i].in && is_wanted(l, &essentials[i]) &&
+                    lower_essential(l, chain, &essentials[i]) < 0)
                         return -ENOMEM;
         return 0;
 }
 
 int lower_essentials_out(Lower *l, Chain *chain) {
         for (size_t i = 0; i < ARRAY_SIZE(essentials); i++)
-                if (essentials[i].out && lower_essential(l, chain, &essentials[i]) < 0)
+                if (essentials[i].out && is_wanted(l, &essentials[i]) &&
+                    lower_essential(l, chain, &essentials[i]) < 0)
                         return -ENOMEM;
         return 0;
 }

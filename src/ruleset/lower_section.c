@@ -21,11 +21,11 @@ static Chain *refuse_chain(Lower *l) {
         reset = lower_always(l, chain, verdict_of(VERDICT_REJECT_RESET), NULL);
         if (!reset || rule_match_value(l->rs, reset, FIELD_L4PROTO, 6) < 0)
                 return NULL;
-        reset->counted = true;
+        reset->counted = l->policy->settings.counters != COUNTERS_OFF;
         rest = lower_always(l, chain, verdict_of(VERDICT_REJECT), NULL);
         if (!rest)
                 return NULL;
-        rest->counted = true;
+        rest->counted = reset->counted;
         l->refuse = chain;
         return chain;
 }
@@ -100,7 +100,7 @@ static int lower_containers(Lower *l, Chain *chain, const View *view) {
         ZoneExpression from = {.given = true, .restricts = true, .terms = &term, .n_terms = 1};
         Condition c = {.from = &from};
 
-        if (!l->policy->containers)
+        if (!l->policy->containers || l->policy->settings.containers == CONTAINERS_CLOSED)
                 return 0;
         return lower_condition(l, chain, view, &c, PART_OTHERS, verdict_of(VERDICT_ACCEPT),
                                (Origin){.text = "always: containers may connect outward"});
@@ -128,7 +128,7 @@ static int lower_default(Lower *l, SectionId id, Chain *chain, Verdict refuse) {
                 section->fallback == DEFAULT_ALLOW ? verdict_of(VERDICT_ACCEPT) : refuse, origin);
         if (!rule)
                 return -ENOMEM;
-        rule->counted = true;
+        rule->counted = l->policy->settings.counters != COUNTERS_OFF;
         return 0;
 }
 

@@ -40,7 +40,9 @@ static void set_network(Packet *p, const PacketQuestion *q) {
                 set(p, FIELD_IP6_DADDR, q->destination);
                 set(p, FIELD_IP6_HOPLIMIT, u128(q->hop_limit ? q->hop_limit : 64));
         }
-        set(p, FIELD_FIB_SADDR_OIF, u128(q->source_route == SOURCE_ROUTED));
+        set(p, FIELD_FIB_SADDR_OIF,
+            u128(q->source_route == SOURCE_ROUTED || q->source_route == SOURCE_ELSEWHERE));
+        set(p, FIELD_FIB_SADDR_IIF_OIF, u128(q->source_route == SOURCE_ROUTED));
         set(p, FIELD_FIB_SADDR_TYPE,
             u128(q->source_route == SOURCE_LOCAL ? FIB_TYPE_LOCAL : FIB_TYPE_UNICAST));
 }

@@ -13,9 +13,10 @@ typedef struct Packet {
 
 /* What leads back to the packet's source. */
 typedef enum SourceRoute {
-        SOURCE_ROUTED,   /* some interface */
-        SOURCE_UNROUTED, /* none */
-        SOURCE_LOCAL,    /* it is this host's own address */
+        SOURCE_ROUTED,    /* some interface */
+        SOURCE_ELSEWHERE, /* some interface, but not the one that it came in by */
+        SOURCE_UNROUTED,  /* none */
+        SOURCE_LOCAL,     /* it is this host's own address */
 } SourceRoute;
 
 /* How a person describes a packet; packet_init() makes the fields of it. */

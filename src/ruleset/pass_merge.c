@@ -6,7 +6,8 @@
  * number. A few stay as they are: a line of the policy, a rule, a counter is what an operator reads
  * best. */
 
-#define MERGE_MIN 8 /* rules; fewer cost less than they tell */
+#define MERGE_TEXT_MAX 80 /* bytes of the first rule's name */
+#define MERGE_MIN 8       /* rules; fewer cost less than they tell */
 
 typedef struct Candidate {
         const Rule *rule;
@@ -117,10 +118,22 @@ static Set *merge_sets(Ruleset *rs, const Candidate *members, size_t n) {
         return set;
 }
 
+/* Bytes of text that leave room for what stands behind it, and cut no character in two. */
+static int whole_characters(const char *text) {
+        size_t n = strlen(text);
+
+        if (n <= MERGE_TEXT_MAX)
+                return (int)n;
+        n = MERGE_TEXT_MAX;
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+                n--;
+        return (int)n;
+}
+
 /* Turns the first member's rule into the one that stands for all n. */
 static int merge_group(Ruleset *rs, Rule *rule, const Candidate *members, size_t n) {
         Match *matches = arena_alloc_array(rs->arena, rule->n_matches, sizeof(Match));
-        const char *text = rule->origin.text;
+        const char *text = rule->origin.text ? rule->origin.text : "";
         const Set *set = merge_sets(rs, members, n);
 
         if (!matches || !set)
@@ -129,7 +142,7 @@ static int merge_group(Ruleset *rs, Rule *rule, const Candidate *members, size_t
         matches[members[0].variable].set = set;
         rule->matches = matches;
         rule->origin.text =
-                arena_printf(rs->arena, "%.80s (and %zu more)", text ? text : "", n - 1);
+                arena_printf(rs->arena, "%.*s (and %zu more)", whole_characters(text), text, n - 1);
         return rule->origin.text ? 0 : -ENOMEM;
 }
 

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/unit.h"
+#include "ruleset/expect.h"
+#include "ruleset/pass.h"
+
+static const char catalogue[] = "ringwall: 1\n"
+                                "zones:\n"
+                                "  containers: { interfaces: [docker0, \"br-*\"] }\n"
+                                "  vms: { interfaces: [\"virbr*\"] }\n"
+                                "  lan: [10.0.0.0/8]\n"
+                                "  vpn: { interfaces: [wg0] }\n"
+                                "services:\n"
+                                "  ssh: { tcp: 22 }\n"
+                                "  web: { tcp: [80, 443] }\n";
+
+/* The first error about the expectations; "" if they hold. */
+static const char *check(Arena *a, const char *policy) {
+        const char *text = arena_printf(a, "ringwall: 1\n%s", policy);
+        static const KernelFeatures features = {.fib_in_filter = true};
+        Diag *d = diag_new(a);
+        size_t n_cases;
+        Policy *p;
+        Ruleset *rs;
+        int r;
+
+        assert_int_equal(policy_load_text(a, (Source){"catalogue", catalogue, strlen(catalogue)},
+                                          (Source){"test.yaml", text, strlen(text)}, &p, d),
+                         0);
+        assert_int_equal(ruleset_compile(p, &features, NULL, a, &rs, d), 0);
+        r = ruleset_check_expectations(p, rs, &n_cases, d);
+        assert_true(r == 0 || r == -EBADMSG);
+        for (size_t i = 0; i < d->n_messages; i++)
+                if (d->messages[i].severity == DIAG_ERROR)
+                        return d->messages[i].text;
+        return "";
+}
+
+static const struct {
+        const char *name, *policy, *expected;
+} rows[] = {
+        {"a service that nobody opened is closed", "expect: [{ deny: ssh, from: lan }]\n", ""},
+        {"all of a zone is let in",
+         "inbound: [{ allow: ssh, from: lan }]\nexpect: [{ allow: ssh, from: lan }]\n", ""},
+        {"one address of the zone is not",
+         "inbound: [{ allow: ssh, from: lan }, { deny: ssh, from: 10.255.255.255 }]\n"
+         "expect: [{ allow: ssh, from: lan }]\n",
+         "this does not hold: tcp from 10.255.255.255 to port 22 is refused"},
+        {"one port of the range is open",
+         "inbound: [{ allow: 77/tcp }]\nexpect: [{ deny: 60-90/tcp, from: lan }]\n",
+         "this does not hold: tcp from 10.0.0.0 to port 77 is allowed"},
+        {"an interface opens what the address does not",
+         "inbound: [{ allow: ssh, from: vpn }]\nexpect: [{ deny: ssh, from: lan }]\n",
+         "this does not hold: tcp from 10.0.0.0 to port 22 in wg0 is allowed"},
+        {"unless the expectation names another interface",
+         "inbound: [{ allow: ssh, from: vpn }]\nexpect: [{ deny: ssh, from: lan, in: eth0 }]\n",
+         ""},
+        {"the other family counts, too",
+         "inbound: [{ allow: ssh, from: \"fd00::/8\" }]\nexpect: [{ deny: ssh }]\n",
+         "this does not hold: tcp from fd00:: to port 22 is allowed"},
+        {"essentials are no business of an expectation", "expect: [{ deny: any }]\n", ""},
+        {"containers go out", "expect: [{ deny: ssh, section: routed }]\n",
+         "this does not hold: tcp from 0.0.0.0 to port 22 in br- is allowed"},
+        {"a list of outbound refuses the rest",
+         "outbound: [{ allow: web }]\n"
+         "expect: [{ deny: ssh, section: outbound }, { allow: web, section: outbound }]\n",
+         ""},
+};
+
+static void an_expectation_holds_for_every_connection_or_shows_one(void **state) {
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                unit_string(rows[i].name, check(*state, rows[i].policy), rows[i].expected);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                unit_arena_test(an_expectation_holds_for_every_connection_or_shows_one),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
