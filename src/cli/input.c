@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "cli/output.h"
+#include "ruleset/expect.h"
 
 static bool has_catalogue(Arena *a, const char *folder) {
         const char *path = folder ? arena_printf(a, "%s/catalogue.yaml", folder) : NULL;
@@ -55,7 +56,7 @@ void input_print_messages(Input *input) {
 }
 
 static int load(Input *input, const char *file) {
-        PolicyPaths paths = {.policy = file};
+        PolicyPaths paths = {.policy = file, .of_root = input->of_root};
         const char *datadir;
         int r;
 
@@ -84,6 +85,16 @@ int input_load_catalogue(Input *input) {
         return load(input, NULL);
 }
 
+static int check_expectations(Input *input) {
+        int r = ruleset_check_expectations(input->policy, input->ruleset, &input->n_cases,
+                                           input->diag);
+
+        input_print_messages(input);
+        if (r == -EBADMSG)
+                return EXIT_INVALID;
+        return r < 0 ? input_failed(r, "checking what the policy expects") : EXIT_OK;
+}
+
 int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatures *features) {
         static const KernelFeatures all = {.fib_in_filter = true};
         int r = ruleset_compile(input->policy, features ? features : &all, stop_after, input->arena,
@@ -100,7 +111,9 @@ int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatu
         }
         if (r == -EBADMSG)
                 return EXIT_FAILED;
-        return r < 0 ? input_failed(r, "compiling the policy") : EXIT_OK;
+        if (r < 0)
+                return input_failed(r, "compiling the policy");
+        return stop_after ? EXIT_OK : check_expectations(input);
 }
 
 int input_compile(Input *input, const char *file, const char *stop_after) {

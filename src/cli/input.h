@@ -14,8 +14,10 @@ typedef struct Input {
         Diag *diag;
         Policy *policy;
         Ruleset *ruleset;
+        size_t n_cases;   /* connections that were tried for the policy's expectations */
         size_t n_printed; /* messages that have been printed */
         bool quiet;       /* print none: the caller does it in another form */
+        bool of_root;     /* every file must belong to root: the policy is to be put in force */
 } Input;
 
 #define INPUT_NULL ((Input){0})

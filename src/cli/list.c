@@ -3,17 +3,20 @@
 
 #include "cli/input.h"
 #include "cli/output.h"
+#include "cli/ready.h"
 #include "ruleset/field.h"
 
-static const char help[] =
-        "Lists the services or the zones that a policy can name: its own and the catalogue's.\n"
-        "\n"
-        "      --json\n"
-        "  -h, --help\n"
-        "\n"
-        "Examples:\n"
-        "  ringwall list services\n"
-        "  ringwall list zones policy.yaml\n";
+static const char help[] = "Lists the services or the zones that a policy can name, its own and "
+                           "the catalogue's; or the\n"
+                           "ready policies that 'ringwall init' can begin yours with.\n"
+                           "\n"
+                           "      --json\n"
+                           "  -h, --help\n"
+                           "\n"
+                           "Examples:\n"
+                           "  ringwall list services\n"
+                           "  ringwall list zones policy.yaml\n"
+                           "  ringwall list policies\n";
 
 static void
 print_ports(FILE *f, const char *protocol, const RangeSet *ports, const char **separator) {
@@ -81,11 +84,11 @@ static void print_addresses(FILE *f, const ZonePart *part) {
                 }
 }
 
-static void print_interfaces(FILE *f, const ZonePart *part) {
+static void print_names(FILE *f, const RangeSet *interfaces) {
         const char *separator = "";
 
-        for (size_t i = 0; i < part->interfaces.n_items; i++) {
-                Range r = part->interfaces.items[i];
+        for (size_t i = 0; i < interfaces->n_items; i++) {
+                Range r = interfaces->items[i];
                 char name[17] = {0};
                 unsigned int length = 128;
 
@@ -96,6 +99,23 @@ static void print_interfaces(FILE *f, const ZonePart *part) {
                 else
                         fprintf(f, "%.*s*", (int)(length / 8), name);
                 separator = ", ";
+        }
+}
+
+/* The names, and those that were taken away from them. */
+static void print_interfaces(FILE *f, const ZonePart *part) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        RangeSet base, minus;
+
+        if (!a || interface_set_split(a, &part->interfaces, &base, &minus) < 0)
+                return;
+        if (interface_set_is_open(&base))
+                fputs("any interface", f);
+        else
+                print_names(f, &base);
+        if (minus.n_items > 0) {
+                fputs(" but ", f);
+                print_names(f, &minus);
         }
 }
 
@@ -139,7 +159,9 @@ static const char *origin_of(bool from_catalogue) {
         return from_catalogue ? "catalogue" : "policy";
 }
 
-static int list_services(const Policy *p, OutputTable *table, json_t *array) {
+static int list_services(const Input *input, OutputTable *table, json_t *array) {
+        const Policy *p = input->policy;
+
         for (size_t i = 0; i < p->n_services; i++) {
                 const Service *s = p->services[i];
                 _cleanup_free_ char *text = text_of(print_service_row, s);
@@ -159,7 +181,9 @@ static int list_services(const Policy *p, OutputTable *table, json_t *array) {
         return 0;
 }
 
-static int list_zones(const Policy *p, OutputTable *table, json_t *array) {
+static int list_zones(const Input *input, OutputTable *table, json_t *array) {
+        const Policy *p = input->policy;
+
         for (size_t i = 0; i < p->n_zones; i++) {
                 const Zone *z = p->zones[i];
                 _cleanup_free_ char *text = text_of(print_zone_row, z);
@@ -177,33 +201,66 @@ static int list_zones(const Policy *p, OutputTable *table, json_t *array) {
         return 0;
 }
 
+static int list_policies(const Input *input, OutputTable *table, json_t *array) {
+        ReadyPolicy *list;
+        const char *failed;
+        size_t n;
+        int r = ready_read(input->arena, &list, &n, &failed);
+
+        if (r < 0 && r != -ENOMEM)
+                fprintf(stderr, "ringwall list: %s: %s\n", failed, strerror(-r));
+        for (size_t i = 0; i < n && r == 0; i++) {
+                json_t *object = json_pack("{ss ss ss}", "name", list[i].name, "file", list[i].path,
+                                           "summary", list[i].summary);
+
+                r = output_table_add(table, (const char *[]){list[i].name, list[i].summary});
+                if (json_array_append_new(array, object) < 0)
+                        r = -ENOMEM;
+        }
+        return r;
+}
+
 static const char *const service_columns[] = {"SERVICE", "DEFINED IN", "NOTE", "MEANS"};
 static const char *const zone_columns[] = {"ZONE", "DEFINED IN", "MEANS"};
+static const char *const policy_columns[] = {"POLICY", "FOR"};
 
 static const struct {
         const char *name;
         const char *const *columns;
         size_t n_columns;
-        int (*list)(const Policy *p, OutputTable *table, json_t *array);
+        bool of_policy; /* a policy says more of them */
+        int (*list)(const Input *input, OutputTable *table, json_t *array);
 } kinds[] = {
-        {"services", service_columns, ARRAY_SIZE(service_columns), list_services},
-        {"zones", zone_columns, ARRAY_SIZE(zone_columns), list_zones},
+        {"services", service_columns, ARRAY_SIZE(service_columns), true, list_services},
+        {"zones", zone_columns, ARRAY_SIZE(zone_columns), true, list_zones},
+        {"policies", policy_columns, ARRAY_SIZE(policy_columns), false, list_policies},
 };
 
-static int list(size_t kind, const Policy *p, bool json) {
+static int list(size_t kind, const Input *input, bool json) {
         _cleanup_(output_table_freep) OutputTable *table =
                 output_table_new(kinds[kind].columns, kinds[kind].n_columns);
         json_t *array = json_array();
+        int r = table && array ? kinds[kind].list(input, table, array) : -ENOMEM;
 
-        if (!table || !array || kinds[kind].list(p, table, array) < 0) {
+        if (r < 0) {
                 json_decref(array);
-                return input_failed(-ENOMEM, "listing");
+                return r == -ENOMEM ? input_failed(r, "listing") : EXIT_FAILED;
         }
         if (json)
                 return output_json(array);
         json_decref(array);
         output_table_print(table);
         return EXIT_OK;
+}
+
+/* What is listed is of a policy: the one that is named, or the host's, or the catalogue alone. */
+static int load(size_t kind, Input *input, const char *file) {
+        if (!kinds[kind].of_policy) {
+                input->arena = arena_new(0);
+                return input->arena ? EXIT_OK : input_failed(-ENOMEM, "listing");
+        }
+        return !file && access(POLICY_FILE_DEFAULT, F_OK) < 0 ? input_load_catalogue(input)
+                                                              : input_load(input, file);
 }
 
 static int run(int argc, char **argv) {
@@ -228,24 +285,27 @@ static int run(int argc, char **argv) {
                         return verb_usage(&verb_list, NULL);
                 }
         if (argc - optind < 1 || argc - optind > 2)
-                return verb_usage(&verb_list, "say what to list: services or zones");
+                return verb_usage(&verb_list, "say what to list: services, zones or policies");
         file = argv[optind + 1];
         for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
                 if (!streq(argv[optind], kinds[i].name))
                         continue;
-                r = !file && access(POLICY_FILE_DEFAULT, F_OK) < 0 ? input_load_catalogue(&input)
-                                                                   : input_load(&input, file);
-                return r == EXIT_OK ? list(i, input.policy, json) : r;
+                if (file && !kinds[i].of_policy)
+                        return verb_usage(&verb_list, "ready policies stand in no FILE");
+                r = load(i, &input, file);
+                return r == EXIT_OK ? list(i, &input, json) : r;
         }
-        fprintf(stderr, "ringwall list: there are no '%s' to list, only services and zones\n",
+        fprintf(stderr,
+                "ringwall list: there are no '%s' to list, only services, zones and "
+                "policies\n",
                 argv[optind]);
         return verb_usage(&verb_list, NULL);
 }
 
 const Verb verb_list = {
         .name = "list",
-        .arguments = "services|zones [FILE] [--json]",
-        .summary = "List the services or zones that rules can name",
+        .arguments = "services|zones|policies [FILE] [--json]",
+        .summary = "List what rules can name, and ready policies",
         .help = help,
         .run = run,
 };

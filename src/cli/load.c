@@ -113,22 +113,27 @@ static int apply(Load *l) {
 
 /* In force is only what was read back. */
 static int confirm(Load *l) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
         Ruleset *live;
-        int r = kernel_read(l->link, l->input.arena, &live);
+        int r = a ? kernel_read(l->link, a, &live) : input_failed(-ENOMEM, "reading back");
 
-        if (r != EXIT_OK)
+        if (r != EXIT_OK) {
+                fputs("ringwall load: the kernel took the policy, but it could not be read back; "
+                      "look with: ringwall show --live\n",
+                      stderr);
                 return r;
+        }
         if (ruleset_equal(live, l->input.ruleset))
                 return EXIT_OK;
-        fputs("ringwall load: the kernel took the policy but holds something else: another program "
-              "may "
+        fputs("ringwall load: the kernel took the policy but holds something else: another "
+              "program may "
               "have changed the table just now; look with: ringwall show --live\n",
               stderr);
         return EXIT_KERNEL_REFUSED;
 }
 
 static int load(const char *file) {
-        _cleanup_(load_done) Load l = {0};
+        _cleanup_(load_done) Load l = {.input.of_root = true};
         Bridge *bridges;
         int r = kernel_refuse_host("load");
 

@@ -7,7 +7,8 @@
  */
 
 static const Verb *const verbs[] = {
-        &verb_check, &verb_show, &verb_explain, &verb_list, &verb_load, &verb_unload,
+        &verb_init,   &verb_check, &verb_show, &verb_explain, &verb_list,
+        &verb_schema, &verb_plan,  &verb_load, &verb_unload,
 };
 
 static const char general_help[] = "Guards a Linux host with one default-deny policy.\n"
@@ -29,7 +30,7 @@ static const char examples[] = "\n"
 static int print_general_help(FILE *f, int code) {
         fputs(general_help, f);
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-                fprintf(f, "  %-8s %-36s %s\n", verbs[i]->name, verbs[i]->arguments,
+                fprintf(f, "  %-8s %-43s %s\n", verbs[i]->name, verbs[i]->arguments,
                         verbs[i]->summary);
         fputs(examples, f);
         return code;

@@ -220,16 +220,19 @@ static int parse_state(Parser *p) {
 }
 
 static int parse_source(Parser *p) {
-        const char *word = take(p, "'unrouted' or 'own'");
+        const char *word = take(p, "'unrouted', 'elsewhere' or 'own'");
 
         if (!word)
                 return -EBADMSG;
         if (streq(word, "unrouted"))
                 p->q.packet.source_route = SOURCE_UNROUTED;
+        else if (streq(word, "elsewhere"))
+                p->q.packet.source_route = SOURCE_ELSEWHERE;
         else if (streq(word, "own"))
                 p->q.packet.source_route = SOURCE_LOCAL;
         else
-                return diag_error(p->d, here(p), "'%s' is neither 'unrouted' nor 'own'", word);
+                return diag_error(p->d, here(p), "'%s' is not 'unrouted', 'elsewhere' or 'own'",
+                                  word);
         return 0;
 }
 

@@ -13,6 +13,7 @@ typedef enum ExitCode {
         EXIT_INVALID = 3,       /* the policy */
         EXIT_NOT_PERMITTED = 4, /* or another owner holds our table */
         EXIT_KERNEL_REFUSED = 6,
+        EXIT_DIFFERS = 8, /* what is in force from what was asked about */
 } ExitCode;
 
 typedef struct Verb {
@@ -24,7 +25,8 @@ typedef struct Verb {
         int (*run)(int argc, char **argv);
 } Verb;
 
-extern const Verb verb_check, verb_show, verb_load, verb_unload, verb_explain, verb_list;
+extern const Verb verb_check, verb_show, verb_load, verb_unload, verb_explain, verb_init, verb_list,
+        verb_plan, verb_schema;
 
 /* Prints the verb's help and returns EXIT_OK. */
 int verb_help(const Verb *verb);
