@@ -8,29 +8,9 @@ import subprocess
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-RINGWALL = os.environ.get("RINGWALL", str(ROOT / "build/plain/src/cli/ringwall"))
-POLICY = str(ROOT / "policies/ai-server.yaml")
-VERBS = ["check", "show", "explain", "list", "load", "unload"]
+from command import POLICY, RINGWALL, ROOT, run
 
-
-def run(*args, stdin=None, cwd=None, namespace=False):
-    command = [RINGWALL, *args]
-    if namespace:
-        command = ["unshare", "-n", *command]
-    environment = dict(os.environ, RINGWALL_DATADIR=os.environ.get("RINGWALL_DATADIR", str(ROOT / "policies")))
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, cwd=cwd,
-                          env=environment)
-
-
-@pytest.fixture
-def policy(tmp_path):
-    def write(text, name="policy.yaml"):
-        path = tmp_path / name
-        path.write_text(text)
-        return str(path)
-
-    return write
+VERBS = ["init", "check", "show", "explain", "list", "schema", "plan", "load", "unload"]
 
 
 def explain(question, path=POLICY, *args):
@@ -80,6 +60,9 @@ def test_a_misspelt_command_gets_a_suggestion():
     ["list"],
     ["list", "users"],
     ["load", POLICY, POLICY],
+    ["plan", POLICY, POLICY],
+    ["plan", "--live"],
+    ["schema", POLICY],
     ["unload"],
     ["unload", "--yes", "now"],
 ])

@@ -27,10 +27,10 @@ def cases():
     return sorted(p.parent for p in HERE.glob("[0-9]*/policy.yaml"))
 
 
-def run(arguments, folder, **options):
+def run(arguments, folder, wrapper=(), **options):
     environment = {**os.environ, "RINGWALL_DATADIR": DATADIR, "LC_ALL": "C.UTF-8"}
     return subprocess.run(
-        [RINGWALL, *arguments],
+        [*wrapper, RINGWALL, *arguments],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,

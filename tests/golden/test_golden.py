@@ -137,6 +137,84 @@ def test_a_missing_file_is_an_error(tmp_path):
     assert result.stderr.decode().startswith("absent.yaml: error: there is no such file\n")
 
 
+def policy_in(tmp_path, **files):
+    """A policy.yaml that includes nothing, and files beside it."""
+    (tmp_path / "policy.d").mkdir()
+    for name, text in {"policy": "", **files}.items():
+        path = tmp_path / f"{name}.yaml"
+        path.write_text("ringwall: 1\n" + text)
+        path.chmod(0o644)
+    return tmp_path / "policy.yaml"
+
+
+@pytest.mark.parametrize("mode, who", [(0o664, "its group"), (0o646, "everybody"), (0o666, "everybody")])
+@pytest.mark.parametrize("name", ["policy", "policy.d/10", "other"])
+def test_a_file_that_others_can_write_is_an_error(tmp_path, name, mode, who):
+    policy_in(tmp_path, policy="include: other.yaml\n", other="")
+    (tmp_path / "policy.d" / "10.yaml").write_text("ringwall: 1\n")
+    assert golden.run(["check", "policy.yaml"], tmp_path).returncode == 0
+    (tmp_path / f"{name}.yaml").chmod(mode)
+    result = golden.run(["check", "policy.yaml"], tmp_path)
+    assert result.returncode == 3
+    assert result.stderr.decode() == (
+        f"{name}.yaml: error: this file can be written by {who}\n  hint: chmod go-w {name}.yaml\n")
+
+
+def test_a_policy_d_that_others_can_write_is_an_error(tmp_path):
+    policy_in(tmp_path)
+    (tmp_path / "policy.d").chmod(0o775)
+    result = golden.run(["check", "policy.yaml"], tmp_path)
+    assert result.returncode == 3
+    assert result.stderr.decode().startswith("policy.d: error: this folder can be written by its group\n")
+
+
+def test_only_load_wants_files_of_root(tmp_path):
+    policy_in(tmp_path, policy="include: other.yaml\n", other="")
+    os.chown(tmp_path / "other.yaml", 12345, 0)
+    assert golden.run(["check", "policy.yaml"], tmp_path).returncode == 0
+    result = golden.run(["load", "policy.yaml"], tmp_path, wrapper=["unshare", "-n"])
+    assert result.returncode == 3
+    assert result.stderr.decode() == (
+        "other.yaml: error: this file does not belong to root\n  hint: chown root other.yaml\n")
+
+
+def test_a_file_that_may_not_be_read_is_exit_4(tmp_path):
+    tmp_path.chmod(0o755)
+    policy_in(tmp_path, policy="include: other.yaml\n", other="")
+    (tmp_path / "other.yaml").chmod(0o600)
+    result = golden.run(["check", "policy.yaml"], tmp_path, wrapper=[
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+        "--bounding-set=-all", "--inh-caps=-all"])
+    assert result.returncode == 4
+    assert "other.yaml: this file may not be read by you\n" in result.stderr.decode()
+
+
+def test_including_ends(tmp_path):
+    for i in range(30):
+        (tmp_path / f"f{i}.yaml").write_text(f"ringwall: 1\ninclude: f{i + 1}.yaml\n")
+    policy_in(tmp_path, policy="include: f0.yaml\n")
+    code, errors = errors_of(str(tmp_path / "policy.yaml"))
+    assert code == 3
+    assert "files are included more than 16 levels deep here" in errors.splitlines()[0]
+
+
+def test_a_policy_has_so_many_files(tmp_path):
+    policy_in(tmp_path)
+    for i in range(1001):
+        (tmp_path / "policy.d" / f"{i:04}.yaml").write_text("ringwall: 1\n")
+    code, errors = errors_of(str(tmp_path / "policy.yaml"))
+    assert code == 3
+    assert "the policy has more than 1000 files" in errors
+
+
+def test_standard_input_has_no_policy_d_but_may_include(tmp_path):
+    policy_in(tmp_path, other="inbound: drop\n")
+    (tmp_path / "policy.d" / "10.yaml").write_text("nonsense\n")
+    result = golden.run(["check", "-"], tmp_path, input=b"ringwall: 1\ninclude: other.yaml\ninbound: reject\n")
+    assert result.returncode == 3
+    assert result.stderr.decode().startswith("other.yaml:2:10: error: inbound has another default already")
+
+
 def test_standard_input_is_read(tmp_path):
     result = golden.run(["check", "-"], tmp_path, input=b"ringwall: 1\ninbuond: drop\n")
     assert result.returncode == 3

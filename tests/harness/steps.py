@@ -105,11 +105,11 @@ def man_pages(run):
     """Every page was made, and troff has nothing to say against it."""
     build(run, "gcc")
     count = Count()
-    for source in sorted((ROOT / "man").glob("*.scd")):
-        page = BUILD / "gcc/man" / source.stem
+    for source in sorted((ROOT / "man").glob("*.scd*")):  # .scd.in: filled in by the build
+        page = BUILD / "gcc/man" / source.name.partition(".scd")[0]
         if not page.exists():
             raise Failed(f"{source.name}: the build made no {page.name} of it")
-        _, said = run.call(["groff", "-man", "-ww", "-z", "-Tutf8", "-Kutf8", page])
+        _, said = run.call(["groff", "-t", "-man", "-ww", "-z", "-Tutf8", "-Kutf8", page])
         if said.strip():
             raise Failed(said)
         count += Count(passed=1)

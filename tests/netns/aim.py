@@ -47,7 +47,7 @@ def zone_point(rng, expression, family):
         if term.interfaces is not None:
             names = [n for n in INTERFACES if interface_matches(term.interfaces, n)]
             interface = rng.choice(names) if names else interface
-        terms = term.addresses
+        terms = (term.addresses or []) + term.excepted
     top = (1 << (32 if family == 4 else 128)) - 1
     return interface, value if value is not None and 0 <= value <= top else None
 

@@ -413,7 +413,7 @@ class PolicyMaker:
 
     def _note_catalogue(self):
         zones = language.read_zones(language.read(self.catalogue_text))
-        blocks = [b for z in ("private", "internet") for b in zones[z].addresses]
+        blocks = [b for z in ("private", "internet") for b in zones[z].addresses + zones[z].excepted]
         for b in self.rng.sample(blocks, 4):
             self.blocks[b.family].append((b.low, b.high))
 

@@ -129,6 +129,7 @@ class Zone:
         self.name = name
         self.interfaces = None
         self.addresses = None
+        self.excepted = []
 
     def asks_for_interfaces(self):
         within = self.addresses or []
@@ -137,6 +138,8 @@ class Zone:
     def contains(self, interface, family, value):
         """POLICY.md: "addresses ... add up; where interfaces are given too, both must match" """
         if self.interfaces is not None and not interface_matches(self.interfaces, interface):
+            return False
+        if any(e.contains(interface, family, value) for e in self.excepted):
             return False
         if self.addresses is None:
             return True
@@ -186,6 +189,7 @@ def read_zones(*documents):
             zones[name].interfaces = [str(i) for i in as_list(value["interfaces"])]
         if value.get("addresses") is not None:
             zones[name].addresses = [zone_term(str(t), zones) for t in as_list(value["addresses"])]
+        zones[name].excepted = [zone_term(str(t), zones) for t in as_list(value.get("except"))]
     return zones
 
 

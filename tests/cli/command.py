@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The program under test; what needs a network gets one of its own, which ends with the command."""
+
+import os
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RINGWALL = os.environ.get("RINGWALL", str(ROOT / "build/plain/src/cli/ringwall"))
+POLICY = str(ROOT / "policies/ai-server.yaml")
+ENVIRONMENT = {"RINGWALL_DATADIR": str(ROOT / "policies"), **os.environ}
+TIMEOUT = 60
+
+
+def run(*args, stdin=None, cwd=None, namespace=False, env=None):
+    command = [RINGWALL, *args]
+    if namespace:
+        command = ["unshare", "-n", *command]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIMEOUT, cwd=cwd,
+                          env=env or ENVIRONMENT)
+
+
+def script(text, *args):
+    """A shell script in a network namespace of its own; $RINGWALL is the program, "$@" the args."""
+    return subprocess.run(["unshare", "-n", "sh", "-ec", text, "sh", *args], capture_output=True, text=True,
+                          timeout=TIMEOUT, env={**ENVIRONMENT, "RINGWALL": RINGWALL})

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The ready policies, as they are shipped, with real connections: for each the few that tell whether
+it keeps its promise. Without ringwall every one of them gets through."""
+
+import pathlib
+
+import pytest
+
+from lab import LINKS
+from program import ROOT, ringwall
+from world import World
+
+POLICIES = pathlib.Path(ROOT, "policies")
+
+# The lab under the names that some policies are about: its interface → its new one.
+RENAMED = {"eth1": "eth1.10", "wg0": "eth1.30"}  # vlan-router
+TUNNELS = {"wg0": "tailscale0", "br-1": "cni0", "virbr0": "flannel.1"}  # tailscale, k3s-node
+
+TAILNET = {4: ("100.64.0.1", "100.64.0.2"), 6: ("fd7a:115c:a1e0::1", "fd7a:115c:a1e0::2")}
+PRINTER = {4: "10.40.10.50", 6: "fd00:40:10::50"}
+SERVICE = {4: "10.43.0.10", 6: "fd00:43::10"}  # of the cluster; translated to c2's 80
+
+# Who, where, what; open, dropped, or refused (told at once). A place is a peer, "host" (its outer
+# address), "host:INTERFACE", or a name of ADDRESSES.
+ROWS = {
+    "ai-server": [
+        ("wan", "host", "443/tcp", "open"),
+        ("wan", "host", "22/tcp", "dropped"),
+        ("lan", "host:eth1", "22/tcp", "open"),
+        ("vpn", "host:wg0", "22/tcp", "open"),
+        ("lan", "host:eth1", "3000/tcp", "open"),
+        ("lan", "host:eth1", "11434/tcp", "dropped"),
+        ("wan", "published", "443/tcp", "dropped"),  # ends at a container's n8n
+        ("c1", "host:docker0", "11434/tcp", "dropped"),
+    ],
+    "docker-compose-behind-proxy": [
+        ("wan", "host", "443/tcp", "open"),
+        ("wan", "host", "80/tcp", "open"),
+        ("wan", "host", "443/udp", "open"),
+        ("wan", "host", "8080/tcp", "dropped"),  # published to a container's 80
+        ("lan", "host:eth1", "8080/tcp", "dropped"),
+        ("wan", "published", "443/tcp", "dropped"),  # published to a container's n8n
+        ("lan", "host:eth1", "22/tcp", "open"),
+        ("wan", "host", "22/tcp", "dropped"),
+        ("c1", "c2", "5432/tcp", "open"),  # its database, in one network
+        ("c1", "c3", "5432/tcp", "dropped"),  # another one's
+        ("c1", "wan", "80/tcp", "open"),
+    ],
+    "home-server": [
+        ("lan", "host:eth1", "445/tcp", "open"),
+        ("lan", "host:eth1", "8096/tcp", "open"),
+        ("lan", "host:eth1", "53/udp", "open"),
+        ("wan", "host", "445/tcp", "dropped"),
+        ("wan", "host", "443/tcp", "dropped"),
+        ("c1", "host:docker0", "445/tcp", "dropped"),
+        ("c1", "host:docker0", "53/udp", "open"),
+        ("lan", "host:eth1", "5432/tcp", "dropped"),
+    ],
+    "web-server": [
+        ("wan", "host", "443/tcp", "open"),
+        ("wan", "host", "443/udp", "open"),
+        ("wan", "host", "80/tcp", "open"),
+        ("wan", "host", "22/tcp", "dropped"),
+        ("lan", "host:eth1", "22/tcp", "open"),
+        ("lan", "host:eth1", "5432/tcp", "dropped"),
+        ("fw", "wan", "80/tcp", "open"),
+        ("fw", "wan", "25/tcp", "refused"),
+    ],
+    "vlan-router": [
+        ("lan", "wan", "80/tcp", "open"),
+        ("guest", "wan", "80/tcp", "open"),
+        ("vpn", "wan", "80/tcp", "dropped"),  # a thing
+        ("guest", "printer", "631/tcp", "open"),
+        ("guest", "printer", "80/tcp", "dropped"),
+        ("guest", "lan", "80/tcp", "dropped"),
+        ("lan", "vpn", "554/tcp", "open"),  # the office to a camera
+        ("vpn", "lan", "80/tcp", "dropped"),
+        ("guest", "host:eth1.20", "53/udp", "open"),
+        ("guest", "host:eth1.20", "22/tcp", "dropped"),
+        ("lan", "host:eth1", "22/tcp", "open"),
+        ("wan", "host", "53/udp", "dropped"),
+    ],
+    "vpn-admin": [
+        ("wan", "host", "51820/udp", "open"),
+        ("vpn", "host:wg0", "22/tcp", "open"),
+        ("vpn", "host:wg0", "3000/tcp", "open"),
+        ("wan", "host", "22/tcp", "dropped"),
+        ("lan", "host:eth1", "22/tcp", "dropped"),
+        ("wan", "host", "443/tcp", "dropped"),
+    ],
+    "tailscale": [
+        ("wan", "host", "41641/udp", "open"),
+        ("vpn", "tailnet", "22/tcp", "open"),
+        ("vpn", "tailnet", "11434/tcp", "open"),
+        ("vpn", "host:wg0", "22/tcp", "dropped"),  # its interface, but not its address
+        ("vpn", "tailnet", "5432/tcp", "dropped"),
+        ("wan", "host", "443/tcp", "dropped"),
+        ("lan", "host:eth1", "22/tcp", "dropped"),
+    ],
+    "gpu-box": [
+        ("lan", "host:eth1", "8000/tcp", "open"),
+        ("guest", "host:eth1.20", "8000/tcp", "open"),
+        ("vpn", "host:wg0", "8000/tcp", "open"),
+        ("wan", "host", "8000/tcp", "dropped"),
+        ("c1", "host:docker0", "8000/tcp", "dropped"),
+        ("guest", "host:eth1.20", "9400/tcp", "open"),  # the monitoring host
+        ("lan", "host:eth1", "9400/tcp", "dropped"),
+        ("lan", "host:eth1", "22/tcp", "open"),
+        ("vpn", "host:wg0", "22/tcp", "dropped"),
+    ],
+    "libvirt-host": [
+        ("vm", "host:virbr0", "67/udp", "open"),
+        ("vm", "host:virbr0", "53/udp", "open"),
+        ("vm", "host:virbr0", "22/tcp", "dropped"),
+        ("vm", "wan", "80/tcp", "open"),
+        ("vm", "lan", "80/tcp", "dropped"),
+        ("lan", "vm", "22/tcp", "open"),
+        ("wan", "vm", "22/tcp", "dropped"),
+        ("lan", "host:eth1", "5900/tcp", "dropped"),
+    ],
+    "k3s-node": [
+        ("wan", "host", "443/tcp", "open"),
+        ("wan", "host", "6443/tcp", "dropped"),
+        ("lan", "host:eth1", "6443/tcp", "open"),
+        ("lan", "host:eth1", "10250/tcp", "open"),
+        ("wan", "host", "10250/tcp", "dropped"),
+        ("c3", "host:br-1", "6443/tcp", "open"),  # a pod
+        ("c3", "host:br-1", "22/tcp", "dropped"),
+        ("c3", "service", "80/tcp", "open"),
+        ("wan", "service", "80/tcp", "dropped"),
+        ("c3", "wan", "80/tcp", "open"),
+        ("c3", "vm", "22/tcp", "open"),  # a pod on another node
+        ("wan", "host", "8081/tcp", "dropped"),  # a NodePort
+    ],
+    "cloudflare-tunnel": [
+        ("wan", "host", "443/tcp", "dropped"),
+        ("lan", "host:eth1", "22/tcp", "dropped"),
+        ("fw", "wan", "443/tcp", "open"),
+        ("fw", "wan", "7844/tcp", "open"),
+        ("fw", "wan", "5432/tcp", "refused"),
+        ("fw", "lan", "443/tcp", "refused"),
+        ("fw", "c1", "80/tcp", "open"),
+        ("c1", "wan", "80/tcp", "open"),
+    ],
+    "workstation": [
+        ("wan", "host", "22/tcp", "dropped"),
+        ("lan", "host:eth1", "22/tcp", "dropped"),
+        ("lan", "host:eth1", "5353/udp", "open"),
+        ("wan", "host", "5353/udp", "dropped"),
+        ("lan", "host:eth1", "8080/tcp", "dropped"),  # a container's published port
+        ("fw", "wan", "443/tcp", "open"),
+        ("fw", "c1", "5432/tcp", "open"),
+        ("c1", "wan", "80/tcp", "open"),
+    ],
+    "lockdown": [
+        ("lan", "host:eth1", "22/tcp", "open"),  # the rescue address
+        ("vpn", "host:wg0", "22/tcp", "dropped"),
+        ("wan", "host", "443/tcp", "dropped"),
+        ("fw", "wan", "443/tcp", "dropped"),
+        ("c1", "wan", "80/tcp", "dropped"),
+        ("vm", "wan", "80/tcp", "dropped"),
+        ("fw", "c1", "80/tcp", "dropped"),
+    ],
+}
+WORLDS = {"vlan-router": "vlans", "tailscale": "tunnels", "k3s-node": "tunnels"}
+
+LISTENERS = {
+    "fw": (80, 445, 5900, 6443, 8000, 8096, 9400, 10250),
+    "wan": (25, 5432, 7844),
+    "lan": (631,),
+    "vpn": (554,),
+    "vm": (22,),
+}
+RECEIVERS = (53, 67, 443, 5353, 41641, 51820)
+
+
+def rename(world, names):
+    """Under their new names the interfaces have the addresses that they had."""
+    for old, new in names.items():
+        v4, v6 = next((link[1], link[3]) for link in LINKS.values() if link[0] == old)
+        world.lab.ip(
+            "fw",
+            f"link set {old} down\nlink set {old} name {new}\n"
+            f"addr flush dev {new}\naddr add {v4} brd + dev {new}\n"
+            f"addr add {v6} dev {new} nodad\nlink set {new} up\n",
+        )
+
+
+def make_printer(world):
+    world.lab.ip(
+        "lan", f"addr add {PRINTER[4]}/24 dev eth0\naddr add {PRINTER[6]}/64 dev eth0 nodad\n"
+    )
+
+
+def make_tailnet(world):
+    for ns, device, side in (("fw", "tailscale0", 0), ("vpn", "eth0", 1)):
+        world.lab.ip(
+            ns,
+            f"addr add {TAILNET[4][side]}/10 dev {device}\n"
+            f"addr add {TAILNET[6][side]}/48 dev {device} nodad\n",
+        )
+
+
+def make_cluster_service(world):
+    """As kube-proxy does: a service's address leads to a pod."""
+    world.lab.nft(
+        f"""
+        table inet foreign_service {{
+            chain prerouting {{ type nat hook prerouting priority -100
+                ip daddr {SERVICE[4]} tcp dport 80 dnat ip to 192.168.122.2:22
+                ip6 daddr {SERVICE[6]} tcp dport 80 dnat ip6 to [fd00:122::2]:22
+            }}
+        }}"""
+    )
+
+
+class Places:
+    """One lab in one dress, with the servers that the rows talk to."""
+
+    def __init__(self, folder, dress):
+        self.world = world = World(folder)
+        self.before = {}  # without ringwall
+        self.known = {}  # by policy
+        try:
+            if dress == "vlans":
+                rename(world, RENAMED)
+                make_printer(world)
+            if dress == "tunnels":
+                rename(world, TUNNELS)
+                make_tailnet(world)
+                make_cluster_service(world)
+            for ns, ports in LISTENERS.items():
+                world.talk.listen(ns, *ports)
+            self.receivers = {port: world.talk.receive_on("fw", port) for port in RECEIVERS}
+        except BaseException:
+            world.close()
+            raise
+
+    def address(self, where, family):
+        fixed = {"tailnet": TAILNET[family][0], "printer": PRINTER[family]}
+        fixed["service"] = SERVICE[family]
+        return fixed.get(where) or self.world.address(where, family)
+
+    def try_out(self, who, where, what, family):
+        port, protocol = what.split("/")
+        address = self.address(where, family)
+        if protocol == "tcp":
+            outcome = self.world.talk.reach(who, address, int(port))
+            return "refused" if outcome == "prohibited" else outcome
+        server = self.receivers[int(port)]
+        outcome = self.world.talk.datagram(who, address, int(port), server, 40000)
+        return "open" if outcome == "arrived" else outcome
+
+    def outcomes(self, name):
+        """{(row, family): (without ringwall, with the policy)}"""
+        if name not in self.known:
+            rows = [(row, family) for row in ROWS[name] for family in (4, 6)]
+            self.world.use(None)
+            for row in set(rows) - set(self.before):
+                self.before[row] = self.try_out(*row[0][:3], row[1])
+            ringwall(self.world.lab, "load", str(POLICIES / f"{name}.yaml"))
+            self.world.forget()
+            self.known[name] = {
+                (row, family): (self.before[row, family], self.try_out(*row[:3], family))
+                for row, family in rows
+            }
+        return self.known[name]
+
+
+@pytest.fixture(name="places", scope="module")
+def make_places(tmp_path_factory):
+    made = {}
+
+    def get(dress):
+        """One at a time: the labs' namespaces bear the same names."""
+        if dress not in made:
+            for places in made.values():
+                places.world.close()
+            made.clear()
+            made[dress] = Places(tmp_path_factory.mktemp("policy"), dress)
+        return made[dress]
+
+    yield get
+    for places in made.values():
+        places.world.close()
+
+
+def test_every_ready_policy_is_tried_out():
+    assert set(ROWS) == {path.stem for path in POLICIES.glob("*.yaml")} - {"catalogue"}
+
+
+def dress_of(name):
+    return WORLDS.get(name, "plain")
+
+
+TABLE = [
+    (name, row, family)
+    for name in sorted(ROWS, key=dress_of)
+    for row in ROWS[name]
+    for family in (4, 6)
+]
+
+
+@pytest.mark.parametrize(
+    "name, row, family",
+    TABLE,
+    ids=[f"{name}: {' '.join(row[:3])} IPv{family}" for name, row, family in TABLE],
+)
+def test_the_row(places, name, row, family):
+    without, outcome = places(dress_of(name)).outcomes(name)[row, family]
+    assert without == "open"
+    assert outcome == row[3]
