@@ -8,9 +8,13 @@
 
 #define TABLE "ringwall_probe"
 
-/* The kernel validates where an expression may stand only when it commits. So the batch ends in a
- * loop of jumps, which no kernel commits: it then goes through the whole batch once more, validates
- * at every rule, and tells which ones it refuses. The table sleeps, so its chains see no packet
+/* Jumps within jumps: twice what the kernel's stack of 16 holds. */
+#define DEPTH 32
+
+/* The kernel validates where an expression may stand only when it commits. So the batch ends in
+ * more jumps than any kernel commits: it then goes through the whole batch once more, validates at
+ * every rule, and tells which ones it refuses. (A loop of jumps would not do: kernels before 6.10
+ * or so refuse it at once, and validate nothing.) The table sleeps, so its chains see no packet
  * even while that lasts. */
 
 static void put_table(NftBatch *b) {
@@ -86,12 +90,15 @@ static uint32_t put_jump(NftBatch *b, const char *from, const char *to) {
         return close_rule(b, &n, from);
 }
 
-static void put_loop(NftBatch *b) {
-        put_chain(b, "there", -1);
-        put_chain(b, "back", -1);
-        (void)put_jump(b, "there", "back");
-        (void)put_jump(b, "back", "there");
-        (void)put_jump(b, "input", "there");
+static void put_depth(NftBatch *b) {
+        char from[16] = "input", to[16];
+
+        for (int i = 0; i < DEPTH; i++) {
+                (void)snprintf(to, sizeof(to), "level%d", i);
+                put_chain(b, to, -1);
+                (void)put_jump(b, from, to);
+                (void)snprintf(from, sizeof(from), "%s", to);
+        }
 }
 
 static bool is_refused(const NftOutcome *outcome, uint32_t sequence) {
@@ -114,14 +121,14 @@ int nft_probe(NftLink *link, KernelFeatures *ret) {
         put_chain(b, "forward", NF_INET_FORWARD);
         in_input = put_fib(b, "input");
         in_forward = put_fib(b, "forward");
-        put_loop(b);
+        put_depth(b);
         r = nft_batch_end(b, true);
         if (r == 0)
                 r = nft_link_send(link, b, &outcome);
         if (r < 0)
                 return r;
         if (r == 0)
-                return -EPROTO;                              /* a kernel that commits a loop */
+                return -EPROTO;                              /* a kernel that commits it all */
         if (outcome.errors[0].sequence == b->first_sequence) /* the batch as a whole */
                 return outcome.errors[0].error;
         *ret = (KernelFeatures){

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -152,6 +153,25 @@ def property_test(variant, policies, packets):
     return step
 
 
+def old_kernel(version):
+    """In a virtual machine: namespaces share the kernel of this one."""
+
+    def step(run):
+        build(run, "gcc")
+        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
+        words = [ROOT / f"tests/boot/kernel-{version}", *seed]
+        code, output = run.call(words, run.program(), may_fail=True)
+        last = re.search(r"(\d+) passed, (\d+) failed, (\d+) skipped\s*\Z", output)
+        if not last:
+            raise Failed(output)
+        count = Count(*map(int, last.groups()))
+        if code != 0:
+            raise Failed(output, count)
+        return count
+
+    return step
+
+
 def fuzz(run):
     """Every target under libFuzzer; what it finds stays in build/fuzz-NAME."""
     build(run, "fuzz")
@@ -240,6 +260,22 @@ def long_steps(options):
             "the same under ASan and UBSan, 50 policies and 10,000 packets",
             property_test("gcc-sanitize", 50, 10000),
             3600,
+            True,
+            True,
+        ),
+        Step(
+            "kernel-6.1",
+            "the kernel of Debian 12, in a virtual machine",
+            old_kernel("6.1"),
+            1800,
+            True,
+            True,
+        ),
+        Step(
+            "kernel-5.10",
+            "the kernel of Debian 11, likewise",
+            old_kernel("5.10"),
+            1800,
             True,
             True,
         ),
