@@ -8,7 +8,7 @@ import pytest
 from host import ICMP, ICMPV6, IGMP, TCP, UDP, Packet, address
 from lab import wait_until
 from packets import RST, header_bytes
-from talk import exchange, peer_address
+from talk import NETWORK, exchange, peer_address
 from world import EXAMPLE, NOTHING, join_mdns, with_inbound
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -240,6 +240,44 @@ def test_a_spoofed_own_address_does_not_join_an_open_connection(world, family):
     spoofed = Packet(family, address(own)[1], address(own)[1], UDP, 5001, 5002)
     assert world.fate("lan", spoofed, world.raw(family, UDP)) == "dropped"
     assert exchange(one, two)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_spoofed_own_address_does_not_join_a_containers_connection_to_this_host(world, family):
+    """A container asks this host by its own address; the internet answers in this host's name, and
+    such a packet is forwarded."""
+    for interface in ("all", "eth0"):
+        world.lab.sysctl("fw", **{f"net__ipv4__conf__{interface}__accept_local": 1})
+    world.forget()
+    world.use("ringwall: 1\ninbound: [{ allow: 9053/udp, from: containers }]\n")
+    own, container = world.address("host:docker0", family), world.address("c1", family)
+    server = world.talk.receive_on("fw", 9053, family)
+    client = world.talk.receive_on("c1", 5555, family)
+    client.connect((own, 9053))
+    client.send(b"question")
+    _, peer = server.recvfrom(100)
+    server.sendto(b"answer", peer)
+    assert client.recv(100) == b"answer"
+    with world.lab.inside("c1"):
+        raw = world.talk.keep(
+            socket.socket(NETWORK[family], socket.SOCK_RAW, socket.IPPROTO_UDP)
+        )
+    raw.setblocking(False)
+    forged = Packet(family, address(own)[1], address(container)[1], UDP, 9053, 5555)
+    assert world.fate("wan", forged, raw) == "dropped"
+
+
+def test_an_ipv4_address_within_ipv6_is_no_source(world):
+    """A socket of both families would take ::ffff:127.0.0.1 for this host itself."""
+    world.use("ringwall: 1\ninbound: [{ allow: any, from: anywhere }]\n")
+    world.lab.ip("fw", "route add default via 2001:db8:ffff::2\n")
+    try:
+        raw, here = world.raw(6, UDP), world.address("host", 6)
+        for source in ("::ffff:127.0.0.1", "::ffff:10.40.10.2"):
+            assert world.fate("wan", packet6(source, here, UDP, port=9), raw) == "dropped"
+        assert world.fate("wan", packet6("2001:db8:1234::1", here, UDP, port=9), raw) == "arrived"
+    finally:
+        world.lab.ip("fw", "route del default via 2001:db8:ffff::2\n")
 
 
 @pytest.mark.parametrize("family", [4, 6])
