@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boots a kernel of Debian's in a virtual machine without a network, and runs the tests with real
+packets in it. What tests/boot/kernel-* have in common.
+
+Kernels differ in what a ruleset may hold and where. RINGWALL names the program that is tried
+(build/gcc's, unless told). Needs root, and installs qemu and debootstrap with apt if they are
+missing; nothing is started on this machine. The last line counts."""
+
+import argparse
+import io
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests/harness"))
+
+from image import Image, call  # noqa: E402
+from runner import Count, count_program, read_junit, what_failed  # noqa: E402
+
+TOOLS = ["qemu-system-x86", "debootstrap", "e2fsprogs", "gzip", "tar"]
+GUEST_SECONDS = 600  # from power-on to power-off
+UNIT_SECONDS = 60
+TESTS_SECONDS = GUEST_SECONDS - 2 * UNIT_SECONDS - 30
+TESTS = ["tests/boot/test_kernel.py", "tests/netns"]
+TREE = ["tests/boot", "tests/netns", "tests/oracle", "policies"]
+ANSWER_SIZE = 16 << 20
+LINES_SHOWN = 60
+# What a kernel says of itself when it has found a mistake in itself.
+OOPS = re.compile(r"BUG:|WARNING:|Oops|general protection|stack-protector|call trace", re.I)
+# The unit tests that talk to the kernel, from the program's build folder.
+UNIT_TESTS = ["nft_kernel_test", "nft_kernel_foreign_test"]
+# How a program runs in the guest: with its own libraries, as the guest's may be older.
+START = """#!/bin/sh
+exec /tmp/tree/program/lib/{loader} --library-path /tmp/tree/program/lib \\
+        /tmp/tree/program/bin/{name} "$@"
+"""
+RUN_TESTS = """#!/bin/sh
+RINGWALL=/tmp/tree/program/ringwall RINGWALL_DATADIR=/tmp/tree/policies
+SEED={seed} POLICIES={policies} COUNT={packets} CMOCKA_MESSAGE_OUTPUT=TAP
+export RINGWALL RINGWALL_DATADIR SEED POLICIES COUNT CMOCKA_MESSAGE_OUTPUT
+timeout -k 10 {seconds} /usr/bin/python3 -m pytest -v -rs -p no:cacheprovider --color=no \\
+        --durations=10 --junitxml=/tmp/answer/pytest.xml {tests}
+echo "$?" >/tmp/answer/pytest.code
+for test in {units}; do
+        timeout -k 10 {unit_seconds} /tmp/tree/program/"$test" \\
+                >/tmp/answer/"$test".out 2>/tmp/answer/"$test".err
+        echo "$?" >/tmp/answer/"$test".code
+done
+"""
+
+
+def libraries(program):
+    """{name: path} of the libraries that it was linked for, and the name of the loader."""
+    files = {}
+    loader = None
+    for line in call(["ldd", program], text=True).splitlines():
+        path = re.search(r"(/\S+) \(0x", line)
+        if path:
+            name = line.split()[0].rsplit("/", 1)[-1]
+            files[name] = Path(path.group(1)).resolve()
+            if "=>" not in line:
+                loader = name
+    if not loader:
+        raise RuntimeError(f"{program} is not linked as expected")
+    return files, loader
+
+
+def pack(path, options):
+    """The tar that the guest unpacks."""
+    programs = {"ringwall": Path(options.program)}
+    folder = programs["ringwall"].parents[2] / "tests"
+    programs |= {name: folder / name for name in options.units}
+    files, texts = {}, {}
+    for name, program in programs.items():
+        found, loader = libraries(program)
+        files |= {f"program/lib/{library}": file for library, file in found.items()}
+        files[f"program/bin/{name}"] = program
+        texts[f"program/{name}"] = START.format(loader=loader, name=name)
+    texts["program/tests"] = RUN_TESTS.format(
+        seed=options.seed,
+        policies=options.policies,
+        packets=options.packets,
+        seconds=TESTS_SECONDS,
+        tests=shlex.join(options.test or TESTS),
+        units=" ".join(options.units),
+        unit_seconds=UNIT_SECONDS,
+    )
+    with tarfile.open(path, "w") as tar:
+        for name in TREE:
+            tar.add(ROOT / name, name, filter=_as_root)
+        for name, file in files.items():
+            tar.add(file, name, filter=_as_root)
+        for name, text in texts.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(text.encode()), 0o755
+            tar.addfile(info, io.BytesIO(text.encode()))
+
+
+def _as_root(info):
+    if "__pycache__" in info.name:
+        return None
+    info.uid = info.gid = 0
+    info.mode |= 0o755 if info.isdir() or info.mode & 0o100 else 0o644
+    return info
+
+
+def boot(image, folder):
+    """Runs the guest to its end; False: it took too long. What it prints is in folder/console."""
+    with open(folder / "answer", "wb") as f:
+        f.truncate(ANSWER_SIZE)
+    words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35"]
+    words += ["-m", "1024", "-smp", "2", "-nodefaults", "-no-user-config", "-no-reboot"]
+    words += ["-display", "none", "-serial", f"file:{folder / 'console'}"]
+    words += ["-kernel", image.kernel, "-initrd", image.initramfs]
+    words += ["-append", "console=ttyS0 panic=-1 loglevel=4 ringwall.guest start=tests/boot/init"]
+    for path, options in (
+        (image.disk, ",snapshot=on"),
+        (folder / "tree", ",readonly=on"),
+        (folder / "answer", ""),
+    ):
+        words += ["-drive", f"file={path},format=raw,if=virtio{options}"]
+    guest = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL)
+    try:
+        guest.wait(GUEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        if guest.poll() is None:
+            guest.kill()
+            guest.wait()
+    return True
+
+
+def judge(folder, options):
+    """(count, what to show of it): the guest's answer."""
+    answer = folder / "answer.d"
+    shutil.rmtree(answer, ignore_errors=True)
+    try:
+        with tarfile.open(folder / "answer") as tar:
+            tar.extractall(answer)
+        parts = [_judge_pytest(answer), _judge_kernel(answer, options.kernel)]
+        parts += [_judge_unit_test(answer, name) for name in options.units]
+    except (tarfile.TarError, FileNotFoundError):
+        return Count(failed=1), [*_tail(folder / "console"), "the guest has not answered in full"]
+    count, shown = Count(), []
+    for more, lines in parts:
+        count += more
+        shown += lines
+    return count, shown
+
+
+def _judge_kernel(answer, expected):
+    kernel = (answer / "kernel").read_text().strip()
+    print(f"kernel {kernel}", flush=True)
+    wrong = [line for line in (answer / "dmesg").read_text().splitlines() if OOPS.search(line)]
+    if not kernel.startswith(f"{expected}."):
+        wrong.append(f"this is another kernel: {kernel}")
+    return Count(passed=int(not wrong), failed=int(bool(wrong))), wrong
+
+
+def _judge_unit_test(answer, name):
+    test = {
+        "result": "OK" if (answer / f"{name}.code").read_text() == "0\n" else "FAIL",
+        "stdout": (answer / f"{name}.out").read_text(),
+        "stderr": (answer / f"{name}.err").read_text(),
+    }
+    return count_program(test), [] if test["result"] == "OK" else [f"--- {name}", what_failed(test)]
+
+
+def _judge_pytest(answer):
+    if not (answer / "pytest.xml").exists():  # it was stopped
+        return Count(failed=1), _tail(answer.parent / "console")
+    count = read_junit(answer / "pytest.xml")
+    if count.failed or count.skipped:
+        return count, _failures(answer / "pytest.xml")
+    if (answer / "pytest.code").read_text() != "0\n" or not count.passed:
+        return count + Count(failed=1), _tail(answer.parent / "console")
+    return count, []
+
+
+def _failures(report):
+    lines = []
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        for what in case:
+            if what.tag in ("failure", "error", "skipped"):
+                lines.append(f"--- {what.tag}: {case.get('name')}")
+                lines += (what.text or what.get("message") or "").splitlines()[-LINES_SHOWN:]
+    return lines
+
+
+def _tail(path):
+    text = path.read_text(errors="replace") if path.exists() else ""
+    return text.replace("\r", "").splitlines()[-LINES_SHOWN:]
+
+
+def try_it(options):
+    folder = options.work
+    image = Image(folder / "image", options.suite)
+    if options.fresh:
+        shutil.rmtree(image.folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    call([ROOT / "packaging/apt-install", *TOOLS], 600)
+    image.make()
+    pack(folder / "tree", options)
+    print(f"seed {options.seed}; the guest's console: {folder / 'console'}", flush=True)
+    (folder / "console").unlink(missing_ok=True)
+    in_time = boot(image, folder)
+    count, shown = judge(folder, options)
+    if not in_time:
+        shown.append(f"the guest was stopped after {GUEST_SECONDS} s")
+    return count, shown
+
+
+def main(kernel, suite):
+    """The kernel's version, and the suite of Debian that it comes from. Returns an exit code."""
+    # a SIGTERM ends like Ctrl-C: the guest is ended, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    name = f"kernel-{kernel}"
+    parser = argparse.ArgumentParser(prog=f"tests/boot/{name}", description=__doc__)
+    parser.add_argument("test", nargs="*", help="only these, of pytest's")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the property test")
+    parser.add_argument("--policies", type=int, default=5, help="of the property test")
+    parser.add_argument("--packets", type=int, default=1000, help="of the property test, in all")
+    parser.add_argument("--fresh", action="store_true", help="fetch Debian's packages again")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / name, help="a folder")
+    options = parser.parse_args()
+    options.kernel, options.suite = kernel, suite
+    options.units = [] if options.test else UNIT_TESTS
+    options.program = os.environ.get("RINGWALL", ROOT / "build/gcc/src/cli/ringwall")
+    count, shown = Count(failed=1), []
+    try:
+        if os.geteuid() != 0 or os.uname().machine != "x86_64":
+            shown = ["this needs root, and an x86-64 machine"]
+        elif not os.access(options.program, os.X_OK):
+            shown = [f"{options.program}: not there; `tests/long {name}` builds it first"]
+        else:
+            count, shown = try_it(options)
+    except subprocess.SubprocessError as e:
+        output = e.output or b""
+        output = output if isinstance(output, str) else output.decode(errors="replace")
+        shown = [*output.splitlines()[-LINES_SHOWN:], str(e)]
+    except (OSError, RuntimeError) as e:
+        shown = [str(e)]
+    except KeyboardInterrupt:
+        shown = ["interrupted"]
+    print("\n".join([*shown, str(count)]))
+    return 1 if count.failed or count.skipped or not count.passed else 0
