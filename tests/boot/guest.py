@@ -30,14 +30,11 @@ TOOLS = ["qemu-system-x86", "debootstrap", "e2fsprogs", "gzip", "tar"]
 GUEST_SECONDS = 600  # from power-on to power-off
 UNIT_SECONDS = 60
 TESTS_SECONDS = GUEST_SECONDS - 2 * UNIT_SECONDS - 30
-TESTS = ["tests/boot/test_kernel.py", "tests/netns"]
 TREE = ["tests/boot", "tests/netns", "tests/oracle", "policies"]
 ANSWER_SIZE = 16 << 20
 LINES_SHOWN = 60
 # What a kernel says of itself when it has found a mistake in itself.
 OOPS = re.compile(r"BUG:|WARNING:|Oops|general protection|stack-protector|call trace", re.I)
-# The unit tests that talk to the kernel, from the program's build folder.
-UNIT_TESTS = ["nft_kernel_test", "nft_kernel_foreign_test"]
 # How a program runs in the guest: with its own libraries, as the guest's may be older.
 START = """#!/bin/sh
 exec /tmp/tree/program/lib/{loader} --library-path /tmp/tree/program/lib \\
@@ -90,7 +87,7 @@ def pack(path, options):
         policies=options.policies,
         packets=options.packets,
         seconds=TESTS_SECONDS,
-        tests=shlex.join(options.test or TESTS),
+        tests=shlex.join(options.tests),
         units=" ".join(options.units),
         unit_seconds=UNIT_SECONDS,
     )
@@ -220,8 +217,9 @@ def try_it(options):
     return count, shown
 
 
-def main(kernel, suite):
-    """The kernel's version, and the suite of Debian that it comes from. Returns an exit code."""
+def main(kernel, suite, tests, units=()):
+    """The kernel's version, the suite of Debian that it comes from, what pytest is to run, and the
+    unit tests that talk to the kernel, from the program's build folder. Returns an exit code."""
     # a SIGTERM ends like Ctrl-C: the guest is ended, too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     name = f"kernel-{kernel}"
@@ -234,7 +232,8 @@ def main(kernel, suite):
     parser.add_argument("--work", type=Path, default=ROOT / "build" / name, help="a folder")
     options = parser.parse_args()
     options.kernel, options.suite = kernel, suite
-    options.units = [] if options.test else UNIT_TESTS
+    options.tests = options.test or tests
+    options.units = [] if options.test else units
     options.program = os.environ.get("RINGWALL", ROOT / "build/gcc/src/cli/ringwall")
     count, shown = Count(failed=1), []
     try:
