@@ -24,6 +24,7 @@ static const char help[] =
         "  source unrouted|elsewhere|own no interface leads back to it; another one does; it is "
         "our own\n"
         "  hop-limit N\n"
+        "  user N, group N               who owns the socket, of what this host sends\n"
         "With '-' as QUESTION, questions are read from standard input, one a line.\n"
         "\n"
         "      --in INTERFACE  the same as `in INTERFACE`\n"
@@ -99,6 +100,8 @@ static int print_json(const char *question, const Question *q, const Evaluation 
                 output_json_place(object, origin->at);
         if (result->unknown)
                 (void)json_object_set_new(object, "unknown", json_true());
+        if (result->limited)
+                (void)json_object_set_new(object, "limited", json_true());
         for (size_t i = 0; i < result->n_steps; i++) {
                 const Step *s = &result->steps[i];
                 _cleanup_free_ char *text = s->rule ? output_rule_text(s->rule) : NULL;
@@ -145,6 +148,13 @@ static void print_way(const Evaluation *result) {
         }
 }
 
+static void print_forwarded(const PacketQuestion *q) {
+        char buf[ADDRESS_TEXT_MAX];
+
+        printf("  note      forwarded to %s, port %u\n",
+               address_print(q->family, q->destination, buf), q->destination_port);
+}
+
 static void print_answer(const char *question, const Question *q, const Evaluation *result) {
         OutputStyle style = output_style(stdout);
         const Origin *origin = deciding_origin(result);
@@ -165,6 +175,10 @@ static void print_answer(const char *question, const Question *q, const Evaluati
         if (origin)
                 print_source_line(origin->at);
         print_way(result);
+        if (q->forwarded)
+                print_forwarded(&q->packet);
+        if (accepted && result->limited)
+                puts("  note      as long as the limit of that rule is not reached");
         if (!q->packet.in && q->packet.hook != HOOK_OUTPUT)
                 puts("  note      no interface was named: rules that ask for one do not match "
                      "(--in)");
@@ -172,7 +186,7 @@ static void print_answer(const char *question, const Question *q, const Evaluati
                 puts("  note      the destination is taken for this host's own; if it is routed, "
                      "add: "
                      "out INTERFACE");
-        if (q->packet.hook != HOOK_INPUT && !q->packet.out)
+        if (q->packet.hook != HOOK_INPUT && !q->packet.out && !q->forwarded)
                 puts("  note      rules that ask where it leaves do not match; add: out INTERFACE");
         if (result->unknown)
                 puts("  note      the table holds rules that are not ringwall's; the kernel may "
@@ -201,8 +215,11 @@ static int explain(Explain *e, const char *question, const char *in) {
                 q.packet.in = in;
         /* the ruleset is this run's own */
         r = prepare_bridge(e, &q, (Ruleset *)(uintptr_t)e->rs);
-        packet_init(&p, &q.packet);
         if (r == 0)
+                r = ruleset_translate(e->rs, &q.packet);
+        q.forwarded = r > 0;
+        packet_init(&p, &q.packet);
+        if (r >= 0)
                 r = ruleset_eval(e->rs, e->arena, q.packet.hook, &p, &result);
         if (r < 0)
                 return input_failed(r, "walking the rules");

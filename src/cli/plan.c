@@ -330,7 +330,8 @@ static int compile(PlanInput *p) {
         int r;
 
         for (size_t i = 0; i < p->live->n_chains; i++)
-                if (p->live->chains[i]->hook == HOOK_PREROUTING)
+                if (p->live->chains[i]->hook == HOOK_PREROUTING &&
+                    p->live->chains[i]->type == CHAIN_FILTER)
                         features.fib_in_filter = false;
         r = input_compile_loaded(&p->input, NULL, &features);
         if (r != EXIT_OK)

@@ -248,6 +248,27 @@ static int parse_hop_limit(Parser *p) {
         return 0;
 }
 
+static int parse_owner(Parser *p, const char *what, uint32_t *ret) {
+        const char *word = take(p, what);
+        uint64_t n;
+
+        if (!word)
+                return -EBADMSG;
+        if (!text_to_number(word, 0, UINT32_MAX - 1, &n))
+                return diag_error(p->d, here(p), "'%s' is not %s", word, what);
+        *ret = (uint32_t)n;
+        p->q.packet.has_owner = true;
+        return 0;
+}
+
+static int parse_user(Parser *p) {
+        return parse_owner(p, "a user's number", &p->q.packet.user);
+}
+
+static int parse_group(Parser *p) {
+        return parse_owner(p, "a group's number", &p->q.packet.group);
+}
+
 static const struct {
         const char *word;
         int (*parse)(Parser *p);
@@ -257,6 +278,7 @@ static const struct {
         {"dialled", parse_dialled}, {"forwarded", parse_forwarded},
         {"bridged", parse_bridged}, {"state", parse_state},
         {"source", parse_source},   {"hop-limit", parse_hop_limit},
+        {"user", parse_user},       {"group", parse_group},
 };
 
 static int parse_clause(Parser *p) {
@@ -301,6 +323,10 @@ static int finish(Parser *p) {
         }
         if (!protocol_has_ports(q->protocol) && p->has_port)
                 return diag_error(p->d, whole, "this protocol has no ports");
+        if (q->has_owner && !p->from_host)
+                return diag_error(p->d, whole,
+                                  "only this host's own connections have a user or a group: say "
+                                  "'from host'");
         if (p->from_host && q->in)
                 return diag_error(p->d, whole,
                                   "what this host sends does not arrive: leave out 'in'");

@@ -12,6 +12,7 @@ typedef struct Question {
         PacketQuestion packet;
         bool bridged;         /* a frame between two ports of the bridge `in` */
         bool has_destination; /* an address was named */
+        bool forwarded;       /* the policy itself sends it elsewhere */
 } Question;
 
 /* Reads the question; strings in ret point into the arena. -EBADMSG with the reason in d. */

@@ -13,6 +13,7 @@ static const char *describe(Arena *a, const NftSubject *s) {
                 [SUBJECT_RULE] = "a rule",
                 [SUBJECT_SET] = "the set of a rule",
                 [SUBJECT_ELEMENTS] = "the elements of a rule's set",
+                [SUBJECT_LIMIT] = "a limit",
         };
         static const char *const with_name[_SUBJECT_MAX] = {
                 [SUBJECT_TABLE] = "table",
@@ -20,6 +21,7 @@ static const char *describe(Arena *a, const NftSubject *s) {
                 [SUBJECT_RULE] = "a rule of chain",
                 [SUBJECT_SET] = "set",
                 [SUBJECT_ELEMENTS] = "elements of set",
+                [SUBJECT_LIMIT] = "limit",
         };
         const char *removes, *text;
 

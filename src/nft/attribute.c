@@ -65,6 +65,17 @@ bool attribute_u8(const Attributes *a, uint16_t type, uint8_t *ret) {
         return p != NULL;
 }
 
+bool attribute_u16(const Attributes *a, uint16_t type, uint16_t *ret) {
+        const void *p = exactly(a, type, sizeof(*ret));
+        uint16_t value;
+
+        if (!p)
+                return false;
+        memcpy(&value, p, sizeof(value));
+        *ret = ntohs(value);
+        return true;
+}
+
 bool attribute_u32(const Attributes *a, uint16_t type, uint32_t *ret) {
         const void *p = exactly(a, type, sizeof(*ret));
         uint32_t value;

@@ -47,6 +47,7 @@ void attributes_inside(const Attributes *outer, uint16_t type, Attributes *ret);
 
 bool attribute_u8(const Attributes *a, uint16_t type, uint8_t *ret);
 /* Numbers are big-endian on the wire. */
+bool attribute_u16(const Attributes *a, uint16_t type, uint16_t *ret);
 bool attribute_u32(const Attributes *a, uint16_t type, uint32_t *ret);
 bool attribute_u64(const Attributes *a, uint16_t type, uint64_t *ret);
 const char *attribute_string(const Attributes *a, uint16_t type);

@@ -28,6 +28,7 @@ typedef enum NftSubjectKind {
         SUBJECT_RULE,
         SUBJECT_SET,
         SUBJECT_ELEMENTS,
+        SUBJECT_LIMIT,
         _SUBJECT_MAX,
 } NftSubjectKind;
 

@@ -96,7 +96,7 @@ static Hook hook_of_number(uint32_t number) {
         return HOOK_NONE;
 }
 
-/* Only filter chains at four hooks are ours. */
+/* Only chains that filter or translate are ours. */
 static int decode_hook(Decoder *d, Chain *chain, const Attributes *a) {
         const char *type = attribute_string(a, NFTA_CHAIN_TYPE);
         uint32_t number = 0, priority = 0, policy = NF_ACCEPT;
@@ -111,8 +111,10 @@ static int decode_hook(Decoder *d, Chain *chain, const Attributes *a) {
         (void)attribute_u32(a, NFTA_CHAIN_POLICY, &policy);
         chain->priority = (int)priority;
         chain->policy_drop = policy == NF_DROP;
-        if (type && streq(type, "filter"))
+        if (type && (streq(type, "filter") || streq(type, "nat")))
                 chain->hook = hook_of_number(number);
+        if (type && streq(type, "nat"))
+                chain->type = CHAIN_NAT;
         if (chain->hook != HOOK_NONE)
                 return 0;
         m.text = arena_printf(d->rs->arena, "chain of type %s at hook %u", type ? type : "?",
@@ -144,7 +146,8 @@ static int decode_chain(Decoder *d, const Attributes *a) {
 #define TABLE_NAME NFTA_TABLE_NAME
 _Static_assert((int)TABLE_NAME == (int)NFTA_CHAIN_TABLE && (int)TABLE_NAME == (int)NFTA_SET_TABLE &&
                        (int)TABLE_NAME == (int)NFTA_SET_ELEM_LIST_TABLE &&
-                       (int)TABLE_NAME == (int)NFTA_RULE_TABLE,
+                       (int)TABLE_NAME == (int)NFTA_RULE_TABLE &&
+                       (int)TABLE_NAME == (int)NFTA_OBJ_TABLE,
                "the table's name");
 
 /* One row a kind of message: what it needs to be there first decides in which round it is read. */
@@ -155,7 +158,7 @@ static const struct Kind {
 } kinds[] = {
         {NFT_MSG_NEWTABLE, 0, decode_table}, {NFT_MSG_NEWCHAIN, 0, decode_chain},
         {NFT_MSG_NEWSET, 0, decode_set},     {NFT_MSG_NEWSETELEM, 1, decode_elements},
-        {NFT_MSG_NEWRULE, 2, decode_rule},
+        {NFT_MSG_NEWRULE, 2, decode_rule},   {NFT_MSG_NEWOBJ, 0, decode_object},
 };
 
 /* The attributes of the message if it is of that type and about our table. */
@@ -214,12 +217,16 @@ int decode_set_names(const void *bytes,
                      void *userdata) {
         message_for_each(h, bytes, size) {
                 const char *name;
+                uint32_t flags = 0;
                 Attributes a;
                 int r;
 
                 if (!is_ours(h, NFT_MSG_NEWSET, &a))
                         continue;
                 name = attribute_string(&a, NFTA_SET_NAME);
+                (void)attribute_u32(&a, NFTA_SET_FLAGS, &flags); /* absent: none */
+                if (flags & NFT_SET_EVAL)
+                        continue;
                 r = name ? handler(name, userdata) : -EPROTO;
                 if (r < 0)
                         return r;

@@ -14,7 +14,8 @@
  * when the kernel enlarged the set's table while it was listed. */
 int decode_ruleset(Arena *a, const void *bytes, size_t size, Ruleset **ret);
 
-/* Calls handler for the name of every set of our table in a dump of sets. */
+/* Calls handler for the name of every set of our table in a dump of sets, but for those to which
+ * the kernel adds elements itself. */
 int decode_set_names(const void *bytes,
                      size_t size,
                      int (*handler)(const char *name, void *userdata),

@@ -65,6 +65,23 @@ static bool needs_are_met(const Rule *rule, FieldId field) {
         return met && ports;
 }
 
+/* Whether the load leaves as many bits as the field has. */
+static bool prefix_fits(const Field *f, const Load *load, TypeId wanted) {
+        U128 mask, all;
+        unsigned int length;
+
+        if (load->is_data)
+                return false;
+        if (wanted == _TYPE_INVALID || !load->masked)
+                return f->prefix == 0;
+        if (load->mask_size != type_size(f->type) || f->prefix == 0)
+                return false;
+        mask = wire_get(f->type, false, load->mask);
+        all = wire_max(f->type);
+        return range_is_prefix((Range){mask, all}, types[f->type].bits, &length) &&
+               length == f->prefix;
+}
+
 FieldId rule_decoder_field(const RuleDecoder *d, const Load *load, TypeId wanted) {
         FieldId prefix = _FIELD_INVALID;
 
@@ -73,7 +90,7 @@ FieldId rule_decoder_field(const RuleDecoder *d, const Load *load, TypeId wanted
 
                 if (!load->expression || f->base != load->base || f->key != load->key ||
                     f->offset != load->offset || (wanted != _TYPE_INVALID && f->type != wanted) ||
-                    !needs_are_met(&d->rule, field))
+                    !needs_are_met(&d->rule, field) || !prefix_fits(f, load, wanted))
                         continue;
                 if (load_is_whole(load, field))
                         return field;
@@ -184,6 +201,18 @@ void decode_fib(RuleDecoder *d, const Attributes *a) {
         put_load(d, reg, load);
 }
 
+void decode_data(RuleDecoder *d, uint32_t reg, const void *data, size_t size) {
+        Load load = {.expression = "immediate", .is_data = true, .size = size};
+
+        if (size == 0 || size > sizeof(load.mask)) {
+                rule_decoder_add_unknown(d, "immediate", NULL);
+                return;
+        }
+        memcpy(load.mask, data, size);
+        load.slots = (unsigned int)(size + 3) / 4;
+        put_load(d, reg, load);
+}
+
 void decode_byteorder(RuleDecoder *d, const Attributes *a) {
         uint32_t from = 0, to = 0, op = 0, len = 0, size = 0;
         Load *load;
@@ -194,7 +223,7 @@ void decode_byteorder(RuleDecoder *d, const Attributes *a) {
         (void)attribute_u32(a, NFTA_BYTEORDER_LEN, &len);
         (void)attribute_u32(a, NFTA_BYTEORDER_SIZE, &size);
         load = from == to ? rule_decoder_find_load(d, from) : NULL;
-        if (!load || load->swapped || load->masked || (len > 1 && len != size)) {
+        if (!load || load->swapped || load->masked || load->is_data || (len > 1 && len != size)) {
                 rule_decoder_add_unknown(d, "byteorder", load);
                 return;
         }
@@ -213,8 +242,8 @@ void decode_bitwise(RuleDecoder *d, const Attributes *a) {
         (void)attribute_u32(a, NFTA_BITWISE_DREG, &to);
         (void)attribute_u32(a, NFTA_BITWISE_OP, &op);
         load = from == to ? rule_decoder_find_load(d, from) : NULL;
-        if (!load || load->masked || load->swapped || op != NFT_BITWISE_BOOL || !mask || !xor ||
-            mask_size > WIRE_VALUE_MAX || xor_size != mask_size ||
+        if (!load || load->masked || load->swapped || load->is_data || op != NFT_BITWISE_BOOL ||
+            !mask || !xor || mask_size > WIRE_VALUE_MAX || xor_size != mask_size ||
             !u128_is_zero(u128_from_bytes(xor, xor_size))) {
                 rule_decoder_add_unknown(d, "bitwise", load);
                 return;

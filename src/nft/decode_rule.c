@@ -234,10 +234,11 @@ static bool fields_of_key(RuleDecoder *d, const Set *set, uint32_t reg, FieldId 
                 Load *load = slot < WIRE_SLOTS ? &d->loads[slot] : NULL;
                 TypeId type = set->types[i];
 
-                if (!load || load->masked || load->swapped != wire_is_swapped(type, set->interval))
+                if (!load || load->swapped != wire_is_swapped(type, set->interval))
                         return false;
                 ret[i] = rule_decoder_field(d, load, type);
-                if (ret[i] == _FIELD_INVALID || !load_is_whole(load, ret[i]))
+                if (ret[i] == _FIELD_INVALID || !load_is_whole(load, ret[i]) ||
+                    load->masked != (fields[ret[i]].prefix > 0))
                         return false;
                 slot += (unsigned int)wire_padded(type) / 4;
         }
@@ -282,10 +283,17 @@ static void decode_lookup(RuleDecoder *d, const Attributes *a) {
 
 static void decode_immediate(RuleDecoder *d, const Attributes *a) {
         uint32_t reg = UINT32_MAX;
+        const void *value;
+        size_t size = 0;
         Attributes data;
         Verdict v;
 
         (void)attribute_u32(a, NFTA_IMMEDIATE_DREG, &reg);
+        value = attribute_value(a, NFTA_IMMEDIATE_DATA, &size);
+        if (value && reg != NFT_REG_VERDICT) {
+                decode_data(d, reg, value, size);
+                return;
+        }
         attributes_inside(a, NFTA_IMMEDIATE_DATA, &data);
         if (reg != NFT_REG_VERDICT || !decode_verdict(d->decoder, &data, &v) ||
             v.kind == VERDICT_CONTINUE) {
@@ -320,6 +328,7 @@ static void decode_counter(RuleDecoder *d, const Attributes *a) {
         }
         d->rule.counted = true;
         d->counted_behind = d->rule.n_matches;
+        d->counted_before = d->rule.n_statements;
         (void)attribute_u64(a, NFTA_COUNTER_PACKETS, &d->rule.packets);
         (void)attribute_u64(a, NFTA_COUNTER_BYTES, &d->rule.bytes);
 }
@@ -340,6 +349,13 @@ static const struct Expression {
         {"immediate", decode_immediate},
         {"reject", decode_reject},
         {"counter", decode_counter},
+        {"limit", decode_limit},
+        {"connlimit", decode_connlimit},
+        {"objref", decode_objref},
+        {"log", decode_log},
+        {"dynset", decode_dynset},
+        {"masq", decode_masq},
+        {"nat", decode_nat},
 };
 
 static void decode_expression(RuleDecoder *d, const struct nlattr *attr) {
@@ -387,6 +403,10 @@ int decode_rule(Decoder *decoder, const Attributes *a) {
                         rule_decoder_add_unknown(&d, "load", &d.loads[i]);
         if (d.rule.counted && d.counted_behind < d.rule.n_matches)
                 rule_decoder_add_unknown(&d, "counter before a match", NULL);
+        if (d.rule.counted && d.counted_before < d.rule.n_statements)
+                rule_decoder_add_unknown(&d, "counter before a statement", NULL);
+        if (d.rule.n_statements > 0 && d.stated_behind < d.rule.n_matches)
+                rule_decoder_add_unknown(&d, "statement before a match", NULL);
         if (d.out_of_memory ||
             !arena_append(decoder->rs->arena, chain->rules, chain->n_rules, d.rule))
                 return -ENOMEM;

@@ -5,7 +5,8 @@
 #include "nft/wire.h"
 
 #define FLAGS_OF_OURS                                                                              \
-        (NFT_SET_ANONYMOUS | NFT_SET_CONSTANT | NFT_SET_INTERVAL | NFT_SET_MAP | NFT_SET_CONCAT)
+        (NFT_SET_ANONYMOUS | NFT_SET_CONSTANT | NFT_SET_INTERVAL | NFT_SET_MAP | NFT_SET_CONCAT |  \
+         NFT_SET_EVAL | NFT_SET_TIMEOUT | NFT_SET_EXPR)
 
 /* Somebody else's: named, but nothing in it can be relied on. */
 static void disown(Set *set, const char *why) {
@@ -22,9 +23,13 @@ foreign_set(const Set *set, uint32_t flags, uint32_t key_size, const Attributes 
 
         if (flags & ~(uint32_t)FLAGS_OF_OURS)
                 return "a set with flags that ringwall does not use";
-        if (a->list[NFTA_SET_TIMEOUT] || a->list[NFTA_SET_EXPR] || a->list[NFTA_SET_EXPRESSIONS] ||
-            a->list[NFTA_SET_OBJ_TYPE])
-                return "a set with timeouts, expressions or objects";
+        if (a->list[NFTA_SET_EXPRESSIONS] || a->list[NFTA_SET_OBJ_TYPE])
+                return "a set with several expressions, or with objects";
+        if (!(flags & NFT_SET_TIMEOUT) != !set->timeout || (set->timeout > 0 && !set->dynamic) ||
+            (set->dynamic && (set->interval || set->is_map || !set->name)))
+                return "a set with timeouts that ringwall does not use";
+        if (a->list[NFTA_SET_EXPR] && !set->counted)
+                return "a set with an expression that ringwall does not use";
         if (!(flags & NFT_SET_CONCAT) != !(set->n_types > 1 && set->interval))
                 return "a set of an unusual concatenation";
         if (key_size != wire_key_size(set->types, set->n_types))
@@ -35,10 +40,21 @@ foreign_set(const Set *set, uint32_t flags, uint32_t key_size, const Attributes 
         return NULL;
 }
 
+/* Whether the expression in the attribute is a counter. */
+static bool has_counter(const Attributes *a, uint16_t type) {
+        Attributes expression;
+        const char *name;
+
+        attributes_inside(a, type, &expression);
+        name = attribute_string(&expression, NFTA_EXPR_NAME);
+        return name && streq(name, "counter");
+}
+
 int decode_set(Decoder *d, const Attributes *a) {
         const char *name = attribute_string(a, NFTA_SET_NAME), *why = NULL;
         uint32_t flags = 0, key_type = 0, key_size = 0;
         Arena *arena = d->rs->arena;
+        uint64_t timeout = 0;
         Attributes description;
         KnownSet known = {0};
         Set *set;
@@ -61,6 +77,11 @@ int decode_set(Decoder *d, const Attributes *a) {
         (void)attribute_u32(&description, NFTA_SET_DESC_SIZE, &set->room); /* absent: no limit */
         set->is_map = flags & NFT_SET_MAP;
         set->interval = flags & NFT_SET_INTERVAL;
+        set->dynamic = flags & NFT_SET_EVAL;
+        set->counted = has_counter(a, NFTA_SET_EXPR);
+        (void)attribute_u64(a, NFTA_SET_TIMEOUT, &timeout); /* absent: none */
+        if (timeout % 1000 == 0 && timeout / 1000 <= UINT32_MAX)
+                set->timeout = (uint32_t)(timeout / 1000);
         if (!wire_key_types(key_type, set->types, &set->n_types))
                 why = "a set of a type that ringwall does not use";
         else
@@ -87,20 +108,25 @@ static bool take_key(const Set *set, const Attributes *a, uint16_t type, bool up
         return true;
 }
 
-static bool has_more_than_a_key(const Attributes *a, uint32_t flags) {
+static bool has_more_than_a_key(Set *set, const Attributes *a, uint32_t flags) {
+        /* nft says it of the elements alone, where a set has no name */
+        if (!set->name && has_counter(a, NFTA_SET_ELEM_EXPR))
+                set->counted = true;
+        if (a->list[NFTA_SET_ELEM_EXPR] && !(set->counted && has_counter(a, NFTA_SET_ELEM_EXPR)))
+                return true;
         return flags & ~(uint32_t)NFT_SET_ELEM_INTERVAL_END || a->list[NFTA_SET_ELEM_TIMEOUT] ||
-               a->list[NFTA_SET_ELEM_EXPIRATION] || a->list[NFTA_SET_ELEM_EXPR] ||
-               a->list[NFTA_SET_ELEM_EXPRESSIONS] || a->list[NFTA_SET_ELEM_OBJREF];
+               a->list[NFTA_SET_ELEM_EXPIRATION] || a->list[NFTA_SET_ELEM_EXPRESSIONS] ||
+               a->list[NFTA_SET_ELEM_OBJREF];
 }
 
 /* Reads one element; false if it is none of ours. */
-static bool read_element(Decoder *d, const Set *set, const Attributes *a, Boundary *ret) {
+static bool read_element(Decoder *d, Set *set, const Attributes *a, Boundary *ret) {
         const void *data;
         uint32_t flags = 0;
         size_t size = 0;
 
         (void)attribute_u32(a, NFTA_SET_ELEM_FLAGS, &flags);
-        if (has_more_than_a_key(a, flags) ||
+        if (has_more_than_a_key(set, a, flags) ||
             !take_key(set, a, NFTA_SET_ELEM_KEY, false, &ret->element))
                 return false;
         ret->key = ret->element.key[0].low;
@@ -132,6 +158,8 @@ int decode_elements(Decoder *d, const Attributes *a) {
         if (!known)
                 return -EPROTO;
         set = known->set;
+        if (set->dynamic)
+                return 0;
         if (!a->list[NFTA_SET_ELEM_LIST_ELEMENTS])
                 return 0;
         attribute_for_each_nested(attr, a->list[NFTA_SET_ELEM_LIST_ELEMENTS]) {

@@ -35,6 +35,7 @@ int decode_elements(Decoder *d, const Attributes *a);
  * that stands there twice. */
 int decode_finish_set(Decoder *d, KnownSet *known);
 int decode_rule(Decoder *d, const Attributes *a);
+int decode_object(Decoder *d, const Attributes *a);
 
 KnownSet *decoder_find_set(const Decoder *d, const char *name);
 Chain *decoder_find_chain(const Decoder *d, const char *name);

@@ -4,6 +4,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include "nft/encode.h"
+#include "ruleset/statement.h"
 
 /* Two chains or two sets of one name; either may be NULL. */
 typedef struct Pair {
@@ -93,7 +94,8 @@ static int pair_sets(Pairs *pairs, const Ruleset *live, const Ruleset *desired) 
 }
 
 static bool same_shape(const Set *a, const Set *b) {
-        if (a->n_types != b->n_types || a->is_map != b->is_map || a->interval != b->interval)
+        if (a->n_types != b->n_types || a->is_map != b->is_map || a->interval != b->interval ||
+            a->counted != b->counted || a->dynamic != b->dynamic || a->timeout != b->timeout)
                 return false;
         for (size_t i = 0; i < a->n_types; i++)
                 if (a->types[i] != b->types[i])
@@ -102,6 +104,8 @@ static bool same_shape(const Set *a, const Set *b) {
 }
 
 static bool has_room(const Set *live, const Set *desired) {
+        if (desired->dynamic)
+                return live->room == desired->room;
         return live->room == 0 || desired->n_elements <= live->room;
 }
 
@@ -115,7 +119,33 @@ static bool same_rules(const Chain *a, const Chain *b) {
 }
 
 static bool same_hook(const Chain *a, const Chain *b) {
-        return a->hook == b->hook && (a->hook == HOOK_NONE || a->priority == b->priority);
+        return a->hook == b->hook &&
+               (a->hook == HOOK_NONE || (a->type == b->type && a->priority == b->priority));
+}
+
+/* A limit cannot be changed while a rule refers to it. */
+static bool limits_change(const Ruleset *live, const Ruleset *desired) {
+        for (size_t i = 0; i < live->n_limits; i++) {
+                const NamedLimit *other = ruleset_find_limit(desired, live->limits[i].name);
+
+                if (other && !limit_equal(other->limit, live->limits[i].limit))
+                        return true;
+        }
+        return false;
+}
+
+/* Those that are in one of both alone, or differ. */
+static void encode_limits(Difference *d, const Ruleset *of, const Ruleset *other, bool removes) {
+        for (size_t i = 0; i < of->n_limits; i++) {
+                const NamedLimit *l = &of->limits[i], *same = ruleset_find_limit(other, l->name);
+
+                if (same && limit_equal(same->limit, l->limit))
+                        continue;
+                if (removes)
+                        encode_delete_limit(d->batch, l);
+                else
+                        encode_limit(d->batch, l);
+        }
 }
 
 /* Only of those on both sides is there anything to decide. */
@@ -143,7 +173,7 @@ static void decide(Difference *d) {
                 Pair *p = &d->sets.items[i];
                 const Set *live = p->live;
 
-                p->refill = live && p->desired && !p->recreate &&
+                p->refill = live && p->desired && !p->recreate && !live->dynamic &&
                             ((d->everything && live->is_map) ||
                              (live->interval && !set_equal(live, p->desired)));
         }
@@ -195,9 +225,11 @@ static void remove_set(Difference *d, const Pair *p) {
         bool goes = !p->desired || p->recreate;
 
         if (goes || p->refill) {
-                encode_flush_set(d->batch, live);
+                /* of a set that will be deleted the kernel takes the elements out itself */
+                if (!live->dynamic)
+                        encode_flush_set(d->batch, live);
                 d->changes.elements_removed += live->n_elements;
-        } else if (!live->interval)
+        } else if (!live->interval && !live->dynamic)
                 d->changes.elements_removed += encode_missing(d->batch, live, p->desired, true);
         if (goes) {
                 encode_delete_set(d->batch, live);
@@ -252,7 +284,7 @@ static void add_set(Difference *d, const Set *desired) {
         if (comes || p->refill) {
                 encode_elements(d->batch, desired, desired->name, 0);
                 d->changes.elements_added += desired->n_elements;
-        } else if (!desired->interval)
+        } else if (!desired->interval && !desired->dynamic)
                 d->changes.elements_added += encode_missing(d->batch, desired, p->live, false);
 }
 
@@ -281,6 +313,7 @@ int difference_encode(NftBatch *b, const Ruleset *live, const Ruleset *desired, 
 
         if (pair_chains(&d.chains, live, desired) < 0 || pair_sets(&d.sets, live, desired) < 0)
                 return -ENOMEM;
+        d.everything = limits_change(live, desired);
         decide(&d);
         if (!live->exists || live->flags & NFT_TABLE_F_DORMANT) {
                 /* somebody may have put it to sleep; its other flags are not ours to change */
@@ -288,6 +321,8 @@ int difference_encode(NftBatch *b, const Ruleset *live, const Ruleset *desired, 
                 d.changes.table_created = !live->exists;
         }
         encode_removals(&d);
+        encode_limits(&d, live, desired, true);
+        encode_limits(&d, desired, live, false);
         encode_additions(&d, desired);
         d.changes.messages = b->n_subjects;
         *ret = d.changes;

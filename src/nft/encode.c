@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "nft/encode.h"
+#include "nft/encoder.h"
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
@@ -7,8 +7,6 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nf_tables.h>
-
-#include "nft/wire.h"
 
 #define SET_TEMPLATE "__set%d" /* the kernel fills in a number */
 #define MAP_TEMPLATE "__map%d"
@@ -48,7 +46,7 @@ void encode_chain(NftBatch *b, const Chain *chain) {
                 mnl_attr_nest_end(h, nest);
                 mnl_attr_put_u32(h, NFTA_CHAIN_POLICY,
                                  htonl(chain->policy_drop ? NF_DROP : NF_ACCEPT));
-                mnl_attr_put_strz(h, NFTA_CHAIN_TYPE, "filter");
+                mnl_attr_put_strz(h, NFTA_CHAIN_TYPE, chain->type == CHAIN_NAT ? "nat" : "filter");
         }
         nft_batch_push(b, &(NftSubject){.kind = SUBJECT_CHAIN,
                                         .name = chain->name,
@@ -73,14 +71,7 @@ void encode_flush_chain(NftBatch *b, const Chain *chain) {
                        &(NftSubject){.kind = SUBJECT_RULE, .removes = true, .name = chain->name});
 }
 
-/* A rule under way. */
-typedef struct Encoder {
-        NftBatch *batch;
-        struct nftnl_rule *rule;
-        size_t n_expressions;
-} Encoder;
-
-static struct nftnl_expr *expression(Encoder *e, const char *name) {
+struct nftnl_expr *encoder_expression(Encoder *e, const char *name) {
         struct nftnl_expr *x = nftnl_expr_alloc(name);
 
         if (!x) {
@@ -94,7 +85,7 @@ static struct nftnl_expr *expression(Encoder *e, const char *name) {
 }
 
 static void load_payload(Encoder *e, uint32_t base, const Field *f, size_t size, uint32_t reg) {
-        struct nftnl_expr *x = expression(e, "payload");
+        struct nftnl_expr *x = encoder_expression(e, "payload");
 
         if (!x)
                 return;
@@ -105,7 +96,7 @@ static void load_payload(Encoder *e, uint32_t base, const Field *f, size_t size,
 }
 
 static void load_meta(Encoder *e, const Field *f, uint32_t reg) {
-        struct nftnl_expr *x = expression(e, "meta");
+        struct nftnl_expr *x = encoder_expression(e, "meta");
 
         if (!x)
                 return;
@@ -114,7 +105,7 @@ static void load_meta(Encoder *e, const Field *f, uint32_t reg) {
 }
 
 static void load_ct(Encoder *e, const Field *f, uint32_t reg) {
-        struct nftnl_expr *x = expression(e, "ct");
+        struct nftnl_expr *x = encoder_expression(e, "ct");
 
         if (!x)
                 return;
@@ -125,7 +116,7 @@ static void load_ct(Encoder *e, const Field *f, uint32_t reg) {
 }
 
 static void load_fib(Encoder *e, const Field *f, uint32_t reg) {
-        struct nftnl_expr *x = expression(e, "fib");
+        struct nftnl_expr *x = encoder_expression(e, "fib");
 
         if (!x)
                 return;
@@ -135,7 +126,7 @@ static void load_fib(Encoder *e, const Field *f, uint32_t reg) {
 }
 
 static void swap_bytes(Encoder *e, size_t size, uint32_t reg) {
-        struct nftnl_expr *x = expression(e, "byteorder");
+        struct nftnl_expr *x = encoder_expression(e, "byteorder");
 
         if (!x)
                 return;
@@ -144,6 +135,30 @@ static void swap_bytes(Encoder *e, size_t size, uint32_t reg) {
         nftnl_expr_set_u32(x, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
         nftnl_expr_set_u32(x, NFTNL_EXPR_BYTEORDER_LEN, (uint32_t)size);
         nftnl_expr_set_u32(x, NFTNL_EXPR_BYTEORDER_SIZE, (uint32_t)size);
+}
+
+static void mask(Encoder *e, const void *value, size_t size, uint32_t reg) {
+        static const unsigned char zero[WIRE_VALUE_MAX];
+        struct nftnl_expr *x = encoder_expression(e, "bitwise");
+
+        if (!x)
+                return;
+        nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_SREG, reg);
+        nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_DREG, reg);
+        nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
+        nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_LEN, (uint32_t)size);
+        nftnl_expr_set(x, NFTNL_EXPR_BITWISE_MASK, value, (uint32_t)size);
+        nftnl_expr_set(x, NFTNL_EXPR_BITWISE_XOR, zero, (uint32_t)size);
+}
+
+/* Leaves the first `length` bits. */
+static void mask_prefix(Encoder *e, unsigned int length, size_t size, uint32_t reg) {
+        unsigned char bits[WIRE_VALUE_MAX] = {0};
+
+        memset(bits, 0xff, length / 8);
+        if (length % 8 > 0)
+                bits[length / 8] = (unsigned char)(0xff << (8 - length % 8));
+        mask(e, bits, size, reg);
 }
 
 /* Loads the field, of a packet's header only its first `size` bytes. interval: it is to be compared
@@ -175,6 +190,12 @@ static void load(Encoder *e, FieldId field, bool interval, size_t size, unsigned
         }
         if (wire_is_swapped(f->type, interval))
                 swap_bytes(e, field_size(field), reg);
+        if (f->prefix > 0)
+                mask_prefix(e, f->prefix, size, reg);
+}
+
+void encoder_load(Encoder *e, FieldId field) {
+        load(e, field, false, field_size(field), 0);
 }
 
 static void load_all(Encoder *e, const FieldId *list, size_t n, bool interval) {
@@ -187,27 +208,13 @@ static void load_all(Encoder *e, const FieldId *list, size_t n, bool interval) {
 }
 
 static void compare(Encoder *e, uint32_t op, const void *value, size_t size) {
-        struct nftnl_expr *x = expression(e, "cmp");
+        struct nftnl_expr *x = encoder_expression(e, "cmp");
 
         if (!x)
                 return;
         nftnl_expr_set_u32(x, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
         nftnl_expr_set_u32(x, NFTNL_EXPR_CMP_OP, op);
         nftnl_expr_set(x, NFTNL_EXPR_CMP_DATA, value, (uint32_t)size);
-}
-
-static void mask(Encoder *e, const void *value, size_t size) {
-        static const unsigned char zero[WIRE_VALUE_MAX];
-        struct nftnl_expr *x = expression(e, "bitwise");
-
-        if (!x)
-                return;
-        nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-        nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-        nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
-        nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_LEN, (uint32_t)size);
-        nftnl_expr_set(x, NFTNL_EXPR_BITWISE_MASK, value, (uint32_t)size);
-        nftnl_expr_set(x, NFTNL_EXPR_BITWISE_XOR, zero, (uint32_t)size);
 }
 
 static void encode_range(Encoder *e, FieldId field, Range r, bool negated) {
@@ -220,11 +227,12 @@ static void encode_range(Encoder *e, FieldId field, Range r, bool negated) {
         wire_put(type, true, r.high, high);
         load(e, field, true, size, 0);
         if (!negated) {
-                compare(e, NFT_CMP_GTE, low, size);
+                if (type != TYPE_TIME || !u128_is_zero(r.low))
+                        compare(e, NFT_CMP_GTE, low, size);
                 compare(e, NFT_CMP_LTE, high, size);
                 return;
         }
-        x = expression(e, "range");
+        x = encoder_expression(e, "range");
         if (!x)
                 return;
         nftnl_expr_set_u32(x, NFTNL_EXPR_RANGE_SREG, NFT_REG_1);
@@ -235,7 +243,7 @@ static void encode_range(Encoder *e, FieldId field, Range r, bool negated) {
 
 /* A prefix of whole bytes is that many bytes; any other needs a mask. */
 static void encode_prefix(Encoder *e, FieldId field, U128 value, unsigned int length, uint32_t op) {
-        unsigned char bytes[WIRE_VALUE_MAX], bits[WIRE_VALUE_MAX];
+        unsigned char bytes[WIRE_VALUE_MAX];
         TypeId type = fields[field].type;
         size_t size = type_size(type), whole = length / 8;
 
@@ -245,12 +253,8 @@ static void encode_prefix(Encoder *e, FieldId field, U128 value, unsigned int le
                 compare(e, op, bytes, whole);
                 return;
         }
-        memset(bits, 0, sizeof(bits));
-        memset(bits, 0xff, whole);
-        if (length % 8 > 0)
-                bits[whole] = (unsigned char)(0xff << (8 - length % 8));
         load(e, field, false, size, 0);
-        mask(e, bits, size);
+        mask_prefix(e, length, size, NFT_REG_1);
         compare(e, op, bytes, size);
 }
 
@@ -301,7 +305,7 @@ static void encode_lookup(Encoder *e, const Set *set, const FieldId *list, size_
         }
         name = set_name(e->batch, set, &id);
         load_all(e, list, n, encode_is_interval(set));
-        x = expression(e, "lookup");
+        x = encoder_expression(e, "lookup");
         if (!x)
                 return;
         nftnl_expr_set_u32(x, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
@@ -324,7 +328,7 @@ static void encode_bits(Encoder *e, FieldId field, U128 bits, bool none) {
                 nft_batch_fail(e->batch, -EINVAL);
         wire_put(type, false, bits, value);
         load(e, field, false, size, 0);
-        mask(e, value, size);
+        mask(e, value, size, NFT_REG_1);
         compare(e, none ? NFT_CMP_EQ : NFT_CMP_NEQ, zero, size);
 }
 
@@ -349,7 +353,7 @@ static void encode_match(Encoder *e, const Match *m) {
 }
 
 static void put_reject(Encoder *e, uint32_t type, uint8_t code) {
-        struct nftnl_expr *x = expression(e, "reject");
+        struct nftnl_expr *x = encoder_expression(e, "reject");
 
         if (!x)
                 return;
@@ -358,7 +362,7 @@ static void put_reject(Encoder *e, uint32_t type, uint8_t code) {
 }
 
 static void put_immediate(Encoder *e, int code, const Chain *chain) {
-        struct nftnl_expr *x = expression(e, "immediate");
+        struct nftnl_expr *x = encoder_expression(e, "immediate");
 
         if (!x)
                 return;
@@ -393,6 +397,12 @@ static void encode_verdict(Encoder *e, const Rule *rule) {
         case VERDICT_RETURN:
                 put_immediate(e, NFT_RETURN, NULL);
                 return;
+        case VERDICT_MASQUERADE:
+                (void)encoder_expression(e, "masq"); /* a failure stays in the batch */
+                return;
+        case VERDICT_DNAT:
+                encode_dnat(e, &rule->target);
+                return;
         case VERDICT_MAP:
                 encode_lookup(e, rule->map, rule->map_fields, rule->n_map_fields, false);
                 return;
@@ -423,8 +433,10 @@ void encode_rule(NftBatch *b, const Chain *chain, const Rule *rule) {
         }
         for (size_t i = 0; i < rule->n_matches; i++)
                 encode_match(&e, &rule->matches[i]);
+        for (size_t i = 0; i < rule->n_statements; i++)
+                encode_statement(&e, &rule->statements[i]);
         if (rule->counted)
-                (void)expression(&e, "counter"); /* a failure stays in the batch */
+                (void)encoder_expression(&e, "counter"); /* a failure stays in the batch */
         encode_verdict(&e, rule);
         if (b->error < 0)
                 return;

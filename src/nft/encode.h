@@ -23,6 +23,9 @@ void encode_flush_chain(NftBatch *b, const Chain *chain);
  * a rule that no kernel could hold: ruleset_verify() lets none through. */
 void encode_rule(NftBatch *b, const Chain *chain, const Rule *rule);
 
+void encode_limit(NftBatch *b, const NamedLimit *limit);
+void encode_delete_limit(NftBatch *b, const NamedLimit *limit);
+
 /* The set without its elements. `name` is the kernel's, which for a set without one is made up by
  * the kernel and known to the batch by `id`. */
 void encode_set(NftBatch *b, const Set *set, const char *name, uint32_t id);

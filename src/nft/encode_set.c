@@ -45,6 +45,8 @@ static size_t kernel_elements(const Set *set) {
 static uint32_t room_for(const Set *set) {
         size_t room = 2 * ROOM_MIN;
 
+        if (set->dynamic)
+                return set->room;
         if (!set->name)
                 return (uint32_t)kernel_elements(set);
         if (set->interval || set->n_elements < ROOM_MIN)
@@ -68,6 +70,16 @@ static void put_byte_order(struct nftnl_set *s, const Set *set) {
         nftnl_set_set_data(s, NFTNL_SET_USERDATA, data, sizeof(data));
 }
 
+/* Each element gets one like it. */
+static bool put_counter(struct nftnl_set *s) {
+        struct nftnl_expr *counter = nftnl_expr_alloc("counter");
+
+        if (!counter)
+                return false;
+        nftnl_set_add_expr(s, counter);
+        return true;
+}
+
 void encode_set(NftBatch *b, const Set *set, const char *name, uint32_t id) {
         _cleanup_(wire_set_freep) struct nftnl_set *s = nftnl_set_alloc();
         bool interval = encode_is_interval(set);
@@ -84,6 +96,16 @@ void encode_set(NftBatch *b, const Set *set, const char *name, uint32_t id) {
                 flags |= NFT_SET_INTERVAL;
         if (set->is_map)
                 flags |= NFT_SET_MAP;
+        if (set->dynamic)
+                flags |= NFT_SET_EVAL;
+        if (set->timeout > 0) {
+                flags |= NFT_SET_TIMEOUT;
+                nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, set->timeout * UINT64_C(1000));
+        }
+        if (set->counted && !put_counter(s)) {
+                nft_batch_fail(b, -ENOMEM);
+                return;
+        }
         if (is_concatenated_interval(set)) {
                 uint8_t sizes[RULESET_FIELDS_MAX];
 
@@ -180,6 +202,8 @@ static bool put_verdict(struct nlmsghdr *h, Verdict v) {
                 break;
         case VERDICT_REJECT: /* these take more than a verdict */
         case VERDICT_REJECT_RESET:
+        case VERDICT_MASQUERADE:
+        case VERDICT_DNAT:
         case VERDICT_MAP:
         case _VERDICT_MAX:
         case _VERDICT_INVALID:
@@ -282,6 +306,8 @@ void encode_elements(NftBatch *b, const Set *set, const char *name, uint32_t id)
         encode_list_start(&l, b, set, false);
         l.name = name;
         l.id = id;
+        if (set->dynamic)
+                return;
         if (l.interval && set->n_types == 1 && set->n_elements > 0 &&
             !u128_is_zero(set->elements[0].key[0].low))
                 put_end(&l, U128_ZERO);

@@ -30,12 +30,15 @@ static void foreign_changes_are_seen_and_healed(void **state) {
                 const char *command;
                 bool unknown;
         } rows[] = {
-                {"insert rule inet ringwall input limit rate 1/second accept", true},
+                {"insert rule inet ringwall input quota 1 mbytes accept", true},
                 {"insert rule inet ringwall input meta mark 1 accept", true},
                 {"insert rule inet ringwall input tcp flags syn counter accept", true},
                 {"insert rule inet ringwall input counter ip saddr 10.0.0.1 accept", true},
                 {"insert rule inet ringwall input ct reply ip saddr 10.0.0.1 accept", true},
                 {"insert rule inet ringwall input log prefix \"x\"", true},
+                {"insert rule inet ringwall input limit rate 1/second accept", false},
+                {"insert rule inet ringwall input limit rate over 1/second drop", true},
+                {"insert rule inet ringwall input ct count over 3 drop", true},
                 {"insert rule inet ringwall input ip saddr 10.0.0.1 notrack", true},
                 {"insert rule inet ringwall input reject with icmp port-unreachable", true},
                 {"insert rule inet ringwall input @th,16,16 22 accept", true},
@@ -46,7 +49,7 @@ static void foreign_changes_are_seen_and_healed(void **state) {
                 {"add set inet ringwall other { type mark; }", false},
                 {"add set inet ringwall other { type ipv4_addr; timeout 1h; }", false},
                 {"add chain inet ringwall other", false},
-                {"add chain inet ringwall o { type nat hook prerouting priority -5; }", true},
+                {"add chain inet ringwall o { type nat hook prerouting priority -5; }", false},
                 {"add chain inet ringwall o { type filter hook input priority 5; }", false},
                 {"add element inet ringwall clients { 10.9.9.9 }", false},
                 {"delete element inet ringwall services { 22 }", false},

@@ -34,6 +34,8 @@ static int dump_table(NftLink *link, NftBytes *bytes) {
         if (r == 0 && sets.size > 0)
                 r = decode_set_names(sets.data, sets.size, dump_elements, &dump);
         if (r == 0)
+                r = nft_link_dump(link, NFT_MSG_GETOBJ, RULESET_TABLE, NULL, bytes);
+        if (r == 0)
                 r = nft_link_dump(link, NFT_MSG_GETRULE, RULESET_TABLE, NULL, bytes);
         return r == -ENOENT ? -EINTR : r;
 }

@@ -15,6 +15,7 @@ typedef struct Load {
         size_t size;        /* bytes loaded of a payload; 0 of everything else */
         unsigned int slots; /* that it fills */
         bool swapped, masked, used;
+        bool is_data; /* `size` bytes that stand in the rule, in `mask` */
         unsigned char mask[WIRE_VALUE_MAX];
         size_t mask_size;
 } Load;
@@ -26,6 +27,8 @@ typedef struct RuleDecoder {
         bool decided;           /* there is a verdict: nothing may follow */
         bool out_of_memory;
         size_t counted_behind; /* matches before the counter */
+        size_t counted_before; /* statements before the counter */
+        size_t stated_behind;  /* matches before the last statement */
         /* A lower limit that the next comparison may complete to a range. */
         Set *half_range;
         unsigned int half_range_slot;
@@ -42,11 +45,23 @@ void decode_ct(RuleDecoder *d, const Attributes *a);
 void decode_fib(RuleDecoder *d, const Attributes *a);
 void decode_byteorder(RuleDecoder *d, const Attributes *a);
 void decode_bitwise(RuleDecoder *d, const Attributes *a);
+/* An `immediate` that puts data into a register of values. */
+void decode_data(RuleDecoder *d, uint32_t reg, const void *data, size_t size);
+
+/* Statements and translations. */
+void decode_limit(RuleDecoder *d, const Attributes *a);
+void decode_connlimit(RuleDecoder *d, const Attributes *a);
+void decode_objref(RuleDecoder *d, const Attributes *a);
+void decode_log(RuleDecoder *d, const Attributes *a);
+void decode_dynset(RuleDecoder *d, const Attributes *a);
+void decode_masq(RuleDecoder *d, const Attributes *a);
+void decode_nat(RuleDecoder *d, const Attributes *a);
 
 /* The load that begins at the register; NULL if none does. */
 Load *rule_decoder_find_load(RuleDecoder *d, uint32_t reg);
 /* Which field it is that was loaded, given what the rule has matched so far; _FIELD_INVALID if none
- * of ours. `wanted` is the type that a set expects, or _TYPE_INVALID. */
+ * of ours. `wanted` is the type that a set expects, or _TYPE_INVALID for a comparison, in which a
+ * masked load is a prefix of the field. */
 FieldId rule_decoder_field(const RuleDecoder *d, const Load *load, TypeId wanted);
 
 /* Whether all bytes of the field were loaded. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "nft/sample.h"
 
+#include <inttypes.h>
 #include <netinet/in.h>
 
 #include <linux/netfilter.h>
@@ -115,9 +116,16 @@ static Verdict draw_verdict(Random *x, size_t chain, bool in_map) {
         return verdict_of(plain[draw(x, ARRAY_SIZE(plain) - in_map)]);
 }
 
+/* What stands in rules in one form alone, and is drawn with statements. */
+static bool is_special(FieldId field) {
+        return fields[field].prefix > 0 || fields[field].type == TYPE_TIME;
+}
+
 static bool usable(const Shape *shape, FieldId field) {
         const Field *f = &fields[field];
 
+        if (is_special(field))
+                return false;
         if (f->has_needs && f->needs == FIELD_NFPROTO && f->needs_value != shape->family)
                 return false;
         if (field == (shape->family == NFPROTO_IPV4 ? FIELD_CT_IP6_DADDR : FIELD_CT_IP_DADDR))
@@ -181,12 +189,15 @@ static void fill_set(Random *x, Set *set, size_t chain) {
         }
         sort_and_cut(set);
         set->interval = false;
+        set->counted = draw(x, 4) == 0;
         for (size_t i = 0; i < set->n_elements; i++)
                 for (size_t j = 0; j < set->n_types; j++)
                         set->interval |= !range_is_single(set->elements[i].key[j]);
         /* of one element nothing but its key would reach the kernel */
         if (!set->name && !set->is_map && set->n_types == 1 && set->n_elements == 1)
                 set->elements[0].origin.text = NULL;
+        if (!set->name && set->n_elements <= 1)
+                set->counted = false;
 }
 
 static Set *draw_set(Random *x, const FieldId *list, size_t n, bool is_map, size_t chain) {
@@ -254,6 +265,79 @@ static void add_map(Random *x, Rule *rule, const Shape *shape, size_t chain) {
         memcpy(rule->map_fields, list, sizeof(list));
 }
 
+static PacketLimit draw_limit(Random *x) {
+        static const uint32_t units[] = {1, 60, 3600, 86400};
+
+        return (PacketLimit){
+                .number = 1 + (uint32_t)draw(x, 1000000),
+                .seconds = units[draw(x, ARRAY_SIZE(units))],
+                .burst = 1 + (uint32_t)draw(x, 1000),
+        };
+}
+
+/* A set of the rule's own, to which the kernel adds sources. */
+static const Set *draw_sources(Random *x, FieldId field, bool timed) {
+        const char *name = arena_printf(x->rs->arena, "d%zu", x->rs->n_sets);
+        Set *set = name ? ruleset_add_set(x->rs, name, fields[field].type) : NULL;
+
+        if (!set) {
+                x->failed = true;
+                return NULL;
+        }
+        set->dynamic = true;
+        set->room = 1 + (uint32_t)draw(x, 65536);
+        set->timeout = timed ? 1 + (uint32_t)draw(x, 86400) : 0;
+        return set;
+}
+
+static const char *draw_named_limit(Random *x) {
+        const char *name = arena_printf(x->rs->arena, "limit-%" PRIu64, draw(x, 2));
+
+        if (!name ||
+            (!ruleset_find_limit(x->rs, name) && !ruleset_add_limit(x->rs, name, draw_limit(x))))
+                x->failed = true;
+        return name;
+}
+
+static void add_statement(Random *x, Rule *rule, const Shape *shape) {
+        FieldId source = shape->family == NFPROTO_IPV4 ? FIELD_IP_SADDR : FIELD_IP6_SADDR_64;
+        Statement s = {.kind = (StatementKind)draw(x, _STATEMENT_MAX)};
+        bool keyed = draw(x, 2);
+
+        switch (s.kind) {
+        case STATEMENT_LIMIT:
+                s.limit = draw_limit(x);
+                if (keyed)
+                        s.set = draw_sources(x, source, draw(x, 2));
+                break;
+        case STATEMENT_CONNECTIONS:
+                s.connections = 1 + (uint32_t)draw(x, 1000);
+                if (keyed)
+                        s.set = draw_sources(x, source, false);
+                break;
+        case STATEMENT_NAMED_LIMIT:
+                s.text = draw_named_limit(x);
+                break;
+        case STATEMENT_LOG:
+                s.text = "WORD allow policy.yaml:9: allow https";
+                break;
+        case _STATEMENT_MAX:
+        case _STATEMENT_INVALID:
+                break;
+        }
+        if (s.set)
+                s.field = source;
+        if (!x->failed && rule_add_statement(x->rs, rule, &s) < 0)
+                x->failed = true;
+}
+
+static void add_time(Random *x, Rule *rule) {
+        Range r = {U128_ZERO, u128(draw(x, UINT32_MAX) * UINT64_C(1000000000))};
+
+        if (rule_match_ranges(x->rs, rule, FIELD_TIME, &(RangeSet){.items = &r, .n_items = 1}) < 0)
+                x->failed = true;
+}
+
 static void add_rule(Random *x, size_t chain) {
         Chain *c = x->chains[chain];
         Shape shape = {
@@ -281,8 +365,56 @@ static void add_rule(Random *x, size_t chain) {
                 x->failed = true;
         for (size_t i = 0; i < n && !x->failed; i++)
                 add_match(x, rule, &shape, chain);
+        if (draw(x, 8) == 0 && !x->failed)
+                add_time(x, rule);
+        for (size_t i = draw(x, 8) < 6 ? 0 : 1 + draw(x, 2); i > 0 && !x->failed; i--)
+                add_statement(x, rule, &shape);
         if (draw(x, 4) == 0 && !x->failed)
                 add_map(x, rule, &shape, chain);
+}
+
+static bool add_translation(Random *x, Chain *chain, Hook hook) {
+        bool v6 = draw(x, 2);
+        Rule *rule = chain_add_rule(
+                x->rs, chain,
+                verdict_of(hook == HOOK_PREROUTING ? VERDICT_DNAT : VERDICT_MASQUERADE),
+                (Origin){.text = draw_text(x)});
+
+        if (!rule ||
+            rule_match_value(x->rs, rule, FIELD_NFPROTO, v6 ? NFPROTO_IPV6 : NFPROTO_IPV4) < 0 ||
+            rule_match_value(x->rs, rule, FIELD_L4PROTO, IPPROTO_TCP) < 0)
+                return false;
+        rule->counted = draw(x, 2);
+        if (hook == HOOK_PREROUTING)
+                rule->target = (NatTarget){
+                        .family = v6 ? FAMILY_IPV6 : FAMILY_IPV4,
+                        .address = draw_bits(x, v6 ? 128 : 32),
+                        .port = draw(x, 2) ? 0 : (uint16_t)(1 + draw(x, 65535)),
+                };
+        return true;
+}
+
+static bool add_nat_chains(Random *x) {
+        static const struct {
+                const char *name;
+                Hook hook;
+                int priority;
+        } rows[] = {
+                {"nat-in", HOOK_PREROUTING, RULESET_PRIORITY_DSTNAT},
+                {"nat-out", HOOK_POSTROUTING, RULESET_PRIORITY_SRCNAT},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Chain *chain =
+                        ruleset_add_nat_chain(x->rs, rows[i].name, rows[i].hook, rows[i].priority);
+
+                if (!chain)
+                        return false;
+                for (size_t n = draw(x, 3); n > 0; n--)
+                        if (!add_translation(x, chain, rows[i].hook))
+                                return false;
+        }
+        return true;
 }
 
 Ruleset *sample_random(Arena *a, uint64_t seed) {
@@ -317,6 +449,8 @@ Ruleset *sample_random(Arena *a, uint64_t seed) {
                     !chain_add_rule(x.rs, x.chains[i], verdict_of(VERDICT_DROP), (Origin){0}))
                         return NULL;
         }
+        if (draw(&x, 4) == 0 && !add_nat_chains(&x))
+                return NULL;
         return x.failed ? NULL : x.rs;
 }
 
@@ -427,8 +561,8 @@ Ruleset *sample_fields(Arena *a) {
         if (!chain)
                 return NULL;
         for (FieldId field = 0; field < _FIELD_MAX; field++)
-                if (!match_field(rs, chain, field, MATCH_IN) ||
-                    !match_field(rs, chain, field, MATCH_NOT_IN))
+                if (!is_special(field) && (!match_field(rs, chain, field, MATCH_IN) ||
+                                           !match_field(rs, chain, field, MATCH_NOT_IN)))
                         return NULL;
         return add_drop(rs, chain) ? rs : NULL;
 }

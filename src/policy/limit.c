@@ -7,6 +7,7 @@
 #define WORDS_MAX 8
 #define LIMIT_EXAMPLE "10/minute burst 20 per source"
 #define CONNECTIONS_EXAMPLE "20 per source"
+#define REFILL_MAX 31622400 /* seconds, a year: the kernel counts a burst in nanoseconds */
 
 typedef struct Words {
         const char *items[WORDS_MAX];
@@ -100,6 +101,13 @@ int limit_decode(Loader *l, const NodeEntry *entry, Limit *ret) {
                 return r;
         if (limit.burst == 0)
                 limit.burst = limit.rate.number;
+        if ((uint64_t)limit.burst * rate_unit_seconds(limit.rate.unit) / limit.rate.number >
+            REFILL_MAX) {
+                diag_error(l->d, n->at, "a burst of %u takes more than a year to come back",
+                           limit.burst);
+                diag_hint(l->d, "take a smaller burst, or a higher rate");
+                return -EBADMSG;
+        }
         *ret = limit;
         return 0;
 }

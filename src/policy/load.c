@@ -20,6 +20,7 @@ static const SchemaField policy_fields[] = {
         KEY("inbound", sections[SECTION_INBOUND], "who may connect to this host"),
         KEY("outbound", sections[SECTION_OUTBOUND], "where this host may connect to"),
         KEY("routed", sections[SECTION_ROUTED], "what may pass through this host"),
+        KEY("nat", nat, "translation of addresses"),
         KEY("protected", protected, "what stays closed, whatever the rules say"),
         KEY("expect", expect, "the policy's own tests"),
         KEY("settings", settings, "how ringwall works"),
@@ -29,7 +30,6 @@ static const SchemaField policy_fields[] = {
         LATER("host", "what the host must look like"),
         LATER("jails", "logs in which failures are counted"),
         LATER("monitor", "metrics and alerts"),
-        LATER("nat", "translation of addresses"),
         LATER("ssh", "what the SSH server must look like"),
         LATER("waive", "findings that are accepted"),
 };
@@ -111,6 +111,8 @@ static int build(Loader *l) {
         if (r == 0)
                 r = zone_resolve_all(l);
         if (r == 0)
+                r = zone_connect_all(l);
+        if (r == 0)
                 r = service_resolve_all(l);
         for (size_t i = 0; i < l->n_files && r != -ENOMEM; i++)
                 r = settings_decode(l, l->files[i]);
@@ -118,13 +120,13 @@ static int build(Loader *l) {
                 for (size_t i = 0; i < l->n_files && r != -ENOMEM; i++)
                         r = section_decode(l, l->files[i], id);
         for (size_t i = 0; i < l->n_files && r != -ENOMEM; i++)
+                r = nat_decode(l, l->files[i]);
+        for (size_t i = 0; i < l->n_files && r != -ENOMEM; i++)
                 r = protected_decode(l, l->files[i]);
         for (size_t i = 0; i < l->n_files && r != -ENOMEM; i++)
                 r = expect_decode(l, l->files[i]);
         if (r != -ENOMEM)
                 r = conflict_check(l);
-        if (l->d->n_errors == 0)
-                unbuilt_check(l);
         l->policy->containers = get_zone(l, "containers");
         l->policy->vms = get_zone(l, "vms");
         return r;
@@ -173,7 +175,17 @@ static int read_files(Loader *l, const void *what) {
 }
 
 int policy_load_text(Arena *a, Source catalogue, Source policy, Policy **ret, Diag *d) {
-        Loader l = {.arena = a, .d = d};
+        return policy_load_text_on_link(a, catalogue, policy, NULL, 0, ret, d);
+}
+
+int policy_load_text_on_link(Arena *a,
+                             Source catalogue,
+                             Source policy,
+                             const HostNetwork *networks,
+                             size_t n_networks,
+                             Policy **ret,
+                             Diag *d) {
+        Loader l = {.arena = a, .d = d, .networks = networks, .n_networks = n_networks};
         const Source *const texts[] = {&catalogue, &policy};
         int r = load(&l, read_texts, texts);
 
@@ -185,7 +197,13 @@ int policy_load_text(Arena *a, Source catalogue, Source policy, Policy **ret, Di
 }
 
 int policy_load(Arena *a, const PolicyPaths *paths, Policy **ret, Diag *d) {
-        Loader l = {.arena = a, .d = d, .paths = paths};
+        Loader l = {
+                .arena = a,
+                .d = d,
+                .paths = paths,
+                .networks = paths->networks,
+                .n_networks = paths->n_networks,
+        };
         int r = load(&l, read_files, NULL);
 
         if (r < 0)

@@ -41,7 +41,7 @@ static void messages_come_in_the_order_of_the_file(void **state) {
                                    "  - { allow: shh }\n"
                                    "  - { allow: ssh, except: nobody }\n"
                                    "zones: { b: [10.0.0.1/8] }\n"
-                                   "nat: []\n",
+                                   "nat: [{ snat: a }]\n",
                                    &d));
         assert_int_equal(d->n_errors, 7);
         for (size_t i = 0; i < d->n_messages; i++) {

@@ -47,6 +47,23 @@ static inline Policy *load(Arena *a, const char *text) {
         return p;
 }
 
+/* Likewise, of a host with these networks. */
+static inline Policy *
+load_on_link(Arena *a, const HostNetwork *networks, size_t n, const char *text) {
+        Source catalogue = {
+                .name = "catalogue.yaml",
+                .text = LOAD_CATALOGUE,
+                .size = sizeof(LOAD_CATALOGUE) - 1,
+        };
+        Source policy = {.name = "dir/policy.yaml", .text = text, .size = strlen(text)};
+        Diag *d = diag_new(a);
+        Policy *p = NULL;
+
+        if (policy_load_text_on_link(a, catalogue, policy, networks, n, &p, d) < 0)
+                fail_msg("%s", d->messages[0].text);
+        return p;
+}
+
 /* The first error of a policy that has to have one. */
 static inline const char *load_error(Arena *a, const char *text) {
         Diag *d;

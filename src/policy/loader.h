@@ -35,7 +35,7 @@ typedef struct PolicyFile {
         bool on_disk;                    /* device and inode are known */
         dev_t device;
         ino_t inode;
-        const NodeEntry *version, *include, *zones, *services, *protected, *expect, *settings;
+        const NodeEntry *version, *include, *zones, *services, *nat, *protected, *expect, *settings;
         const NodeEntry *sections[_SECTION_MAX];
 } PolicyFile;
 
@@ -73,6 +73,8 @@ typedef struct Loader {
         Arena *arena;
         Diag *d;
         Policy *policy;
+        const HostNetwork *networks;
+        size_t n_networks;
         const PolicyPaths *paths; /* NULL: everything comes from memory, and names no files */
         PolicyFile **files;       /* the catalogue, then the others in the order of reading */
         size_t n_files;
@@ -142,6 +144,8 @@ void definition_suggest(const Loader *l,
 /* ---- zone.c, zone_part.c, zone_file.c, zone_term.c, zone_expression.c */
 
 int zone_resolve_all(Loader *l);
+/* Once all are resolved: adds the host's networks to the zones that are connected to them. */
+int zone_connect_all(Loader *l);
 int zone_resolve(Loader *l, Definition *def);
 
 /* One word of a zone expression: a zone, everything, or a range of addresses. */
@@ -218,7 +222,9 @@ void icmp_type_suggest(Family family, Nearest *n);
 /* A name or a list of them; a final '*' is a wildcard. */
 int interface_set_decode(Loader *l, const NodeEntry *entry, RangeSet *ret);
 
-/* ---- section.c, rule.c, expect.c, protected.c, conflict.c */
+/* ---- nat.c, section.c, rule.c, expect.c, protected.c, conflict.c */
+
+int nat_decode(Loader *l, const PolicyFile *file);
 
 /* What one file says of a section is added to it. */
 int section_decode(Loader *l, const PolicyFile *file, SectionId id);
@@ -280,11 +286,6 @@ typedef enum OwnerKind {
 
 /* Names, which this host has to know, or numbers. */
 int owner_decode(Loader *l, const NodeEntry *entry, OwnerKind kind, RangeSet *ret);
-
-/* ---- unbuilt.c */
-
-/* Reports what a policy without mistakes says that is not compiled yet. */
-void unbuilt_check(Loader *l);
 
 /* ---- words.c */
 

@@ -37,6 +37,17 @@ const char *rate_unit_to_string(RateUnit unit) {
         return rate_unit_names[unit];
 }
 
+uint32_t rate_unit_seconds(RateUnit unit) {
+        static const uint32_t seconds[_RATE_UNIT_MAX] = {
+                [RATE_SECOND] = 1,
+                [RATE_MINUTE] = 60,
+                [RATE_HOUR] = 3600,
+                [RATE_DAY] = 86400,
+        };
+
+        return seconds[unit];
+}
+
 const char *essential_to_string(EssentialId essential) {
         return essential_names[essential];
 }

@@ -14,6 +14,13 @@
 #define RATE_NUMBER_MAX 1000000            /* of a limit, in its unit of time */
 #define POLICY_NAME_MAX 63                 /* bytes of a zone's or service's name */
 
+/* A network that is on link at an interface: a route without a gateway. */
+typedef struct HostNetwork {
+        U128 interface; /* its name, see interface_value() */
+        Family family;
+        Range range;
+} HostNetwork;
+
 /* A box of clients (or servers): the interface is one of `interfaces` and the address one of
  * `addresses`, or of the networks that are on link at `connected`. An interface's name is a number
  * of 128 bits, see interface_value(). */
@@ -22,8 +29,10 @@ typedef struct ZonePart {
         RangeSet interfaces; /* names; with INTERFACE_UNNAMED, those that no policy names, too */
         bool any_address;
         RangeSet addresses[_FAMILY_MAX]; /* normalised; empty: no address of that family */
-        RangeSet connected;              /* interfaces whose own networks are meant */
-        RangeSet without[_FAMILY_MAX];   /* taken away from those networks */
+        RangeSet connected;              /* interfaces whose own networks are meant; what those
+                                          * are now is among the addresses */
+        RangeSet fixed[_FAMILY_MAX];   /* with `connected`: the addresses but for those networks */
+        RangeSet without[_FAMILY_MAX]; /* taken away from those networks */
 } ZonePart;
 
 typedef struct Zone {
@@ -169,6 +178,25 @@ typedef struct Protected {
         const char *text;         /* "policy.yaml:15: protected ollama, n8n" */
 } Protected;
 
+/* { masquerade: ZONE, out: IFACE } */
+typedef struct Masquerade {
+        Span at;
+        ZoneExpression from; /* clients; of IPv6 those of fc00::/7 alone */
+        RangeSet out;        /* interfaces on which they leave */
+        const char *text;    /* "policy.yaml:20: masquerade lan out wan0" */
+} Masquerade;
+
+/* { forward: SERVICE, to: ADDRESS[:PORT], in: IFACE } */
+typedef struct Forward {
+        Span at;
+        ServiceExpression services; /* ports alone */
+        Family family;
+        U128 address;
+        uint16_t port; /* 0: the dialled one */
+        RangeSet in;   /* interfaces; empty: any */
+        const char *text;
+} Forward;
+
 /* A test of the policy by itself: the verdict of every connection that the rule describes. */
 typedef struct Expect {
         SectionId section;
@@ -244,6 +272,10 @@ typedef struct Policy {
         Section sections[_SECTION_MAX];
         Protected *protected;
         size_t n_protected;
+        Masquerade *masquerades;
+        size_t n_masquerades;
+        Forward *forwards;
+        size_t n_forwards;
         Expect *expects;
         size_t n_expects;
         Settings settings;
@@ -253,8 +285,10 @@ typedef struct Policy {
 typedef struct PolicyPaths {
         const char *catalogue; /* the catalogue's file */
         const char *policy;    /* the administrator's; "-" is standard input, NULL says nothing */
-        bool of_root;          /* refuse files that do not belong to root: whoever puts the policy
-                                * in force asks for it; standard input excepted */
+        const HostNetwork *networks; /* on link at this host; what zones are `connected` to */
+        size_t n_networks;
+        bool of_root; /* refuse files that do not belong to root: whoever puts the policy
+                       * in force asks for it; standard input excepted */
 } PolicyPaths;
 
 /* Loads the policy with what it includes and the folder policy.d beside it, merges, resolves and
@@ -263,14 +297,23 @@ typedef struct PolicyPaths {
  * -EACCES. */
 int policy_load(Arena *a, const PolicyPaths *paths, Policy **ret, Diag *d);
 
-/* The same from texts in memory, which must live as long as the arena. They can name no files. */
+/* The same from texts in memory, which must live as long as the arena. They can name no files. The
+ * second knows the networks that are on link. */
 int policy_load_text(Arena *a, Source catalogue, Source policy, Policy **ret, Diag *d);
+int policy_load_text_on_link(Arena *a,
+                             Source catalogue,
+                             Source policy,
+                             const HostNetwork *networks,
+                             size_t n_networks,
+                             Policy **ret,
+                             Diag *d);
 
 const char *section_id_to_string(SectionId id); /* "inbound" */
 const char *section_default_to_string(SectionDefault fallback);
 const char *rule_verb_to_string(RuleVerb verb);
 
-const char *rate_unit_to_string(RateUnit unit);         /* "second" */
+const char *rate_unit_to_string(RateUnit unit); /* "second" */
+uint32_t rate_unit_seconds(RateUnit unit);
 const char *essential_to_string(EssentialId essential); /* "neighbour-discovery" */
 
 const Zone *policy_find_zone(const Policy *p, const char *name);

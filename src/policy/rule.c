@@ -303,6 +303,13 @@ static const char *describe(Loader *l, const PolicyRule *rule, const RuleShape *
                 text = arena_printf(a, "%s user %s", text, words_join(a, shape->user->value));
         if (text && shape->group)
                 text = arena_printf(a, "%s group %s", text, words_join(a, shape->group->value));
+        if (text && shape->limit)
+                text = arena_printf(a, "%s limit %s", text, words_join(a, shape->limit->value));
+        if (text && shape->connections)
+                text = arena_printf(a, "%s connections %s", text,
+                                    words_join(a, shape->connections->value));
+        if (text && shape->until)
+                text = arena_printf(a, "%s until %s", text, words_join(a, shape->until->value));
         return text;
 }
 

@@ -13,6 +13,7 @@ extern const Schema service_schema;
 extern const Schema section_schemas[_SECTION_MAX]; /* in their long form */
 extern const Schema rule_schemas[_SECTION_MAX];
 extern const Schema expected_schemas[_SECTION_MAX];
+extern const Schema nat_schema;
 extern const Schema protected_schema;
 extern const Schema settings_schema;
 extern const Schema alerts_schema; /* of settings */

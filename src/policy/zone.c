@@ -233,6 +233,41 @@ int zone_resolve(Loader *l, Definition *def) {
         return r;
 }
 
+/* Adds the networks that are on link at the interfaces that the part is connected to. */
+static int connect(Loader *l, ZonePart *part) {
+        for (Family f = 0; f < _FAMILY_MAX; f++) {
+                RangeSet on_link = {0}, rest = {0};
+
+                for (size_t i = 0; i < l->n_networks; i++) {
+                        const HostNetwork *n = &l->networks[i];
+
+                        if (n->family == f && range_set_contains(&part->connected, n->interface) &&
+                            range_set_add(l->arena, &on_link, n->range) < 0)
+                                return -ENOMEM;
+                }
+                range_set_normalise(&on_link);
+                part->fixed[f] = part->addresses[f];
+                part->addresses[f] = (RangeSet){0};
+                if (range_set_subtract(l->arena, &on_link, &part->without[f], &rest) < 0 ||
+                    range_set_add_all(l->arena, &part->addresses[f], &part->fixed[f]) < 0 ||
+                    range_set_add_all(l->arena, &part->addresses[f], &rest) < 0)
+                        return -ENOMEM;
+                range_set_normalise(&part->addresses[f]);
+        }
+        return 0;
+}
+
+int zone_connect_all(Loader *l) {
+        for (size_t i = 0; i < l->policy->n_zones; i++) {
+                Zone *z = l->policy->zones[i];
+
+                for (size_t j = 0; j < z->n_parts; j++)
+                        if (z->parts[j].connected.n_items > 0 && connect(l, &z->parts[j]) < 0)
+                                return -ENOMEM;
+        }
+        return 0;
+}
+
 int zone_resolve_all(Loader *l) {
         Policy *p = l->policy;
 

@@ -251,16 +251,25 @@ static void except_takes_away_neither_more_nor_less(void **state) {
 }
 
 static void a_zone_may_follow_its_interfaces_networks(void **state) {
-        Diag *d;
+        const HostNetwork networks[] = {
+                {interface_value("eth0"), FAMILY_IPV4, {u128(0x0a000000), u128(0x0a0000ff)}},
+                {interface_value("eth1"), FAMILY_IPV4, {u128(0x0a000100), u128(0x0a0001ff)}},
+        };
+        const Policy *p = load_on_link(*state, networks, ARRAY_SIZE(networks),
+                                       "ringwall: 1\nzones:\n"
+                                       "  home: { connected: [eth0, \"wl*\"], addresses: "
+                                       "192.0.2.1, except: 10.0.0.1 }\n"
+                                       "  all: [home, 10.9.0.0/16]\n");
+        const Zone *home = policy_find_zone(p, "home"), *all = policy_find_zone(p, "all");
 
-        assert_null(load_with_diag(*state,
-                                   "ringwall: 1\nzones:\n"
-                                   "  home: { connected: [eth0, \"wl*\"], except: 10.0.0.1 }\n"
-                                   "  all: [home, 10.0.0.0/8]\n",
-                                   &d));
-        /* as long as this is not compiled */
-        assert_int_equal(d->n_errors, 1);
-        assert_string_equal(d->messages[0].text, "'connected' is not built yet");
+        assert_true(zone_contains(home, NULL, FAMILY_IPV4, u128(0x0a000002)));
+        assert_true(zone_contains(home, NULL, FAMILY_IPV4, u128(0xc0000201)));
+        assert_false(zone_contains(home, NULL, FAMILY_IPV4, u128(0x0a000001)));
+        assert_false(zone_contains(home, NULL, FAMILY_IPV4, u128(0x0a000102)));
+        assert_true(zone_contains(all, NULL, FAMILY_IPV4, u128(0x0a000002)));
+        assert_true(zone_contains(all, NULL, FAMILY_IPV4, u128(0x0a090002)));
+        /* what follows the networks is kept apart from what does not */
+        assert_int_equal(home->parts[0].fixed[FAMILY_IPV4].n_items, 1);
 }
 
 int main(void) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ruleset/ruleset.h"
+#include "ruleset/statement.h"
 
 /* Equality of meaning and of everything that the kernel keeps for us. Counters, handles and places
  * in the policy are left out: they differ between what was made and what was read. */
@@ -27,7 +27,11 @@ static bool element_equal(const Set *set, const Element *a, const Element *b) {
 
 bool set_equal(const Set *a, const Set *b) {
         if (!streq_null(a->name, b->name) || a->n_types != b->n_types || a->is_map != b->is_map ||
-            a->n_elements != b->n_elements)
+            a->counted != b->counted || a->dynamic != b->dynamic)
+                return false;
+        if (a->dynamic && (a->timeout != b->timeout || a->room != b->room))
+                return false;
+        if (!a->dynamic && a->n_elements != b->n_elements)
                 return false;
         /* how a set without a name is stored is the encoder's choice */
         if (a->name && a->interval != b->interval)
@@ -35,7 +39,7 @@ bool set_equal(const Set *a, const Set *b) {
         for (size_t i = 0; i < a->n_types; i++)
                 if (a->types[i] != b->types[i])
                         return false;
-        for (size_t i = 0; i < a->n_elements; i++)
+        for (size_t i = 0; i < a->n_elements && !a->dynamic; i++)
                 if (!element_equal(a, &a->elements[i], &b->elements[i]))
                         return false;
         return true;
@@ -73,12 +77,23 @@ static bool match_equal(const Match *a, const Match *b) {
         return false;
 }
 
+static bool target_equal(const Rule *a, const Rule *b) {
+        return a->verdict.kind != VERDICT_DNAT ||
+               (a->target.family == b->target.family &&
+                u128_equal(a->target.address, b->target.address) &&
+                a->target.port == b->target.port);
+}
+
 bool rule_equal(const Rule *a, const Rule *b) {
-        if (a->n_matches != b->n_matches || a->counted != b->counted ||
-            !verdict_equal(a->verdict, b->verdict) || !set_same(a->map, b->map) ||
+        if (a->n_matches != b->n_matches || a->n_statements != b->n_statements ||
+            a->counted != b->counted || !verdict_equal(a->verdict, b->verdict) ||
+            !set_same(a->map, b->map) ||
             !fields_equal(a->map_fields, a->n_map_fields, b->map_fields, b->n_map_fields) ||
-            !comment_equal(a->origin.text, b->origin.text))
+            !comment_equal(a->origin.text, b->origin.text) || !target_equal(a, b))
                 return false;
+        for (size_t i = 0; i < a->n_statements; i++)
+                if (!statement_equal(&a->statements[i], &b->statements[i]))
+                        return false;
         for (size_t i = 0; i < a->n_matches; i++)
                 if (!match_equal(&a->matches[i], &b->matches[i]))
                         return false;
@@ -89,7 +104,7 @@ bool chain_equal(const Chain *a, const Chain *b) {
         if (!streq(a->name, b->name) || a->hook != b->hook || a->n_rules != b->n_rules)
                 return false;
         if (a->hook != HOOK_NONE &&
-            (a->priority != b->priority || a->policy_drop != b->policy_drop))
+            (a->type != b->type || a->priority != b->priority || a->policy_drop != b->policy_drop))
                 return false;
         for (size_t i = 0; i < a->n_rules; i++)
                 if (!rule_equal(&a->rules[i], &b->rules[i]))
@@ -109,6 +124,16 @@ static int compare_sets(const void *a, const void *b) {
         return strcmp((*x)->name, (*y)->name);
 }
 
+static bool limits_equal(const Ruleset *a, const Ruleset *b) {
+        for (size_t i = 0; i < a->n_limits; i++) {
+                const NamedLimit *other = ruleset_find_limit(b, a->limits[i].name);
+
+                if (!other || !limit_equal(a->limits[i].limit, other->limit))
+                        return false;
+        }
+        return a->n_limits == b->n_limits;
+}
+
 /* A sorted copy of an array of pointers; NULL without memory or without items. */
 static void *sorted(const void *items, size_t n, int (*compare)(const void *, const void *)) {
         void *copy = n ? calloc(n, sizeof(void *)) : NULL;
@@ -124,7 +149,7 @@ bool ruleset_equal(const Ruleset *a, const Ruleset *b) {
         _cleanup_free_ const Chain **x = NULL, **y = NULL;
         _cleanup_free_ const Set **s = NULL, **t = NULL;
 
-        if (a->n_chains != b->n_chains || a->n_sets != b->n_sets)
+        if (a->n_chains != b->n_chains || a->n_sets != b->n_sets || !limits_equal(a, b))
                 return false;
         x = sorted(a->chains, a->n_chains, compare_chains);
         y = sorted(b->chains, b->n_chains, compare_chains);

@@ -2,7 +2,8 @@
 #include "ruleset/packet.h"
 
 /* The kernel's walk through our table, in user space: first rule that matches and ends wins; jump
- * comes back, goto does not; a field that the packet lacks makes its rule pass over. */
+ * comes back, goto does not; a field that the packet lacks makes its rule pass over. Statements
+ * always go on: no limit is ever reached here. */
 
 typedef struct Walk {
         Arena *arena;
@@ -84,6 +85,9 @@ static int apply_verdict(Walk *w, Verdict v) {
                 return WALK_DECIDED;
         case VERDICT_RETURN:
                 return WALK_RETURNED;
+        case VERDICT_MASQUERADE: /* a connection is translated once */
+        case VERDICT_DNAT:
+                return WALK_DECIDED;
         case VERDICT_GOTO:
                 return walk_chain(w, v.chain);
         case VERDICT_JUMP:
@@ -113,6 +117,8 @@ static int apply_rule(Walk *w, const Chain *chain, const Rule *rule) {
         }
         if (add_step(w, chain, rule, element) < 0)
                 return -ENOMEM;
+        if (rule_has_state(rule))
+                w->result->limited = true;
         return apply_verdict(w, element && rule->verdict.kind == VERDICT_MAP ? element->verdict
                                                                              : rule->verdict);
 }
@@ -146,7 +152,8 @@ static int walk_base_chain(Walk *w, const Chain *chain) {
 
 /* The next base chain of the hook behind `after` in the order of priority; NULL if there is none.
  */
-static const Chain *next_base_chain(const Ruleset *rs, Hook hook, const Chain *after) {
+static const Chain *
+next_base_chain(const Ruleset *rs, Hook hook, ChainType type, const Chain *after) {
         const Chain *best = NULL;
         bool passed = after == NULL;
 
@@ -157,7 +164,8 @@ static const Chain *next_base_chain(const Ruleset *rs, Hook hook, const Chain *a
                         passed = true;
                         continue;
                 }
-                if (c->hook != hook || (after && c->priority < after->priority) ||
+                if (c->hook != hook || c->type != type ||
+                    (after && c->priority < after->priority) ||
                     (after && c->priority == after->priority && !passed))
                         continue;
                 if (!best || c->priority < best->priority)
@@ -176,8 +184,8 @@ static const Hook ways[_HOOK_MAX][4] = {
 };
 
 static int walk_hook(Walk *w, const Ruleset *rs, Hook hook) {
-        for (const Chain *c = next_base_chain(rs, hook, NULL); c;
-             c = next_base_chain(rs, hook, c)) {
+        for (const Chain *c = next_base_chain(rs, hook, CHAIN_FILTER, NULL); c;
+             c = next_base_chain(rs, hook, CHAIN_FILTER, c)) {
                 int r = walk_base_chain(w, c);
 
                 if (r < 0)
@@ -200,5 +208,39 @@ int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evalua
                         return r;
         }
         *ret = result;
+        return 0;
+}
+
+/* Where our own chains send the connection whose first packet this is. */
+int ruleset_translate(const Ruleset *rs, PacketQuestion *q) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Packet p;
+
+        if (!a)
+                return -ENOMEM;
+        if (q->hook != HOOK_INPUT || q->translated || q->ct_state != CT_STATE_NEW)
+                return 0;
+        packet_init(&p, q);
+        for (const Chain *c = next_base_chain(rs, HOOK_PREROUTING, CHAIN_NAT, NULL); c;
+             c = next_base_chain(rs, HOOK_PREROUTING, CHAIN_NAT, c)) {
+                Evaluation result = {.verdict = VERDICT_ACCEPT};
+                Walk w = {.arena = a, .packet = &p, .result = &result};
+                const Rule *last;
+                int r = walk_base_chain(&w, c);
+
+                if (r < 0)
+                        return r;
+                last = result.steps[result.n_steps - 1].rule;
+                if (!last || last->verdict.kind != VERDICT_DNAT)
+                        continue;
+                q->hook = HOOK_FORWARD;
+                q->translated = true;
+                q->dialled = q->destination;
+                q->dialled_port = q->destination_port;
+                q->destination = last->target.address;
+                if (last->target.port > 0)
+                        q->destination_port = last->target.port;
+                return 1;
+        }
         return 0;
 }

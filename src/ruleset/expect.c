@@ -17,6 +17,8 @@ typedef enum Dimension {
         DIMENSION_ICMP,
         DIMENSION_ICMPV6,
         DIMENSION_PROTOCOL,
+        DIMENSION_USER,
+        DIMENSION_GROUP,
         _DIMENSION_MAX,
         DIMENSION_NONE = -EINVAL,
 } Dimension;
@@ -61,6 +63,8 @@ static Dimension dimension_of(FieldId field) {
                 {FIELD_ICMP_TYPE, DIMENSION_ICMP},
                 {FIELD_ICMPV6_TYPE, DIMENSION_ICMPV6},
                 {FIELD_L4PROTO, DIMENSION_PROTOCOL},
+                {FIELD_SKUID, DIMENSION_USER},
+                {FIELD_SKGID, DIMENSION_GROUP},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -161,6 +165,8 @@ static U128 maximum(Dimension dimension) {
         switch (dimension) {
         case DIMENSION_SOURCE4:
         case DIMENSION_DESTINATION4:
+        case DIMENSION_USER:
+        case DIMENSION_GROUP:
                 return u128(UINT32_MAX);
         case DIMENSION_PORT:
                 return u128(UINT16_MAX);
@@ -221,13 +227,15 @@ static bool keep_out(const Check *c, U128 value) {
         return out->n_items == 0 || range_set_contains(out, value);
 }
 
-/* Loopback addresses never come from outside: what is always so is not the policy's to test. */
+/* Loopback addresses never come from outside, nor those of IPv4 within IPv6 (RFC 4291, 2.5.5.2):
+ * what is always so is not the policy's to test. */
 static bool keep_outside4(const Check *c, U128 value) {
         return value.low >> 24 != 127;
 }
 
 static bool keep_outside6(const Check *c, U128 value) {
-        return !u128_equal(value, u128(1));
+        return !u128_equal(value, u128(1)) &&
+               !(value.high == 0 && value.low >> 32 == UINT64_C(0xffff));
 }
 
 static int add_services(Check *c,
@@ -290,10 +298,15 @@ static const char *interface_name(U128 value, char *buf) {
         return buf[0] && !buf[15] ? buf : NULL;
 }
 
-static void describe(FILE *f, const PacketQuestion *q, U128 in, U128 out) {
+static void describe(FILE *f, const PacketQuestion *packet, U128 in, U128 out) {
+        PacketQuestion dialled = *packet, *q = &dialled;
         const char *protocol = protocol_to_string(q->protocol);
         char buf[ADDRESS_TEXT_MAX], name[17];
 
+        if (q->translated) {
+                q->destination = q->dialled;
+                q->destination_port = q->dialled_port;
+        }
         if (protocol)
                 fputs(protocol, f);
         else
@@ -312,8 +325,14 @@ static void describe(FILE *f, const PacketQuestion *q, U128 in, U128 out) {
                         q->destination_port);
         if (q->hook != HOOK_OUTPUT && interface_name(in, name))
                 fprintf(f, " in %s", name);
-        if (q->hook != HOOK_INPUT && interface_name(out, name))
+        if (q->hook != HOOK_INPUT && !q->translated && interface_name(out, name))
                 fprintf(f, " out %s", name);
+        if (q->translated)
+                fprintf(f, ", which ends at %s port %u",
+                        address_print(q->family, packet->destination, buf),
+                        packet->destination_port);
+        if (q->has_owner)
+                fprintf(f, " user %u group %u", q->user, q->group);
 }
 
 static const Origin *deciding(const Evaluation *e) {
@@ -358,15 +377,44 @@ static bool is_essential(const Evaluation *e) {
         return false;
 }
 
+/* Where a port is published, the connection ends elsewhere, at a port that is not protected: what
+ * counts is what was dialled. False if there is no such port. */
+static bool publish(const Check *c, PacketQuestion *q) {
+        /* documentation addresses (RFC 5737, RFC 3849), which stand for a container's */
+        static const U128 ends[_FAMILY_MAX] = {
+                [FAMILY_IPV4] = {0, 0xc0000201},
+                [FAMILY_IPV6] = {UINT64_C(0x20010db800000000), 1},
+        };
+
+        q->translated = true;
+        q->hook = HOOK_FORWARD;
+        q->dialled = q->destination;
+        q->dialled_port = q->destination_port;
+        q->destination = ends[q->family];
+        for (uint16_t port = UINT16_MAX; port > 0; port--) {
+                bool taken = false;
+
+                for (size_t i = 0; i < c->policy->n_protected && !taken; i++) {
+                        const ServiceSet *s = &c->policy->protected[i].services.set;
+
+                        taken = s->any || range_set_contains(&s->tcp, u128(port)) ||
+                                range_set_contains(&s->udp, u128(port)) ||
+                                range_set_contains(&s->sctp, u128(port));
+                }
+                q->destination_port = port;
+                if (!taken)
+                        return true;
+        }
+        return false;
+}
+
 /* 0 if the connection fares as expected. */
-static int try_connection(Check *c, PacketQuestion *q, U128 in, U128 out) {
+static int try_packet(Check *c, PacketQuestion *q, U128 in, U128 out) {
         bool wanted = c->expect->rule.verb == RULE_ALLOW;
         Evaluation e;
         Packet p;
         int r;
 
-        if (++c->n_cases > EXPECT_CASES_MAX)
-                return -E2BIG;
         arena_reset(c->steps);
         packet_init(&p, q);
         if (p.present[FIELD_IIFNAME])
@@ -379,6 +427,44 @@ static int try_connection(Check *c, PacketQuestion *q, U128 in, U128 out) {
         if ((e.verdict == VERDICT_ACCEPT) == wanted || is_essential(&e))
                 return 0;
         return report(c, q, in, out, &e);
+}
+
+/* An inbound connection may also be one that is published, or that the policy itself forwards. */
+static int try_connection(Check *c, PacketQuestion *q, U128 in, U128 out) {
+        PacketQuestion other = *q;
+        int r;
+
+        if (++c->n_cases > EXPECT_CASES_MAX)
+                return -E2BIG;
+        if (c->policy->n_forwards > 0) {
+                r = ruleset_translate(c->rs, &other);
+                if (r != 0)
+                        return r < 0 ? r : try_packet(c, &other, in, out);
+        }
+        r = try_packet(c, q, in, out);
+        if (r == 0 && q->hook == HOOK_INPUT && protocol_has_ports(q->protocol) &&
+            publish(c, &other))
+                r = try_packet(c, &other, in, out);
+        return r;
+}
+
+/* Every owner that the rules tell apart, and the kernel's own sockets. */
+static int try_owners(Check *c, PacketQuestion *q, U128 in, U128 out) {
+        const Cuts *users = &c->cuts[DIMENSION_USER], *groups = &c->cuts[DIMENSION_GROUP];
+        int r = try_connection(c, q, in, out);
+
+        /* zero alone: no rule asks who owns the socket */
+        if (q->hook != HOOK_OUTPUT || users->n_values + groups->n_values == 2)
+                return r;
+        q->has_owner = true;
+        for (size_t i = 0; i < users->n_values && r == 0; i++)
+                for (size_t j = 0; j < groups->n_values && r == 0; j++) {
+                        q->user = (uint32_t)users->values[i].low;
+                        q->group = (uint32_t)groups->values[j].low;
+                        r = try_connection(c, q, in, out);
+                }
+        q->has_owner = false;
+        return r;
 }
 
 static bool fits(const Check *c, const PacketQuestion *q, U128 in, U128 out) {
@@ -408,7 +494,7 @@ static int try_places(Check *c, PacketQuestion *q, const Cuts *destinations) {
                                     u128_equal(leaves, interface_value("lo")) ||
                                     !fits(c, q, arrives, leaves))
                                         continue;
-                                r = try_connection(c, q, arrives, leaves);
+                                r = try_owners(c, q, arrives, leaves);
                                 if (r < 0)
                                         return r;
                         }

@@ -32,7 +32,8 @@ static const TypeSymbol ct_state_symbols[] = {
         {"untracked", CT_STATE_UNTRACKED}, {0},
 };
 static const TypeSymbol ct_status_symbols[] = {
-        {"expected", CT_STATUS_EXPECTED}, {"dnat", CT_STATUS_DNAT}, {0},
+        {"expected", CT_STATUS_EXPECTED}, {"confirmed", CT_STATUS_CONFIRMED},
+        {"dnat", CT_STATUS_DNAT}, {0},
 };
 static const TypeSymbol fib_type_symbols[] = {
         {"unicast", FIB_TYPE_UNICAST}, {"local", FIB_TYPE_LOCAL}, {0},
@@ -56,6 +57,9 @@ const Type types[_TYPE_MAX] = {
         [TYPE_CT_STATUS]     = {"ct_status",    28, 32,   true,  true,  ct_status_symbols},
         [TYPE_FIB_ADDRTYPE]  = {"fib_addrtype", 38, 32,   true,  false, fib_type_symbols},
         [TYPE_ARPHRD]        = {"iface_type",   21, 16,   true,  false, arphrd_symbols},
+        [TYPE_UID]           = {"uid",          24, 32,   true,  false, NULL},
+        [TYPE_GID]           = {"gid",          25, 32,   true,  false, NULL},
+        [TYPE_TIME]          = {"time",         43, 64,   true,  false, NULL},
         [TYPE_NUMBER]        = {NULL,           4,  8,    false, false, NULL},
 };
 
@@ -71,11 +75,15 @@ const Field fields[_FIELD_MAX] = {
         [FIELD_NFPROTO]        = {"meta nfproto", TYPE_NFPROTO, BASE_META, NFT_META_NFPROTO},
         [FIELD_L4PROTO]        = {"meta l4proto", TYPE_INET_PROTO, BASE_META, NFT_META_L4PROTO},
         [FIELD_IIFTYPE]        = {"meta iiftype", TYPE_ARPHRD, BASE_META, NFT_META_IIFTYPE},
+        [FIELD_SKUID]          = {"meta skuid", TYPE_UID, BASE_META, NFT_META_SKUID, .mergeable = true},
+        [FIELD_SKGID]          = {"meta skgid", TYPE_GID, BASE_META, NFT_META_SKGID, .mergeable = true},
+        [FIELD_TIME]           = {"meta time", TYPE_TIME, BASE_META, NFT_META_TIME_NS},
         [FIELD_ETHER_DADDR]    = {"ether daddr", TYPE_ETHER_ADDR, BASE_LINK, 0, 0, NEEDS_ETHER},
         [FIELD_IP_SADDR]       = {"ip saddr", TYPE_IPV4_ADDR, BASE_NETWORK, 0, 12, NEEDS_IPV4, .mergeable = true},
         [FIELD_IP_DADDR]       = {"ip daddr", TYPE_IPV4_ADDR, BASE_NETWORK, 0, 16, NEEDS_IPV4, .mergeable = true},
         [FIELD_IP6_SADDR]      = {"ip6 saddr", TYPE_IPV6_ADDR, BASE_NETWORK, 0, 8, NEEDS_IPV6, .mergeable = true},
         [FIELD_IP6_DADDR]      = {"ip6 daddr", TYPE_IPV6_ADDR, BASE_NETWORK, 0, 24, NEEDS_IPV6, .mergeable = true},
+        [FIELD_IP6_SADDR_64]   = {"ip6 saddr & ffff:ffff:ffff:ffff::", TYPE_IPV6_ADDR, BASE_NETWORK, 0, 8, NEEDS_IPV6, .prefix = 64},
         [FIELD_IP6_HOPLIMIT]   = {"ip6 hoplimit", TYPE_NUMBER, BASE_NETWORK, 0, 7, NEEDS_IPV6},
         [FIELD_SPORT]          = {"th sport", TYPE_INET_SERVICE, BASE_TRANSPORT, 0, 0, .needs_ports = true},
         [FIELD_DPORT]          = {"th dport", TYPE_INET_SERVICE, BASE_TRANSPORT, 0, 2, .needs_ports = true, .mergeable = true},
@@ -89,6 +97,7 @@ const Field fields[_FIELD_MAX] = {
         [FIELD_FIB_SADDR_OIF]  = {"fib saddr oif", TYPE_PRESENCE, BASE_FIB, NFT_FIB_RESULT_OIF, NFTA_FIB_F_SADDR | NFTA_FIB_F_PRESENT},
         [FIELD_FIB_SADDR_IIF_OIF] = {"fib saddr . iif oif", TYPE_PRESENCE, BASE_FIB, NFT_FIB_RESULT_OIF, NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT},
         [FIELD_FIB_SADDR_TYPE] = {"fib saddr type", TYPE_FIB_ADDRTYPE, BASE_FIB, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_SADDR},
+        [FIELD_FIB_DADDR_TYPE] = {"fib daddr type", TYPE_FIB_ADDRTYPE, BASE_FIB, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR},
 };
 // clang-format on
 

@@ -23,6 +23,9 @@ typedef enum TypeId {
         TYPE_CT_STATUS,
         TYPE_FIB_ADDRTYPE,
         TYPE_ARPHRD,
+        TYPE_UID,
+        TYPE_GID,
+        TYPE_TIME,   /* nanoseconds since 1970 */
         TYPE_NUMBER, /* a plain byte */
         _TYPE_MAX,
         _TYPE_INVALID = -EINVAL,
@@ -48,11 +51,15 @@ typedef enum FieldId {
         FIELD_NFPROTO,
         FIELD_L4PROTO,
         FIELD_IIFTYPE,
+        FIELD_SKUID, /* the socket's owner; absent of the kernel's own sockets */
+        FIELD_SKGID,
+        FIELD_TIME, /* of day and date, when the packet is judged */
         FIELD_ETHER_DADDR,
         FIELD_IP_SADDR,
         FIELD_IP_DADDR,
         FIELD_IP6_SADDR,
         FIELD_IP6_DADDR,
+        FIELD_IP6_SADDR_64, /* the first 64 bits of the source, the rest zero */
         FIELD_IP6_HOPLIMIT,
         FIELD_SPORT,
         FIELD_DPORT,
@@ -66,6 +73,7 @@ typedef enum FieldId {
         FIELD_FIB_SADDR_OIF,     /* 0: no interface leads back to the source */
         FIELD_FIB_SADDR_IIF_OIF, /* 0: the arriving interface does not */
         FIELD_FIB_SADDR_TYPE,
+        FIELD_FIB_DADDR_TYPE,
         _FIELD_MAX,
         _FIELD_INVALID = -EINVAL,
 } FieldId;
@@ -84,9 +92,10 @@ typedef struct Field {
         const char *name; /* nft's words for it */
         TypeId type;
         FieldBase base;
-        uint32_t key;    /* enum nft_meta_keys, nft_ct_keys, nft_fib_result */
-        uint32_t offset; /* bytes into the header; of fib its NFTA_FIB_F_ flags */
-        bool has_needs;  /* the match means nothing unless field `needs` equals needs_value ... */
+        uint32_t key;        /* enum nft_meta_keys, nft_ct_keys, nft_fib_result */
+        uint32_t offset;     /* bytes into the header; of fib its NFTA_FIB_F_ flags */
+        unsigned int prefix; /* bits that are looked at, the rest is zero; 0: all */
+        bool has_needs; /* the match means nothing unless field `needs` equals needs_value ... */
         FieldId needs;
         uint32_t needs_value;
         bool needs_ports; /* ... or unless the protocol is one with ports */
@@ -113,6 +122,7 @@ enum {
         CT_STATE_NEW = 1 << 3,
         CT_STATE_UNTRACKED = 1 << 6,
         CT_STATUS_EXPECTED = 1 << 0,
+        CT_STATUS_CONFIRMED = 1 << 3, /* a packet of the connection has been let through */
         CT_STATUS_DNAT = 1 << 5,
 };
 

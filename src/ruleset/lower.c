@@ -254,6 +254,13 @@ static int add_chains(Lower *l, Chains *ret) {
         return 0;
 }
 
+/* counters: each. Sets without a name get theirs when they are made: see merge. */
+static void count_each(Lower *l) {
+        l->rs->count_elements = true;
+        for (size_t i = 0; i < l->rs->n_sets; i++)
+                l->rs->sets[i]->counted = !l->rs->sets[i]->dynamic;
+}
+
 static int fill_chains(Lower *l, const Chains *c) {
         int r = c->prerouting ? fill_prerouting(l, c) : 0;
 
@@ -287,6 +294,10 @@ static int fill_chains(Lower *l, const Chains *c) {
                 r = fill_postrouting(l, c);
         if (r == 0 && c->redirected)
                 r = fill_redirected(l, c->redirected);
+        if (r == 0)
+                r = lower_nat(l);
+        if (r == 0 && l->policy->settings.counters == COUNTERS_EACH)
+                count_each(l);
         return r;
 }
 

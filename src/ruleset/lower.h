@@ -15,6 +15,13 @@ typedef struct View {
 extern const View view_header;
 extern const View view_dialled;
 
+/* The chain of a rule that was already made. */
+typedef struct RuleChain {
+        const void *of; /* a PolicyRule or a Section */
+        VerdictKind kind;
+        const Chain *chain;
+} RuleChain;
+
 /* A zone's set that was already made. */
 typedef struct ZoneSet ZoneSet;
 
@@ -25,8 +32,10 @@ typedef struct Lower {
         Arena *scratch;     /* emptied after each condition */
         ZoneSet *zone_sets; /* a uthash table; its items live in the arena */
         const KernelFeatures *features;
-        bool mute;     /* in a hook where the kernel can refuse without an answer only */
-        Chain *refuse; /* rejects; made when the first rule needs it */
+        bool mute;              /* in a hook where the kernel can refuse without an answer only */
+        Chain *refuse;          /* rejects; made when the first rule needs it */
+        RuleChain *rule_chains; /* of rules with limits or a log */
+        size_t n_rule_chains;
 } Lower;
 
 /* What a rule asks of a connection; pointers are borrowed from the Policy and may be NULL. */
@@ -34,7 +43,9 @@ typedef struct Condition {
         const ServiceSet *services; /* NULL: any */
         const ZoneExpression *from, *to, *except;
         const RangeSet *in, *out;
-        bool except_destination; /* `except` is about the server, not the client */
+        const RangeSet *users, *groups; /* empty: any */
+        int64_t until;                  /* seconds since 1970; 0: for ever */
+        bool except_destination;        /* `except` is about the server, not the client */
 } Condition;
 
 /* Rules on ports go one way, all others another: see lower_section(). */
@@ -52,6 +63,21 @@ int lower_condition(Lower *l,
                     unsigned int parts,
                     Verdict verdict,
                     Origin origin);
+
+/* A text that can stand between nft's quotation marks. NULL for NULL, and without memory. */
+const char *lower_comment(Lower *l, const char *text);
+
+/* Whether the verdict on what matches the rule needs a chain of its own: for a limit or a log. */
+bool lower_needs_chain(const PolicyRule *rule);
+/* That chain, which ends in the verdict; it gives none beyond the rule's limits. Made at the first
+ * call for a rule and a kind of verdict. NULL without memory. */
+const Chain *
+lower_rule_chain(Lower *l, SectionId id, const PolicyRule *rule, Verdict verdict, Origin origin);
+/* Likewise a chain that logs what the section's default refuses. */
+const Chain *lower_default_chain(Lower *l, SectionId id, Verdict verdict, Origin origin);
+
+/* The chains of `nat`; nothing without it. 0 or -ENOMEM. */
+int lower_nat(Lower *l);
 
 /* The set of a zone's interfaces or addresses, made at the first call. NULL without memory. */
 const Set *lower_zone_set(Lower *l, const Zone *zone, const RangeSet *ranges, TypeId type);

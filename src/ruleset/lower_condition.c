@@ -62,6 +62,30 @@ static const char *zone_set_suffix(TypeId type) {
         return type == TYPE_IFNAME ? "interfaces" : type == TYPE_IPV4_ADDR ? "ipv4" : "ipv6";
 }
 
+/* What the set follows, if the part is of networks that are on link. What they are now is among the
+ * part's addresses, in the first place. */
+static int zone_part_source(Lower *l, const ZonePart *part, TypeId type, Set *set) {
+        Family family = type == TYPE_IPV4_ADDR ? FAMILY_IPV4 : FAMILY_IPV6;
+        SetSource *source;
+
+        if (part->connected.n_items == 0)
+                return 0;
+        source = arena_new0(l->arena, SetSource);
+        if (!source)
+                return -ENOMEM;
+        source->interfaces = part->connected;
+        source->fixed = part->fixed[family];
+        source->without = part->without[family];
+        set->source = source;
+        set->interval = true; /* whatever they will be */
+        return 0;
+}
+
+/* Whether the part has, or may come to have, addresses of the family. */
+static bool has_family(const ZonePart *part, Family f) {
+        return part->addresses[f].n_items > 0 || part->connected.n_items > 0;
+}
+
 const Set *lower_zone_set(Lower *l, const Zone *zone, const RangeSet *ranges, TypeId type) {
         const char *name;
         ZoneSet *known;
@@ -84,6 +108,8 @@ const Set *lower_zone_set(Lower *l, const Zone *zone, const RangeSet *ranges, Ty
         if (!set)
                 return NULL;
         set->origin.at = zone->at;
+        if (type != TYPE_IFNAME && zone_part_source(l, &zone->parts[part], type, set) < 0)
+                return NULL;
         known->ranges = ranges;
         known->set = set;
         HASH_ADD_PTR(l->zone_sets, ranges, known);
@@ -124,11 +150,19 @@ static int add_free(Lower *l, Dimension *d, int family) {
         return add_alternative(l, d, &a);
 }
 
-static int add_interfaces(Lower *l, Dimension *d, const RangeSet *interfaces, FieldId field) {
-        if (!interfaces || interfaces->n_items == 0)
+static int add_ranges(Lower *l, Dimension *d, const RangeSet *ranges, FieldId field) {
+        if (!ranges || ranges->n_items == 0)
                 return add_free(l, d, FAMILY_ANY);
         return add_one(l, d, FAMILY_ANY, field, MATCH_IN,
-                       ruleset_set_of_ranges(l->rs, NULL, TYPE_IFNAME, interfaces));
+                       ruleset_set_of_ranges(l->rs, NULL, fields[field].type, ranges));
+}
+
+/* Up to that very second: the kernel looks at its clock for each packet. */
+static int add_until(Lower *l, Dimension *d, int64_t until) {
+        Range r = {U128_ZERO, u128((uint64_t)until * UINT64_C(1000000000))};
+        RangeSet set = {.items = &r, .n_items = 1};
+
+        return add_ranges(l, d, until > 0 ? &set : NULL, FIELD_TIME);
 }
 
 /* One side of the connection: which fields tell its addresses and its interface. */
@@ -171,7 +205,7 @@ add_zone_part(Lower *l, Dimension *d, const Zone *zone, const ZonePart *part, Si
         for (Family f = 0; f < _FAMILY_MAX; f++) {
                 Alternative a = base;
 
-                if (part->addresses[f].n_items == 0)
+                if (!has_family(part, f))
                         continue;
                 a.family = (int)f;
                 a.literals[a.n_literals++] = (Literal){
@@ -226,7 +260,7 @@ static int add_outside_addresses(Lower *l,
                                  Side side) {
         const Set *set;
 
-        if (addresses->n_items == 0)
+        if (!addresses)
                 return add_free(l, d, (int)family);
         set = zone ? lower_zone_set(l, zone, addresses, address_types[family])
                    : ruleset_set_of_ranges(l->rs, NULL, address_types[family], addresses);
@@ -257,8 +291,8 @@ static int add_outside_interfaces(Lower *l,
 }
 
 /* What is outside one part of an excepted zone: NOT (interface AND address) is an OR, and of a
- * family of which the part has no addresses everything is outside. addresses NULL: the part has
- * them all. */
+ * family of which the part has no addresses (NULL) everything is outside. addresses NULL: the part
+ * has them all. */
 static int add_outside(Lower *l,
                        Dimension *d,
                        const Zone *zone,
@@ -269,13 +303,12 @@ static int add_outside(Lower *l,
                 if (add_outside_addresses(l, d, zone, addresses[f], f, side) < 0)
                         return -ENOMEM;
         for (Family f = 0; interfaces && f < _FAMILY_MAX; f++) {
-                bool whole = !addresses || (addresses[FAMILY_IPV4]->n_items > 0 &&
-                                            addresses[FAMILY_IPV6]->n_items > 0);
+                bool whole = !addresses || (addresses[FAMILY_IPV4] && addresses[FAMILY_IPV6]);
 
                 if (whole)
                         return add_outside_interfaces(l, d, FAMILY_ANY, zone, interfaces,
                                                       side.interface);
-                if (addresses[f]->n_items > 0 &&
+                if (addresses[f] &&
                     add_outside_interfaces(l, d, (int)f, zone, interfaces, side.interface) < 0)
                         return -ENOMEM;
         }
@@ -294,13 +327,16 @@ static size_t count_exceptions(const ZoneExpression *e) {
 /* Appends one dimension for each part that is taken away. */
 static int
 add_exceptions(Lower *l, Dimension *list, size_t *n, const ZoneExpression *e, Side side) {
+        const RangeSet *both[_FAMILY_MAX] = {NULL, NULL};
         RangeSet written[_FAMILY_MAX];
-        const RangeSet *both[_FAMILY_MAX] = {&written[FAMILY_IPV4], &written[FAMILY_IPV6]};
 
-        for (Family f = 0; f < _FAMILY_MAX; f++)
+        for (Family f = 0; f < _FAMILY_MAX; f++) {
                 if (written_addresses(l, e, f, &written[f]) < 0)
                         return -ENOMEM;
-        if (written[FAMILY_IPV4].n_items + written[FAMILY_IPV6].n_items > 0 &&
+                if (written[f].n_items > 0)
+                        both[f] = &written[f];
+        }
+        if ((both[FAMILY_IPV4] || both[FAMILY_IPV6]) &&
             add_outside(l, &list[(*n)++], NULL, NULL, both, side) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < e->n_terms; i++) {
@@ -310,8 +346,8 @@ add_exceptions(Lower *l, Dimension *list, size_t *n, const ZoneExpression *e, Si
                         const ZonePart *p = &zone->parts[j];
                         const RangeSet *interfaces = p->any_interface ? NULL : &p->interfaces;
 
-                        both[FAMILY_IPV4] = &p->addresses[FAMILY_IPV4];
-                        both[FAMILY_IPV6] = &p->addresses[FAMILY_IPV6];
+                        for (Family f = 0; f < _FAMILY_MAX; f++)
+                                both[f] = has_family(p, f) ? &p->addresses[f] : NULL;
                         if (add_outside(l, &list[(*n)++], zone, interfaces,
                                         p->any_address ? NULL : both, side) < 0)
                                 return -ENOMEM;
@@ -432,8 +468,11 @@ add_dimensions(Lower *l, Dimension *list, const View *view, const Condition *c, 
         Side server = {.address = view->address, .interface = FIELD_OIFNAME};
         size_t n = 0;
 
-        if (add_interfaces(l, &list[n++], c->in, FIELD_IIFNAME) < 0 ||
-            add_interfaces(l, &list[n++], c->out, FIELD_OIFNAME) < 0 ||
+        if (add_until(l, &list[n++], c->until) < 0 ||
+            add_ranges(l, &list[n++], c->users, FIELD_SKUID) < 0 ||
+            add_ranges(l, &list[n++], c->groups, FIELD_SKGID) < 0 ||
+            add_ranges(l, &list[n++], c->in, FIELD_IIFNAME) < 0 ||
+            add_ranges(l, &list[n++], c->out, FIELD_OIFNAME) < 0 ||
             add_zones(l, &list[n++], c->from, client) < 0 ||
             add_zones(l, &list[n++], c->to, server) < 0)
                 return -ENOMEM;
@@ -451,7 +490,7 @@ int lower_condition(Lower *l,
                     Verdict verdict,
                     Origin origin) {
         bool excepted = c->except && c->except->given;
-        size_t max = 5 + (excepted ? count_exceptions(c->except) : 0);
+        size_t max = 8 + (excepted ? count_exceptions(c->except) : 0);
         Dimension *list, services = {0};
         Product p = {.l = l, .chain = chain, .verdict = verdict, .origin = origin};
         int n;

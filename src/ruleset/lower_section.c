@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ruleset/lower_always.h"
 
-/* A comment must not end nft's quoted string. */
-static const char *comment_text(Arena *a, const char *text) {
-        char *copy = text ? arena_strdup(a, text) : NULL;
+const char *lower_comment(Lower *l, const char *text) {
+        char *copy = text ? arena_strdup(l->arena, text) : NULL;
 
         for (char *c = copy; c && *c; c++)
                 if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
@@ -49,7 +48,7 @@ static int refusal(Lower *l, const Section *section, Verdict *ret) {
 int lower_protected(Lower *l, Chain *chain, const View *view, unsigned int parts) {
         for (size_t i = 0; i < l->policy->n_protected; i++) {
                 const Protected *p = &l->policy->protected[i];
-                Origin origin = {.at = p->at, .text = comment_text(l->arena, p->text)};
+                Origin origin = {.at = p->at, .text = lower_comment(l, p->text)};
                 Condition c = {.services = &p->services.set, .except = &p->only_from};
                 int r = lower_condition(l, chain, view, &c, parts, verdict_of(VERDICT_DROP),
                                         origin);
@@ -60,11 +59,16 @@ int lower_protected(Lower *l, Chain *chain, const View *view, unsigned int parts
         return 0;
 }
 
+static bool is_limited(const PolicyRule *rule) {
+        return rule->limit.rate.number > 0 || rule->connections.number > 0;
+}
+
 static int lower_rules(Lower *l,
                        SectionId id,
                        Chain *chain,
                        const View *view,
                        RuleVerb verb,
+                       bool limited,
                        unsigned int parts,
                        Verdict verdict) {
         const Section *section = &l->policy->sections[id];
@@ -79,14 +83,24 @@ static int lower_rules(Lower *l,
                         .except = &rule->except,
                         .in = &rule->in,
                         .out = &rule->out,
+                        .users = &rule->users,
+                        .groups = &rule->groups,
+                        .until = rule->until,
                         .except_destination = id == SECTION_OUTBOUND,
                 };
+                Verdict v = verdict;
                 int r;
 
-                if (rule->verb != verb)
+                if (rule->verb != verb || is_limited(rule) != limited)
                         continue;
-                origin.text = comment_text(l->arena, rule->text);
-                r = lower_condition(l, chain, view, &c, parts, verdict, origin);
+                origin.text = lower_comment(l, rule->text);
+                if (lower_needs_chain(rule)) {
+                        v = verdict_to(VERDICT_JUMP,
+                                       lower_rule_chain(l, id, rule, verdict, origin));
+                        if (!v.chain)
+                                return -ENOMEM;
+                }
+                r = lower_condition(l, chain, view, &c, parts, v, origin);
                 if (r < 0)
                         return r;
         }
@@ -117,12 +131,18 @@ static int lower_default(Lower *l, SectionId id, Chain *chain, Verdict refuse) {
         /* as in the rules' own texts, the file's name is enough */
         slash = strrchr(place, '/');
         place = slash ? slash + 1 : place;
-        origin.text =
-                comment_text(l->arena, arena_printf(l->arena, "%s%s%s default: %s", place,
+        origin.text = lower_comment(l, arena_printf(l->arena, "%s%s%s default: %s", place,
                                                     place[0] ? ": " : "", section_id_to_string(id),
                                                     section_default_to_string(section->fallback)));
         if (!origin.text)
                 return -ENOMEM;
+        if (section->log && section->fallback != DEFAULT_ALLOW) {
+                const Chain *log = lower_default_chain(l, id, refuse, origin);
+
+                if (!log)
+                        return -ENOMEM;
+                refuse = verdict_to(VERDICT_GOTO, log);
+        }
         rule = chain_add_rule(
                 l->rs, chain,
                 section->fallback == DEFAULT_ALLOW ? verdict_of(VERDICT_ACCEPT) : refuse, origin);
@@ -150,15 +170,20 @@ int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool p
         if (r == 0 && protect && !mixes)
                 r = lower_protected(l, chain, view, PART_PORTS);
         if (r == 0)
-                r = lower_rules(l, id, chain, view, RULE_DENY, PART_OTHERS, refuse);
+                r = lower_rules(l, id, chain, view, RULE_DENY, false, PART_OTHERS, refuse);
         if (r == 0 && protect && mixes)
                 r = lower_protected(l, chain, view, PART_PORTS);
         if (r == 0)
-                r = lower_rules(l, id, chain, view, RULE_DENY, PART_PORTS, refuse);
-        if (r == 0)
-                r = lower_rules(l, id, chain, view, RULE_ALLOW, PART_PORTS, accept);
-        if (r == 0)
-                r = lower_rules(l, id, chain, view, RULE_ALLOW, PART_OTHERS, accept);
+                r = lower_rules(l, id, chain, view, RULE_DENY, false, PART_PORTS, refuse);
+        /* what one rule admits without a limit need not use up another's */
+        for (unsigned int limited = 0; limited < 2; limited++) {
+                if (r == 0)
+                        r = lower_rules(l, id, chain, view, RULE_ALLOW, limited, PART_PORTS,
+                                        accept);
+                if (r == 0)
+                        r = lower_rules(l, id, chain, view, RULE_ALLOW, limited, PART_OTHERS,
+                                        accept);
+        }
         if (r == 0 && id == SECTION_ROUTED)
                 r = lower_containers(l, chain, view);
         if (r == 0)

@@ -29,6 +29,15 @@ static void set_interfaces(Packet *p, const PacketQuestion *q) {
                 set(p, FIELD_OIFNAME, u128_from_bytes(out, sizeof(out)));
 }
 
+/* Rules that are over are not compiled, so at no time is the one that a rule ends at behind us. */
+static void set_owner(Packet *p, const PacketQuestion *q) {
+        set(p, FIELD_TIME, U128_ZERO);
+        if (q->hook != HOOK_OUTPUT || !q->has_owner)
+                return;
+        set(p, FIELD_SKUID, u128(q->user));
+        set(p, FIELD_SKGID, u128(q->group));
+}
+
 static void set_network(Packet *p, const PacketQuestion *q) {
         if (q->family == FAMILY_IPV4) {
                 set(p, FIELD_NFPROTO, u128(NFPROTO_IPV4));
@@ -38,6 +47,7 @@ static void set_network(Packet *p, const PacketQuestion *q) {
                 set(p, FIELD_NFPROTO, u128(NFPROTO_IPV6));
                 set(p, FIELD_IP6_SADDR, q->source);
                 set(p, FIELD_IP6_DADDR, q->destination);
+                set(p, FIELD_IP6_SADDR_64, (U128){q->source.high, 0});
                 set(p, FIELD_IP6_HOPLIMIT, u128(q->hop_limit ? q->hop_limit : 64));
         }
         set(p, FIELD_FIB_SADDR_OIF,
@@ -45,6 +55,8 @@ static void set_network(Packet *p, const PacketQuestion *q) {
         set(p, FIELD_FIB_SADDR_IIF_OIF, u128(q->source_route == SOURCE_ROUTED));
         set(p, FIELD_FIB_SADDR_TYPE,
             u128(q->source_route == SOURCE_LOCAL ? FIB_TYPE_LOCAL : FIB_TYPE_UNICAST));
+        set(p, FIELD_FIB_DADDR_TYPE,
+            u128(q->hook == HOOK_INPUT ? FIB_TYPE_LOCAL : FIB_TYPE_UNICAST));
 }
 
 static void set_transport(Packet *p, const PacketQuestion *q) {
@@ -83,4 +95,5 @@ void packet_init(Packet *p, const PacketQuestion *q) {
         set_network(p, q);
         set_transport(p, q);
         set_conntrack(p, q);
+        set_owner(p, q);
 }

@@ -31,6 +31,9 @@ typedef struct PacketQuestion {
         uint8_t hop_limit; /* 0 stands for 64 */
         uint32_t ct_state; /* one of CT_STATE_ */
         bool expected;     /* announced by a protocol helper */
+        /* Of HOOK_OUTPUT: who owns the socket. Absent: the kernel. */
+        bool has_owner;
+        uint32_t user, group;
         SourceRoute source_route;
         /* Set if the kernel translated the destination: what the client dialled. `destination` is
          * where the packet goes now. */
@@ -57,9 +60,14 @@ typedef struct Evaluation {
         Step *steps;         /* every rule that matched, in order; the last one decided */
         size_t n_steps;
         bool unknown; /* a rule that is not ours was met: the verdict may differ in the kernel */
+        bool limited; /* allowed as long as a limit of the deciding rule is not reached */
 } Evaluation;
 
 /* Sends the packet through the base chains of the hook, and of those before and behind it on the
  * same way, in the order of their priority. A hook without a base chain accepts. Steps are kept in
  * the arena. 0 or -ENOMEM. */
 int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evaluation *ret);
+
+/* Of a first packet to this host itself: if a chain of ours sends the connection elsewhere, makes q
+ * the packet that the forward hook sees, and returns 1. Else 0, or -ENOMEM. */
+int ruleset_translate(const Ruleset *rs, PacketQuestion *q);

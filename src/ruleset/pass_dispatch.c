@@ -50,7 +50,8 @@ typedef struct Run {
 static bool parse_rule(const Rule *rule, PortRule *ret) {
         PortRule p = {.rule = rule, .field = _FIELD_INVALID};
 
-        if (!rule->origin.at.source || rule->verdict.kind == VERDICT_MAP)
+        if (!rule->origin.at.source || rule->verdict.kind == VERDICT_MAP ||
+            rule->n_statements > 0 || rule->verdict.kind == VERDICT_DNAT)
                 return false;
         for (size_t i = 0; i < rule->n_matches; i++) {
                 const Match *m = &rule->matches[i];

@@ -41,7 +41,7 @@ static bool parse_candidate(const Rule *rule, size_t index, Candidate *ret) {
                         c.hash = mix(c.hash, m->set->elements[0].key[0].low.low);
         }
         *ret = c;
-        return c.variable != SIZE_MAX && rule->origin.at.source;
+        return c.variable != SIZE_MAX && rule->origin.at.source && rule->n_statements == 0;
 }
 
 static bool may_merge(const Candidate *a, const Candidate *b) {
@@ -113,6 +113,7 @@ static Set *merge_sets(Ruleset *rs, const Candidate *members, size_t n) {
         }
         if (set) {
                 set->interval = false;
+                set->counted = rs->count_elements;
                 cut_overlaps(set);
         }
         return set;
@@ -190,7 +191,8 @@ static int merge_chain(Ruleset *rs, Chain *chain) {
         for (size_t i = 0; i < chain->n_rules; i++) {
                 const Rule *rule = &chain->rules[i];
 
-                if (rule->verdict.kind != VERDICT_CONTINUE || rule->n_matches > 0)
+                if (rule->verdict.kind != VERDICT_CONTINUE || rule->n_matches > 0 ||
+                    rule->n_statements > 0)
                         chain->rules[kept++] = *rule;
         }
         chain->n_rules = kept;

@@ -54,7 +54,7 @@ static bool same_chain(const Chain *a, const Chain *b) {
         if (a->n_rules != b->n_rules)
                 return false;
         for (size_t i = 0; i < a->n_rules; i++)
-                if (!rule_equal(&a->rules[i], &b->rules[i]))
+                if (rule_has_state(&a->rules[i]) || !rule_equal(&a->rules[i], &b->rules[i]))
                         return false;
         return true;
 }

@@ -7,17 +7,17 @@
 static bool never_returns(const Chain *chain) {
         const Rule *last = chain->n_rules ? &chain->rules[chain->n_rules - 1] : NULL;
 
-        return last && last->n_matches == 0 && verdict_is_final(last->verdict.kind) &&
+        return last && rule_is_unconditional(last) && verdict_is_final(last->verdict.kind) &&
                last->verdict.kind != VERDICT_RETURN;
 }
 
 static bool is_plain_return(const Rule *rule) {
-        return rule->verdict.kind == VERDICT_RETURN && !rule->counted;
+        return rule->verdict.kind == VERDICT_RETURN && !rule->counted && rule->n_statements == 0;
 }
 
 static void trim_chain(Chain *chain) {
         for (size_t i = 0; i < chain->n_rules; i++)
-                if (chain->rules[i].n_matches == 0 &&
+                if (rule_is_unconditional(&chain->rules[i]) &&
                     verdict_is_final(chain->rules[i].verdict.kind)) {
                         chain->n_rules = i + 1;
                         break;
@@ -87,6 +87,10 @@ static int prune_sets(Ruleset *rs) {
                         for (size_t k = 0; k < rule->n_matches; k++)
                                 if (rule->matches[k].set &&
                                     !arena_append(rs->arena, used, n_used, rule->matches[k].set))
+                                        return -ENOMEM;
+                        for (size_t k = 0; k < rule->n_statements; k++)
+                                if (rule->statements[k].set &&
+                                    !arena_append(rs->arena, used, n_used, rule->statements[k].set))
                                         return -ENOMEM;
                 }
         if (n_used > 0)

@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 #include "ruleset/packet.h"
-#include "ruleset/ruleset.h"
+#include "ruleset/statement.h"
 
 #define LINE_WIDTH 96
 
@@ -60,6 +60,10 @@ static void print_range(FILE *f, TypeId type, Range r) {
         case TYPE_ETHER_ADDR:
                 print_ether(f, r.low);
                 return;
+        case TYPE_TIME: /* nft reads whole seconds */
+                r.low.low /= UINT64_C(1000000000);
+                r.high.low /= UINT64_C(1000000000);
+                break;
         case TYPE_PRESENCE:
         case TYPE_NFPROTO:
         case TYPE_INET_PROTO:
@@ -70,6 +74,8 @@ static void print_range(FILE *f, TypeId type, Range r) {
         case TYPE_CT_STATUS:
         case TYPE_FIB_ADDRTYPE:
         case TYPE_ARPHRD:
+        case TYPE_UID:
+        case TYPE_GID:
         case TYPE_NUMBER:
         case _TYPE_MAX:
         case _TYPE_INVALID:
@@ -94,6 +100,9 @@ void element_print(const Set *set, const Element *e, FILE *f) {
                         fputs(" . ", f);
                 print_range(f, set->types[i], e->key[i]);
         }
+        /* a set with a name says it once, for all of them */
+        if (set->counted && !set->name && set->n_elements > 1)
+                fputs(" counter", f);
         if (e->origin.text)
                 fprintf(f, " comment \"%.*s\"", (int)comment_size(e->origin.text), e->origin.text);
         if (set->is_map) {
@@ -237,6 +246,16 @@ static void print_match(FILE *f, const Match *m, const Context *c) {
         }
 }
 
+static void print_target(FILE *f, const NatTarget *target) {
+        bool v6 = target->family == FAMILY_IPV6, port = target->port > 0;
+        char buf[ADDRESS_TEXT_MAX];
+
+        fprintf(f, " %s to %s%s%s", v6 ? "ip6" : "ip", v6 && port ? "[" : "",
+                address_print(target->family, target->address, buf), v6 && port ? "]" : "");
+        if (port)
+                fprintf(f, ":%" PRIu16, target->port);
+}
+
 void rule_print(const Rule *rule, FILE *f) {
         const char *separator = "";
         Context c = {0};
@@ -251,6 +270,10 @@ void rule_print(const Rule *rule, FILE *f) {
                 fputs(separator, f);
                 print_match(f, &rule->matches[i], &c);
                 separator = " ";
+        }
+        for (size_t i = 0; i < rule->n_statements; i++, separator = " ") {
+                fputs(separator, f);
+                statement_print(&rule->statements[i], f);
         }
         if (rule->counted) {
                 fprintf(f, "%scounter", separator);
@@ -267,6 +290,8 @@ void rule_print(const Rule *rule, FILE *f) {
         } else if (rule->verdict.kind != VERDICT_CONTINUE) {
                 fputs(separator, f);
                 print_verdict(f, rule->verdict);
+                if (rule->verdict.kind == VERDICT_DNAT)
+                        print_target(f, &rule->target);
         }
         if (rule->origin.text)
                 fprintf(f, " comment \"%.*s\"", (int)comment_size(rule->origin.text),
@@ -303,9 +328,17 @@ static void print_set(FILE *f, const Set *set) {
         for (size_t i = 0; i < set->n_types; i++)
                 fprintf(f, "%s%s", i > 0 ? " . " : "", types[set->types[i]].name);
         fprintf(f, "%s\n", set->is_map ? " : verdict" : "");
+        if (set->dynamic) {
+                fprintf(f, "\t\tsize %" PRIu32 "\n\t\tflags dynamic%s\n", set->room,
+                        set->timeout > 0 ? ",timeout" : "");
+                if (set->timeout > 0)
+                        fprintf(f, "\t\ttimeout %" PRIu32 "s\n", set->timeout);
+        }
         if (set->interval)
                 fputs("\t\tflags interval\n", f);
-        if (set->n_elements > 0)
+        if (set->counted)
+                fputs("\t\tcounter\n", f);
+        if (set->n_elements > 0 && !set->dynamic)
                 print_elements(f, set);
         fputs("\t}\n", f);
 }
@@ -313,9 +346,9 @@ static void print_set(FILE *f, const Set *set) {
 static void print_chain(FILE *f, const Chain *chain) {
         fprintf(f, "\tchain %s {\n", chain->name);
         if (chain->hook != HOOK_NONE)
-                fprintf(f, "\t\ttype filter hook %s priority %d; policy %s;\n",
-                        hook_to_string(chain->hook), chain->priority,
-                        chain->policy_drop ? "drop" : "accept");
+                fprintf(f, "\t\ttype %s hook %s priority %d; policy %s;\n",
+                        chain->type == CHAIN_NAT ? "nat" : "filter", hook_to_string(chain->hook),
+                        chain->priority, chain->policy_drop ? "drop" : "accept");
         for (size_t i = 0; i < chain->n_rules; i++) {
                 fputs("\t\t", f);
                 rule_print(&chain->rules[i], f);
@@ -338,6 +371,11 @@ void ruleset_print(const Ruleset *rs, FILE *f) {
         const char *separator = "";
 
         fputs("table inet " RULESET_TABLE " {\n", f);
+        for (size_t i = 0; i < rs->n_limits; i++, separator = "\n") {
+                fprintf(f, "%s\tlimit %s {\n\t\t", separator, rs->limits[i].name);
+                limit_print(rs->limits[i].limit, f);
+                fputs("\n\t}\n", f);
+        }
         for (size_t i = 0; i < rs->n_sets; i++, separator = "\n") {
                 fputs(separator, f);
                 print_set(f, rs->sets[i]);

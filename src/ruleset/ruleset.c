@@ -10,6 +10,8 @@ static const char *const verdict_names[_VERDICT_MAX] = {
         [VERDICT_JUMP] = "jump",
         [VERDICT_GOTO] = "goto",
         [VERDICT_RETURN] = "return",
+        [VERDICT_MASQUERADE] = "masquerade",
+        [VERDICT_DNAT] = "dnat",
         [VERDICT_MAP] = "vmap",
 };
 
@@ -29,7 +31,8 @@ const char *hook_to_string(Hook hook) {
 
 bool verdict_is_final(VerdictKind kind) {
         return kind == VERDICT_ACCEPT || kind == VERDICT_DROP || kind == VERDICT_REJECT ||
-               kind == VERDICT_REJECT_RESET || kind == VERDICT_GOTO || kind == VERDICT_RETURN;
+               kind == VERDICT_REJECT_RESET || kind == VERDICT_GOTO || kind == VERDICT_RETURN ||
+               kind == VERDICT_MASQUERADE || kind == VERDICT_DNAT;
 }
 
 size_t comment_size(const char *text) {
@@ -71,6 +74,25 @@ Chain *ruleset_add_base_chain(Ruleset *rs, const char *name, Hook hook) {
                 chain->policy_drop = true;
         }
         return chain;
+}
+
+Chain *ruleset_add_nat_chain(Ruleset *rs, const char *name, Hook hook, int priority) {
+        Chain *chain = ruleset_add_chain(rs, name);
+
+        if (chain) {
+                chain->hook = hook;
+                chain->type = CHAIN_NAT;
+                chain->priority = priority;
+        }
+        return chain;
+}
+
+NamedLimit *ruleset_add_limit(Ruleset *rs, const char *name, PacketLimit limit) {
+        NamedLimit l = {.name = arena_strdup(rs->arena, name), .limit = limit};
+
+        if (!l.name || !arena_append(rs->arena, rs->limits, rs->n_limits, l))
+                return NULL;
+        return &rs->limits[rs->n_limits - 1];
 }
 
 Set *ruleset_anonymous_set(Ruleset *rs, TypeId type) {
@@ -254,6 +276,20 @@ int rule_match_bits(Ruleset *rs, Rule *rule, FieldId field, MatchOp op, uint32_t
         return add_match(rs, rule, &m);
 }
 
+int rule_add_statement(Ruleset *rs, Rule *rule, const Statement *statement) {
+        if (statement->set && add_needs(rs, rule, statement->field) < 0)
+                return -ENOMEM;
+        return arena_append(rs->arena, rule->statements, rule->n_statements, *statement) ? 0
+                                                                                         : -ENOMEM;
+}
+
+const NamedLimit *ruleset_find_limit(const Ruleset *rs, const char *name) {
+        for (size_t i = 0; i < rs->n_limits; i++)
+                if (streq(rs->limits[i].name, name))
+                        return &rs->limits[i];
+        return NULL;
+}
+
 Chain *ruleset_find_chain(const Ruleset *rs, const char *name) {
         for (size_t i = 0; i < rs->n_chains; i++)
                 if (streq(rs->chains[i]->name, name))
@@ -321,32 +357,4 @@ const Element *set_find(const Set *set, const U128 *key) {
                         low = middle + 1;
         }
         return NULL;
-}
-
-int ruleset_set_bridges(Ruleset *rs, const Bridge *bridges, size_t n_bridges) {
-        Set *frames = ruleset_find_set(rs, RULESET_BRIDGE_FRAMES);
-        Set *own = ruleset_find_set(rs, RULESET_BRIDGE_OWN);
-
-        if (!frames || !own)
-                return 0;
-        frames->n_elements = own->n_elements = 0;
-        frames->elements = own->elements = NULL;
-        for (size_t i = 0; i < n_bridges; i++) {
-                char name[16] = {0};
-                Range key[2];
-
-                (void)snprintf(name, sizeof(name), "%s", bridges[i].name);
-                key[0] = key[1] = range_single(u128_from_bytes(name, sizeof(name)));
-                if (!set_add_element(rs, frames, key))
-                        return -ENOMEM;
-                for (size_t j = 0; j < bridges[i].n_addresses; j++) {
-                        key[1] = range_single(u128_from_bytes(bridges[i].addresses[j], 6));
-                        if (!set_find(own, (U128[]){key[0].low, key[1].low}) &&
-                            !set_add_element(rs, own, key))
-                                return -ENOMEM;
-                        set_sort(own);
-                }
-        }
-        set_sort(frames);
-        return 0;
 }

@@ -7,6 +7,7 @@
  * Ruleset. */
 
 #include "base/diag.h"
+#include "policy/policy.h"
 #include "ruleset/field.h"
 
 #define RULESET_TABLE "ringwall" /* family inet */
@@ -14,9 +15,15 @@
 #define RULESET_NAME_MAX 127     /* bytes of a chain's or set's name; the kernel's limit is 255 */
 #define RULESET_COMMENT_MAX 127  /* bytes of a comment that nft accepts */
 #define RULESET_JUMPS_MAX 16     /* NFT_JUMP_STACK_SIZE */
+#define RULESET_PREFIX_MAX 127   /* bytes of a log line's prefix; NF_LOG_PREFIXLEN less its NUL */
+#define RULESET_LOG_GROUP 4780   /* the netlink group that log lines go to */
+#define RULESET_LOG_LIMIT "log-limit" /* the limit that all log lines share */
 /* Above every other firewall's filter chains: a refusal costs nobody else work. A refusal is final,
  * whatever the priority; an accept never is. */
 #define RULESET_PRIORITY (-10)
+/* Of chains that translate: where connection tracking translates destinations, and sources. */
+#define RULESET_PRIORITY_DSTNAT (-100)
+#define RULESET_PRIORITY_SRCNAT 100
 
 typedef struct Chain Chain;
 typedef struct Set Set;
@@ -36,7 +43,9 @@ typedef enum VerdictKind {
         VERDICT_JUMP,
         VERDICT_GOTO,
         VERDICT_RETURN,
-        VERDICT_MAP, /* rules only: the verdict that rule->map has for rule->map_fields */
+        VERDICT_MASQUERADE, /* rules of nat chains only: the source becomes this host's address */
+        VERDICT_DNAT,       /* likewise: the destination becomes rule->target */
+        VERDICT_MAP,        /* rules only: the verdict that rule->map has for rule->map_fields */
         _VERDICT_MAX,
         _VERDICT_INVALID = -EINVAL,
 } VerdictKind;
@@ -52,6 +61,15 @@ typedef struct Element {
         Origin origin;
 } Element;
 
+/* Elements that the host decides: the networks that are on link, see ruleset_set_networks(). */
+typedef struct SetSource {
+        RangeSet interfaces; /* whose networks are meant, as numbers: see interface_value() */
+        RangeSet fixed;      /* what is in the set whatever they are */
+        RangeSet without;    /* what is never taken from them */
+        bool of_address;     /* only those that hold `address`, on whichever interface */
+        U128 address;
+} SetSource;
+
 /* A set, or a verdict map. Elements are sorted by their keys; of one field they are disjoint. */
 struct Set {
         const char *name; /* NULL: written out in the one rule that uses it */
@@ -59,7 +77,13 @@ struct Set {
         size_t n_types;
         bool is_map;
         bool interval; /* the kernel is told to expect ranges */
-        uint32_t room; /* of a set read from the kernel: elements that fit; 0: no limit */
+        bool counted;  /* each element counts the packets that it matched */
+        /* The kernel adds the elements, one a source; they are neither listed nor compared. */
+        bool dynamic;
+        uint32_t timeout; /* of a dynamic set, in seconds since the source was last seen; 0: none */
+        uint32_t room;    /* elements that fit; 0: no limit. Of a set to be made it counts for
+                           * dynamic ones alone */
+        const SetSource *source; /* or NULL */
         Element *elements;
         size_t n_elements;
         Origin origin;
@@ -82,17 +106,61 @@ typedef struct Match {
         const char *text; /* of MATCH_UNKNOWN */
 } Match;
 
-/* All matches hold → count, then the verdict. A match on a field that the packet does not have
- * fails, negated or not: the rule is passed over, as in the kernel. */
+/* So many packets in a time; what is beyond does not match. */
+typedef struct PacketLimit {
+        uint32_t number;
+        uint32_t seconds; /* 1, 60, 3600 or 86400 */
+        uint32_t burst;
+} PacketLimit;
+
+/* A limit that several rules share. */
+typedef struct NamedLimit {
+        const char *name;
+        PacketLimit limit;
+} NamedLimit;
+
+typedef enum StatementKind {
+        STATEMENT_LIMIT,       /* goes on below the limit */
+        STATEMENT_CONNECTIONS, /* goes on while no more than so many connections are open */
+        STATEMENT_NAMED_LIMIT, /* goes on below the limit of that name */
+        STATEMENT_LOG,         /* always goes on */
+        _STATEMENT_MAX,
+        _STATEMENT_INVALID = -EINVAL,
+} StatementKind;
+
+/* What stands between matches and verdict: it has a state, or an effect. */
+typedef struct Statement {
+        StatementKind kind;
+        PacketLimit limit;    /* of STATEMENT_LIMIT */
+        uint32_t connections; /* of STATEMENT_CONNECTIONS */
+        /* Of these two: a dynamic set keeps one for each value of the field. NULL: one for all. */
+        const Set *set;
+        FieldId field;
+        const char *text; /* the log line's prefix, or the limit's name */
+} Statement;
+
+/* Where a connection is sent instead. */
+typedef struct NatTarget {
+        Family family;
+        U128 address;
+        uint16_t port; /* 0: the one that was dialled */
+} NatTarget;
+
+/* All matches hold → statements, as long as they go on → count, then the verdict. A match on a
+ * field that the packet does not have fails, negated or not: the rule is passed over, as in the
+ * kernel. */
 typedef struct Rule {
         Match *matches;
         size_t n_matches;
+        Statement *statements;
+        size_t n_statements;
         bool counted;
         uint64_t packets, bytes; /* as read from the kernel */
         Verdict verdict;
         const Set *map; /* of VERDICT_MAP */
         FieldId map_fields[RULESET_FIELDS_MAX];
         size_t n_map_fields;
+        NatTarget target; /* of VERDICT_DNAT */
         Origin origin;
         uint64_t handle; /* of a rule read from the kernel */
 } Rule;
@@ -107,9 +175,15 @@ typedef enum Hook {
         HOOK_NONE = -EINVAL, /* not a base chain */
 } Hook;
 
+typedef enum ChainType {
+        CHAIN_FILTER,
+        CHAIN_NAT, /* sees the first packet of each connection, and may translate it */
+} ChainType;
+
 struct Chain {
         const char *name;
         Hook hook;
+        ChainType type;   /* of base chains */
         int priority;     /* of base chains */
         bool policy_drop; /* of base chains */
         Rule *rules;
@@ -125,6 +199,9 @@ typedef struct Ruleset {
         size_t n_chains;
         Set **sets; /* the named ones */
         size_t n_sets;
+        NamedLimit *limits;
+        size_t n_limits;
+        bool count_elements; /* sets that stand for several rules count each element */
         bool exists;         /* of one read from the kernel: whether there is such a table */
         uint32_t flags;      /* the table's NFT_TABLE_F_ flags, as read */
         uint32_t generation; /* of the kernel's whole ruleset when this was read */
@@ -136,6 +213,9 @@ Ruleset *ruleset_new(Arena *a);
 /* Building. Each returns what it made, or NULL without memory. Names are copied. */
 Chain *ruleset_add_chain(Ruleset *rs, const char *name);
 Chain *ruleset_add_base_chain(Ruleset *rs, const char *name, Hook hook);
+/* A base chain that translates; what falls out of it is accepted. */
+Chain *ruleset_add_nat_chain(Ruleset *rs, const char *name, Hook hook, int priority);
+NamedLimit *ruleset_add_limit(Ruleset *rs, const char *name, PacketLimit limit);
 Set *ruleset_add_set(Ruleset *rs, const char *name, TypeId type);
 Set *ruleset_anonymous_set(Ruleset *rs, TypeId type);
 /* A set of one field with the given ranges, sorted and joined; name may be NULL. */
@@ -156,6 +236,14 @@ int rule_match_value(Ruleset *rs, Rule *rule, FieldId field, uint64_t value);
 int rule_match_ranges(Ruleset *rs, Rule *rule, FieldId field, const RangeSet *ranges);
 int rule_match_bits(Ruleset *rs, Rule *rule, FieldId field, MatchOp op, uint32_t mask);
 
+/* Appends a statement, with what its field needs among the matches. 0, or -ENOMEM. */
+int rule_add_statement(Ruleset *rs, Rule *rule, const Statement *statement);
+/* Whether every packet that comes here takes the verdict. */
+bool rule_is_unconditional(const Rule *rule);
+/* Whether it keeps a state, so that no other rule can do its work. */
+bool rule_has_state(const Rule *rule);
+
+const NamedLimit *ruleset_find_limit(const Ruleset *rs, const char *name);
 Chain *ruleset_find_chain(const Ruleset *rs, const char *name);
 Set *ruleset_find_set(const Ruleset *rs, const char *name);
 
@@ -201,7 +289,12 @@ void rule_print(const Rule *rule, FILE *f);
 /* One element of the set, likewise. */
 void element_print(const Set *set, const Element *e, FILE *f);
 
-/* What the host adds to a compiled ruleset when it is loaded: its bridges. */
+/* What the host adds to a compiled ruleset when it is loaded: the networks that are on link, and
+ * its bridges. */
+
+/* Fills the sets that have a source. 0 or -ENOMEM. */
+int ruleset_set_networks(Ruleset *rs, const HostNetwork *networks, size_t n_networks);
+
 typedef struct Bridge {
         const char *name;
         const unsigned char (*addresses)[6]; /* its own link-layer address and its ports' */

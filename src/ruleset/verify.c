@@ -68,6 +68,38 @@ static int verify_set_use(const Chain *chain,
         return 0;
 }
 
+static bool statement_is_sound(const Rule *rule, const Statement *s) {
+        const Set *set = s->set;
+
+        if (set && (!set->dynamic || !set->name || set->n_types != 1 || set->room == 0 ||
+                    set->types[0] != fields[s->field].type ||
+                    !needs_are_met(rule, rule->n_matches, s->field)))
+                return false;
+        switch (s->kind) {
+        case STATEMENT_LIMIT:
+                return s->limit.number > 0 && s->limit.burst > 0 && s->limit.seconds > 0;
+        case STATEMENT_CONNECTIONS:
+                /* the kernel forgets no source that still has connections */
+                return s->connections > 0 && (!set || set->timeout == 0);
+        case STATEMENT_NAMED_LIMIT:
+                return s->text && !set;
+        case STATEMENT_LOG:
+                return s->text && strlen(s->text) <= RULESET_PREFIX_MAX && !set;
+        case _STATEMENT_MAX:
+        case _STATEMENT_INVALID:
+                break;
+        }
+        return false;
+}
+
+static bool is_translation(VerdictKind kind) {
+        return kind == VERDICT_MASQUERADE || kind == VERDICT_DNAT;
+}
+
+static bool verdict_refuses(VerdictKind kind) {
+        return kind == VERDICT_DROP || kind == VERDICT_REJECT || kind == VERDICT_REJECT_RESET;
+}
+
 static int verify_rule(const Chain *chain, const Rule *rule, Diag *d) {
         for (size_t i = 0; i < rule->n_matches; i++) {
                 const Match *m = &rule->matches[i];
@@ -81,6 +113,12 @@ static int verify_rule(const Chain *chain, const Rule *rule, Diag *d) {
                     verify_set_use(chain, rule, m->set, m->fields, m->n_fields, d) < 0)
                         return -EBADMSG;
         }
+        for (size_t i = 0; i < rule->n_statements; i++)
+                if (!statement_is_sound(rule, &rule->statements[i]))
+                        return broken(d, chain, rule, "a statement without what it needs");
+        if (is_translation(rule->verdict.kind) != (chain->type == CHAIN_NAT) &&
+            (is_translation(rule->verdict.kind) || verdict_refuses(rule->verdict.kind)))
+                return broken(d, chain, rule, "a verdict that the chain's type does not know");
         if (rule->verdict.kind == VERDICT_MAP) {
                 for (size_t j = 0; j < rule->n_map_fields; j++)
                         if (!needs_are_met(rule, rule->n_matches, rule->map_fields[j]))
@@ -146,7 +184,7 @@ static int chain_depth(Chain *chain, Diag *d) {
 static bool ends_in_verdict(const Chain *chain) {
         const Rule *last = chain->n_rules ? &chain->rules[chain->n_rules - 1] : NULL;
 
-        return last && last->n_matches == 0 && verdict_is_final(last->verdict.kind) &&
+        return last && rule_is_unconditional(last) && verdict_is_final(last->verdict.kind) &&
                last->verdict.kind != VERDICT_RETURN;
 }
 
@@ -190,7 +228,8 @@ int ruleset_verify(const Ruleset *rs, Diag *d) {
 
                 for (size_t j = 0; j < chain->n_rules && r == 0; j++)
                         r = verify_rule(chain, &chain->rules[j], d);
-                if (r == 0 && chain->hook != HOOK_NONE && !ends_in_verdict(chain))
+                if (r == 0 && chain->hook != HOOK_NONE && chain->type == CHAIN_FILTER &&
+                    !ends_in_verdict(chain))
                         r = broken(d, chain, NULL, "a base chain without a final verdict");
                 if (r == 0) {
                         int depth = chain_depth(chain, d);
