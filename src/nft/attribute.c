@@ -6,34 +6,33 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
-static void take(const struct nlattr *attr, Attributes *ret) {
-        uint16_t type = mnl_attr_get_type(attr);
+void attributes_between(const void *start, const void *end, Attributes *ret) {
+        const struct nlattr *attr;
 
-        if (type < ATTRIBUTES_MAX)
-                ret->list[type] = attr;
+        *ret = (Attributes){0};
+        attribute_for_each(attr, start, end) {
+                uint16_t type = mnl_attr_get_type(attr);
+
+                if (type < ATTRIBUTES_MAX)
+                        ret->list[type] = attr;
+        }
+}
+
+void attributes_behind(const struct nlmsghdr *h, size_t header, Attributes *ret) {
+        *ret = (Attributes){0};
+        if (mnl_nlmsg_get_payload_len(h) >= header)
+                attributes_between(mnl_nlmsg_get_payload_offset(h, header),
+                                   mnl_nlmsg_get_payload_tail(h), ret);
 }
 
 void attributes_of_message(const struct nlmsghdr *h, Attributes *ret) {
-        const struct nlattr *attr;
-
-        *ret = (Attributes){0};
-        if (mnl_nlmsg_get_payload_len(h) < sizeof(struct nfgenmsg))
-                return;
-        attribute_for_each(attr, mnl_nlmsg_get_payload_offset(h, sizeof(struct nfgenmsg)),
-                           mnl_nlmsg_get_payload_tail(h)) {
-                take(attr, ret);
-        }
+        attributes_behind(h, sizeof(struct nfgenmsg), ret);
 }
 
 void attributes_of(const struct nlattr *nest, Attributes *ret) {
-        const struct nlattr *attr;
-
         *ret = (Attributes){0};
-        if (!nest)
-                return;
-        attribute_for_each_nested(attr, nest) {
-                take(attr, ret);
-        }
+        if (nest)
+                attributes_between(mnl_attr_get_payload(nest), attributes_end(nest), ret);
 }
 
 void attributes_inside(const Attributes *outer, uint16_t type, Attributes *ret) {
@@ -96,6 +95,15 @@ bool attribute_u64(const Attributes *a, uint16_t type, uint64_t *ret) {
         memcpy(&value, p, sizeof(value));
         *ret = be64toh(value);
         return true;
+}
+
+uint32_t attribute_native_u32(const Attributes *a, uint16_t type) {
+        const void *p = exactly(a, type, sizeof(uint32_t));
+        uint32_t value = 0;
+
+        if (p)
+                memcpy(&value, p, sizeof(value));
+        return value;
 }
 
 const char *attribute_string(const Attributes *a, uint16_t type) {

@@ -40,6 +40,10 @@ static inline const void *attributes_end(const struct nlattr *nest) {
         return (const char *)mnl_attr_get_payload(nest) + mnl_attr_get_payload_len(nest);
 }
 
+/* The attributes between two places in a message. */
+void attributes_between(const void *start, const void *end, Attributes *ret);
+/* The attributes behind a header of that many bytes in a message's payload. */
+void attributes_behind(const struct nlmsghdr *h, size_t header, Attributes *ret);
 /* The attributes behind the nfgenmsg of a message, or inside an attribute; none if that is NULL. */
 void attributes_of_message(const struct nlmsghdr *h, Attributes *ret);
 void attributes_of(const struct nlattr *nest, Attributes *ret);
@@ -50,6 +54,8 @@ bool attribute_u8(const Attributes *a, uint16_t type, uint8_t *ret);
 bool attribute_u16(const Attributes *a, uint16_t type, uint16_t *ret);
 bool attribute_u32(const Attributes *a, uint16_t type, uint32_t *ret);
 bool attribute_u64(const Attributes *a, uint16_t type, uint64_t *ret);
+/* The same in the machine's own order, which is rtnetlink's; 0 where there is none. */
+uint32_t attribute_native_u32(const Attributes *a, uint16_t type);
 const char *attribute_string(const Attributes *a, uint16_t type);
 const void *attribute_bytes(const Attributes *a, uint16_t type, size_t *ret_size);
 /* The value inside a data attribute (NFTA_DATA_VALUE). */
