@@ -20,9 +20,9 @@ void attributes_between(const void *start, const void *end, Attributes *ret) {
 
 void attributes_behind(const struct nlmsghdr *h, size_t header, Attributes *ret) {
         *ret = (Attributes){0};
-        if (mnl_nlmsg_get_payload_len(h) >= header)
+        if (mnl_nlmsg_get_payload_len(h) >= header) /* libmnl's tail is rounded up */
                 attributes_between(mnl_nlmsg_get_payload_offset(h, header),
-                                   mnl_nlmsg_get_payload_tail(h), ret);
+                                   (const char *)h + h->nlmsg_len, ret);
 }
 
 void attributes_of_message(const struct nlmsghdr *h, Attributes *ret) {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "nft/networks.h"
 
-#include "nft/routes.h"
-
 /* What never counts: the narrowest that is too wide, and what lies within these. */
 static const unsigned int shortest[_FAMILY_MAX] = {[FAMILY_IPV4] = 8, [FAMILY_IPV6] = 48};
 static const char *const left_out[] = {"169.254.0.0/16", "224.0.0.0/4", "fe80::/10", "ff00::/8"};
@@ -50,17 +48,13 @@ static size_t unique(HostNetwork *list, size_t n) {
         return kept;
 }
 
-int networks_read(Arena *a, HostNetwork **ret, size_t *ret_n) {
+int networks_of(const HostNet *net, Arena *a, HostNetwork **ret, size_t *ret_n) {
         HostNetwork *list = NULL;
         size_t n = 0;
-        HostNet net;
-        int r = routes_read(a, &net);
 
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < net.n_routes; i++) {
-                const HostRoute *route = &net.routes[i];
-                const HostLink *link = routes_find_link(&net, route->link);
+        for (size_t i = 0; i < net->n_routes; i++) {
+                const HostRoute *route = &net->routes[i];
+                const HostLink *link = routes_find_link(net, route->link);
                 HostNetwork network = {.family = route->family, .range = route->to};
 
                 if (!link || !counts(route)) /* no link: it came after the links were listed */
@@ -74,4 +68,11 @@ int networks_read(Arena *a, HostNetwork **ret, size_t *ret_n) {
         *ret = list;
         *ret_n = unique(list, n);
         return 0;
+}
+
+int networks_read(Arena *a, HostNetwork **ret, size_t *ret_n) {
+        HostNet net;
+        int r = routes_read(a, &net);
+
+        return r < 0 ? r : networks_of(&net, a, ret, ret_n);
 }
