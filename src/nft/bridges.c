@@ -3,15 +3,10 @@
 
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
-#include "nft/attribute.h"
+#include "nft/dump.h"
 
-#define TIMEOUT_SECONDS 10
-#define RECEIVE_SIZE ((size_t)64 * 1024)
-#define TRIES 5
 #define ADDRESS_SIZE 6
 
 typedef unsigned char Address[ADDRESS_SIZE];
@@ -30,33 +25,9 @@ typedef struct Interfaces {
         size_t n_items;
 } Interfaces;
 
-/* Rtnetlink's numbers are in the machine's order. */
-static uint32_t native_u32(const Attributes *a, uint16_t type) {
-        size_t size = 0;
-        const void *p = attribute_bytes(a, type, &size);
-        uint32_t value = 0;
-
-        if (p && size == sizeof(value))
-                memcpy(&value, p, sizeof(value));
-        return value;
-}
-
-/* All attributes of such a message with a number below ATTRIBUTES_MAX: those that are wanted. */
-static void link_attributes(const struct nlmsghdr *h, Attributes *ret) {
-        const struct nlattr *attr;
-
-        *ret = (Attributes){0};
-        attribute_for_each(attr, mnl_nlmsg_get_payload_offset(h, sizeof(struct ifinfomsg)),
-                           mnl_nlmsg_get_payload_tail(h)) {
-                uint16_t type = mnl_attr_get_type(attr);
-
-                if (type < ATTRIBUTES_MAX)
-                        ret->list[type] = attr;
-        }
-}
-
-static int take_link(const struct nlmsghdr *h, Interfaces *ret) {
+static int take_link(const struct nlmsghdr *h, void *to) {
         const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
+        Interfaces *ret = to;
         const char *name, *kind;
         Interface i = {0};
         Attributes a, details;
@@ -65,13 +36,13 @@ static int take_link(const struct nlmsghdr *h, Interfaces *ret) {
 
         if (h->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(h) < sizeof(*info))
                 return 0;
-        link_attributes(h, &a);
+        attributes_behind(h, sizeof(*info), &a);
         attributes_inside(&a, IFLA_LINKINFO, &details);
         name = attribute_string(&a, IFLA_IFNAME);
         kind = attribute_string(&details, IFLA_INFO_KIND);
         address = attribute_bytes(&a, IFLA_ADDRESS, &size);
         i.index = (uint32_t)info->ifi_index;
-        i.master = native_u32(&a, IFLA_MASTER);
+        i.master = attribute_native_u32(&a, IFLA_MASTER);
         i.is_bridge = kind && streq(kind, "bridge");
         i.has_address = address && size == ADDRESS_SIZE;
         if (i.has_address)
@@ -84,75 +55,17 @@ static int take_link(const struct nlmsghdr *h, Interfaces *ret) {
         return 0;
 }
 
-/* 1 when the list is complete, 0 when more is to come. */
-static int take_part(const void *bytes, size_t size, bool *interrupted, Interfaces *ret) {
-        message_for_each(h, bytes, size) {
-                const int *error = mnl_nlmsg_get_payload(h);
-                int r;
-
-                if (h->nlmsg_flags & NLM_F_DUMP_INTR)
-                        *interrupted = true;
-                if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
-                        return mnl_nlmsg_get_payload_len(h) >= sizeof(*error) && *error < 0 ? *error
-                                                                                            : 1;
-                r = take_link(h, ret);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int request_links(int fd) {
-        struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
-        struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+/* Lists the links once. -EINTR if they changed meanwhile. */
+static int list_links(Interfaces *ret) {
         struct {
                 struct nlmsghdr header;
                 struct ifinfomsg info;
         } request = {
-                .header = {.nlmsg_len = sizeof(request),
-                           .nlmsg_type = RTM_GETLINK,
-                           .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-                           .nlmsg_seq = 1},
+                .header = {.nlmsg_len = sizeof(request), .nlmsg_type = RTM_GETLINK},
                 .info = {.ifi_family = AF_UNSPEC},
         };
 
-        if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
-            sendto(fd, &request, sizeof(request), 0, (struct sockaddr *)&kernel, sizeof(kernel)) <
-                    0)
-                return -errno;
-        return 0;
-}
-
-/* Lists the links once. -EINTR if they changed meanwhile. */
-static int list_links(Interfaces *ret) {
-        _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-        _cleanup_free_ void *buf = malloc(RECEIVE_SIZE);
-        bool interrupted = false;
-        int r;
-
-        if (fd < 0)
-                return -errno;
-        if (!buf)
-                return -ENOMEM;
-        r = request_links(fd);
-        while (r == 0) {
-                struct sockaddr_nl from = {0};
-                socklen_t from_size = sizeof(from);
-                ssize_t n = recvfrom(fd, buf, RECEIVE_SIZE, MSG_TRUNC, (struct sockaddr *)&from,
-                                     &from_size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return errno == EAGAIN ? -ETIMEDOUT : -errno;
-                if ((size_t)n > RECEIVE_SIZE)
-                        return -EMSGSIZE;
-                if (from.nl_pid == 0) /* other programs can send us messages, too */
-                        r = take_part(buf, (size_t)n, &interrupted, ret);
-        }
-        if (r < 0)
-                return r;
-        return interrupted ? -EINTR : 0;
+        return dump_read(NETLINK_ROUTE, &request.header, take_link, ret);
 }
 
 static bool has_address(const Address *list, size_t n, const Address address) {
@@ -186,7 +99,7 @@ int nft_read_bridges(Arena *a, Bridge **ret, size_t *ret_n) {
         size_t n = 0;
         int r = -EINTR;
 
-        for (unsigned int i = 0; i < TRIES && r == -EINTR; i++) {
+        for (unsigned int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
                 all = (Interfaces){.arena = a};
                 r = list_links(&all);
         }
