@@ -3,11 +3,12 @@
 
 #include "cli/input.h"
 #include "cli/output.h"
+#include "nft/sysctl.h"
 
 static const char help[] =
         "Reads the policy, says everything that is wrong with it, and compiles it. Needs no "
         "privileges\n"
-        "and asks nothing of the kernel.\n"
+        "and changes nothing.\n"
         "\n"
         "      --stop-after=PASS  print the ruleset as it is after that pass (the passes: lower,\n"
         "                         dispatch, merge, trim, share, prune)\n"
@@ -62,6 +63,20 @@ static const char *plural(size_t n) {
         return n == 1 ? "" : "s";
 }
 
+/* Whoever passes traffic on needs more than rules. */
+static void print_forwarding(const Policy *p) {
+        bool routes = p->n_masquerades + p->n_forwards > 0;
+
+        for (size_t i = 0; i < p->sections[SECTION_ROUTED].n_rules; i++)
+                routes |= p->sections[SECTION_ROUTED].rules[i].verb == RULE_ALLOW;
+        if (routes && !sysctl_forwards(false))
+                puts("  note: this policy lets traffic pass through, but forwarding is off here: "
+                     "sysctl net.ipv4.ip_forward=1");
+        else if (routes && !sysctl_forwards(true))
+                puts("  note: this policy lets traffic pass through, but forwarding of IPv6 is off "
+                     "here: sysctl net.ipv6.conf.all.forwarding=1");
+}
+
 static void print_summary(const Input *input) {
         OutputStyle style = output_style(stdout);
         const Policy *p = input->policy;
@@ -84,6 +99,7 @@ static void print_summary(const Input *input) {
                        "the rules tell apart\n",
                        p->n_expects, plural(p->n_expects), p->n_expects == 1 ? "s" : "",
                        input->n_cases);
+        print_forwarding(p);
 }
 
 static int run(int argc, char **argv) {

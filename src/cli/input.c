@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "cli/output.h"
+#include "nft/networks.h"
 #include "ruleset/expect.h"
 
 static bool has_catalogue(Arena *a, const char *folder) {
@@ -56,7 +57,7 @@ void input_print_messages(Input *input) {
 }
 
 static int load(Input *input, const char *file) {
-        PolicyPaths paths = {.policy = file, .of_root = input->of_root};
+        PolicyPaths paths = {.policy = file, .of_root = input->of_root, .networks = networks_read};
         const char *datadir;
         int r;
 

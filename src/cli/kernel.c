@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/kernel.h"
 
+#include "nft/host.h"
 #include "nft/namespace.h"
 
 int kernel_open(NftLink **ret) {
@@ -51,6 +52,12 @@ int kernel_read_live(const char *verb, Arena *a, Ruleset **ret) {
         }
         *ret = rs;
         return EXIT_OK;
+}
+
+int kernel_add_host(Input *input) {
+        int r = nft_add_host(input->arena, input->ruleset);
+
+        return r < 0 ? input_failed(r, "cannot list this host's networks and bridges") : EXIT_OK;
 }
 
 int kernel_refuse_host(const char *verb) {

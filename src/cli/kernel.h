@@ -13,6 +13,8 @@ int kernel_open(NftLink **ret);
 int kernel_read(NftLink *link, Arena *a, Ruleset **ret);
 /* Opens, reads, and says so if no policy is loaded; an ExitCode. verb: who asks. */
 int kernel_read_live(const char *verb, Arena *a, Ruleset **ret);
+/* Adds what the ruleset wants to know of this host; an ExitCode. */
+int kernel_add_host(Input *input);
 /* Refuses, with a message, where this network namespace is that of process 1; an ExitCode. verb:
  * what was asked for. */
 int kernel_refuse_host(const char *verb);

@@ -3,7 +3,6 @@
 
 #include "cli/kernel.h"
 #include "cli/output.h"
-#include "nft/bridges.h"
 #include "nft/probe.h"
 #include "nft/sysctl.h"
 
@@ -40,8 +39,6 @@ static const char unload_help[] =
 typedef struct Load {
         NftLink *link;
         Input input;
-        const Bridge *bridges;
-        size_t n_bridges;
         NftChanges changes;
 } Load;
 
@@ -83,9 +80,7 @@ static int apply_ruleset(Load *l, Diag *d) {
 static int compile(Load *l, const KernelFeatures *features) {
         int r = input_compile_loaded(&l->input, NULL, features);
 
-        if (r == EXIT_OK && ruleset_set_bridges(l->input.ruleset, l->bridges, l->n_bridges) < 0)
-                r = input_failed(-ENOMEM, "compiling the policy");
-        return r;
+        return r == EXIT_OK ? kernel_add_host(&l->input) : r;
 }
 
 /* What the kernel can do is found out by doing it. Only where it refuses is it asked what it lacks:
@@ -134,7 +129,6 @@ static int confirm(Load *l) {
 
 static int load(const char *file) {
         _cleanup_(load_done) Load l = {.input.of_root = true};
-        Bridge *bridges;
         int r = kernel_refuse_host("load");
 
         if (r == EXIT_OK)
@@ -143,10 +137,6 @@ static int load(const char *file) {
                 r = input_load(&l.input, file);
         if (r != EXIT_OK)
                 return r;
-        r = nft_read_bridges(l.input.arena, &bridges, &l.n_bridges);
-        if (r < 0)
-                return input_failed(r, "cannot list the bridges");
-        l.bridges = bridges;
         r = apply(&l);
         if (r == EXIT_OK)
                 r = confirm(&l);

@@ -3,7 +3,6 @@
 
 #include "cli/kernel.h"
 #include "cli/output.h"
-#include "nft/bridges.h"
 #include "ruleset/plan.h"
 
 static const char help[] =
@@ -325,8 +324,6 @@ static int print_json(const PlanInput *p) {
  * to find that this kernel cannot do it elsewhere. */
 static int compile(PlanInput *p) {
         KernelFeatures features = {.fib_in_filter = true};
-        Bridge *bridges;
-        size_t n_bridges;
         int r;
 
         for (size_t i = 0; i < p->live->n_chains; i++)
@@ -336,11 +333,7 @@ static int compile(PlanInput *p) {
         r = input_compile_loaded(&p->input, NULL, &features);
         if (r != EXIT_OK)
                 return r;
-        r = nft_read_bridges(p->input.arena, &bridges, &n_bridges);
-        if (r < 0)
-                return input_failed(r, "cannot list the bridges");
-        r = ruleset_set_bridges(p->input.ruleset, bridges, n_bridges);
-        return r < 0 ? input_failed(r, "compiling the policy") : EXIT_OK;
+        return kernel_add_host(&p->input);
 }
 
 static int plan(PlanInput *p, const char *file) {

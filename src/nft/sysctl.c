@@ -21,3 +21,8 @@ bool sysctl_accepts_own_source(void) {
         globfree(&list);
         return found;
 }
+
+bool sysctl_forwards(bool v6) {
+        return is_set(v6 ? "/proc/sys/net/ipv6/conf/all/forwarding"
+                         : "/proc/sys/net/ipv4/ip_forward");
+}

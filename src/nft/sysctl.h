@@ -9,3 +9,7 @@
  * may bear this host's own addresses (Documentation/networking/ip-sysctl). Where it cannot be read
  * the answer is the careful one: yes. */
 bool sysctl_accepts_own_source(void);
+
+/* Whether this namespace passes packets on (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding).
+ * True where it cannot be read: it is asked to warn. */
+bool sysctl_forwards(bool v6);

@@ -197,13 +197,7 @@ int policy_load_text_on_link(Arena *a,
 }
 
 int policy_load(Arena *a, const PolicyPaths *paths, Policy **ret, Diag *d) {
-        Loader l = {
-                .arena = a,
-                .d = d,
-                .paths = paths,
-                .networks = paths->networks,
-                .n_networks = paths->n_networks,
-        };
+        Loader l = {.arena = a, .d = d, .paths = paths};
         int r = load(&l, read_files, NULL);
 
         if (r < 0)

@@ -285,8 +285,9 @@ typedef struct Policy {
 typedef struct PolicyPaths {
         const char *catalogue; /* the catalogue's file */
         const char *policy;    /* the administrator's; "-" is standard input, NULL says nothing */
-        const HostNetwork *networks; /* on link at this host; what zones are `connected` to */
-        size_t n_networks;
+        /* Tells which networks are on link at this host; asked only if a zone is `connected`. NULL:
+         * none is known. 0, or a negative errno that is told with the zone. */
+        int (*networks)(Arena *a, HostNetwork **ret, size_t *ret_n);
         bool of_root; /* refuse files that do not belong to root: whoever puts the policy
                        * in force asks for it; standard input excepted */
 } PolicyPaths;

@@ -257,13 +257,56 @@ static int connect(Loader *l, ZonePart *part) {
         return 0;
 }
 
+/* Asks once, for the first zone that wants to know. */
+static int ask_networks(Loader *l, const Zone *z) {
+        HostNetwork *list;
+        int r;
+
+        if (l->networks || !l->paths || !l->paths->networks)
+                return 0;
+        r = l->paths->networks(l->arena, &list, &l->n_networks);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return diag_error(l->d, z->at,
+                                  "this host's networks cannot be read, to which zone '%s' is "
+                                  "connected: %s",
+                                  z->name, strerror(-r));
+        l->networks = list;
+        return 0;
+}
+
+static bool has_network(const Loader *l, const Zone *z) {
+        for (size_t i = 0; i < l->n_networks; i++)
+                for (size_t j = 0; j < z->n_parts; j++)
+                        if (range_set_contains(&z->parts[j].connected, l->networks[i].interface))
+                                return true;
+        return false;
+}
+
 int zone_connect_all(Loader *l) {
         for (size_t i = 0; i < l->policy->n_zones; i++) {
                 Zone *z = l->policy->zones[i];
+                bool connected = false;
 
-                for (size_t j = 0; j < z->n_parts; j++)
-                        if (z->parts[j].connected.n_items > 0 && connect(l, &z->parts[j]) < 0)
-                                return -ENOMEM;
+                for (size_t j = 0; j < z->n_parts; j++) {
+                        int r = 0;
+
+                        if (z->parts[j].connected.n_items == 0)
+                                continue;
+                        connected = true;
+                        r = ask_networks(l, z);
+                        if (r == 0)
+                                r = connect(l, &z->parts[j]);
+                        if (r == -ENOMEM)
+                                return r;
+                }
+                if (connected && l->paths && l->paths->networks && l->d->n_errors == 0 &&
+                    !has_network(l, z))
+                        diag_remark(l->d, z->at,
+                                    "zone '%s' is connected to an interface that has no network "
+                                    "here and now",
+                                    z->name);
         }
         return 0;
 }

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What a compiled Ruleset takes from the host that it is for. */
+
+#include "ruleset/ruleset.h"
+
+/* Fills the sets of bridges, and those that follow networks, with what this network namespace has
+ * now. 0, -ENOMEM, or what the kernel said. */
+int nft_add_host(Arena *a, Ruleset *rs);
