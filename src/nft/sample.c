@@ -85,8 +85,11 @@ static Range draw_range(Random *x, TypeId type, bool single) {
 }
 
 static uint32_t draw_mask(Random *x, TypeId type) {
-        uint32_t mask = types[type].symbols[0].value;
+        uint32_t mask;
 
+        if (!types[type].symbols)
+                return 1U << draw(x, 32);
+        mask = types[type].symbols[0].value;
         for (const TypeSymbol *s = types[type].symbols; s->name; s++)
                 mask |= draw(x, 3) == 0 ? s->value : 0;
         return mask;

@@ -21,6 +21,7 @@ typedef enum TypeId {
         TYPE_ICMPV6_TYPE,
         TYPE_CT_STATE,
         TYPE_CT_STATUS,
+        TYPE_MARK,
         TYPE_FIB_ADDRTYPE,
         TYPE_ARPHRD,
         TYPE_UID,
@@ -67,6 +68,7 @@ typedef enum FieldId {
         FIELD_ICMPV6_TYPE,
         FIELD_CT_STATE,
         FIELD_CT_STATUS,
+        FIELD_CT_MARK,
         FIELD_CT_IP_DADDR, /* the address that the client dialled, before any translation */
         FIELD_CT_IP6_DADDR,
         FIELD_CT_DPORT,          /* the port that the client dialled */

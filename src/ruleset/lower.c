@@ -3,8 +3,8 @@
 
 /* The order in which things are judged, always (POLICY.md):
  *
- *   loopback → established → invalid → essentials → anti-spoofing → protected → deny → allow →
- * default
+ *   loopback → cut connections → established → invalid → essentials → anti-spoofing → protected →
+ *   deny → allow → default
  *
  * in three base chains. A first packet that arrives here goes input → inbound; one that the kernel
  * translated, wherever it goes, is judged as inbound too, by what the client dialled; what passes
@@ -61,7 +61,8 @@ static int fill_input(Lower *l, const Chains *c) {
                 return -ENOMEM;
         if (!c->prerouting && lower_own_source(l, chain) < 0)
                 return -ENOMEM;
-        if (lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
+        if (lower_cut(l, chain) < 0 ||
+            lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
                         "always: established") < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
@@ -109,7 +110,8 @@ static int fill_forward(Lower *l, const Chains *c) {
         if (lower_bridge_frames(l, chain, c->bridged) < 0 || lower_loopback_sources(l, chain) < 0 ||
             (!c->prerouting && lower_own_source(l, chain) < 0))
                 return -ENOMEM;
-        if (lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
+        if (lower_cut(l, chain) < 0 ||
+            lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
                         "always: established") < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
@@ -130,6 +132,7 @@ static int fill_output(Lower *l, const Chains *c) {
 
         if (lower_loopback_addresses(l, chain, view_header.address, "lo", VERDICT_ACCEPT,
                                      "always: loopback is free") < 0 ||
+            lower_cut(l, chain) < 0 ||
             lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
                         "always: established") < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <

@@ -244,6 +244,16 @@ int lower_essentials_jump(Lower *l, Chain *chain, const Chain *essentials) {
                                  &(RangeSet){.items = protocols, .n_items = 3});
 }
 
+/* A connection that the policy no longer admits gets a bit of its mark. To delete it from conntrack
+ * would not do: the next packet of either side would make it anew, perhaps the other way round. */
+int lower_cut(Lower *l, Chain *chain) {
+        Rule *rule = lower_always(l, chain, verdict_of(VERDICT_DROP), "always: cut");
+
+        return rule ? rule_match_bits(l->rs, rule, FIELD_CT_MARK, MATCH_BITS,
+                                      l->policy->settings.mark)
+                    : -ENOMEM;
+}
+
 int lower_invalid(Lower *l, Chain *chain) {
         return lower_state(l, chain, CT_STATE_INVALID, verdict_of(VERDICT_DROP), "always: invalid");
 }

@@ -27,6 +27,8 @@ int lower_match_interface(Lower *l, Rule *rule, FieldId field, const char *name)
 /* The explicit refusal at the end of a base chain. */
 int lower_end(Lower *l, Chain *chain);
 int lower_invalid(Lower *l, Chain *chain);
+/* Drops what belongs to a connection that was cut. */
+int lower_cut(Lower *l, Chain *chain);
 /* A rule for each of the loopback ranges in address[family]; out: the interface, or NULL. */
 int lower_loopback_addresses(Lower *l,
                              Chain *chain,

@@ -83,6 +83,7 @@ static void set_conntrack(Packet *p, const PacketQuestion *q) {
         if (q->expected)
                 status |= CT_STATUS_EXPECTED;
         set(p, FIELD_CT_STATUS, u128(status));
+        set(p, FIELD_CT_MARK, u128(q->ct_mark));
         set(p, q->family == FAMILY_IPV4 ? FIELD_CT_IP_DADDR : FIELD_CT_IP6_DADDR,
             q->translated ? q->dialled : q->destination);
         if (protocol_has_ports(q->protocol))

@@ -30,6 +30,7 @@ typedef struct PacketQuestion {
         uint8_t icmp_type;
         uint8_t hop_limit; /* 0 stands for 64 */
         uint32_t ct_state; /* one of CT_STATE_ */
+        uint32_t ct_mark;
         bool expected;     /* announced by a protocol helper */
         /* Of HOOK_OUTPUT: who owns the socket. Absent: the kernel. */
         bool has_owner;

@@ -72,6 +72,7 @@ static void print_range(FILE *f, TypeId type, Range r) {
         case TYPE_ICMPV6_TYPE:
         case TYPE_CT_STATE:
         case TYPE_CT_STATUS:
+        case TYPE_MARK:
         case TYPE_FIB_ADDRTYPE:
         case TYPE_ARPHRD:
         case TYPE_UID:
@@ -208,8 +209,15 @@ static void print_fields(FILE *f, const FieldId *list, size_t n, const Context *
         }
 }
 
-static void print_bits(FILE *f, TypeId type, U128 mask) {
+/* Bits that have names stand for themselves; others are cut out of the field. */
+static void print_bits(FILE *f, TypeId type, U128 mask, bool none) {
         const char *separator = "";
+
+        if (!types[type].symbols) {
+                fprintf(f, " & 0x%08" PRIx64 " %s 0", mask.low, none ? "==" : "!=");
+                return;
+        }
+        fputs(none ? " ! " : " ", f);
 
         for (const TypeSymbol *s = types[type].symbols; s && s->name; s++)
                 if (mask.low & s->value) {
@@ -234,12 +242,8 @@ static void print_match(FILE *f, const Match *m, const Context *c) {
                 print_set_reference(f, m->set);
                 break;
         case MATCH_BITS:
-                fputc(' ', f);
-                print_bits(f, fields[m->fields[0]].type, m->mask);
-                break;
         case MATCH_NO_BITS:
-                fputs(" ! ", f);
-                print_bits(f, fields[m->fields[0]].type, m->mask);
+                print_bits(f, fields[m->fields[0]].type, m->mask, m->op == MATCH_NO_BITS);
                 break;
         case MATCH_UNKNOWN:
                 break;
