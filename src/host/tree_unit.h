@@ -87,6 +87,7 @@ static inline void tree_add_process(const Tree *t, const FakeProcess *p) {
         tree_write(t, file("stat"),
                    arena_printf(t->arena, "%d (%s) S %d %s %u 1000 100 0\n", p->pid, p->comm,
                                 p->parent, rest, p->started));
+        tree_write(t, file("comm"), arena_printf(t->arena, "%s\n", p->comm));
         tree_write(t, file("status"),
                    arena_printf(t->arena, "Name:\t%s\nPPid:\t%d\nUid:\t%u\t%u\t%u\t%u\nGid:\t0\n",
                                 p->comm, p->parent, p->uid, p->uid, p->uid, p->uid));
