@@ -4,9 +4,7 @@
 #include "nft/host.h"
 #include "nft/namespace.h"
 
-int kernel_open(NftLink **ret) {
-        int r = nft_link_open(ret);
-
+static int opened(int r) {
         if (r == 0)
                 return EXIT_OK;
         if (r == -EPROTONOSUPPORT || r == -EAFNOSUPPORT) {
@@ -14,6 +12,14 @@ int kernel_open(NftLink **ret) {
                 return EXIT_KERNEL_REFUSED;
         }
         return input_failed(r, "cannot open a netlink socket");
+}
+
+int kernel_open(NftLink **ret) {
+        return opened(nft_link_open(ret));
+}
+
+int kernel_open_engine(Engine *ret) {
+        return opened(engine_open(ret));
 }
 
 int kernel_read(NftLink *link, Arena *a, Ruleset **ret) {

@@ -4,10 +4,11 @@
 /* What the verbs ask of the kernel, with the answers turned into messages and exit codes. */
 
 #include "cli/input.h"
-#include "nft/apply.h"
+#include "guard/engine.h"
 
 /* Opens the link, or says why not; an ExitCode. */
 int kernel_open(NftLink **ret);
+int kernel_open_engine(Engine *ret);
 /* Reads our table as it is in this network namespace. An ExitCode; no table at all is an answer,
  * too. */
 int kernel_read(NftLink *link, Arena *a, Ruleset **ret);

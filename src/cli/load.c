@@ -3,10 +3,6 @@
 
 #include "cli/kernel.h"
 #include "cli/output.h"
-#include "nft/probe.h"
-#include "nft/sysctl.h"
-
-#define APPLY_TRIES 5 /* other programs' transactions may come between reading and writing */
 
 static const char load_help[] = "Puts a policy in force in this network namespace, in one "
                                 "transaction, and reads it back. What\n"
@@ -36,116 +32,45 @@ static const char unload_help[] =
         "Examples:\n"
         "  ip netns exec web ringwall unload --yes\n";
 
-typedef struct Load {
-        NftLink *link;
-        Input input;
-        NftChanges changes;
-} Load;
-
-static void load_done(Load *l) {
-        l->link = nft_link_close(l->link);
-        input_done(&l->input);
-}
-
-/* What the kernel said of a transaction that it did not take; an ExitCode. */
-static int refused(const Diag *d, int error) {
-        diag_print(d, stderr, output_has_colour(stderr));
-        if (error == -EPERM)
+/* What engine_put_policy() said of a policy that is not in force; an ExitCode. */
+static int refused(int error) {
+        switch (error) {
+        case -EPERM:
                 return EXIT_NOT_PERMITTED;
-        if (error == -EBADMSG)
+        case -EBADMSG:
+        case -EIO:
                 return EXIT_KERNEL_REFUSED;
-        return input_failed(error, "cannot load the policy");
-}
-
-/* Reads, compares and writes, again if another program's transaction came between. 0, an ExitCode
- * whose reason has been printed, or a negative errno as of nft_apply() with the reason in d. */
-static int apply_ruleset(Load *l, Diag *d) {
-        for (int i = 0; i < APPLY_TRIES; i++) {
-                Ruleset *live;
-                int r = kernel_read(l->link, l->input.arena, &live);
-
-                if (r != EXIT_OK)
-                        return r;
-                r = nft_apply(l->link, live, l->input.ruleset, &l->changes, d);
-                if (r != -EAGAIN)
-                        return r;
         }
-        fputs("ringwall load: other programs changed the kernel's rules each time; nothing was "
-              "loaded, "
-              "try again\n",
-              stderr);
         return EXIT_FAILED;
 }
 
-static int compile(Load *l, const KernelFeatures *features) {
-        int r = input_compile_loaded(&l->input, NULL, features);
-
-        return r == EXIT_OK ? kernel_add_host(&l->input) : r;
-}
-
-/* What the kernel can do is found out by doing it. Only where it refuses is it asked what it lacks:
- * the question is a transaction that is taken back, after which kernels check the next one far more
- * slowly, rule by rule. */
-static int apply(Load *l) {
-        KernelFeatures features = {.fib_in_filter = true}, lacking;
-        Diag *d = diag_new(l->input.arena);
-        int r;
-
-        features.own_source_routed = sysctl_accepts_own_source();
-        r = d ? compile(l, &features) : input_failed(-ENOMEM, "loading the policy");
-        if (r != EXIT_OK)
-                return r;
-        r = apply_ruleset(l, d);
-        if (r == -EBADMSG && nft_probe(l->link, &lacking) == 0 && !lacking.fib_in_filter) {
-                features.fib_in_filter = false;
-                d = diag_new(l->input.arena);
-                r = d ? compile(l, &features) : input_failed(-ENOMEM, "loading the policy");
-                if (r == EXIT_OK)
-                        r = apply_ruleset(l, d);
-        }
-        return r < 0 ? refused(d, r) : r;
-}
-
-/* In force is only what was read back. */
-static int confirm(Load *l) {
-        _cleanup_(arena_freep) Arena *a = arena_new(0);
-        Ruleset *live;
-        int r = a ? kernel_read(l->link, a, &live) : input_failed(-ENOMEM, "reading back");
-
-        if (r != EXIT_OK) {
-                fputs("ringwall load: the kernel took the policy, but it could not be read back; "
-                      "look with: ringwall show --live\n",
-                      stderr);
-                return r;
-        }
-        if (ruleset_equal(live, l->input.ruleset))
-                return EXIT_OK;
-        fputs("ringwall load: the kernel took the policy but holds something else: another "
-              "program may "
-              "have changed the table just now; look with: ringwall show --live\n",
-              stderr);
-        return EXIT_KERNEL_REFUSED;
-}
-
 static int load(const char *file) {
-        _cleanup_(load_done) Load l = {.input.of_root = true};
+        _cleanup_(input_done) Input input = {.of_root = true};
+        _cleanup_(arena_freep) Arena *said = arena_new(0);
+        _cleanup_(engine_close) Engine e = {0};
+        Diag *d = said ? diag_new(said) : NULL;
+        const char *name;
         int r = kernel_refuse_host("load");
 
+        if (r == EXIT_OK && !d)
+                r = input_failed(-ENOMEM, "loading the policy");
         if (r == EXIT_OK)
-                r = kernel_open(&l.link);
+                r = kernel_open_engine(&e);
         if (r == EXIT_OK)
-                r = input_load(&l.input, file);
+                r = input_load(&input, file);
+        if (r == EXIT_OK)
+                r = input_compile_loaded(&input, NULL, &e.features);
         if (r != EXIT_OK)
                 return r;
-        r = apply(&l);
-        if (r == EXIT_OK)
-                r = confirm(&l);
-        if (r != EXIT_OK)
-                return r;
-        if (l.changes.messages == 0)
-                printf("%s was in force already: nothing changed\n", l.input.policy->file);
+        name = input.policy->file;
+        r = engine_put_policy(&e, &input.arena, input.policy, input.ruleset, d);
+        diag_print(d, stderr, output_has_colour(stderr));
+        if (r < 0)
+                return refused(r);
+        if (e.changes.messages == 0)
+                printf("%s was in force already: nothing changed\n", name);
         else
-                printf("%s is in force in this network namespace\n", l.input.policy->file);
+                printf("%s is in force in this network namespace\n", name);
         return EXIT_OK;
 }
 

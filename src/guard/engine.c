@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guard/engine.h"
+
+#include "nft/host.h"
+#include "nft/probe.h"
+#include "nft/sysctl.h"
+#include "ruleset/expect.h"
+
+#define TRIES 5 /* other programs' transactions may come between reading and writing */
+
+int engine_open(Engine *e) {
+        int r = nft_link_open(&e->link);
+
+        if (r < 0)
+                return r;
+        /* what a kernel can do is found out by doing it, see engine_put_policy() */
+        e->features = (KernelFeatures){
+                .fib_in_filter = true,
+                .own_source_routed = sysctl_accepts_own_source(),
+        };
+        return 0;
+}
+
+void engine_close(Engine *e) {
+        e->link = nft_link_close(e->link);
+        e->arena = arena_free(e->arena);
+        e->desired = NULL;
+}
+
+int engine_compile(
+        const Engine *e, const Policy *policy, Ruleset **ret, size_t *ret_cases, Diag *d) {
+        size_t n_cases = 0;
+        Ruleset *rs;
+        int r = ruleset_compile(policy, &e->features, NULL, policy->arena, &rs, d);
+
+        if (r == 0)
+                r = ruleset_check_expectations(policy, rs, &n_cases, d);
+        if (r < 0)
+                return r;
+        if (ret_cases)
+                *ret_cases = n_cases;
+        *ret = rs;
+        return 0;
+}
+
+/* Why reading failed, for people. */
+static int report_read(int error, Diag *d) {
+        if (error == -EBUSY)
+                (void)diag_error(d, (Span){0},
+                                 "other programs kept changing the kernel's rules while they were "
+                                 "read");
+        else if (error == -EPERM)
+                (void)diag_error(d, (Span){0}, "reading the kernel's rules needs CAP_NET_ADMIN");
+        else
+                (void)diag_error(d, (Span){0}, "cannot read the kernel's rules: %s",
+                                 strerror(-error));
+        return error == -EBUSY ? -EAGAIN : error;
+}
+
+/* Reads, compares and writes, again if another program's transaction came in between. */
+static int apply(Engine *e, const Ruleset *rs, NftChanges *ret, Diag *d) {
+        for (int i = 0; i < TRIES; i++) {
+                _cleanup_(arena_freep) Arena *a = arena_new(0);
+                Ruleset *live;
+                int r = a ? nft_read(e->link, a, &live) : -ENOMEM;
+
+                if (r < 0)
+                        return report_read(r, d);
+                r = nft_apply(e->link, live, rs, ret, d);
+                if (r != -EAGAIN)
+                        return r;
+        }
+        (void)diag_error(d, (Span){0},
+                         "other programs changed the kernel's rules each time; nothing was loaded");
+        diag_hint(d, "try again");
+        return -EAGAIN;
+}
+
+static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Ruleset *live;
+        int r = a ? nft_read(e->link, a, &live) : -ENOMEM;
+
+        if (r < 0) {
+                (void)report_read(r, d);
+                diag_hint(d,
+                          "the kernel took the policy, but it could not be read back; look with: "
+                          "ringwall show --live");
+                return -EIO;
+        }
+        if (ruleset_equal(live, rs))
+                return 0;
+        (void)diag_error(d, (Span){0},
+                         "the kernel took the policy but holds something else: another program may "
+                         "have changed the table just now");
+        diag_hint(d, "look with: ringwall show --live");
+        return -EIO;
+}
+
+/* What the kernel has taken is ours from now on. */
+static int keep(Engine *e, Arena **arena, Ruleset *rs, int r) {
+        if (r < 0 && r != -EIO)
+                return r;
+        (void)arena_free(e->arena);
+        e->arena = TAKE_PTR(*arena);
+        e->desired = rs;
+        return r;
+}
+
+static int put(Engine *e, Arena *arena, Ruleset *rs, Diag *d) {
+        int r = nft_add_host(arena, rs);
+
+        if (r < 0)
+                (void)diag_error(d, (Span){0}, "cannot list this host's networks and bridges: %s",
+                                 strerror(-r));
+        if (r == 0)
+                r = apply(e, rs, &e->changes, d);
+        return r == 0 ? read_back(e, rs, d) : r;
+}
+
+int engine_put_ruleset(Engine *e, Arena **arena, Ruleset *rs, Diag *d) {
+        return keep(e, arena, rs, put(e, *arena, rs, d));
+}
+
+/* Only where the kernel refuses is it asked what it lacks: the question is a transaction that is
+ * taken back, after which kernels check the next one far more slowly, rule by rule. */
+static bool lacks_something(Engine *e) {
+        KernelFeatures found;
+
+        if (!e->features.fib_in_filter || nft_probe(e->link, &found) < 0 || found.fib_in_filter)
+                return false;
+        e->features.fib_in_filter = false;
+        return true;
+}
+
+int engine_put_policy(Engine *e, Arena **arena, const Policy *policy, Ruleset *rs, Diag *d) {
+        Diag before = *d;
+        int r = put(e, *arena, rs, d);
+
+        if (r == -EBADMSG && lacks_something(e)) {
+                *d = before; /* what the first attempt met is of no interest to anybody */
+                r = engine_compile(e, policy, &rs, NULL, d);
+                if (r == 0)
+                        r = put(e, *arena, rs, d);
+        }
+        return keep(e, arena, rs, r);
+}
+
+int engine_refresh(Engine *e, Diag *d) {
+        NftChanges changes = {0};
+        int r;
+
+        if (!e->desired)
+                return 0;
+        r = nft_add_host(e->arena, e->desired);
+        if (r < 0)
+                return diag_error(d, (Span){0}, "cannot list this host's networks and bridges: %s",
+                                  strerror(-r));
+        r = apply(e, e->desired, &changes, d);
+        if (r == 0 && changes.messages > 0)
+                r = read_back(e, e->desired, d);
+        return r < 0 ? r : changes.messages > 0;
+}
+
+int engine_holds(Engine *e) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Ruleset *live;
+        int r = a ? nft_read(e->link, a, &live) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        return e->desired ? ruleset_equal(live, e->desired) : !live->exists;
+}
+
+int engine_remove(Engine *e, bool *ret_was_there, Diag *d) {
+        int r = nft_delete(e->link, ret_was_there, d);
+
+        if (r < 0)
+                return r;
+        e->arena = arena_free(e->arena);
+        e->desired = NULL;
+        return 0;
+}

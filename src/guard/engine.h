@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What is in force, and how something else comes into force: compile, complete with what the host
+ * adds, one transaction, read back. Nothing is called in force that was not read back. */
+
+#include "nft/apply.h"
+#include "ruleset/pass.h"
+
+typedef struct Engine {
+        NftLink *link;           /* owned */
+        KernelFeatures features; /* of this kernel, as far as it has been found out */
+        Arena *arena;            /* owned; of desired */
+        Ruleset *desired;        /* what was put in force last, or NULL */
+        NftChanges changes;      /* that this took */
+} Engine;
+
+/* 0, or what nft_link_open() says. */
+int engine_open(Engine *e);
+void engine_close(Engine *e);
+
+/* Compiles for this kernel and checks the policy's expectations. *ret lives in the policy's arena.
+ * -EBADMSG with the reason in d; -ENOMEM. ret_cases may be NULL. */
+int engine_compile(
+        const Engine *e, const Policy *policy, Ruleset **ret, size_t *ret_cases, Diag *d);
+
+/* Puts rs in force, which engine_compile() made of the policy; where the kernel lacks something it
+ * is compiled anew without. The arena, in which everything lives, becomes the engine's (and *arena
+ * NULL) once the kernel has taken the policy: on 0 and -EIO. d must live in another one. 0 in
+ * force, and read back -EBADMSG  the kernel refused it; nothing has changed -EPERM    not
+ * privileged, or another program owns the table; nothing has changed -EAGAIN   other programs
+ * changed the kernel's rules all the time; nothing has changed -EIO      the kernel took it, but
+ * something else was read back and others; d says why. */
+int engine_put_policy(Engine *e, Arena **arena, const Policy *policy, Ruleset *rs, Diag *d);
+/* The same for a Ruleset that was compiled before, for a kernel with the same features. */
+int engine_put_ruleset(Engine *e, Arena **arena, Ruleset *rs, Diag *d);
+
+/* Looks at the host again (networks, bridges) and at the kernel, and makes it so again. 1 if there
+ * was something to do, 0 if not; as above. */
+int engine_refresh(Engine *e, Diag *d);
+
+/* Whether the kernel holds what was put in force. 1, 0, or a negative errno. */
+int engine_holds(Engine *e);
+
+/* Takes ringwall's table out of the kernel: open. As engine_put_ruleset(). */
+int engine_remove(Engine *e, bool *ret_was_there, Diag *d);
