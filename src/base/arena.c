@@ -3,7 +3,13 @@
 
 #include <stdalign.h>
 
-#define BLOCK_SIZE ((size_t)64 * 1024)
+/* Blocks grow with the arena, so that a small one costs little. What is larger than LARGE gets a
+ * block of its own, which leaves the newest one to the small pieces. The C library maps blocks of
+ * this size from fresh pages: what of them is never used takes no memory. */
+#define BLOCK_MIN ((size_t)8 * 1024)
+#define BLOCK_MAX ((size_t)256 * 1024)
+#define LARGE ((size_t)64 * 1024)
+#define GROWTH 4 /* a large array that grows has room for so many times its size */
 
 typedef struct Block Block;
 struct Block {
@@ -13,7 +19,8 @@ struct Block {
 };
 
 struct Arena {
-        Block *blocks; /* the newest first; only it is filled */
+        Block *blocks; /* of small pieces, the newest first; only it is filled */
+        Block *large;  /* of one piece each */
         size_t limit, used;
 };
 
@@ -25,67 +32,88 @@ Arena *arena_new(size_t limit) {
         return a;
 }
 
-Arena *arena_free(Arena *a) {
+static void free_blocks(Block *b) {
         Block *next;
 
-        if (!a)
-                return NULL;
-        for (Block *b = a->blocks; b; b = next) {
+        for (; b; b = next) {
                 next = b->next;
                 free(b);
         }
+}
+
+Arena *arena_free(Arena *a) {
+        if (!a)
+                return NULL;
+        free_blocks(a->blocks);
+        free_blocks(a->large);
         free(a);
         return NULL;
 }
 
 void arena_reset(Arena *a) {
-        Block *next;
+        Block *b = a->blocks;
 
-        for (Block *b = a->blocks; b; b = next) {
-                next = b->next;
-                if (next) {
-                        free(b);
-                        continue;
-                }
-                /* the oldest one stays; what is handed out is always zeroed */
-                memset(b->data, 0, b->used);
-                b->used = 0;
-                a->blocks = b;
-        }
+        free_blocks(a->large);
+        a->large = NULL;
         a->used = 0;
+        if (!b)
+                return;
+        free_blocks(b->next);
+        b->next = NULL;
+        /* the largest one stays; what is handed out is always zeroed */
+        memset(b->data, 0, b->used);
+        b->used = 0;
 }
 
-static Block *block_new(Arena *a, size_t size) {
-        size_t room = MAX(size, BLOCK_SIZE);
+static Block *block_new(Block **list, size_t room) {
         Block *b = calloc(1, sizeof(*b) + room);
 
         if (!b)
                 return NULL;
         b->size = room;
-        b->next = a->blocks;
-        a->blocks = b;
+        b->next = *list;
+        *list = b;
         return b;
 }
 
-void *arena_alloc(Arena *a, size_t size) {
-        size_t align = alignof(max_align_t);
-        Block *b = a->blocks;
-        void *p;
+static size_t round_up(size_t size, size_t align) {
+        return (size + align - 1) & ~(align - 1);
+}
 
-        if (size > SIZE_MAX - sizeof(Block) - align)
+/* room: of the block, if it is a new one of its own; at least size. */
+static void *take(Arena *a, size_t size, size_t align, size_t room) {
+        Block *b = size > LARGE ? NULL : a->blocks;
+        size_t start = b ? round_up(b->used, align) : 0, taken;
+
+        if (b && (start > b->size || b->size - start < size))
+                b = NULL;
+        taken = b ? start + size - b->used : size;
+        if (taken > a->limit || a->used > a->limit - taken)
                 return NULL;
-        size = MAX((size + align - 1) & ~(align - 1), align);
-        if (size > a->limit || a->used > a->limit - size)
-                return NULL;
-        if (!b || b->size - b->used < size) {
-                b = block_new(a, size);
-                if (!b)
-                        return NULL;
+        if (!b) {
+                start = 0;
+                b = size > LARGE ? block_new(&a->large, room)
+                                 : block_new(&a->blocks,
+                                             MAX(size, MIN(MAX(a->used, BLOCK_MIN), BLOCK_MAX)));
         }
-        p = b->data + b->used;
-        b->used += size;
-        a->used += size;
-        return p;
+        if (!b)
+                return NULL;
+        b->used = start + size;
+        a->used += taken;
+        return b->data + start;
+}
+
+static bool size_fits(size_t *size) {
+        size_t align = alignof(max_align_t);
+
+        if (*size > SIZE_MAX / GROWTH - sizeof(Block) - align)
+                return false;
+        *size = MAX(round_up(*size, align), align);
+        return true;
+}
+
+void *arena_alloc(Arena *a, size_t size) {
+        return size_fits(&size) ? take(a, size, alignof(max_align_t), size) : NULL;
 }
 
 void *arena_alloc_array(Arena *a, size_t n, size_t size) {
@@ -96,8 +124,15 @@ void *arena_alloc_array(Arena *a, size_t n, size_t size) {
         return arena_alloc(a, total);
 }
 
+/* Characters need no alignment, and policies consist of short words. */
+static char *alloc_text(Arena *a, size_t len) {
+        size_t size = len + 1;
+
+        return size > 0 && size_fits(&size) ? take(a, len + 1, 1, len + 1) : NULL;
+}
+
 char *arena_strndup(Arena *a, const char *s, size_t len) {
-        char *copy = arena_alloc(a, len + 1);
+        char *copy = alloc_text(a, len);
 
         if (copy)
                 memcpy(copy, s, len);
@@ -118,7 +153,7 @@ char *arena_vprintf(Arena *a, const char *format, va_list ap) {
         va_end(again);
         if (len < 0)
                 return NULL;
-        s = arena_alloc(a, (size_t)len + 1);
+        s = alloc_text(a, (size_t)len);
         if (s)
                 (void)vsnprintf(s, (size_t)len + 1, format, ap); /* the room was measured above */
         return s;
@@ -134,16 +169,36 @@ char *arena_printf(Arena *a, const char *format, ...) {
         return s;
 }
 
-void *arena_grow(Arena *a, void *items, size_t n, size_t size) {
-        size_t capacity;
-        void *grown;
+/* The block that ends with the piece of that size; NULL if something stands behind the piece. */
+static Block *find_end(Arena *a, const unsigned char *piece, size_t size) {
+        if (size <= LARGE)
+                return a->blocks && a->blocks->data + a->blocks->used == piece + size ? a->blocks
+                                                                                      : NULL;
+        for (Block *b = a->large; b; b = b->next)
+                if (b->data == piece)
+                        return b;
+        return NULL;
+}
 
-        if (n >= 4 && (n & (n - 1)) != 0)
+void *arena_grow(Arena *a, void *items, size_t n, size_t size) {
+        size_t total, before = n * size, room;
+        void *grown;
+        Block *b;
+
+        if (n & (n - 1))
                 return items;
-        if (n > 0 && n < 4)
+        if (__builtin_mul_overflow(MAX(n * 2, 1UL), size, &total) || !size_fits(&total))
+                return NULL;
+        b = n > 0 && size_fits(&before) ? find_end(a, items, before) : NULL;
+        if (b && b->size - b->used >= total - before) {
+                if (total - before > a->limit - a->used)
+                        return NULL;
+                b->used += total - before;
+                a->used += total - before;
                 return items;
-        capacity = n == 0 ? 4 : n * 2;
-        grown = arena_alloc_array(a, capacity, size);
+        }
+        room = MIN(total * GROWTH, MAX(a->limit, total));
+        grown = take(a, total, alignof(max_align_t), room);
         if (grown && n > 0)
                 memcpy(grown, items, n * size);
         return grown;

@@ -10,7 +10,7 @@
 
 typedef struct Arena Arena;
 
-/* limit: bytes that the arena may hand out in all, each piece rounded up to its alignment; 0 means
+/* limit: bytes that the arena may hand out in all, what alignment costs included; 0 means
  * ARENA_LIMIT_DEFAULT. NULL without memory. */
 Arena *arena_new(size_t limit);
 Arena *arena_free(Arena *a); /* accepts NULL, returns NULL */
@@ -28,8 +28,9 @@ char *arena_strndup(Arena *a, const char *s, size_t len);
 char *arena_printf(Arena *a, const char *format, ...) _printf_(2, 3);
 char *arena_vprintf(Arena *a, const char *format, va_list ap) _printf_(2, 0);
 
-/* Room for one more item behind n: returns items itself, or a larger copy of it, or NULL. Items
- * grown by this function have room for the next power of two, so n alone tells the capacity. */
+/* Room for one more item behind n: returns items itself, or a larger copy of it, or NULL; the copied
+ * ones stay as they are. Items grown by this function have room for n rounded up to a power of two,
+ * so n alone tells the capacity. */
 void *arena_grow(Arena *a, void *items, size_t n, size_t size);
 
 size_t arena_used(const Arena *a);

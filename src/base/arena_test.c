@@ -100,6 +100,58 @@ static void an_append_without_room_leaves_the_array_as_it_was(void **state) {
                 assert_int_equal(items[i], i);
 }
 
+/* Whatever lies between them, and whichever size their pieces have. */
+static void arrays_that_grow_in_turn_stay_apart(void **state) {
+        static const size_t every[] = {1, 2, 7, 1000};
+        uint64_t *items[ARRAY_SIZE(every)] = {0};
+        size_t n[ARRAY_SIZE(every)] = {0};
+        const char *words[64] = {0};
+
+        for (uint64_t i = 0; i < 40000; i++) {
+                for (size_t j = 0; j < ARRAY_SIZE(every); j++)
+                        if (i % every[j] == 0)
+                                assert_true(arena_append((Arena *)*state, items[j], n[j], i));
+                if (i < ARRAY_SIZE(words))
+                        words[i] = arena_printf(*state, "%lu", (unsigned long)i);
+        }
+        for (size_t j = 0; j < ARRAY_SIZE(every); j++) {
+                assert_int_equal((uintptr_t)items[j] % alignof(max_align_t), 0);
+                for (size_t i = 0; i < n[j]; i++)
+                        assert_int_equal(items[j][i], i * every[j]);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+                assert_int_equal(strtoul(words[i], NULL, 10), i);
+}
+
+static void two_copies_of_an_array_grow_apart(void **state) {
+        uint32_t *first = NULL, *second;
+        size_t n_first = 0, n_second;
+
+        for (uint32_t i = 0; i < 8; i++)
+                assert_true(arena_append((Arena *)*state, first, n_first, i));
+        second = first;
+        n_second = n_first;
+        assert_true(arena_append((Arena *)*state, first, n_first, 100));
+        assert_true(arena_append((Arena *)*state, second, n_second, 200));
+        assert_int_equal(first[8], 100);
+        assert_int_equal(second[8], 200);
+        assert_int_equal(second[7], 7);
+}
+
+static void what_is_handed_out_again_is_zeroed(void **state) {
+        for (size_t round = 0; round < 3; round++) {
+                for (size_t size = 1; size < 200000; size = size * 3 + 1) {
+                        unsigned char *p = arena_alloc(*state, size);
+
+                        for (size_t i = 0; i < size; i++)
+                                assert_int_equal(p[i], 0);
+                        memset(p, 0xff, size);
+                }
+                arena_reset(*state);
+                assert_int_equal(arena_used(*state), 0);
+        }
+}
+
 static void freeing_nothing_is_allowed(void **state) {
         assert_null(arena_free(NULL));
 }
@@ -114,6 +166,9 @@ int main(void) {
                 unit_arena_test(a_string_longer_than_a_block_is_printed_whole),
                 unit_arena_test(an_array_grows_item_by_item),
                 cmocka_unit_test(an_append_without_room_leaves_the_array_as_it_was),
+                unit_arena_test(arrays_that_grow_in_turn_stay_apart),
+                unit_arena_test(two_copies_of_an_array_grow_apart),
+                unit_arena_test(what_is_handed_out_again_is_zeroed),
                 cmocka_unit_test(freeing_nothing_is_allowed),
         };
 
