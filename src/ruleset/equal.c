@@ -46,7 +46,7 @@ bool set_equal(const Set *a, const Set *b) {
 }
 
 static bool set_same(const Set *a, const Set *b) {
-        if (!a || !b)
+        if (!a || !b || a == b)
                 return a == b;
         /* a named set is compared once, where the ruleset lists it */
         return a->name || b->name ? streq_null(a->name, b->name) : set_equal(a, b);

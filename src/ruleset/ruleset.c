@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ruleset/ruleset.h"
 
+#include "ruleset/set_pool.h"
+
 static const char *const verdict_names[_VERDICT_MAX] = {
         [VERDICT_CONTINUE] = "continue",
         [VERDICT_ACCEPT] = "accept",
@@ -147,11 +149,22 @@ static int add_prefixes(Arena *a, Range r, RangeSet *set) {
         }
 }
 
+static bool has_names(TypeId type) {
+        return types[type].bits == 8 && types[type].symbols;
+}
+
+static bool needs_separation(TypeId type, const RangeSet *set) {
+        for (size_t i = 0; i < set->n_items; i++)
+                if (!range_is_single(set->items[i]))
+                        return has_names(type) || type == TYPE_IFNAME;
+        return false;
+}
+
 static int separate(Arena *a, TypeId type, RangeSet *set) {
-        bool named = types[type].bits == 8 && types[type].symbols;
+        bool named = has_names(type);
         RangeSet parts = {0};
 
-        if (!named && type != TYPE_IFNAME)
+        if (!needs_separation(type, set))
                 return 0;
         for (size_t i = 0; i < set->n_items; i++) {
                 int r = named ? add_values(a, set->items[i], &parts)
@@ -164,30 +177,57 @@ static int separate(Arena *a, TypeId type, RangeSet *set) {
         return 0;
 }
 
-Set *ruleset_set_of_ranges(Ruleset *rs, const char *name, TypeId type, const RangeSet *ranges) {
+static bool is_normalised(const RangeSet *ranges) {
+        for (size_t i = 1; i < ranges->n_items; i++) {
+                U128 end = ranges->items[i - 1].high;
+
+                if (u128_equal(end, U128_MAX) ||
+                    u128_compare(ranges->items[i].low, u128_next(end)) <= 0)
+                        return false;
+        }
+        return true;
+}
+
+static Set *make_set(Ruleset *rs, const char *name, TypeId type, const RangeSet *sorted) {
         Set *set = name ? ruleset_add_set(rs, name, type) : ruleset_anonymous_set(rs, type);
-        RangeSet sorted = *ranges;
 
         if (!set)
                 return NULL;
-        if (ranges->n_items > 1) {
-                sorted = (RangeSet){0};
-                if (range_set_add_all(rs->arena, &sorted, ranges) < 0)
-                        return NULL;
-                range_set_normalise(&sorted);
-        }
-        if (separate(rs->arena, type, &sorted) < 0)
-                return NULL;
-        set->elements = arena_alloc_array(rs->arena, MAX(sorted.n_items, 1UL), sizeof(Element));
+        set->elements = arena_alloc_array(rs->arena, MAX(sorted->n_items, 1UL), sizeof(Element));
         if (!set->elements)
                 return NULL;
-        for (size_t i = 0; i < sorted.n_items; i++) {
-                set->elements[i].key[0] = sorted.items[i];
-                if (!range_is_single(sorted.items[i]))
+        for (size_t i = 0; i < sorted->n_items; i++) {
+                set->elements[i].key[0] = sorted->items[i];
+                if (!range_is_single(sorted->items[i]))
                         set->interval = true;
         }
-        set->n_elements = sorted.n_items;
+        set->n_elements = sorted->n_items;
         return set;
+}
+
+Set *ruleset_set_of_ranges(Ruleset *rs, const char *name, TypeId type, const RangeSet *ranges) {
+        _cleanup_(arena_freep) Arena *scratch = NULL;
+        RangeSet sorted = *ranges;
+        Set **place;
+
+        if (!is_normalised(ranges) || needs_separation(type, ranges)) {
+                scratch = arena_new(0);
+                sorted = (RangeSet){0};
+                if (!scratch || range_set_add_all(scratch, &sorted, ranges) < 0)
+                        return NULL;
+                range_set_normalise(&sorted);
+                if (separate(scratch, type, &sorted) < 0)
+                        return NULL;
+        }
+        if (name)
+                return make_set(rs, name, type, &sorted);
+        place = set_pool_find(rs, type, &sorted);
+        if (place && !*place) {
+                *place = make_set(rs, NULL, type, &sorted);
+                if (*place)
+                        rs->pool->n_sets++;
+        }
+        return place ? *place : NULL;
 }
 
 Element *set_add_element(Ruleset *rs, Set *set, const Range *key) {

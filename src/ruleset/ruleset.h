@@ -193,8 +193,11 @@ struct Chain {
         size_t scratch; /* for one pass or check at a time; means nothing between two of them */
 };
 
+typedef struct SetPool SetPool;
+
 typedef struct Ruleset {
         Arena *arena;
+        SetPool *pool; /* of sets without a name */
         Chain **chains;
         size_t n_chains;
         Set **sets; /* the named ones */
@@ -218,7 +221,8 @@ Chain *ruleset_add_nat_chain(Ruleset *rs, const char *name, Hook hook, int prior
 NamedLimit *ruleset_add_limit(Ruleset *rs, const char *name, PacketLimit limit);
 Set *ruleset_add_set(Ruleset *rs, const char *name, TypeId type);
 Set *ruleset_anonymous_set(Ruleset *rs, TypeId type);
-/* A set of one field with the given ranges, sorted and joined; name may be NULL. */
+/* A set of one field with the given ranges, sorted and joined. name may be NULL: such a set is shared
+ * by all that ask for the same one, and so must not be changed. */
 Set *ruleset_set_of_ranges(Ruleset *rs, const char *name, TypeId type, const RangeSet *ranges);
 Rule *chain_add_rule(Ruleset *rs, Chain *chain, Verdict verdict, Origin origin);
 Element *set_add_element(Ruleset *rs, Set *set, const Range *key);

@@ -87,6 +87,39 @@ static void verify_refuses_two_chains_of_one_name(void **state) {
         assert_true(is_refused(rs, *state, "'twice' is taken"));
 }
 
+static void equal_sets_without_a_name_are_one(void **state) {
+        Ruleset *rs = ruleset_new(*state);
+        const Set *first[1000];
+
+        for (size_t round = 0; round < 2; round++)
+                for (uint64_t i = 0; i < ARRAY_SIZE(first); i++) {
+                        Range r[] = {range_single(u128(70000)), {u128(i), u128(i + 7)}};
+                        RangeSet ranges = {.items = r, .n_items = 1 + i % 2};
+                        const Set *set = ruleset_set_of_ranges(rs, NULL, TYPE_IPV4_ADDR, &ranges);
+
+                        if (i % 2 == 0 && i > 0)
+                                assert_ptr_equal(set, first[0]);
+                        if (round == 0)
+                                first[i] = set;
+                        assert_ptr_equal(set, first[i]);
+                        assert_true(i == 1 || set != first[1]);
+                        assert_int_equal(set->n_elements, ranges.n_items);
+                        assert_true(u128_equal(set->elements[0].key[0].low, r[i % 2].low));
+                }
+        assert_int_equal(rs->n_sets, 0);
+}
+
+static void sets_of_another_type_are_not_shared(void **state) {
+        Ruleset *rs = ruleset_new(*state);
+        Range r = range_single(u128(6));
+        RangeSet six = {.items = &r, .n_items = 1};
+        const Set *protocol = ruleset_set_of_ranges(rs, NULL, TYPE_INET_PROTO, &six);
+
+        assert_ptr_not_equal(protocol, ruleset_set_of_ranges(rs, NULL, TYPE_INET_SERVICE, &six));
+        assert_ptr_not_equal(protocol, ruleset_set_of_ranges(rs, "six", TYPE_INET_PROTO, &six));
+        assert_ptr_equal(protocol, ruleset_set_of_ranges(rs, NULL, TYPE_INET_PROTO, &six));
+}
+
 static void an_address_brings_its_family_along_once(void **state) {
         Chain *input;
         Ruleset *rs = minimal(*state, &input);
@@ -196,6 +229,8 @@ int main(void) {
                 unit_arena_test(verify_refuses_jumps_deeper_than_the_kernel_allows),
                 unit_arena_test(verify_refuses_a_port_without_a_protocol),
                 unit_arena_test(verify_refuses_two_chains_of_one_name),
+                unit_arena_test(equal_sets_without_a_name_are_one),
+                unit_arena_test(sets_of_another_type_are_not_shared),
                 unit_arena_test(an_address_brings_its_family_along_once),
                 unit_arena_test(rules_print_in_the_words_that_nft_reads),
                 unit_arena_test(rulesets_differ_when_one_verdict_in_a_map_does),

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Rules by the thousand look at the same few values, so sets without a name are shared by all that
+ * have the same ranges. Private to ruleset.c. */
+
+#include "ruleset/ruleset.h"
+
+/* A table with open addressing, never more than half full. */
+struct SetPool {
+        Set **sets;
+        size_t size; /* a power of two, or 0 */
+        size_t n_sets;
+};
+
+/* Where the set with these ranges, normalised, is; NULL stands there if it has yet to be made: the
+ * caller puts it there, and counts it. NULL without memory. */
+Set **set_pool_find(Ruleset *rs, TypeId type, const RangeSet *ranges);
