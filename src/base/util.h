@@ -22,6 +22,7 @@
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 #define _const_ __attribute__((const))
 #define _pure_ __attribute__((pure))
+#define _packed_ __attribute__((packed)) /* of enums: no larger than their values need */
 #define _noreturn_ __attribute__((noreturn))
 
 /* Hands an owned pointer on: evaluates to its value and leaves NULL behind. */

@@ -8,7 +8,7 @@
 
 #include "base/range.h"
 
-typedef enum TypeId {
+typedef enum _packed_ TypeId {
         TYPE_PRESENCE, /* fib ... oif: missing or exists */
         TYPE_IFNAME,
         TYPE_NFPROTO,
@@ -46,7 +46,7 @@ typedef struct Type {
         const TypeSymbol *symbols; /* ended by a NULL name; or NULL */
 } Type;
 
-typedef enum FieldId {
+typedef enum _packed_ FieldId {
         FIELD_IIFNAME,
         FIELD_OIFNAME,
         FIELD_NFPROTO,

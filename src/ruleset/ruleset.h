@@ -34,7 +34,7 @@ typedef struct Origin {
         const char *text; /* "policy.yaml:9: allow https"; NULL if there is nothing to say */
 } Origin;
 
-typedef enum VerdictKind {
+typedef enum _packed_ VerdictKind {
         VERDICT_CONTINUE, /* none: on to the next rule */
         VERDICT_ACCEPT,
         VERDICT_DROP,
@@ -89,7 +89,7 @@ struct Set {
         Origin origin;
 };
 
-typedef enum MatchOp {
+typedef enum _packed_ MatchOp {
         MATCH_IN,
         MATCH_NOT_IN,
         MATCH_BITS,    /* any bit of mask is set */
@@ -100,10 +100,12 @@ typedef enum MatchOp {
 typedef struct Match {
         MatchOp op;
         FieldId fields[RULESET_FIELDS_MAX];
-        size_t n_fields;
-        const Set *set;   /* of MATCH_IN and MATCH_NOT_IN */
-        U128 mask;        /* of MATCH_BITS and MATCH_NO_BITS */
-        const char *text; /* of MATCH_UNKNOWN */
+        uint8_t n_fields;
+        const Set *set; /* of MATCH_IN and MATCH_NOT_IN */
+        union {
+                U128 mask;        /* of MATCH_BITS and MATCH_NO_BITS */
+                const char *text; /* of MATCH_UNKNOWN */
+        };
 } Match;
 
 /* So many packets in a time; what is beyond does not match. */
@@ -151,15 +153,14 @@ typedef struct NatTarget {
  * kernel. */
 typedef struct Rule {
         Match *matches;
-        size_t n_matches;
         Statement *statements;
-        size_t n_statements;
+        uint32_t n_matches, n_statements;
         bool counted;
+        uint8_t n_map_fields;
+        FieldId map_fields[RULESET_FIELDS_MAX];
         uint64_t packets, bytes; /* as read from the kernel */
         Verdict verdict;
         const Set *map; /* of VERDICT_MAP */
-        FieldId map_fields[RULESET_FIELDS_MAX];
-        size_t n_map_fields;
         NatTarget target; /* of VERDICT_DNAT */
         Origin origin;
         uint64_t handle; /* of a rule read from the kernel */
