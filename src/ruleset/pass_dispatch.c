@@ -20,6 +20,8 @@ typedef struct PortRule {
         uint8_t protocol;
         FieldId field;
         const Set *ports;
+        Match *rest; /* its matches without what the lookup decides */
+        uint32_t n_rest;
 } PortRule;
 
 typedef struct Event {
@@ -39,6 +41,7 @@ struct Atom {
 
 typedef struct Run {
         Ruleset *rs;
+        Arena *scratch;   /* what is needed no more once the chains stand */
         const char *name; /* what its chains' and maps' names begin with */
         PortRule *rules;
         size_t n_rules;
@@ -90,8 +93,8 @@ static Event *list_events(const Run *run, uint8_t protocol, size_t *ret_n) {
                         Event begin = {(uint32_t)r.low.low, (uint32_t)i, true};
                         Event end = {(uint32_t)r.high.low + 1, (uint32_t)i, false};
 
-                        if (!arena_append(run->rs->arena, events, n, begin) ||
-                            !arena_append(run->rs->arena, events, n, end))
+                        if (!arena_append(run->scratch, events, n, begin) ||
+                            !arena_append(run->scratch, events, n, end))
                                 return NULL;
                 }
         }
@@ -101,47 +104,58 @@ static Event *list_events(const Run *run, uint8_t protocol, size_t *ret_n) {
         return events;
 }
 
-static void apply_event(uint32_t *active, size_t *n, const Event *e) {
-        size_t i = 0;
+/* What is active behind all events of one port; the events are in the order of their rules. */
+static size_t apply_events(const uint32_t *active,
+                           size_t n_active,
+                           const Event *events,
+                           size_t n_events,
+                           uint32_t *ret) {
+        size_t i = 0, n = 0;
 
-        while (i < *n && active[i] < e->rule)
-                i++;
-        if (e->begins) {
-                memmove(active + i + 1, active + i, (*n - i) * sizeof(active[0]));
-                active[i] = e->rule;
-                (*n)++;
-        } else {
-                memmove(active + i, active + i + 1, (*n - i - 1) * sizeof(active[0]));
-                (*n)--;
+        for (size_t j = 0; j < n_events; j++) {
+                while (i < n_active && active[i] < events[j].rule)
+                        ret[n++] = active[i++];
+                if (events[j].begins)
+                        ret[n++] = events[j].rule;
+                else
+                        i++;
         }
+        memcpy(ret + n, active + i, (n_active - i) * sizeof(active[0]));
+        return n + n_active - i;
 }
 
 static int add_atom(Run *run, uint32_t low, uint32_t high, const uint32_t *active, size_t n) {
         Atom atom = {.low = low, .high = high, .n_rules = n};
-        uint32_t *copy = arena_alloc_array(run->rs->arena, n, sizeof(active[0]));
+        uint32_t *copy = arena_alloc_array(run->scratch, n, sizeof(active[0]));
 
         if (!copy)
                 return -ENOMEM;
         memcpy(copy, active, n * sizeof(active[0]));
         atom.rules = copy;
         run->n_entries += n;
-        return arena_append(run->rs->arena, run->atoms, run->n_atoms, atom) ? 0 : -ENOMEM;
+        return arena_append(run->scratch, run->atoms, run->n_atoms, atom) ? 0 : -ENOMEM;
 }
 
 /* 0, -ENOMEM, or -E2BIG where so many wide ranges overlap that a list is the better form. */
 static int cut_atoms(Run *run, uint8_t protocol) {
         size_t n_events = 0, n_active = 0;
         Event *events = list_events(run, protocol, &n_events);
-        uint32_t *active = arena_alloc_array(run->rs->arena, n_events + 1, sizeof(uint32_t));
+        uint32_t *active = arena_alloc_array(run->scratch, n_events + 1, sizeof(uint32_t));
+        uint32_t *next = arena_alloc_array(run->scratch, n_events + 1, sizeof(uint32_t)), *spare;
 
         run->atoms = NULL;
         run->n_atoms = 0;
-        if ((!events && n_events > 0) || !active)
+        if ((!events && n_events > 0) || !active || !next)
                 return -ENOMEM;
-        for (size_t i = 0; i < n_events; i++) {
-                apply_event(active, &n_active, &events[i]);
-                if (i + 1 < n_events && events[i + 1].port > events[i].port && n_active > 0 &&
-                    add_atom(run, events[i].port, events[i + 1].port - 1, active, n_active) < 0)
+        for (size_t i = 0, end; i < n_events; i = end) {
+                for (end = i + 1; end < n_events && events[end].port == events[i].port;)
+                        end++;
+                n_active = apply_events(active, n_active, events + i, end - i, next);
+                spare = active;
+                active = next;
+                next = spare;
+                if (end < n_events && n_active > 0 &&
+                    add_atom(run, events[i].port, events[end].port - 1, active, n_active) < 0)
                         return -ENOMEM;
                 if (run->n_entries > ENTRIES_MAX)
                         return -E2BIG;
@@ -159,11 +173,6 @@ static int compare_lists(const void *a, const void *b) {
         if ((*x)->n_rules != (*y)->n_rules)
                 return (*x)->n_rules < (*y)->n_rules ? -1 : 1;
         return (*x)->low < (*y)->low ? -1 : (*x)->low > (*y)->low;
-}
-
-static bool is_decided(const Match *m, const PortRule *p) {
-        return m->op == MATCH_IN && m->n_fields == 1 &&
-               (m->fields[0] == FIELD_L4PROTO || (m->fields[0] == p->field && m->set == p->ports));
 }
 
 static Chain *make_chain(Run *run, const Atom *atom, const char *protocol) {
@@ -184,11 +193,8 @@ static Chain *make_chain(Run *run, const Atom *atom, const char *protocol) {
                 if (!copy)
                         return NULL;
                 copy->counted = p->rule->counted;
-                for (size_t j = 0; j < p->rule->n_matches; j++)
-                        if (!is_decided(&p->rule->matches[j], p) &&
-                            !arena_append(run->rs->arena, copy->matches, copy->n_matches,
-                                          p->rule->matches[j]))
-                                return NULL;
+                copy->matches = p->rest;
+                copy->n_matches = p->n_rest;
         }
         return chain;
 }
@@ -200,7 +206,7 @@ static bool same_list(const Atom *a, const Atom *b) {
 
 /* Chains stand in the order of their ports; the lowest of the atoms that share one names it. */
 static int make_chains(Run *run, const char *protocol) {
-        Atom **sorted = arena_alloc_array(run->rs->arena, run->n_atoms, sizeof(Atom *));
+        Atom **sorted = arena_alloc_array(run->scratch, run->n_atoms, sizeof(Atom *));
 
         if (!sorted)
                 return -ENOMEM;
@@ -262,10 +268,40 @@ static int dispatch_run(Run *run, Chain *into) {
         return 0;
 }
 
+static bool is_decided(const Match *m, const PortRule *p) {
+        return m->op == MATCH_IN && m->n_fields == 1 &&
+               (m->fields[0] == FIELD_L4PROTO || (m->fields[0] == p->field && m->set == p->ports));
+}
+
+/* Services come last among a rule's matches, so that most often the first ones can be left where
+ * they are: the atoms' chains share them. */
+static int find_rest(Ruleset *rs, PortRule *p) {
+        const Rule *rule = p->rule;
+        uint32_t n = 0, n_first = 0;
+
+        for (uint32_t i = 0; i < rule->n_matches; i++)
+                if (!is_decided(&rule->matches[i], p)) {
+                        n_first += n == i;
+                        n++;
+                }
+        p->n_rest = n;
+        p->rest = rule->matches;
+        if (n == n_first)
+                return 0;
+        p->rest = arena_alloc_array(rs->arena, n, sizeof(Match));
+        if (!p->rest)
+                return -ENOMEM;
+        n = 0;
+        for (uint32_t i = 0; i < rule->n_matches; i++)
+                if (!is_decided(&rule->matches[i], p))
+                        p->rest[n++] = rule->matches[i];
+        return 0;
+}
+
 /* Collects the run of port rules that begins with rule `first`. */
 static int
 collect_run(Ruleset *rs, const Chain *chain, size_t first, unsigned int number, Run *ret) {
-        Run run = {.rs = rs, .name = chain->name};
+        Run run = {.rs = rs, .scratch = ret->scratch, .name = chain->name};
 
         if (number > 1)
                 run.name = arena_printf(rs->arena, "%s.%u", chain->name, number);
@@ -278,20 +314,20 @@ collect_run(Ruleset *rs, const Chain *chain, size_t first, unsigned int number, 
                 if (!parse_rule(&chain->rules[i], &p) ||
                     (run.n_rules > 0 && p.field != run.rules[0].field))
                         break;
-                if (!arena_append(rs->arena, run.rules, run.n_rules, p))
+                if (find_rest(rs, &p) < 0 || !arena_append(run.scratch, run.rules, run.n_rules, p))
                         return -ENOMEM;
         }
         *ret = run;
         return 0;
 }
 
-static int dispatch_chain(Ruleset *rs, Chain *chain) {
+static int dispatch_chain(Ruleset *rs, Arena *scratch, Chain *chain) {
         Chain result = {0};
         unsigned int number = 1;
 
         for (size_t i = 0; i < chain->n_rules;) {
                 size_t before = result.n_rules;
-                Run run;
+                Run run = {.scratch = scratch};
                 int r = collect_run(rs, chain, i, number, &run);
 
                 if (r == 0 && run.n_rules > 0)
@@ -309,6 +345,7 @@ static int dispatch_chain(Ruleset *rs, Chain *chain) {
                 }
                 number += run.n_rules > 0;
                 i += MAX(run.n_rules, 1UL);
+                arena_reset(scratch);
         }
         chain->rules = result.rules;
         chain->n_rules = result.n_rules;
@@ -316,10 +353,13 @@ static int dispatch_chain(Ruleset *rs, Chain *chain) {
 }
 
 int pass_dispatch(Ruleset *rs) {
+        _cleanup_(arena_freep) Arena *scratch = arena_new(0);
         size_t n = rs->n_chains; /* those that it makes hold no more ports */
 
+        if (!scratch)
+                return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
-                int r = dispatch_chain(rs, rs->chains[i]);
+                int r = dispatch_chain(rs, scratch, rs->chains[i]);
 
                 if (r < 0)
                         return r;

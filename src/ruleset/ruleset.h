@@ -152,7 +152,7 @@ typedef struct NatTarget {
  * field that the packet does not have fails, negated or not: the rule is passed over, as in the
  * kernel. */
 typedef struct Rule {
-        Match *matches;
+        Match *matches; /* two rules may share them once passes have run: they are not written to */
         Statement *statements;
         uint32_t n_matches, n_statements;
         bool counted;
