@@ -33,18 +33,16 @@ void u128_to_bytes(U128 value, void *ret_bytes, size_t n) {
 }
 
 bool range_is_prefix(Range r, unsigned int width, unsigned int *ret_length) {
-        for (unsigned int host_bits = 0; host_bits <= width; host_bits++) {
-                U128 mask = u128_low_mask(host_bits);
+        U128 host = {r.low.high ^ r.high.high, r.low.low ^ r.high.low};
+        unsigned int host_bits = (unsigned int)(__builtin_popcountll(host.high) +
+                                                __builtin_popcountll(host.low));
 
-                if (!u128_is_zero(u128_and(r.low, mask)))
-                        return false;
-                if (u128_equal(u128_or(r.low, mask), r.high)) {
-                        if (ret_length)
-                                *ret_length = width - host_bits;
-                        return true;
-                }
-        }
-        return false;
+        if (host_bits > width || !u128_equal(host, u128_low_mask(host_bits)) ||
+            !u128_is_zero(u128_and(r.low, host)))
+                return false;
+        if (ret_length)
+                *ret_length = width - host_bits;
+        return true;
 }
 
 int range_set_add(Arena *a, RangeSet *set, Range r) {

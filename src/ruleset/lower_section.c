@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ruleset/lower_always.h"
 
-const char *lower_comment(Lower *l, const char *text) {
-        char *copy = text ? arena_strdup(l->arena, text) : NULL;
+static bool is_unfit(char c) {
+        return c == '"' || c == '\\' || (unsigned char)c < ' ';
+}
 
+const char *lower_comment(Lower *l, const char *text) {
+        const char *unfit = text;
+        char *copy;
+
+        while (unfit && *unfit && !is_unfit(*unfit))
+                unfit++;
+        if (!unfit || !*unfit)
+                return text;
+        copy = arena_strdup(l->arena, text);
         for (char *c = copy; c && *c; c++)
-                if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
+                if (is_unfit(*c))
                         *c = '\'';
         return copy;
 }

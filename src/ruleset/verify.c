@@ -188,31 +188,53 @@ static bool ends_in_verdict(const Chain *chain) {
                last->verdict.kind != VERDICT_RETURN;
 }
 
-static int compare_names(const void *a, const void *b) {
-        return strcmp(*(const char *const *)a, *(const char *const *)b);
+/* Names that have been seen: a table with open addressing. */
+typedef struct Names {
+        const char **items;
+        size_t size; /* a power of two, more than twice the number of names */
+} Names;
+
+static bool add_name(Names *names, const char *name) {
+        uint32_t hash = 2166136261U; /* FNV-1a */
+        size_t len = 0;
+
+        for (; name[len]; len++)
+                hash = (hash ^ (unsigned char)name[len]) * 16777619U;
+        for (size_t i = hash;; i++) {
+                const char **place = &names->items[i & (names->size - 1)];
+
+                if (!*place) {
+                        *place = name;
+                        return len > 0 && len <= RULESET_NAME_MAX;
+                }
+                if (streq(*place, name))
+                        return false;
+        }
 }
 
-static int verify_names(const Ruleset *rs, Diag *d) {
-        _cleanup_free_ const char **names = calloc(rs->n_chains + rs->n_sets + 1, sizeof(char *));
-        size_t n = 0;
+static int bad_name(const char *name, Diag *d) {
+        return diag_error(
+                d, (Span){0},
+                "internal error: name '%s' is taken, empty or too long; please report this", name);
+}
 
-        if (!names)
+/* A chain may be called as a set is. */
+static int verify_names(const Ruleset *rs, Diag *d) {
+        Names names = {.size = 64};
+        _cleanup_free_ const char **items = NULL;
+
+        while (names.size <= 2 * MAX(rs->n_chains, rs->n_sets))
+                names.size *= 2;
+        names.items = items = calloc(names.size, sizeof(items[0]));
+        if (!items)
                 return -ENOMEM;
         for (size_t i = 0; i < rs->n_chains; i++)
-                names[n++] = rs->chains[i]->name;
-        qsort(names, n, sizeof(names[0]), compare_names);
+                if (!add_name(&names, rs->chains[i]->name))
+                        return bad_name(rs->chains[i]->name, d);
+        memset(items, 0, names.size * sizeof(items[0]));
         for (size_t i = 0; i < rs->n_sets; i++)
-                names[n++] = rs->sets[i]->name;
-        qsort(names + rs->n_chains, rs->n_sets, sizeof(names[0]), compare_names);
-        for (size_t i = 0; i < n; i++) {
-                bool twice = i > 0 && i != rs->n_chains && streq(names[i - 1], names[i]);
-
-                if (twice || names[i][0] == '\0' || strlen(names[i]) > RULESET_NAME_MAX)
-                        return diag_error(d, (Span){0},
-                                          "internal error: name '%s' is taken, empty or too long; "
-                                          "please report this",
-                                          names[i]);
-        }
+                if (!add_name(&names, rs->sets[i]->name))
+                        return bad_name(rs->sets[i]->name, d);
         return 0;
 }
 
