@@ -2,13 +2,15 @@
 #include "base/arena.h"
 
 #include <stdalign.h>
+#include <sys/mman.h>
 
 /* Blocks grow with the arena, so that a small one costs little. What is larger than LARGE gets a
- * block of its own, which leaves the newest one to the small pieces. The C library maps blocks of
- * this size from fresh pages: what of them is never used takes no memory. */
+ * block of its own, which leaves the newest one to the small pieces. Blocks from MAPPED on are
+ * mapped: what of them is never used takes no memory, and nobody has to zero it. */
 #define BLOCK_MIN ((size_t)8 * 1024)
 #define BLOCK_MAX ((size_t)256 * 1024)
 #define LARGE ((size_t)64 * 1024)
+#define MAPPED ((size_t)128 * 1024)
 #define GROWTH 4 /* a large array that grows has room for so many times its size */
 
 typedef struct Block Block;
@@ -37,7 +39,10 @@ static void free_blocks(Block *b) {
 
         for (; b; b = next) {
                 next = b->next;
-                free(b);
+                if (b->size < MAPPED)
+                        free(b);
+                else
+                        (void)munmap(b, sizeof(*b) + b->size); /* it is ours, as it was mapped */
         }
 }
 
@@ -66,8 +71,16 @@ void arena_reset(Arena *a) {
 }
 
 static Block *block_new(Block **list, size_t room) {
-        Block *b = calloc(1, sizeof(*b) + room);
+        Block *b;
 
+        if (room < MAPPED)
+                b = calloc(1, sizeof(*b) + room);
+        else {
+                b = mmap(NULL, sizeof(*b) + room, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                if (b == MAP_FAILED)
+                        return NULL;
+        }
         if (!b)
                 return NULL;
         b->size = room;
