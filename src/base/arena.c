@@ -156,6 +156,21 @@ char *arena_strdup(Arena *a, const char *s) {
         return arena_strndup(a, s, strlen(s));
 }
 
+char *arena_join(Arena *a, const char *const *parts, size_t n_parts) {
+        size_t len = 0;
+        char *s, *p;
+
+        for (size_t i = 0; i < n_parts; i++) {
+                if (!parts[i])
+                        return NULL;
+                len += strlen(parts[i]);
+        }
+        s = p = alloc_text(a, len);
+        for (size_t i = 0; i < n_parts && s; i++)
+                p = stpcpy(p, parts[i]);
+        return s;
+}
+
 char *arena_vprintf(Arena *a, const char *format, va_list ap) {
         va_list again;
         int len;

@@ -26,6 +26,8 @@ void *arena_alloc_array(Arena *a, size_t n, size_t size);
 char *arena_strdup(Arena *a, const char *s);
 char *arena_strndup(Arena *a, const char *s, size_t len);
 char *arena_printf(Arena *a, const char *format, ...) _printf_(2, 3);
+/* The parts, one behind the other; NULL if one of them is. */
+char *arena_join(Arena *a, const char *const *parts, size_t n_parts);
 char *arena_vprintf(Arena *a, const char *format, va_list ap) _printf_(2, 0);
 
 /* Room for one more item behind n: returns items itself, or a larger copy of it, or NULL; the copied

@@ -66,6 +66,15 @@ static void strings_are_copied(void **state) {
         assert_string_equal(empty, "");
 }
 
+static void strings_are_joined(void **state) {
+        static const char *const parts[] = {"ol", "", "lama", ":11434"};
+        static const char *const broken[] = {"ol", NULL};
+
+        assert_string_equal(arena_join(*state, parts, ARRAY_SIZE(parts)), "ollama:11434");
+        assert_string_equal(arena_join(*state, NULL, 0), "");
+        assert_null(arena_join(*state, broken, ARRAY_SIZE(broken)));
+}
+
 static void a_string_longer_than_a_block_is_printed_whole(void **state) {
         size_t len = 200000;
         char *s = arena_printf(*state, "%*s|", (int)len, "end");
@@ -163,6 +172,7 @@ int main(void) {
                 cmocka_unit_test(goes_on_after_a_refusal),
                 unit_arena_test(sizes_that_overflow_are_refused),
                 unit_arena_test(strings_are_copied),
+                unit_arena_test(strings_are_joined),
                 unit_arena_test(a_string_longer_than_a_block_is_printed_whole),
                 unit_arena_test(an_array_grows_item_by_item),
                 cmocka_unit_test(an_append_without_room_leaves_the_array_as_it_was),

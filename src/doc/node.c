@@ -6,6 +6,7 @@
 #include "doc/syntax.h"
 #include "doc/text_check.h"
 
+#define FEW_KEYS 8   /* of a mapping: each can be compared with each */
 #define SHOWN_MAX 60 /* characters of a scalar that a message shows */
 
 typedef struct Anchor {
@@ -235,6 +236,17 @@ static int compare_keys(const void *a, const void *b) {
         return r != 0 ? r : x->index < y->index ? -1 : x->index > y->index;
 }
 
+/* Most mappings are short. */
+static bool has_duplicates(const Node *n, const NodeEntry *entries) {
+        if (n->n_entries > FEW_KEYS)
+                return true; /* perhaps */
+        for (size_t i = 1; i < n->n_entries; i++)
+                for (size_t j = 0; j < i; j++)
+                        if (streq(entries[i].key->text, entries[j].key->text))
+                                return true;
+        return false;
+}
+
 /* Reports every key that an earlier one equals, and takes it out. */
 static int drop_duplicates(Builder *b, Node *n, NodeEntry *entries) {
         _cleanup_free_ KeyIndex *keys = calloc(n->n_entries + 1, sizeof(*keys));
@@ -321,7 +333,7 @@ static int build_mapping(Builder *b, yaml_event_t *start, unsigned int depth, co
                 if (!arena_append(b->arena, entries, n->n_entries, entry))
                         r = -ENOMEM;
         }
-        if (r == 0 && n->n_entries > 1)
+        if (r == 0 && has_duplicates(n, entries))
                 r = drop_duplicates(b, n, entries);
         if (r < 0)
                 return r;

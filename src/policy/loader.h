@@ -293,5 +293,7 @@ int owner_decode(Loader *l, const NodeEntry *entry, OwnerKind kind, RangeSet *re
 const char *words_join(Arena *a, const Node *n);
 /* A name that a policy may give: reports and returns -EBADMSG if it may not. */
 int name_check(Loader *l, const Node *key, const char *what);
-/* "policy.yaml:9" with the file's base name. */
+/* "policy.yaml": the file's base name. */
+const char *place_file(Span at);
+/* "policy.yaml:9" */
 const char *place_describe(Arena *a, Span at);

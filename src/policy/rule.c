@@ -277,40 +277,44 @@ static void check_except(Loader *l, const PolicyRule *rule) {
         }
 }
 
-static const char *
-describe_zones(Arena *a, const char *text, const char *key, const ZoneExpression *e) {
-        return text && e->given ? arena_printf(a, "%s %s %s", text, key, e->text) : text;
-}
-
+/* Made for every rule, so it is put together at once. */
 static const char *describe(Loader *l, const PolicyRule *rule, const RuleShape *shape) {
-        Arena *a = l->arena;
-        const char *place = place_describe(a, rule->at), *text;
+        const struct {
+                const char *word;
+                const ZoneExpression *zones; /* or: */
+                const NodeEntry *entry;
+        } keys[] = {
+                {" from ", &rule->from, NULL},
+                {" to ", &rule->to, NULL},
+                {" except ", &rule->except, NULL},
+                {" in ", NULL, shape->in},
+                {" out ", NULL, shape->out},
+                {" user ", NULL, shape->user},
+                {" group ", NULL, shape->group},
+                {" limit ", NULL, shape->limit},
+                {" connections ", NULL, shape->connections},
+                {" until ", NULL, shape->until},
+        };
+        char line[16];
+        const char *parts[7 + 2 * ARRAY_SIZE(keys)] = {place_file(rule->at), ":", line, ": "};
+        size_t n = 4;
 
-        if (!place)
-                return NULL;
-        if (rule->name)
-                return arena_printf(a, "%s: %s", place, rule->name);
-        text = arena_printf(a, "%s: %s %s", place, rule_verb_to_string(rule->verb),
-                            rule->services.text);
-        text = describe_zones(a, text, "from", &rule->from);
-        text = describe_zones(a, text, "to", &rule->to);
-        text = describe_zones(a, text, "except", &rule->except);
-        if (text && shape->in)
-                text = arena_printf(a, "%s in %s", text, words_join(a, shape->in->value));
-        if (text && shape->out)
-                text = arena_printf(a, "%s out %s", text, words_join(a, shape->out->value));
-        if (text && shape->user)
-                text = arena_printf(a, "%s user %s", text, words_join(a, shape->user->value));
-        if (text && shape->group)
-                text = arena_printf(a, "%s group %s", text, words_join(a, shape->group->value));
-        if (text && shape->limit)
-                text = arena_printf(a, "%s limit %s", text, words_join(a, shape->limit->value));
-        if (text && shape->connections)
-                text = arena_printf(a, "%s connections %s", text,
-                                    words_join(a, shape->connections->value));
-        if (text && shape->until)
-                text = arena_printf(a, "%s until %s", text, words_join(a, shape->until->value));
-        return text;
+        (void)snprintf(line, sizeof(line), "%u", rule->at.line);
+        if (rule->name) {
+                parts[n++] = rule->name;
+                return arena_join(l->arena, parts, n);
+        }
+        parts[n++] = rule_verb_to_string(rule->verb);
+        parts[n++] = " ";
+        parts[n++] = rule->services.text;
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                if (keys[i].zones ? !keys[i].zones->given : !keys[i].entry)
+                        continue;
+                parts[n++] = keys[i].word;
+                parts[n++] = keys[i].zones ? keys[i].zones->text
+                                           : words_join(l->arena, keys[i].entry->value);
+        }
+        return arena_join(l->arena, parts, n);
 }
 
 static int

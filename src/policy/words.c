@@ -55,8 +55,12 @@ int name_check(Loader *l, const Node *key, const char *what) {
         return 0;
 }
 
-const char *place_describe(Arena *a, Span at) {
+const char *place_file(Span at) {
         const char *slash = strrchr(at.source->name, '/');
 
-        return arena_printf(a, "%s:%u", slash ? slash + 1 : at.source->name, at.line);
+        return slash ? slash + 1 : at.source->name;
+}
+
+const char *place_describe(Arena *a, Span at) {
+        return arena_printf(a, "%s:%u", place_file(at), at.line);
 }
