@@ -356,41 +356,34 @@ add_exceptions(Lower *l, Dimension *list, size_t *n, const ZoneExpression *e, Si
         return 0;
 }
 
+/* A protocol, and what of it is meant. */
+static int add_protocol(Lower *l,
+                        Dimension *d,
+                        int family,
+                        uint8_t protocol,
+                        FieldId field,
+                        const RangeSet *ranges) {
+        Alternative a = {.family = family, .n_literals = 2};
+
+        if (ranges->n_items == 0)
+                return 0;
+        a.literals[0] =
+                (Literal){FIELD_L4PROTO, MATCH_IN, set_of_value(l, TYPE_INET_PROTO, protocol)};
+        a.literals[1] = (Literal){field, MATCH_IN,
+                                  ruleset_set_of_ranges(l->rs, NULL, fields[field].type, ranges)};
+        return add_alternative(l, d, &a);
+}
+
 static int
 add_ports(Lower *l, Dimension *d, uint8_t protocol, const RangeSet *ports, FieldId field) {
-        Alternative a = {
-                .family = FAMILY_ANY,
-                .literals =
-                        {
-                                {FIELD_L4PROTO, MATCH_IN,
-                                 set_of_value(l, TYPE_INET_PROTO, protocol)},
-                                {field, MATCH_IN,
-                                 ruleset_set_of_ranges(l->rs, NULL, TYPE_INET_SERVICE, ports)},
-                        },
-                .n_literals = 2,
-        };
-
-        return ports->n_items ? add_alternative(l, d, &a) : 0;
+        return add_protocol(l, d, FAMILY_ANY, protocol, field, ports);
 }
 
 static int add_icmp(Lower *l, Dimension *d, Family family, const RangeSet *messages) {
         bool v4 = family == FAMILY_IPV4;
-        uint8_t protocol = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-        TypeId type = v4 ? TYPE_ICMP_TYPE : TYPE_ICMPV6_TYPE;
-        FieldId field = v4 ? FIELD_ICMP_TYPE : FIELD_ICMPV6_TYPE;
-        Alternative a = {
-                .family = (int)family,
-                .literals =
-                        {
-                                {FIELD_L4PROTO, MATCH_IN,
-                                 set_of_value(l, TYPE_INET_PROTO, protocol)},
-                                {field, MATCH_IN,
-                                 ruleset_set_of_ranges(l->rs, NULL, type, messages)},
-                        },
-                .n_literals = 2,
-        };
 
-        return messages->n_items ? add_alternative(l, d, &a) : 0;
+        return add_protocol(l, d, (int)family, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6,
+                            v4 ? FIELD_ICMP_TYPE : FIELD_ICMPV6_TYPE, messages);
 }
 
 static int

@@ -73,15 +73,27 @@ static bool parse_rule(const Rule *rule, PortRule *ret) {
         return p.ports && memchr(port_protocols, p.protocol, sizeof(port_protocols));
 }
 
-static int compare_events(const void *a, const void *b) {
-        const Event *x = a, *y = b;
+/* By port; events of one port stay in their order, which is that of the rules. */
+static Event *sort_events(Arena *a, Event *events, size_t n) {
+        Event *from = events, *to = arena_alloc_array(a, n, sizeof(events[0])), *other;
 
-        if (x->port != y->port)
-                return x->port < y->port ? -1 : 1;
-        return x->rule < y->rule ? -1 : x->rule > y->rule;
+        for (unsigned int shift = 0; to && shift < 24; shift += 8) {
+                size_t start[257] = {0};
+
+                for (size_t i = 0; i < n; i++)
+                        start[(from[i].port >> shift & 0xff) + 1]++;
+                for (size_t i = 1; i < 256; i++)
+                        start[i] += start[i - 1];
+                for (size_t i = 0; i < n; i++)
+                        to[start[from[i].port >> shift & 0xff]++] = from[i];
+                other = from;
+                from = to;
+                to = other;
+        }
+        return to ? from : NULL;
 }
 
-static Event *list_events(const Run *run, uint8_t protocol, size_t *ret_n) {
+static int list_events(const Run *run, uint8_t protocol, Event **ret, size_t *ret_n) {
         Event *events = NULL;
         size_t n = 0;
 
@@ -95,13 +107,12 @@ static Event *list_events(const Run *run, uint8_t protocol, size_t *ret_n) {
 
                         if (!arena_append(run->scratch, events, n, begin) ||
                             !arena_append(run->scratch, events, n, end))
-                                return NULL;
+                                return -ENOMEM;
                 }
         }
-        if (n > 0)
-                qsort(events, n, sizeof(events[0]), compare_events);
+        *ret = n > 0 ? sort_events(run->scratch, events, n) : NULL;
         *ret_n = n;
-        return events;
+        return n > 0 && !*ret ? -ENOMEM : 0;
 }
 
 /* What is active behind all events of one port; the events are in the order of their rules. */
@@ -138,14 +149,17 @@ static int add_atom(Run *run, uint32_t low, uint32_t high, const uint32_t *activ
 
 /* 0, -ENOMEM, or -E2BIG where so many wide ranges overlap that a list is the better form. */
 static int cut_atoms(Run *run, uint8_t protocol) {
-        size_t n_events = 0, n_active = 0;
-        Event *events = list_events(run, protocol, &n_events);
-        uint32_t *active = arena_alloc_array(run->scratch, n_events + 1, sizeof(uint32_t));
-        uint32_t *next = arena_alloc_array(run->scratch, n_events + 1, sizeof(uint32_t)), *spare;
+        uint32_t *active, *next, *spare;
+        size_t n_events, n_active = 0;
+        Event *events;
 
         run->atoms = NULL;
         run->n_atoms = 0;
-        if ((!events && n_events > 0) || !active || !next)
+        if (list_events(run, protocol, &events, &n_events) < 0)
+                return -ENOMEM;
+        active = arena_alloc_array(run->scratch, n_events + 1, sizeof(uint32_t));
+        next = arena_alloc_array(run->scratch, n_events + 1, sizeof(uint32_t));
+        if (!active || !next)
                 return -ENOMEM;
         for (size_t i = 0, end; i < n_events; i = end) {
                 for (end = i + 1; end < n_events && events[end].port == events[i].port;)
@@ -161,18 +175,6 @@ static int cut_atoms(Run *run, uint8_t protocol) {
                         return -E2BIG;
         }
         return 0;
-}
-
-static int compare_lists(const void *a, const void *b) {
-        const Atom *const *x = a, *const *y = b;
-        size_t n = MIN((*x)->n_rules, (*y)->n_rules);
-        int c = memcmp((*x)->rules, (*y)->rules, n * sizeof((*x)->rules[0]));
-
-        if (c != 0)
-                return c;
-        if ((*x)->n_rules != (*y)->n_rules)
-                return (*x)->n_rules < (*y)->n_rules ? -1 : 1;
-        return (*x)->low < (*y)->low ? -1 : (*x)->low > (*y)->low;
 }
 
 static Chain *make_chain(Run *run, const Atom *atom, const char *protocol) {
@@ -204,22 +206,36 @@ static bool same_list(const Atom *a, const Atom *b) {
                memcmp(a->rules, b->rules, a->n_rules * sizeof(a->rules[0])) == 0;
 }
 
+/* The first atom with the same rules, which are noted in a table with open addressing. */
+static const Atom *find_first(const Atom **table, size_t size, const Atom *atom) {
+        uint64_t hash = 0;
+
+        for (size_t i = 0; i < atom->n_rules; i++)
+                hash = (hash ^ atom->rules[i]) * UINT64_C(1099511628211);
+        for (size_t i = hash ^ hash >> 32;; i++) {
+                const Atom **place = &table[i & (size - 1)];
+
+                if (!*place)
+                        *place = atom;
+                if (same_list(*place, atom))
+                        return *place;
+        }
+}
+
 /* Chains stand in the order of their ports; the lowest of the atoms that share one names it. */
 static int make_chains(Run *run, const char *protocol) {
-        Atom **sorted = arena_alloc_array(run->scratch, run->n_atoms, sizeof(Atom *));
+        size_t size = 64;
+        const Atom **table;
 
-        if (!sorted)
+        while (size < 2 * run->n_atoms)
+                size *= 2;
+        table = arena_alloc_array(run->scratch, size, sizeof(table[0]));
+        if (!table)
                 return -ENOMEM;
-        for (size_t i = 0; i < run->n_atoms; i++)
-                sorted[i] = &run->atoms[i];
-        qsort(sorted, run->n_atoms, sizeof(sorted[0]), compare_lists);
-        for (size_t i = 0; i < run->n_atoms; i++)
-                sorted[i]->first = i > 0 && same_list(sorted[i - 1], sorted[i])
-                                           ? sorted[i - 1]->first
-                                           : sorted[i];
         for (size_t i = 0; i < run->n_atoms; i++) {
                 Atom *atom = &run->atoms[i];
 
+                atom->first = find_first(table, size, atom);
                 atom->chain =
                         atom->first == atom ? make_chain(run, atom, protocol) : atom->first->chain;
                 if (!atom->chain)

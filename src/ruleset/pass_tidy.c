@@ -67,40 +67,31 @@ static void mark_chain(Chain *chain) {
         }
 }
 
-static int compare_pointers(const void *a, const void *b) {
-        uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
-
-        return x < y ? -1 : x > y;
+static void mark_set(const Set *set) {
+        if (set)
+                ((Set *)(uintptr_t)set)->used = true; /* not really const, either */
 }
 
 /* Keeps the sets that a rule still names. */
-static int prune_sets(Ruleset *rs) {
-        const Set **used = NULL;
-        size_t n_used = 0, kept = 0;
+static void prune_sets(Ruleset *rs) {
+        size_t kept = 0;
 
+        for (size_t i = 0; i < rs->n_sets; i++)
+                rs->sets[i]->used = false;
         for (size_t i = 0; i < rs->n_chains; i++)
                 for (size_t j = 0; j < rs->chains[i]->n_rules; j++) {
                         const Rule *rule = &rs->chains[i]->rules[j];
 
-                        if (rule->map && !arena_append(rs->arena, used, n_used, rule->map))
-                                return -ENOMEM;
+                        mark_set(rule->map);
                         for (size_t k = 0; k < rule->n_matches; k++)
-                                if (rule->matches[k].set &&
-                                    !arena_append(rs->arena, used, n_used, rule->matches[k].set))
-                                        return -ENOMEM;
+                                mark_set(rule->matches[k].set);
                         for (size_t k = 0; k < rule->n_statements; k++)
-                                if (rule->statements[k].set &&
-                                    !arena_append(rs->arena, used, n_used, rule->statements[k].set))
-                                        return -ENOMEM;
+                                mark_set(rule->statements[k].set);
                 }
-        if (n_used > 0)
-                qsort(used, n_used, sizeof(used[0]), compare_pointers);
         for (size_t i = 0; i < rs->n_sets; i++)
-                if (n_used > 0 &&
-                    bsearch(&rs->sets[i], used, n_used, sizeof(used[0]), compare_pointers))
+                if (rs->sets[i]->used)
                         rs->sets[kept++] = rs->sets[i];
         rs->n_sets = kept;
-        return 0;
 }
 
 int pass_prune(Ruleset *rs) {
@@ -115,5 +106,6 @@ int pass_prune(Ruleset *rs) {
                 if (rs->chains[i]->scratch)
                         rs->chains[kept++] = rs->chains[i];
         rs->n_chains = kept;
-        return prune_sets(rs);
+        prune_sets(rs);
+        return 0;
 }

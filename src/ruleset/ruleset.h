@@ -87,6 +87,7 @@ struct Set {
         Element *elements;
         size_t n_elements;
         Origin origin;
+        bool used; /* for prune */
 };
 
 typedef enum _packed_ MatchOp {
