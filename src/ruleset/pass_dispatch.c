@@ -201,6 +201,19 @@ static Chain *make_chain(Run *run, const Atom *atom, const char *protocol) {
         return chain;
 }
 
+static uint64_t mix(uint64_t hash, uint64_t value) {
+        return (hash ^ value) * UINT64_C(1099511628211); /* FNV-1a over words */
+}
+
+/* Of a table with open addressing that holds n items: a power of two. */
+static size_t table_size(size_t n) {
+        size_t size = 4;
+
+        while (size < 2 * n)
+                size *= 2;
+        return size;
+}
+
 static bool same_list(const Atom *a, const Atom *b) {
         return a->n_rules == b->n_rules &&
                memcmp(a->rules, b->rules, a->n_rules * sizeof(a->rules[0])) == 0;
@@ -211,7 +224,7 @@ static const Atom *find_first(const Atom **table, size_t size, const Atom *atom)
         uint64_t hash = 0;
 
         for (size_t i = 0; i < atom->n_rules; i++)
-                hash = (hash ^ atom->rules[i]) * UINT64_C(1099511628211);
+                hash = mix(hash, atom->rules[i]);
         for (size_t i = hash ^ hash >> 32;; i++) {
                 const Atom **place = &table[i & (size - 1)];
 
@@ -224,12 +237,9 @@ static const Atom *find_first(const Atom **table, size_t size, const Atom *atom)
 
 /* Chains stand in the order of their ports; the lowest of the atoms that share one names it. */
 static int make_chains(Run *run, const char *protocol) {
-        size_t size = 64;
-        const Atom **table;
+        size_t size = table_size(run->n_atoms);
+        const Atom **table = arena_alloc_array(run->scratch, size, sizeof(table[0]));
 
-        while (size < 2 * run->n_atoms)
-                size *= 2;
-        table = arena_alloc_array(run->scratch, size, sizeof(table[0]));
         if (!table)
                 return -ENOMEM;
         for (size_t i = 0; i < run->n_atoms; i++) {
@@ -314,6 +324,53 @@ static int find_rest(Ruleset *rs, PortRule *p) {
         return 0;
 }
 
+static uint64_t hash_rest(const PortRule *p) {
+        uint64_t hash = p->n_rest;
+
+        for (uint32_t i = 0; i < p->n_rest; i++) {
+                hash = mix(hash, (uint64_t)p->rest[i].op << 8 | (uint64_t)p->rest[i].fields[0]);
+                hash = mix(mix(hash, (uintptr_t)p->rest[i].set), p->rest[i].mask.low);
+        }
+        return hash ^ hash >> 32;
+}
+
+static bool same_match(const Match *a, const Match *b) {
+        return a->op != MATCH_UNKNOWN && a->op == b->op && a->n_fields == b->n_fields &&
+               memcmp(a->fields, b->fields, sizeof(a->fields)) == 0 && a->set == b->set &&
+               u128_equal(a->mask, b->mask);
+}
+
+static bool same_rest(const PortRule *a, const PortRule *b) {
+        if (a->n_rest != b->n_rest)
+                return false;
+        for (uint32_t i = 0; i < a->n_rest; i++)
+                if (!same_match(&a->rest[i], &b->rest[i]))
+                        return false;
+        return true;
+}
+
+/* Many rules are from the same few zones. What they share is at hand when the chains, which are in
+ * the order of ports and not of rules, are walked again and again. */
+static int share_rests(Run *run) {
+        size_t size = table_size(run->n_rules);
+        const PortRule **table = arena_alloc_array(run->scratch, size, sizeof(table[0]));
+
+        if (!table)
+                return -ENOMEM;
+        for (size_t i = 0; i < run->n_rules; i++) {
+                PortRule *p = &run->rules[i];
+                uint64_t place = hash_rest(p);
+
+                while (table[place & (size - 1)] && !same_rest(table[place & (size - 1)], p))
+                        place++;
+                if (table[place & (size - 1)])
+                        p->rest = table[place & (size - 1)]->rest;
+                else
+                        table[place & (size - 1)] = p;
+        }
+        return 0;
+}
+
 /* Collects the run of port rules that begins with rule `first`. */
 static int
 collect_run(Ruleset *rs, const Chain *chain, size_t first, unsigned int number, Run *ret) {
@@ -334,7 +391,7 @@ collect_run(Ruleset *rs, const Chain *chain, size_t first, unsigned int number, 
                         return -ENOMEM;
         }
         *ret = run;
-        return 0;
+        return share_rests(ret);
 }
 
 static int dispatch_chain(Ruleset *rs, Arena *scratch, Chain *chain) {
