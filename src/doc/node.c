@@ -15,7 +15,7 @@ typedef struct Anchor {
 } Anchor;
 
 typedef struct Builder {
-        Arena *arena;
+        Arena *arena, *texts;
         const Source *source;
         Diag *d;
         yaml_parser_t parser;
@@ -171,7 +171,7 @@ static int build_scalar(Builder *b, const yaml_event_t *event, const Node **ret)
         if (!n)
                 return -ENOMEM;
         n->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-        n->text = arena_strndup(b->arena, (const char *)event->data.scalar.value, size);
+        n->text = arena_strndup(b->texts, (const char *)event->data.scalar.value, size);
         if (!n->text)
                 return -ENOMEM;
         refuse_tag(b, event, event->data.scalar.tag);
@@ -403,7 +403,7 @@ static int parse_document(Builder *b, const Node **ret) {
         return r;
 }
 
-int node_parse(Arena *a, const Source *source, const Node **ret, Diag *d) {
+int node_parse(Arena *a, Arena *texts, const Source *source, const Node **ret, Diag *d) {
         _cleanup_free_ Builder *b = NULL;
         const Node *n;
         int r;
@@ -418,6 +418,7 @@ int node_parse(Arena *a, const Source *source, const Node **ret, Diag *d) {
         if (!b || !yaml_parser_initialize(&b->parser))
                 return -ENOMEM;
         b->arena = a;
+        b->texts = texts;
         b->source = source;
         b->d = d;
         yaml_parser_set_encoding(&b->parser, YAML_UTF8_ENCODING);

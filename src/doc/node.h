@@ -4,7 +4,8 @@
 /* A YAML document as a tree that remembers where each part stands. Scalars stay text: whoever reads
  * the tree knows what a word means there. Only the plain part of YAML is taken: no tags, no merge
  * keys, one document; anchors and aliases work, an alias shares its anchor's node. The tree lives
- * in the arena and borrows the Source, which must live as long. */
+ * in an arena and borrows the Source, which must live as long; what its scalars say may live in
+ * another one, longer than the tree. */
 
 #include "base/diag.h"
 
@@ -41,10 +42,10 @@ struct Node {
         unsigned int size;   /* nodes in it, aliases followed */
 };
 
-/* Parses the one document of source. -EBADMSG with messages in d if there is no tree, or -ENOMEM.
+/* Parses the one document of source; texts may be a itself. -EBADMSG with messages in d if there is no tree, or -ENOMEM.
  * Mistakes beside which the rest can still be read (a key given twice, a tag) are errors in d, too,
  * but 0 is returned: what has to be free of them looks at d->n_errors. */
-int node_parse(Arena *a, const Source *source, const Node **ret, Diag *d);
+int node_parse(Arena *a, Arena *texts, const Source *source, const Node **ret, Diag *d);
 
 /* NULL if n is no mapping or has no such key. */
 const NodeEntry *node_find(const Node *n, const char *key);

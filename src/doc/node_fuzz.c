@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (!d || !null)
                 return 0;
-        r = node_parse(a, &source, &n, d);
+        r = node_parse(a, a, &source, &n, d);
         if (r == -EBADMSG && d->n_errors == 0)
                 abort();
         if (r == 0 && (n->height > NODE_DEPTH_MAX || n->size > NODE_COUNT_MAX))

@@ -10,7 +10,7 @@ static const Node *parse(Arena *a, const char *text, const char **ret_error, Dia
         int r;
 
         *source = (Source){.name = "x.yaml", .text = text, .size = strlen(text)};
-        r = node_parse(a, source, &n, d);
+        r = node_parse(a, a, source, &n, d);
         assert_true(r == 0 || (r == -EBADMSG && !n && d->n_errors > 0));
         *ret_error = d->n_messages > 0 ? d->messages[0].text : NULL;
         if (ret_d)
@@ -212,7 +212,7 @@ static void without_memory_the_parser_says_so(void **state) {
         Arena *small = arena_new(256);
         const Node *n = NULL;
 
-        assert_int_equal(node_parse(small, &source, &n, diag_new(*state)), -ENOMEM);
+        assert_int_equal(node_parse(small, small, &source, &n, diag_new(*state)), -ENOMEM);
         assert_null(n);
         (void)arena_free(small);
 }

@@ -25,7 +25,7 @@ static int decode(Arena *a, const char *text, Target *ret, Diag **ret_d) {
         *source = (Source){.name = "x.yaml", .text = text, .size = strlen(text)};
         *ret_d = diag_new(a);
         *ret = (Target){0};
-        assert_int_equal(node_parse(a, source, &n, *ret_d), 0);
+        assert_int_equal(node_parse(a, a, source, &n, *ret_d), 0);
         return schema_decode(&schema, n, NULL, ret, *ret_d);
 }
 

@@ -81,7 +81,7 @@ int policy_file_decode(Loader *l, PolicyFile *file) {
                 file->source.text += 3;
                 file->source.size -= 3;
         }
-        r = node_parse(l->arena, &file->source, &n, l->d);
+        r = node_parse(l->trees, l->arena, &file->source, &n, l->d);
         if (r == 0)
                 r = check_version(l, n);
         if (r == 0)
@@ -133,9 +133,13 @@ static int build(Loader *l) {
 }
 
 static int load(Loader *l, int (*read)(Loader *l, const void *what), const void *what) {
+        _cleanup_(arena_freep) Arena *trees = arena_new(0);
         size_t n_before = l->d->n_messages;
         int r;
 
+        if (!trees)
+                return -ENOMEM;
+        l->trees = trees;
         l->now = time(NULL);
         l->zones.what = "zone";
         l->services.what = "service";

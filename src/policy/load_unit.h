@@ -106,7 +106,7 @@ static inline const NodeEntry *load_entry(Loader *l, const char *text) {
 
         assert_non_null(source);
         *source = (Source){.name = "value", .text = text, .size = strlen(text)};
-        assert_int_equal(node_parse(l->arena, source, &n, l->d), 0);
+        assert_int_equal(node_parse(l->arena, l->arena, source, &n, l->d), 0);
         assert_int_equal(n->n_entries, 1);
         return &n->entries[0];
 }

@@ -71,6 +71,7 @@ typedef struct SaidDefault {
 
 typedef struct Loader {
         Arena *arena;
+        Arena *trees; /* of what the files say, without the words themselves; freed after the load */
         Diag *d;
         Policy *policy;
         const HostNetwork *networks;
@@ -80,6 +81,7 @@ typedef struct Loader {
         size_t n_files;
         const Source **sources; /* of all messages, in the order in which people read them */
         size_t n_sources;
+        size_t n_rules_max[_SECTION_MAX]; /* rules for which a section has room */
         bool unreadable; /* a file, or a part of it, is missing: names may be unknown for that */
         int error;       /* -EACCES or -ENOENT: the caller's, rather than -EBADMSG */
         SaidDefault defaults[_SECTION_MAX];

@@ -113,10 +113,31 @@ static int set_default(Loader *l, SectionId id, SectionDefault fallback, bool wr
         return 0;
 }
 
+/* Sections are long: room is made for a whole list, and twice as much when file follows file. */
+static int reserve_rules(Loader *l, SectionId id, size_t n_more) {
+        Section *s = &l->policy->sections[id];
+        size_t n = s->n_rules + n_more;
+        PolicyRule *rules;
+
+        if (n <= l->n_rules_max[id])
+                return 0;
+        n = MAX(n, 2 * l->n_rules_max[id]);
+        rules = arena_alloc_array(l->arena, n, sizeof(rules[0]));
+        if (!rules)
+                return -ENOMEM;
+        if (s->n_rules > 0)
+                memcpy(rules, s->rules, s->n_rules * sizeof(rules[0]));
+        s->rules = rules;
+        l->n_rules_max[id] = n;
+        return 0;
+}
+
 static int decode_rules(Loader *l, const Node *n, SectionId id, bool *ret_allows) {
         Section *s = &l->policy->sections[id];
         int result = 0;
 
+        if (reserve_rules(l, id, n->n_items) < 0)
+                return -ENOMEM;
         for (size_t i = 0; i < n->n_items; i++) {
                 PolicyRule rule;
                 int r = rule_decode(l, n->items[i], id, &rule);
@@ -125,8 +146,8 @@ static int decode_rules(Loader *l, const Node *n, SectionId id, bool *ret_allows
                         *ret_allows = true;
                 if (r == 0 && rule.until > 0 && rule.until <= l->now)
                         continue;
-                if (r == 0 && !arena_append(l->arena, s->rules, s->n_rules, rule))
-                        r = -ENOMEM;
+                if (r == 0)
+                        s->rules[s->n_rules++] = rule;
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
