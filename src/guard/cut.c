@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guard/cut.h"
+
+#include <netinet/in.h>
+
+#define ROUNDS_MAX 5 /* each new one sees what the one before has left */
+
+/* Of an address: whether it is this host's own, and behind which interface it is. */
+typedef struct Place {
+        bool is_own;
+        const char *interface; /* NULL: none that is known */
+} Place;
+
+static bool is_loopback(Family family, U128 address) {
+        return family == FAMILY_IPV4 ? address.low >> 24 == 127 : u128_equal(address, u128(1));
+}
+
+static bool contains(Range r, U128 value) {
+        return u128_compare(r.low, value) <= 0 && u128_compare(value, r.high) <= 0;
+}
+
+static bool narrower(Range a, Range b) {
+        U128 low = {a.high.high - a.low.high, 0}, other = {b.high.high - b.low.high, 0};
+
+        if (low.high != other.high)
+                return low.high < other.high;
+        return a.high.low - a.low.low < b.high.low - b.low.low;
+}
+
+/* By the narrowest route that is on link, else by the default route: what is behind another
+ * gateway is taken for what is behind the default one, as nothing else is known of it. */
+static Place find_place(const HostNet *net, Family family, U128 address) {
+        const HostRoute *best = NULL;
+        const HostLink *link;
+        Place place = {0};
+
+        for (size_t i = 0; i < net->n_addresses; i++)
+                if (net->addresses[i].family == family &&
+                    u128_equal(net->addresses[i].address, address))
+                        place.is_own = true;
+        for (size_t i = 0; i < net->n_routes; i++) {
+                const HostRoute *r = &net->routes[i];
+
+                if (r->family == family && (r->is_default || contains(r->to, address)) &&
+                    (!best || (best->is_default && !r->is_default) ||
+                     (best->is_default == r->is_default && narrower(r->to, best->to))))
+                        best = r;
+        }
+        link = best ? routes_find_link(net, best->link) : NULL;
+        place.interface = link ? link->name : NULL;
+        return place;
+}
+
+static bool is_bridge(const HostNet *net, const char *name) {
+        for (size_t i = 0; i < net->n_links; i++)
+                if (streq(net->links[i].name, name))
+                        return streq(net->links[i].kind, "bridge");
+        return false;
+}
+
+/* The first packet of the connection, where the rules would meet it. False if they would not. */
+static bool describe(const CutHost *host, const Connection *c, PacketQuestion *ret) {
+        Place from = find_place(host->net, c->family, c->source);
+        Place to = find_place(host->net, c->family, c->destination);
+
+        *ret = (PacketQuestion){
+                .hook = from.is_own ? HOOK_OUTPUT
+                        : to.is_own ? HOOK_INPUT
+                                    : HOOK_FORWARD,
+                .family = c->family,
+                .in = from.is_own ? NULL : from.interface,
+                .out = to.is_own ? NULL : to.interface,
+                .source = c->source,
+                .destination = c->destination,
+                .protocol = c->protocol,
+                .source_port = c->source_port,
+                .destination_port = c->destination_port,
+                .icmp_type = c->icmp_type,
+                .ct_state = CT_STATE_NEW,
+                .source_route = from.is_own ? SOURCE_LOCAL : SOURCE_ROUTED,
+                .translated = c->translated,
+                .dialled = c->dialled,
+                .dialled_port = c->dialled_port,
+        };
+        if (is_loopback(c->family, c->source) || is_loopback(c->family, c->dialled) ||
+            (from.is_own && to.is_own))
+                return false;
+        /* frames that a bridge passes between its own ports are none of our business */
+        return ret->hook != HOOK_FORWARD || c->translated || !ret->in || !ret->out ||
+               !streq(ret->in, ret->out) || !is_bridge(host->net, ret->in);
+}
+
+int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutVerdict *ret) {
+        PacketQuestion q;
+        Evaluation e;
+        Packet p;
+        int r;
+
+        *ret = CUT_NO;
+        if (!describe(host, c, &q))
+                return 0;
+        arena_reset(host->scratch);
+        packet_init(&p, &q);
+        r = ruleset_eval(rs, host->scratch, q.hook, &p, &e);
+        if (r < 0)
+                return r;
+        if (e.verdict == VERDICT_ACCEPT)
+                return 0;
+        *ret = q.hook == HOOK_OUTPUT && host->asks_owner ? CUT_UNKNOWN : CUT_YES;
+        return 0;
+}
+
+static bool asks_owner(const Ruleset *rs) {
+        for (size_t i = 0; i < rs->n_chains; i++)
+                for (size_t j = 0; j < rs->chains[i]->n_rules; j++)
+                        if (rule_has_match(&rs->chains[i]->rules[j], FIELD_SKUID) ||
+                            rule_has_match(&rs->chains[i]->rules[j], FIELD_SKGID))
+                                return true;
+        return false;
+}
+
+typedef struct Cutter {
+        const Ruleset *rs;
+        CutHost host;
+        uint32_t mark;
+        ConntrackLink *link;
+        size_t n_marked; /* in this round */
+        CutCounts counts;
+} Cutter;
+
+static int cut_one(const Connection *c, void *to) {
+        Cutter *cutter = to;
+        CutVerdict verdict;
+        int r;
+
+        cutter->counts.n_seen++;
+        if (c->mark & cutter->mark)
+                return 0;
+        r = cut_decide(cutter->rs, &cutter->host, c, &verdict);
+        if (r < 0)
+                return r;
+        if (verdict == CUT_UNKNOWN)
+                cutter->counts.n_unknown++;
+        if (verdict != CUT_YES)
+                return 0;
+        r = conntrack_mark(cutter->link, c, cutter->mark);
+        if (r > 0)
+                cutter->n_marked++;
+        return r < 0 ? r : 0;
+}
+
+int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
+        _cleanup_(conntrack_closep) ConntrackLink *link = NULL;
+        _cleanup_(arena_freep) Arena *a = arena_new(0), *scratch = arena_new(0);
+        Cutter c = {.rs = rs, .mark = mark};
+        size_t n_cut = 0;
+        HostNet net;
+        int r = a && scratch ? routes_read(a, &net) : -ENOMEM;
+
+        if (r == 0)
+                r = conntrack_open(&link);
+        if (r < 0)
+                return r;
+        c.link = link;
+        c.host = (CutHost){.net = &net, .scratch = scratch, .asks_owner = asks_owner(rs)};
+        for (int i = 0; i < ROUNDS_MAX && (r == 0 || r == -EINTR); i++) {
+                c.counts = (CutCounts){0};
+                c.n_marked = 0;
+                r = conntrack_read(cut_one, &c);
+                n_cut += c.n_marked;
+                if (r == 0 && c.n_marked == 0)
+                        break;
+        }
+        c.counts.n_cut = n_cut;
+        *ret = c.counts;
+        return r == -EINTR ? 0 : r;
+}

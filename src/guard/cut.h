@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Connections that are open although the policy would not admit them as new ones: they were made
+ * under another policy, before ringwall came, or while somebody had changed the rules. */
+
+#include "nft/conntrack.h"
+#include "nft/routes.h"
+#include "ruleset/packet.h"
+
+/* The host as it matters to a connection. */
+typedef struct CutHost {
+        const HostNet *net;
+        Arena *scratch; /* emptied for each connection */
+        /* Whether rules ask who owns a socket, which nobody can tell of an open connection. */
+        bool asks_owner;
+} CutHost;
+
+typedef enum CutVerdict {
+        CUT_NO, /* the policy would admit it, or it is none of its business */
+        CUT_YES,
+        CUT_UNKNOWN, /* it depends on what nobody can tell: left alone */
+        _CUT_VERDICT_MAX,
+} CutVerdict;
+
+/* Decides for one connection, evaluating its first packet as if it came now. 0 or -ENOMEM. */
+int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutVerdict *ret);
+
+typedef struct CutCounts {
+        size_t n_seen, n_cut, n_unknown;
+} CutCounts;
+
+/* Marks all that rs does not admit, with the bit that its rules test, until none is left: other
+ * programs may write marks, too. 0 or a negative errno; counts are of the last round but for n_cut.
+ */
+int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <netinet/in.h>
+
+#include "base/unit.h"
+#include "guard/cut.h"
+#include "ruleset/pass.h"
+
+static const char catalogue[] =
+        "ringwall: 1\n"
+        "zones:\n"
+        "  containers: { interfaces: docker0 }\n"
+        "  vms: { interfaces: virbr0 }\n"
+        "services: { ssh: { tcp: 22 }, web: { tcp: 80 }, ollama: { tcp: 11434 } }\n";
+
+static const char policy[] = "ringwall: 1\n"
+                             "zones: { lan: 10.0.0.0/24 }\n"
+                             "inbound:\n"
+                             "  - { allow: ssh, from: lan }\n"
+                             "  - { allow: web, in: wan0 }\n"
+                             "outbound: [{ deny: web, to: 198.51.100.7 }]\n"
+                             "protected: [{ services: ollama }]\n";
+
+static Ruleset *compile(Arena *a, const char *text) {
+        const KernelFeatures features = {.fib_in_filter = true};
+        Diag *d = diag_new(a);
+        Policy *p = NULL;
+        Ruleset *rs = NULL;
+
+        assert_int_equal(policy_load_text(a, (Source){"catalogue", catalogue, strlen(catalogue)},
+                                          (Source){"policy", text, strlen(text)}, &p, d),
+                         0);
+        assert_int_equal(ruleset_compile(p, &features, NULL, a, &rs, d), 0);
+        return rs;
+}
+
+static U128 address(const char *text) {
+        Family family;
+        U128 value;
+
+        assert_int_equal(address_parse(text, &family, &value), ADDRESS_OK);
+        return value;
+}
+
+static HostNet host_net(Arena *a) {
+        static HostLink links[] = {
+                {.index = 1, .name = "lan0"},
+                {.index = 2, .name = "wan0"},
+                {.index = 3, .name = "docker0", .kind = "bridge"},
+        };
+        static HostAddress addresses[4];
+        static HostRoute routes[4];
+
+        addresses[0] =
+                (HostAddress){.link = 1, .family = FAMILY_IPV4, .address = address("10.0.0.1")};
+        addresses[1] =
+                (HostAddress){.link = 2, .family = FAMILY_IPV4, .address = address("192.0.2.1")};
+        addresses[2] =
+                (HostAddress){.link = 3, .family = FAMILY_IPV4, .address = address("172.17.0.1")};
+        routes[0] = (HostRoute){.link = 1,
+                                .family = FAMILY_IPV4,
+                                .is_on_link = true,
+                                .to = {address("10.0.0.0"), address("10.0.0.255")}};
+        routes[1] = (HostRoute){.link = 3,
+                                .family = FAMILY_IPV4,
+                                .is_on_link = true,
+                                .to = {address("172.17.0.0"), address("172.17.255.255")}};
+        routes[2] = (HostRoute){.link = 2,
+                                .family = FAMILY_IPV4,
+                                .is_default = true,
+                                .to = {address("0.0.0.0"), address("255.255.255.255")}};
+        return (HostNet){.arena = a,
+                         .links = links,
+                         .n_links = 3,
+                         .addresses = addresses,
+                         .n_addresses = 3,
+                         .routes = routes,
+                         .n_routes = 3};
+}
+
+static const struct Case {
+        const char *name, *source, *dialled, *destination;
+        uint16_t dialled_port, destination_port;
+        CutVerdict expected;
+} cases[] = {
+        {"a client that may connect", "10.0.0.7", "10.0.0.1", NULL, 22, 22, CUT_NO},
+        {"one that may not", "203.0.113.9", "192.0.2.1", NULL, 22, 22, CUT_YES},
+        {"the interface is the one that leads back", "203.0.113.9", "192.0.2.1", NULL, 80, 80,
+         CUT_NO},
+        {"another interface", "10.0.0.7", "10.0.0.1", NULL, 80, 80, CUT_YES},
+        {"published, by what was dialled", "203.0.113.9", "192.0.2.1", "172.17.0.2", 80, 8080,
+         CUT_NO},
+        {"published, and denied", "203.0.113.9", "192.0.2.1", "172.17.0.2", 8081, 80, CUT_YES},
+        {"ends at what is protected", "203.0.113.9", "192.0.2.1", "172.17.0.2", 80, 11434, CUT_YES},
+        {"what the host opened itself", "192.0.2.1", "198.51.100.8", NULL, 80, 80, CUT_NO},
+        {"and may not open", "192.0.2.1", "198.51.100.7", NULL, 80, 80, CUT_YES},
+        {"loopback is free", "127.0.0.1", "127.0.0.1", NULL, 11434, 11434, CUT_NO},
+        {"between own addresses", "10.0.0.1", "192.0.2.1", NULL, 11434, 11434, CUT_NO},
+        {"within a bridge", "172.17.0.2", "172.17.0.3", NULL, 11434, 11434, CUT_NO},
+        {"a container goes out", "172.17.0.2", "203.0.113.9", NULL, 443, 443, CUT_NO},
+        {"routed between networks", "203.0.113.9", "10.0.0.7", NULL, 22, 22, CUT_YES},
+};
+
+static Connection connection_of(const struct Case *c) {
+        return (Connection){
+                .family = FAMILY_IPV4,
+                .protocol = IPPROTO_TCP,
+                .source = address(c->source),
+                .source_port = 40000,
+                .dialled = address(c->dialled),
+                .dialled_port = c->dialled_port,
+                .destination = address(c->destination ? c->destination : c->dialled),
+                .destination_port = c->destination_port,
+                .translated = c->destination != NULL,
+                .confirmed = true,
+        };
+}
+
+static void what_the_policy_would_not_admit_is_cut(void **state) {
+        Ruleset *rs = compile(*state, policy);
+        HostNet net = host_net(*state);
+        CutHost host = {.net = &net, .scratch = arena_new(0)};
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                Connection c = connection_of(&cases[i]);
+                CutVerdict verdict;
+
+                assert_int_equal(cut_decide(rs, &host, &c, &verdict), 0);
+                if (verdict != cases[i].expected)
+                        fail_msg("%s: %d", cases[i].name, (int)verdict);
+        }
+        (void)arena_free(host.scratch);
+}
+
+static void what_depends_on_an_unknown_owner_is_left_alone(void **state) {
+        Ruleset *rs = compile(*state, "ringwall: 1\noutbound: [{ allow: web, user: 1000 }]\n");
+        struct Case c = {NULL, "192.0.2.1", "198.51.100.7", NULL, 80, 80, CUT_UNKNOWN};
+        HostNet net = host_net(*state);
+        CutHost host = {.net = &net, .scratch = arena_new(0), .asks_owner = true};
+        Connection connection = connection_of(&c);
+        CutVerdict verdict;
+
+        assert_int_equal(cut_decide(rs, &host, &connection, &verdict), 0);
+        assert_int_equal(verdict, CUT_UNKNOWN);
+        (void)arena_free(host.scratch);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                unit_arena_test(what_the_policy_would_not_admit_is_cut),
+                unit_arena_test(what_depends_on_an_unknown_owner_is_left_alone),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
