@@ -1,54 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "guard/cut.h"
 
-#include <netinet/in.h>
+#include "guard/place.h"
 
 #define ROUNDS_MAX 5 /* each new one sees what the one before has left */
 
-/* Of an address: whether it is this host's own, and behind which interface it is. */
-typedef struct Place {
-        bool is_own;
-        const char *interface; /* NULL: none that is known */
-} Place;
-
 static bool is_loopback(Family family, U128 address) {
         return family == FAMILY_IPV4 ? address.low >> 24 == 127 : u128_equal(address, u128(1));
-}
-
-static bool contains(Range r, U128 value) {
-        return u128_compare(r.low, value) <= 0 && u128_compare(value, r.high) <= 0;
-}
-
-static bool narrower(Range a, Range b) {
-        U128 low = {a.high.high - a.low.high, 0}, other = {b.high.high - b.low.high, 0};
-
-        if (low.high != other.high)
-                return low.high < other.high;
-        return a.high.low - a.low.low < b.high.low - b.low.low;
-}
-
-/* By the narrowest route that is on link, else by the default route: what is behind another
- * gateway is taken for what is behind the default one, as nothing else is known of it. */
-static Place find_place(const HostNet *net, Family family, U128 address) {
-        const HostRoute *best = NULL;
-        const HostLink *link;
-        Place place = {0};
-
-        for (size_t i = 0; i < net->n_addresses; i++)
-                if (net->addresses[i].family == family &&
-                    u128_equal(net->addresses[i].address, address))
-                        place.is_own = true;
-        for (size_t i = 0; i < net->n_routes; i++) {
-                const HostRoute *r = &net->routes[i];
-
-                if (r->family == family && (r->is_default || contains(r->to, address)) &&
-                    (!best || (best->is_default && !r->is_default) ||
-                     (best->is_default == r->is_default && narrower(r->to, best->to))))
-                        best = r;
-        }
-        link = best ? routes_find_link(net, best->link) : NULL;
-        place.interface = link ? link->name : NULL;
-        return place;
 }
 
 static bool is_bridge(const HostNet *net, const char *name) {
@@ -60,8 +18,8 @@ static bool is_bridge(const HostNet *net, const char *name) {
 
 /* The first packet of the connection, where the rules would meet it. False if they would not. */
 static bool describe(const CutHost *host, const Connection *c, PacketQuestion *ret) {
-        Place from = find_place(host->net, c->family, c->source);
-        Place to = find_place(host->net, c->family, c->destination);
+        Place from = place_find(host->net, c->family, c->source);
+        Place to = place_find(host->net, c->family, c->destination);
 
         *ret = (PacketQuestion){
                 .hook = from.is_own ? HOOK_OUTPUT
