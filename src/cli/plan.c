@@ -4,6 +4,7 @@
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "ruleset/plan.h"
+#include "ruleset/statement.h"
 
 static const char help[] =
         "Says what `load` would change in this network namespace, rule by rule of the policy, and\n"
@@ -216,9 +217,23 @@ static void print_summary(const PlanInput *p) {
         }
         if (streq(separator, ", "))
                 fputc('\n', stdout);
-        else if (n_sets == 0 && p->plan->n_rules == 0 && !p->plan->wakes)
+        else if (n_sets == 0 && p->plan->n_rules == 0 && !p->plan->wakes && !p->plan->log_changes)
                 puts("every rule of the policy stays; the kernel's rules are only arranged anew "
                      "(-v shows how)");
+}
+
+/* How much is logged, before and after. */
+static void print_log(const Plan *plan) {
+        puts("settings");
+        print_sign(!plan->log_before ? PLAN_COMES : !plan->log_after ? PLAN_GOES : PLAN_CHANGES);
+        fputs("log-limit: ", stdout);
+        if (plan->log_before)
+                limit_print(*plan->log_before, stdout);
+        if (plan->log_before && plan->log_after)
+                fputs(" → ", stdout);
+        if (plan->log_after)
+                limit_print(*plan->log_after, stdout);
+        putchar('\n');
 }
 
 static int print_text(const PlanInput *p) {
@@ -236,6 +251,8 @@ static int print_text(const PlanInput *p) {
         if (p->plan->wakes)
                 puts("  + the table is asleep (dormant), so that nothing of it is in force: it "
                      "wakes");
+        if (p->plan->log_changes)
+                print_log(p->plan);
         print_rules(p, true);
         if (p->live->exists || p->verbose)
                 print_rules(p, false);

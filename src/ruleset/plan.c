@@ -2,6 +2,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include "ruleset/plan_list.h"
+#include "ruleset/statement.h"
 
 static const char *const change_names[_PLAN_CHANGE_MAX] = {
         [PLAN_COMES] = "comes",
@@ -241,6 +242,17 @@ static int plan_chains(Arena *a, const Ruleset *live, const Ruleset *desired, Pl
         return 0;
 }
 
+/* Of all that is named, the limit of logging alone is no rule of the policy's. */
+static void plan_log(const Ruleset *live, const Ruleset *desired, Plan *plan) {
+        const NamedLimit *before = ruleset_find_limit(live, RULESET_LOG_LIMIT);
+        const NamedLimit *after = ruleset_find_limit(desired, RULESET_LOG_LIMIT);
+
+        plan->log_before = before ? &before->limit : NULL;
+        plan->log_after = after ? &after->limit : NULL;
+        plan->log_changes =
+                !before != !after || (before && !limit_equal(before->limit, after->limit));
+}
+
 int plan_make(Arena *a, const Ruleset *live, const Ruleset *desired, Plan **ret) {
         Plan *plan = arena_new0(a, Plan);
 
@@ -248,8 +260,9 @@ int plan_make(Arena *a, const Ruleset *live, const Ruleset *desired, Plan **ret)
                 return -ENOMEM;
         if (plan_sets(a, live, desired, plan) < 0 || plan_chains(a, live, desired, plan) < 0)
                 return -ENOMEM;
+        plan_log(live, desired, plan);
         plan->wakes = live->flags & NFT_TABLE_F_DORMANT;
-        plan->differs = plan->n_sets > 0 || plan->n_chains > 0 || plan->wakes;
+        plan->differs = plan->n_sets > 0 || plan->n_chains > 0 || plan->wakes || plan->log_changes;
         if (plan->differs && plan_rules(a, live, desired, plan) < 0)
                 return -ENOMEM;
         *ret = plan;

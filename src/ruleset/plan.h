@@ -48,7 +48,10 @@ typedef struct PlanChain {
 
 typedef struct Plan {
         bool differs; /* nothing below if not */
-        bool wakes;   /* the old table is asleep (dormant): its rules judge nothing */
+        const PacketLimit *log_before,
+                *log_after; /* where log-limit changes; NULL: there is none */
+        bool log_changes;
+        bool wakes; /* the old table is asleep (dormant): its rules judge nothing */
         PlanRule *rules;
         size_t n_rules;
         PlanSet *sets;

@@ -86,12 +86,38 @@ static bool is_section(const char *section) {
         return section_of(section) != section;
 }
 
+/* A log line names the rule with its place; a rule that only moves says the same as before. */
+static int forget_places(Arena *a, Rule *rule) {
+        Statement *copy = arena_alloc_array(a, MAX(rule->n_statements, 1UL), sizeof(*copy));
+
+        if (!copy)
+                return -ENOMEM;
+        for (size_t i = 0; i < rule->n_statements; i++) {
+                const char *text = rule->statements[i].text;
+                const char *end = text ? strstr(text, ": ") : NULL, *start = end;
+
+                copy[i] = rule->statements[i];
+                if (copy[i].kind != STATEMENT_LOG || !end)
+                        continue;
+                while (start > text && start[-1] != ' ')
+                        start--;
+                copy[i].text = arena_printf(a, "%.*s%s", (int)(start - text), text, end + 2);
+                if (!copy[i].text)
+                        return -ENOMEM;
+        }
+        rule->statements = copy;
+        return 0;
+}
+
 static char *print_condition(Arena *a, const Rule *rule) {
         _cleanup_free_ char *text = NULL;
         Rule bare = *rule;
         size_t size = 0;
-        FILE *f = open_memstream(&text, &size);
+        FILE *f;
 
+        if (forget_places(a, &bare) < 0)
+                return NULL;
+        f = open_memstream(&text, &size);
         if (!f)
                 return NULL;
         bare.origin.text = NULL;
