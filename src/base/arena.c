@@ -11,7 +11,7 @@
 #define BLOCK_MAX ((size_t)256 * 1024)
 #define LARGE ((size_t)64 * 1024)
 #define MAPPED ((size_t)128 * 1024)
-#define GROWTH 4 /* a large array that grows has room for so many times its size */
+#define GROWTH 16 /* a large array that grows has room for so many times its size, if it can be */
 
 typedef struct Block Block;
 struct Block {
@@ -227,6 +227,8 @@ void *arena_grow(Arena *a, void *items, size_t n, size_t size) {
         }
         room = MIN(total * GROWTH, MAX(a->limit, total));
         grown = take(a, total, alignof(max_align_t), room);
+        if (!grown)
+                grown = take(a, total, alignof(max_align_t), total);
         if (grown && n > 0)
                 memcpy(grown, items, n * size);
         return grown;
