@@ -195,11 +195,12 @@ static bool read_nat(RuleDecoder *d, const Attributes *a, NatTarget *ret) {
 }
 
 void decode_nat(RuleDecoder *d, const Attributes *a) {
-        if (!read_nat(d, a, &d->rule.target)) {
+        NatTarget target = {0};
+
+        if (!read_nat(d, a, &target) || rule_set_target(d->decoder->rs, &d->rule, target) < 0) {
                 rule_decoder_add_unknown(d, "nat", NULL);
                 return;
         }
-        d->rule.verdict = verdict_of(VERDICT_DNAT);
         d->decided = true;
 }
 

@@ -401,7 +401,7 @@ static void encode_verdict(Encoder *e, const Rule *rule) {
                 (void)encoder_expression(e, "masq"); /* a failure stays in the batch */
                 return;
         case VERDICT_DNAT:
-                encode_dnat(e, &rule->target);
+                encode_dnat(e, rule->target);
                 return;
         case VERDICT_MAP:
                 encode_lookup(e, rule->map, rule->map_fields, rule->n_map_fields, false);

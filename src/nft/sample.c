@@ -388,12 +388,15 @@ static bool add_translation(Random *x, Chain *chain, Hook hook) {
             rule_match_value(x->rs, rule, FIELD_L4PROTO, IPPROTO_TCP) < 0)
                 return false;
         rule->counted = draw(x, 2);
-        if (hook == HOOK_PREROUTING)
-                rule->target = (NatTarget){
+        if (hook == HOOK_PREROUTING) {
+                NatTarget target = {
                         .family = v6 ? FAMILY_IPV6 : FAMILY_IPV4,
                         .address = draw_bits(x, v6 ? 128 : 32),
                         .port = draw(x, 2) ? 0 : (uint16_t)(1 + draw(x, 65535)),
                 };
+
+                return rule_set_target(x->rs, rule, target) == 0;
+        }
         return true;
 }
 

@@ -79,9 +79,9 @@ static bool match_equal(const Match *a, const Match *b) {
 
 static bool target_equal(const Rule *a, const Rule *b) {
         return a->verdict.kind != VERDICT_DNAT ||
-               (a->target.family == b->target.family &&
-                u128_equal(a->target.address, b->target.address) &&
-                a->target.port == b->target.port);
+               (a->target->family == b->target->family &&
+                u128_equal(a->target->address, b->target->address) &&
+                a->target->port == b->target->port);
 }
 
 bool rule_equal(const Rule *a, const Rule *b) {

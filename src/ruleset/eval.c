@@ -237,9 +237,9 @@ int ruleset_translate(const Ruleset *rs, PacketQuestion *q) {
                 q->translated = true;
                 q->dialled = q->destination;
                 q->dialled_port = q->destination_port;
-                q->destination = last->target.address;
-                if (last->target.port > 0)
-                        q->destination_port = last->target.port;
+                q->destination = last->target->address;
+                if (last->target->port > 0)
+                        q->destination_port = last->target->port;
                 return 1;
         }
         return 0;

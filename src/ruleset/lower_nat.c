@@ -114,8 +114,10 @@ static int lower_prerouting(Lower *l, Chain *chain) {
                                     verdict_of(VERDICT_DNAT), origin) < 0)
                         return -ENOMEM;
                 for (size_t j = first; j < chain->n_rules; j++) {
-                        chain->rules[j].target = (NatTarget){f->family, f->address, f->port};
-                        if (rule_match_value(l->rs, &chain->rules[j], FIELD_NFPROTO,
+                        NatTarget target = {f->family, f->address, f->port};
+
+                        if (rule_set_target(l->rs, &chain->rules[j], target) < 0 ||
+                            rule_match_value(l->rs, &chain->rules[j], FIELD_NFPROTO,
                                              f->family == FAMILY_IPV4 ? NFPROTO_IPV4
                                                                       : NFPROTO_IPV6) < 0)
                                 return -ENOMEM;

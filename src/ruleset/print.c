@@ -295,7 +295,7 @@ void rule_print(const Rule *rule, FILE *f) {
                 fputs(separator, f);
                 print_verdict(f, rule->verdict);
                 if (rule->verdict.kind == VERDICT_DNAT)
-                        print_target(f, &rule->target);
+                        print_target(f, rule->target);
         }
         if (rule->origin.text)
                 fprintf(f, " comment \"%.*s\"", (int)comment_size(rule->origin.text),

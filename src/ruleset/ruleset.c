@@ -316,6 +316,17 @@ int rule_match_bits(Ruleset *rs, Rule *rule, FieldId field, MatchOp op, uint32_t
         return add_match(rs, rule, &m);
 }
 
+int rule_set_target(Ruleset *rs, Rule *rule, NatTarget target) {
+        NatTarget *copy = arena_new0(rs->arena, NatTarget);
+
+        if (!copy)
+                return -ENOMEM;
+        *copy = target;
+        rule->verdict = verdict_of(VERDICT_DNAT);
+        rule->target = copy;
+        return 0;
+}
+
 int rule_add_statement(Ruleset *rs, Rule *rule, const Statement *statement) {
         if (statement->set && add_needs(rs, rule, statement->field) < 0)
                 return -ENOMEM;

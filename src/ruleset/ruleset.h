@@ -162,7 +162,7 @@ typedef struct Rule {
         uint64_t packets, bytes; /* as read from the kernel */
         Verdict verdict;
         const Set *map; /* of VERDICT_MAP */
-        NatTarget target; /* of VERDICT_DNAT */
+        const NatTarget *target; /* of VERDICT_DNAT */
         Origin origin;
         uint64_t handle; /* of a rule read from the kernel */
 } Rule;
@@ -242,6 +242,8 @@ int rule_match_value(Ruleset *rs, Rule *rule, FieldId field, uint64_t value);
 int rule_match_ranges(Ruleset *rs, Rule *rule, FieldId field, const RangeSet *ranges);
 int rule_match_bits(Ruleset *rs, Rule *rule, FieldId field, MatchOp op, uint32_t mask);
 
+/* Gives the rule VERDICT_DNAT to the target, which is copied. 0, or -ENOMEM. */
+int rule_set_target(Ruleset *rs, Rule *rule, NatTarget target);
 /* Appends a statement, with what its field needs among the matches. 0, or -ENOMEM. */
 int rule_add_statement(Ruleset *rs, Rule *rule, const Statement *statement);
 /* Whether every packet that comes here takes the verdict. */

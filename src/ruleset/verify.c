@@ -119,6 +119,8 @@ static int verify_rule(const Chain *chain, const Rule *rule, Diag *d) {
         if (is_translation(rule->verdict.kind) != (chain->type == CHAIN_NAT) &&
             (is_translation(rule->verdict.kind) || verdict_refuses(rule->verdict.kind)))
                 return broken(d, chain, rule, "a verdict that the chain's type does not know");
+        if (rule->verdict.kind == VERDICT_DNAT && !rule->target)
+                return broken(d, chain, rule, "a translation to nowhere");
         if (rule->verdict.kind == VERDICT_MAP) {
                 for (size_t j = 0; j < rule->n_map_fields; j++)
                         if (!needs_are_met(rule, rule->n_matches, rule->map_fields[j]))
