@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ruleset/lower_always.h"
 
+#define MANY_RULES 512 /* of a section */
+
 static bool is_unfit(char c) {
         return c == '"' || c == '\\' || (unsigned char)c < ' ';
 }
@@ -175,7 +177,10 @@ int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool p
         if (r < 0)
                 return r;
         mixes = refuse.kind == VERDICT_DROP;
-        if (protect)
+        /* most rules become one, or one a family */
+        if (section->n_rules >= MANY_RULES)
+                r = chain_reserve(l->rs, chain, 2 * section->n_rules);
+        if (r == 0 && protect)
                 r = lower_protected(l, chain, view, PART_OTHERS);
         if (r == 0 && protect && !mixes)
                 r = lower_protected(l, chain, view, PART_PORTS);

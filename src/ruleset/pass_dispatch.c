@@ -421,6 +421,7 @@ static int dispatch_chain(Ruleset *rs, Arena *scratch, Chain *chain) {
                 arena_reset(scratch);
         }
         chain->rules = result.rules;
+        chain->room = 0;
         chain->n_rules = result.n_rules;
         return 0;
 }

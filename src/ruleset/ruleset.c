@@ -243,10 +243,24 @@ Element *set_add_element(Ruleset *rs, Set *set, const Range *key) {
         return &set->elements[set->n_elements - 1];
 }
 
+int chain_reserve(Ruleset *rs, Chain *chain, size_t n) {
+        size_t room = 1;
+
+        if (chain->n_rules > 0)
+                return 0;
+        while (room < n)
+                room *= 2;
+        chain->rules = arena_alloc_array(rs->arena, room, sizeof(Rule));
+        chain->room = chain->rules ? room : 0;
+        return chain->rules ? 0 : -ENOMEM;
+}
+
 Rule *chain_add_rule(Ruleset *rs, Chain *chain, Verdict verdict, Origin origin) {
         Rule rule = {.verdict = verdict, .origin = origin};
 
-        if (!arena_append(rs->arena, chain->rules, chain->n_rules, rule))
+        if (chain->n_rules < chain->room)
+                chain->rules[chain->n_rules++] = rule;
+        else if (!arena_append(rs->arena, chain->rules, chain->n_rules, rule))
                 return NULL;
         return &chain->rules[chain->n_rules - 1];
 }

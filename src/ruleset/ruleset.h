@@ -190,6 +190,7 @@ struct Chain {
         bool policy_drop; /* of base chains */
         Rule *rules;
         size_t n_rules;
+        size_t room; /* rules that find room without a move; 0, or a power of two */
         Origin origin;
         uint64_t handle;
         size_t scratch; /* for one pass or check at a time; means nothing between two of them */
@@ -226,6 +227,9 @@ Set *ruleset_anonymous_set(Ruleset *rs, TypeId type);
 /* A set of one field with the given ranges, sorted and joined. name may be NULL: such a set is shared
  * by all that ask for the same one, and so must not be changed. */
 Set *ruleset_set_of_ranges(Ruleset *rs, const char *name, TypeId type, const RangeSet *ranges);
+/* Makes room for about n rules in a chain that has none yet: what of it is not used costs nothing.
+ * 0, or -ENOMEM. */
+int chain_reserve(Ruleset *rs, Chain *chain, size_t n);
 Rule *chain_add_rule(Ruleset *rs, Chain *chain, Verdict verdict, Origin origin);
 Element *set_add_element(Ruleset *rs, Set *set, const Range *key);
 
