@@ -7,8 +7,8 @@
  */
 
 static const Verb *const verbs[] = {
-        &verb_init,   &verb_check, &verb_show, &verb_explain, &verb_list,
-        &verb_schema, &verb_plan,  &verb_load, &verb_unload,
+        &verb_doctor, &verb_init,   &verb_check, &verb_show, &verb_explain,
+        &verb_list,   &verb_schema, &verb_plan,  &verb_load, &verb_unload,
 };
 
 static const char general_help[] = "Guards a Linux host with one default-deny policy.\n"

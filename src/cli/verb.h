@@ -13,7 +13,7 @@ typedef enum ExitCode {
         EXIT_INVALID = 3,       /* the policy */
         EXIT_NOT_PERMITTED = 4, /* or another owner holds our table */
         EXIT_KERNEL_REFUSED = 6,
-        EXIT_DIFFERS = 8, /* what is in force from what was asked about */
+        EXIT_DIFFERS = 8, /* what is in force from what was asked about; or there are findings */
 } ExitCode;
 
 typedef struct Verb {
@@ -26,7 +26,7 @@ typedef struct Verb {
 } Verb;
 
 extern const Verb verb_check, verb_show, verb_load, verb_unload, verb_explain, verb_init, verb_list,
-        verb_plan, verb_schema;
+        verb_plan, verb_schema, verb_doctor;
 
 /* Prints the verb's help and returns EXIT_OK. */
 int verb_help(const Verb *verb);

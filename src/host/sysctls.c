@@ -20,18 +20,17 @@ static int read_value(const Tree *t, const char *path, int *ret) {
 
 /* What an interface says, and what is said for all of them. */
 typedef struct Setting {
-        const char *family, *name;
+        const char *name;
         size_t offset; /* of an int in SysctlInterface */
         bool with_all; /* the larger of its own and of "all" is in force */
 } Setting;
 
 // clang-format off
 static const Setting settings[] = {
-        {"ipv4", "rp_filter",      offsetof(SysctlInterface, rp_filter),      true},
-        {"ipv4", "accept_local",   offsetof(SysctlInterface, accept_local),   true},
-        {"ipv4", "route_localnet", offsetof(SysctlInterface, route_localnet), true},
-        {"ipv4", "forwarding",     offsetof(SysctlInterface, forwarding),     false},
-        {"ipv6", "forwarding",     offsetof(SysctlInterface, forwarding6),    false},
+        {"rp_filter",      offsetof(SysctlInterface, rp_filter),      true},
+        {"accept_local",   offsetof(SysctlInterface, accept_local),   true},
+        {"route_localnet", offsetof(SysctlInterface, route_localnet), true},
+        {"forwarding",     offsetof(SysctlInterface, forwarding),     false},
 };
 
 static const struct {
@@ -53,19 +52,16 @@ static int read_interface(const Tree *t, const char *name, SysctlInterface *ret)
         for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
                 const Setting *s = &settings[i];
                 int all = SYSCTL_UNKNOWN, *own = int_at(ret, s->offset);
-                int r = read_value(
-                        t, tree_path(t, "/proc/sys/net/%s/conf/%s/%s", s->family, name, s->name),
-                        own);
+                int r = read_value(t, tree_path(t, "/proc/sys/net/ipv4/conf/%s/%s", name, s->name),
+                                   own);
 
                 if (r == 0 && s->with_all)
-                        r = read_value(
-                                t, tree_path(t, "/proc/sys/net/%s/conf/all/%s", s->family, s->name),
-                                &all);
+                        r = read_value(t, tree_path(t, "/proc/sys/net/ipv4/conf/all/%s", s->name),
+                                       &all);
                 if (r < 0)
                         return r;
                 *own = MAX(*own, all);
         }
-        ret->is_bridge = tree_has(tree_path(t, "/sys/class/net/%s/bridge", name)) > 0;
         ret->name = arena_strdup(t->arena, name);
         return ret->name ? 0 : -ENOMEM;
 }

@@ -11,12 +11,11 @@
 
 typedef struct SysctlInterface {
         const char *name;
-        bool is_bridge;
         /* What is in force here, where "all" has a say in it: the larger of the two. */
         int rp_filter;      /* 0 off, 1 strict, 2 loose */
         int accept_local;   /* 1: takes IPv4 packets from outside that bear this host's addresses */
         int route_localnet; /* 1: takes packets from outside to 127.0.0.0/8 */
-        int forwarding, forwarding6;
+        int forwarding;     /* of IPv4 packets that arrive here */
 } SysctlInterface;
 
 typedef struct Sysctls {
