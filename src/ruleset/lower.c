@@ -322,6 +322,7 @@ int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a
         if (r == 0)
                 r = fill_chains(&l, &chains);
         lower_done(&l);
+        lower_limits_done(&l);
         if (r < 0)
                 return r;
         *ret = l.rs;

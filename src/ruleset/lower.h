@@ -16,11 +16,7 @@ extern const View view_header;
 extern const View view_dialled;
 
 /* The chain of a rule that was already made. */
-typedef struct RuleChain {
-        const void *of; /* a PolicyRule or a Section */
-        VerdictKind kind;
-        const Chain *chain;
-} RuleChain;
+typedef struct RuleChain RuleChain;
 
 /* A zone's set that was already made. */
 typedef struct ZoneSet ZoneSet;
@@ -32,10 +28,10 @@ typedef struct Lower {
         Arena *scratch;     /* emptied after each condition */
         ZoneSet *zone_sets; /* a uthash table; its items live in the arena */
         const KernelFeatures *features;
-        bool mute;              /* in a hook where the kernel can refuse without an answer only */
-        Chain *refuse;          /* rejects; made when the first rule needs it */
-        RuleChain *rule_chains; /* of rules with limits or a log */
-        size_t n_rule_chains;
+        bool mute;               /* in a hook where the kernel can refuse without an answer only */
+        Chain *refuse;           /* rejects; made when the first rule needs it */
+        RuleChain *rule_chains;  /* of rules with limits or a log: likewise */
+        struct TakenName *names; /* of their chains: likewise */
 } Lower;
 
 /* What a rule asks of a connection; pointers are borrowed from the Policy and may be NULL. */
@@ -82,6 +78,7 @@ int lower_nat(Lower *l);
 /* The set of a zone's interfaces or addresses, made at the first call. NULL without memory. */
 const Set *lower_zone_set(Lower *l, const Zone *zone, const RangeSet *ranges, TypeId type);
 void lower_done(Lower *l);
+void lower_limits_done(Lower *l); /* likewise */
 
 /* What passes without being asked for, delivered here or sent by this host. 0 or -ENOMEM. */
 int lower_essentials_in(Lower *l, Chain *chain);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#define HASH_NONFATAL_OOM 1
 #include <ctype.h>
 #include <inttypes.h>
+/* clang takes the falls through the cases of the default function for mistakes */
+#define HASH_FUNCTION HASH_FNV
+#include <uthash.h>
 
 #include <linux/netfilter.h>
 
@@ -21,6 +25,22 @@
 #define NAME_WORD_MAX 24      /* bytes of a service's name in the chain's */
 #define FNV_START UINT64_C(14695981039346656037)
 #define FNV_PRIME UINT64_C(1099511628211)
+
+typedef struct RuleKey {
+        const void *of; /* a PolicyRule or a Section */
+        uint64_t kind;  /* of the verdict */
+} RuleKey;
+
+struct RuleChain {
+        RuleKey key;
+        const Chain *chain;
+        UT_hash_handle hh;
+};
+
+typedef struct TakenName {
+        const char *name;
+        UT_hash_handle hh;
+} TakenName;
 
 static const FieldId source_keys[_FAMILY_MAX] = {
         [FAMILY_IPV4] = FIELD_IP_SADDR,
@@ -82,12 +102,28 @@ static uint64_t hash_rule(SectionId id, const PolicyRule *rule) {
         return hash_text(hash, rule->log_word);
 }
 
+/* 0 if the name is taken already; else 1, or -ENOMEM. */
+static int take_name(Lower *l, const char *name, TakenName *new) {
+        TakenName *known;
+
+        HASH_FIND_STR(l->names, name, known);
+        if (known)
+                return 0;
+        new->name = name;
+        HASH_ADD_KEYPTR(hh, l->names, name, strlen(name), new);
+        return new->hh.tbl ? 1 : -ENOMEM;
+}
+
 /* A name that no other chain has: "limited-ssh-1f3a5b7c". NULL without memory. */
 static const char *chain_name(Lower *l, const char *kind, const char *word, uint64_t hash) {
+        TakenName *new = arena_new0(l->arena, TakenName);
         char copy[NAME_WORD_MAX + 1];
         const char *name;
         size_t n = 0;
+        int taken;
 
+        if (!new)
+                return NULL;
         for (; word && word[n] && n < NAME_WORD_MAX &&
                (isalnum((unsigned char)word[n]) || word[n] == '-');
              n++)
@@ -96,8 +132,9 @@ static const char *chain_name(Lower *l, const char *kind, const char *word, uint
         for (uint32_t i = 0;; i++) {
                 name = arena_printf(l->arena, "%s-%s%s%08" PRIx32, kind, copy, n > 0 ? "-" : "",
                                     (uint32_t)(hash >> 32) + i);
-                if (!name || !ruleset_find_chain(l->rs, name))
-                        return name;
+                taken = name ? take_name(l, name, new) : -ENOMEM;
+                if (taken != 0)
+                        return taken > 0 ? name : NULL;
         }
 }
 
@@ -286,16 +323,27 @@ static Chain *add_log_chain(Lower *l,
 }
 
 static const Chain *find_made(const Lower *l, const void *of, VerdictKind kind) {
-        for (size_t i = 0; i < l->n_rule_chains; i++)
-                if (l->rule_chains[i].of == of && l->rule_chains[i].kind == kind)
-                        return l->rule_chains[i].chain;
-        return NULL;
+        RuleKey key = {.of = of, .kind = (uint64_t)kind};
+        RuleChain *made;
+
+        HASH_FIND(hh, l->rule_chains, &key, sizeof(key), made);
+        return made ? made->chain : NULL;
 }
 
 static bool remember(Lower *l, const void *of, VerdictKind kind, const Chain *chain) {
-        RuleChain made = {.of = of, .kind = kind, .chain = chain};
+        RuleChain *made = arena_new0(l->arena, RuleChain);
 
-        return arena_append(l->arena, l->rule_chains, l->n_rule_chains, made);
+        if (!made)
+                return false;
+        made->key = (RuleKey){.of = of, .kind = (uint64_t)kind};
+        made->chain = chain;
+        HASH_ADD(hh, l->rule_chains, key, sizeof(made->key), made);
+        return made->hh.tbl != NULL;
+}
+
+void lower_limits_done(Lower *l) {
+        HASH_CLEAR(hh, l->rule_chains);
+        HASH_CLEAR(hh, l->names);
 }
 
 /* The first packet of a connection is not confirmed yet; an untracked one belongs to none. */
