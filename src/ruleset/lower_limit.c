@@ -305,6 +305,11 @@ static const char *log_prefix(Lower *l, const char *verdict, const char *word, c
         return prefix;
 }
 
+/* Whatever drops counts, here as everywhere. */
+static bool counts(const Lower *l, Verdict verdict) {
+        return verdict.kind == VERDICT_DROP && l->policy->settings.counters != COUNTERS_OFF;
+}
+
 /* Logs, as far as the limits of logging go, and gives the verdict. */
 static Chain *add_log_chain(Lower *l,
                             const char *name,
@@ -319,7 +324,11 @@ static Chain *add_log_chain(Lower *l,
         if (!rule || add_log(l, rule, own_limit, prefix) < 0)
                 return NULL;
         rule->counted = l->policy->settings.counters != COUNTERS_OFF;
-        return chain_add_rule(l->rs, chain, verdict, origin) ? chain : NULL;
+        rule = chain_add_rule(l->rs, chain, verdict, origin);
+        if (!rule)
+                return NULL;
+        rule->counted = counts(l, verdict);
+        return chain;
 }
 
 static const Chain *find_made(const Lower *l, const void *of, VerdictKind kind) {
@@ -350,9 +359,10 @@ void lower_limits_done(Lower *l) {
 static int add_again(Lower *l, Chain *chain, Verdict verdict, Origin origin) {
         Rule *again = chain_add_rule(l->rs, chain, verdict, origin);
 
-        return again ? rule_match_bits(l->rs, again, FIELD_CT_STATUS, MATCH_BITS,
-                                       CT_STATUS_CONFIRMED)
-                     : -ENOMEM;
+        if (!again)
+                return -ENOMEM;
+        again->counted = counts(l, verdict);
+        return rule_match_bits(l->rs, again, FIELD_CT_STATUS, MATCH_BITS, CT_STATUS_CONFIRMED);
 }
 
 const Chain *
