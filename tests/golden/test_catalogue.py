@@ -4,6 +4,7 @@
 import ipaddress
 import json
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -104,11 +105,47 @@ def test_private_and_internet_have_nothing_in_common(catalogue):
             assert not in_zone(catalogue["zones"]["internet"], address)
 
 
-def test_every_service_says_where_its_port_comes_from():
-    lines = CATALOGUE.read_text().split("services:\n", 1)[1].splitlines()
-    services = [line for line in lines if line.startswith("  ") and ": {" in line]
-    assert len(services) > 80
-    assert not [line for line in services if " # " not in line]
+@pytest.fixture(name="remarks", scope="module")
+def read_remarks():
+    """What stands behind each service's name, in the text."""
+    text = CATALOGUE.read_text().split("\nservices:\n", 1)[1]
+    lines = re.findall(r"^  ([a-z0-9-]+):(.*)$", text, re.MULTILINE)
+    return {name: rest.partition(" # ")[2] for name, rest in lines}
+
+
+def test_every_service_says_where_its_port_comes_from(catalogue, remarks):
+    """Not that it is some default, but whose: the name of an option, a file, a page."""
+    assert set(remarks) == set(catalogue["services"])
+    for name, service in catalogue["services"].items():
+        if isinstance(service, dict):
+            assert re.match(r"IANA\b|RFC \d|(default|docs): \S", remarks[name]), name
+
+
+def ports_of(service, protocol):
+    ports = service.get(protocol, [])
+    for item in ports if isinstance(ports, list) else [ports]:
+        low, _, high = str(item).partition("-")
+        yield from {int(low), int(high or low)}
+
+
+def test_what_is_said_of_the_registry_agrees_with_netbases_copy(catalogue, remarks):
+    registry = {}
+    for line in pathlib.Path("/etc/services").read_text().splitlines():
+        words = line.partition("#")[0].split()
+        if len(words) > 1:
+            registry.setdefault(words[1], set()).update([words[0], *words[2:]])
+    agreed = 0
+    for name, service in catalogue["services"].items():
+        if not remarks[name].startswith("IANA"):
+            continue
+        names = {name, *re.findall(r"[a-z0-9-]+", remarks[name])}
+        for protocol in ("tcp", "udp"):
+            for port in ports_of(service, protocol):
+                known = registry.get(f"{port}/{protocol}", set())
+                known = known | {"sips"} if "sip-tls" in known else known
+                assert not known or known & names, f"{name}: {port}/{protocol} is {known}"
+                agreed += bool(known)
+    assert agreed > 50
 
 
 def test_https_is_one_port_and_http3_another(catalogue):

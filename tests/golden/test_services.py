@@ -16,6 +16,10 @@ ASKED_FOR = """
     ollama vllm llama-cpp lm-studio tgi triton comfyui open-webui n8n flowise langflow dify-api
     qdrant milvus weaviate chroma jupyter mlflow ray litellm grafana prometheus loki postgresql
     redis mongodb elasticsearch docker-api kubelet
+    sglang localai xinference invokeai stable-diffusion-webui koboldcpp text-generation-webui
+    tabby-ml anything-llm librechat searxng temporal airflow label-studio minio nats kafka rabbitmq
+    clickhouse influxdb neo4j typesense meilisearch opensearch kibana langfuse phoenix tika
+    unstructured whisper-cpp speaches piper xtts dcgm-exporter node-exporter cadvisor portainer
 """.split()
 
 
@@ -30,7 +34,7 @@ def under(*headings):
     for line in CATALOGUE.read_text().splitlines():
         if line.startswith("  # ---- "):
             heading = line[9:]
-        name = re.match(r"  ([a-z0-9-]+): \{", line)
+        name = re.match(r"  ([a-z0-9-]+):(?! *$)", line)  # no group
         if name and heading and heading.startswith(headings):
             names.append(name[1])
     return names
@@ -40,6 +44,12 @@ def test_sixty_services_of_those_who_host_ai_themselves_are_known(services):
     names = under("model servers", "around the models")
     assert len(names) >= 60
     assert set(ASKED_FOR) <= set(services)
+
+
+def test_what_a_network_asks_of_itself_does_not_belong_on_the_internet(services):
+    for name in ("dhcp", "dhcpv6", "mdns", "llmnr", "ssdp", "ws-discovery", "snmp", "tftp", "smb",
+                 "nfs", "rpcbind", "telnet", "vnc", "x11", "ipmi", "libvirt", "flannel"):
+        assert services[name].get("internal") is True, name
 
 
 def test_none_of_them_belongs_on_the_internet(services):
@@ -58,7 +68,7 @@ def test_the_group_of_backends_holds_the_models_and_no_port_of_everybodys(servic
     for name in group:
         ports = services[name]["tcp"]
         for port in ports if isinstance(ports, list) else [ports]:
-            assert port not in (22, 80, 443, 3000, 9090), name
+            assert port not in (22, 80, 443, 3000, 9000, 9090), name
 
 
 def test_the_manual_page_has_every_zone_and_service(services):

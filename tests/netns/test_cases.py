@@ -195,9 +195,9 @@ def test_an_mdns_question_is_inbound_and_no_unicast_address_matches_it(world, fa
     world.use(EXAMPLE)
     assert ask() == "dropped"
     assert answer() == "dropped"  # a unicast answer is a new connection
-    world.use(with_inbound('{ allow: mdns, to: [10.40.10.1, "fd00:40:10::1"] }'))
+    world.use(with_inbound('{ allow: mdns, from: anywhere, to: [10.40.10.1, "fd00:40:10::1"] }'))
     assert (ask(), answer()) == ("dropped", "arrived")
-    world.use(with_inbound('{ allow: mdns, to: [224.0.0.251, "ff02::fb"] }'))
+    world.use(with_inbound('{ allow: mdns, from: anywhere, to: [224.0.0.251, "ff02::fb"] }'))
     assert (ask(), answer()) == ("arrived", "dropped")
     world.use(with_inbound("{ allow: mdns, in: eth1 }"))  # (IPv6 asks from a link-local address)
     assert (ask(), answer()) == ("arrived", "arrived")

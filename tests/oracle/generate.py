@@ -104,7 +104,6 @@ PUBLIC = [
     "dns",
     "ping",
     "ntp",
-    "mdns",
     "wireguard",
     "mosh",
     "ipsec",
@@ -118,6 +117,7 @@ INTERNAL = [
     "redis",
     "vllm",
     "docker-swarm",
+    "mdns",
     "ai-backends",
 ]
 CATALOGUE_ZONES = ["private", "internet", "containers", "vms", "tailnet"]
