@@ -8,13 +8,14 @@ import pytest
 
 from lab import LINKS
 from program import ROOT, ringwall
-from world import World
+from world import PUBLISHED, World
 
 POLICIES = pathlib.Path(ROOT, "policies")
 
 # The lab under the names that some policies are about: its interface → its new one.
 RENAMED = {"eth1": "eth1.10", "wg0": "eth1.30"}  # vlan-router
 TUNNELS = {"wg0": "tailscale0", "br-1": "cni0", "virbr0": "flannel.1"}  # tailscale, k3s-node
+HOME = {"eth0": "wan0", "eth1": "eth0"}  # where eth0 leads to the network that one is at home in
 
 TAILNET = {4: ("100.64.0.1", "100.64.0.2"), 6: ("fd7a:115c:a1e0::1", "fd7a:115c:a1e0::2")}
 PRINTER = {4: "10.40.10.50", 6: "fd00:40:10::50"}
@@ -162,16 +163,23 @@ ROWS = {
         ("fw", "c1", "80/tcp", "dropped"),
     ],
 }
-WORLDS = {"vlan-router": "vlans", "tailscale": "tunnels", "k3s-node": "tunnels"}
+WORLDS = {
+    "vlan-router": "vlans",
+    "tailscale": "tunnels",
+    "k3s-node": "tunnels",
+    "home-server": "home",
+    "libvirt-host": "home",
+}
 
 LISTENERS = {
     "fw": (80, 445, 5900, 6443, 8000, 8096, 9400, 10250),
     "wan": (25, 5432, 7844),
-    "lan": (631,),
+    "lan": (631, 9100),
+    "guest": (80,),
     "vpn": (554,),
     "vm": (22,),
 }
-RECEIVERS = (53, 67, 443, 5353, 41641, 51820)
+RECEIVERS = (53, 67, 443, 3702, 5353, 8472, 41641, 51820)
 
 
 def rename(world, names):
@@ -184,6 +192,14 @@ def rename(world, names):
             f"addr flush dev {new}\naddr add {v4} brd + dev {new}\n"
             f"addr add {v6} dev {new} nodad\nlink set {new} up\n",
         )
+
+
+def make_home(world):
+    rename(world, HOME)
+    world.lab.ip(
+        "fw",
+        f"addr add {PUBLISHED[4]}/24 dev wan0\naddr add {PUBLISHED[6]}/64 dev wan0 nodad\n",
+    )
 
 
 def make_printer(world):
@@ -222,19 +238,29 @@ class Places:
         self.before = {}  # without ringwall
         self.known = {}  # by policy
         try:
+            if dress == "home":
+                make_home(world)
             if dress == "vlans":
                 rename(world, RENAMED)
                 make_printer(world)
             if dress == "tunnels":
+                make_home(world)
                 rename(world, TUNNELS)
                 make_tailnet(world)
                 make_cluster_service(world)
             for ns, ports in LISTENERS.items():
-                world.talk.listen(ns, *ports)
+                for port in ports:
+                    world.servers[ns, port] = world.talk.listen(ns, port)
             self.receivers = {port: world.talk.receive_on("fw", port) for port in RECEIVERS}
         except BaseException:
             world.close()
             raise
+
+    def load(self, name):
+        """Anew: what an earlier test has used up of a limit is forgotten."""
+        self.world.use(None)
+        ringwall(self.world.lab, "load", str(POLICIES / f"{name}.yaml"))
+        self.world.forget()
 
     def address(self, where, family):
         fixed = {"tailnet": TAILNET[family][0], "printer": PRINTER[family]}
@@ -258,8 +284,7 @@ class Places:
             self.world.use(None)
             for row in set(rows) - set(self.before):
                 self.before[row] = self.try_out(*row[0][:3], row[1])
-            ringwall(self.world.lab, "load", str(POLICIES / f"{name}.yaml"))
-            self.world.forget()
+            self.load(name)
             self.known[name] = {
                 (row, family): (self.before[row, family], self.try_out(*row[:3], family))
                 for row, family in rows
