@@ -33,6 +33,8 @@ ROWS = {
         ("lan", "host:eth1", "11434/tcp", "dropped"),
         ("wan", "published", "443/tcp", "dropped"),  # ends at a container's n8n
         ("c1", "host:docker0", "11434/tcp", "dropped"),
+        ("wan", "host", "51820/udp", "open"),  # the tunnel that `vpn` comes through
+        ("wan", "c1", "80/tcp", "dropped"),  # a container's own address
     ],
     "docker-compose-behind-proxy": [
         ("wan", "host", "443/tcp", "open"),
@@ -45,6 +47,7 @@ ROWS = {
         ("wan", "host", "22/tcp", "dropped"),
         ("c1", "c2", "5432/tcp", "open"),  # its database, in one network
         ("c1", "c3", "5432/tcp", "dropped"),  # another one's
+        ("wan", "c1", "80/tcp", "dropped"),  # a backend's own address
         ("c1", "wan", "80/tcp", "open"),
     ],
     "home-server": [
