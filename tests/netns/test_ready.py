@@ -59,6 +59,8 @@ ROWS = {
         ("c1", "host:docker0", "445/tcp", "dropped"),
         ("c1", "host:docker0", "53/udp", "open"),
         ("lan", "host:eth1", "5432/tcp", "dropped"),
+        ("guest", "host:eth1.20", "445/tcp", "dropped"),  # private, and not the home's
+        ("lan", "host:eth1", "3702/udp", "open"),
     ],
     "web-server": [
         ("wan", "host", "443/tcp", "open"),
@@ -338,3 +340,42 @@ def test_the_row(places, name, row, family):
     without, outcome = places(dress_of(name)).outcomes(name)[row, family]
     assert without == "open"
     assert outcome == row[3]
+
+
+def test_the_home_moves_to_another_prefix_and_the_next_load_follows(places):
+    world = places("home").world
+    old, new = "2001:db8:1", "2001:db8:2"
+
+    def reach(prefix):
+        return world.talk.reach("lan", f"{prefix}::1", 445, source=f"{prefix}::2")
+
+    def add(prefix):
+        world.lab.ip("fw", f"addr add {prefix}::1/64 dev eth0 nodad\n")
+        world.lab.ip("lan", f"addr add {prefix}::2/64 dev eth0 nodad\n")
+
+    add(old)
+    places("home").load("home-server")
+    assert reach(old) == "open"
+    assert world.reach("wan", "host", 445, 6) == "dropped"
+    # The provider hands out another one; somebody else may have the old one now.
+    add(new)
+    world.lab.ip(
+        "fw",
+        f"addr add {old}::1/128 dev lo nodad\naddr del {old}::1/64 dev eth0\n"
+        f"route add {old}::/64 via {world.address('lan', 6)}\n",
+    )
+    assert reach(new) == "dropped"
+    ringwall(world.lab, "load", str(POLICIES / "home-server.yaml"))
+    assert reach(new) == "open"
+    assert reach(old) == "dropped"
+
+
+def test_whoever_says_that_he_is_at_home_must_be_there(places):
+    world = places("home").world
+    world.lab.ip("wan", "addr add 10.40.10.9/32 dev lo\n")
+    world.lab.ip("fw", "route add 10.40.10.9/32 via 203.0.113.2\n")
+    reach = lambda: world.talk.reach("wan", world.address("host", 4), 445, source="10.40.10.9")
+    world.use(None)
+    assert reach() == "open"
+    places("home").load("home-server")
+    assert reach() == "dropped"
