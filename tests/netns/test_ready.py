@@ -8,7 +8,7 @@ import pytest
 
 from lab import LINKS
 from program import ROOT, ringwall
-from world import PUBLISHED, World
+from world import PUBLISHED, World, accept_from
 
 POLICIES = pathlib.Path(ROOT, "policies")
 
@@ -81,6 +81,10 @@ ROWS = {
         ("guest", "lan", "80/tcp", "dropped"),
         ("lan", "vpn", "554/tcp", "open"),  # the office to a camera
         ("vpn", "lan", "80/tcp", "dropped"),
+        ("vpn", "guest", "80/tcp", "dropped"),
+        ("lan", "guest", "80/tcp", "dropped"),
+        ("guest", "printer", "9100/tcp", "open"),
+        ("wan", "lan", "80/tcp", "dropped"),
         ("guest", "host:eth1.20", "53/udp", "open"),
         ("guest", "host:eth1.20", "22/tcp", "dropped"),
         ("lan", "host:eth1", "22/tcp", "open"),
@@ -340,6 +344,34 @@ def test_the_row(places, name, row, family):
     without, outcome = places(dress_of(name)).outcomes(name)[row, family]
     assert without == "open"
     assert outcome == row[3]
+
+
+@pytest.mark.parametrize("who", ["lan", "guest"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_from_behind_the_router_one_comes_under_its_address(places, who, family):
+    world = places("vlans").world
+    own = world.address(who, family)
+    routers = (world.address("host", family), PUBLISHED[family])
+
+    def comes_as():
+        outcome, client = world.talk.dial(who, world.address("wan", family), 80, source=own)
+        assert outcome == "open"
+        address = accept_from(world, ("wan", 80), client).getpeername()[0]
+        return address.removeprefix("::ffff:")
+
+    world.use(None)
+    assert comes_as() == own
+    places("vlans").load("vlan-router")
+    assert comes_as() in routers
+
+
+def test_from_office_to_things_one_comes_as_oneself(places):
+    world = places("vlans").world
+    places("vlans").load("vlan-router")
+    outcome, client = world.talk.dial("lan", world.address("vpn", 4), 554)
+    assert outcome == "open"
+    came = accept_from(world, ("vpn", 554), client).getpeername()[0]
+    assert came == f"::ffff:{world.address('lan', 4)}"
 
 
 def test_the_home_moves_to_another_prefix_and_the_next_load_follows(places):
