@@ -411,3 +411,35 @@ def test_whoever_says_that_he_is_at_home_must_be_there(places):
     assert reach() == "open"
     places("home").load("home-server")
     assert reach() == "dropped"
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_client_has_a_hundred_connections_to_the_models_and_no_more(places, family):
+    world = places("plain").world
+    places("plain").load("gpu-box")
+    host, mine = world.address("host:eth1", family), []
+
+    def connect():
+        outcome, client = world.talk.dial("lan", host, 8000)
+        if outcome == "open":
+            mine.append((client, accept_from(world, ("fw", 8000), client)))
+        return outcome
+
+    assert [connect() for _ in range(100)] == ["open"] * 100
+    assert connect() == "dropped"
+    assert world.reach("guest", "host:eth1.20", 8000, family) == "open"  # another one's hundred
+    for end in mine.pop():
+        end.close()
+    assert connect() == "open"
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_guessing_passwords_ends_after_ten_logins(places, family):
+    world = places("plain").world
+    places("plain").load("gpu-box")
+    outcomes = []
+    while len(outcomes) < 40 and "dropped" not in outcomes:
+        outcomes.append(world.reach("lan", "host:eth1", 22, family))
+    # one more is admitted every six seconds, however long all this takes
+    assert outcomes[:10] == ["open"] * 10
+    assert outcomes[-1] == "dropped"
