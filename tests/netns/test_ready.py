@@ -124,6 +124,8 @@ ROWS = {
         ("vm", "host:virbr0", "22/tcp", "dropped"),
         ("vm", "wan", "80/tcp", "open"),
         ("vm", "lan", "80/tcp", "dropped"),
+        ("vm", "guest", "80/tcp", "dropped"),
+        ("lan", "host:eth1", "22/tcp", "open"),
         ("lan", "vm", "22/tcp", "open"),
         ("wan", "vm", "22/tcp", "dropped"),
         ("lan", "host:eth1", "5900/tcp", "dropped"),
@@ -136,6 +138,9 @@ ROWS = {
         ("wan", "host", "10250/tcp", "dropped"),
         ("c3", "host:br-1", "6443/tcp", "open"),  # a pod
         ("c3", "host:br-1", "22/tcp", "dropped"),
+        ("lan", "host:eth1", "8472/udp", "open"),  # another node's pods, wrapped
+        ("wan", "host", "8472/udp", "dropped"),
+        ("c3", "host:br-1", "8472/udp", "dropped"),
         ("c3", "service", "80/tcp", "open"),
         ("wan", "service", "80/tcp", "dropped"),
         ("c3", "wan", "80/tcp", "open"),
