@@ -68,6 +68,24 @@ def test_a_ready_policy_is_valid_and_says_nothing(path):
     assert result.returncode == 0
 
 
+@pytest.mark.parametrize("path", READY, ids=[p.name for p in READY])
+def test_what_a_ready_policy_has_commented_out_can_be_taken_as_it_stands(path):
+    text = re.sub(r"^( +)# (- \{.*\})$", r"\1\2", path.read_text(), flags=re.MULTILINE)
+    result = golden.run(["check", "-"], POLICIES, input=text.encode())
+    assert result.stderr == b""
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize("path", READY, ids=[p.name for p in READY])
+def test_a_ready_policy_says_when_it_is_for_and_what_to_change_and_what_must_come_of_it(path):
+    text = path.read_text()
+    assert "\n# Use it when\n#   - " in text
+    assert "\n# Before you load it: " in text
+    expected = yaml.safe_load(text)["expect"]
+    assert any("allow" in item for item in expected)
+    assert any("deny" in item for item in expected)
+
+
 def test_internet_leaves_out_exactly_what_is_not_the_internet(catalogue):
     internet = catalogue["zones"]["internet"]
     for version, bits in ((4, 32), (6, 128)):
