@@ -200,10 +200,37 @@ int policy_load_text_on_link(Arena *a,
         return 0;
 }
 
+static bool is_policy_file(const Loader *l, const Source *source) {
+        for (size_t i = 0; i < l->n_files; i++)
+                if (source == &l->files[i]->source)
+                        return true;
+        return false;
+}
+
+/* What else was opened (a folder that holds files, say) has no text. */
+static int list_sources(const Loader *l) {
+        Policy *p = l->policy;
+
+        for (size_t i = 0; i < l->n_files; i++) {
+                const Source *source = &l->files[i]->source;
+
+                if (!arena_append(l->arena, p->sources, p->n_sources, source))
+                        return -ENOMEM;
+        }
+        p->n_files = p->n_sources;
+        for (size_t i = 0; i < l->n_sources; i++)
+                if (l->sources[i]->text && !is_policy_file(l, l->sources[i]) &&
+                    !arena_append(l->arena, p->sources, p->n_sources, l->sources[i]))
+                        return -ENOMEM;
+        return 0;
+}
+
 int policy_load(Arena *a, const PolicyPaths *paths, Policy **ret, Diag *d) {
         Loader l = {.arena = a, .d = d, .paths = paths};
         int r = load(&l, read_files, NULL);
 
+        if (r == 0)
+                r = list_sources(&l);
         if (r < 0)
                 return r;
         l.policy->file = l.files[1]->source.name;

@@ -265,6 +265,9 @@ typedef struct Settings {
 typedef struct Policy {
         Arena *arena;
         const char *file; /* as the user named it */
+        /* All texts that it was made of: the catalogue, the policy's files, then lists of zones. */
+        const Source **sources;
+        size_t n_sources, n_files; /* n_files of them are no lists */
         Zone **zones;     /* sorted by name, the catalogue's included */
         size_t n_zones;
         Service **services; /* likewise */
