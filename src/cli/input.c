@@ -1,42 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/input.h"
 
-#include <limits.h>
-
 #include "cli/output.h"
 #include "nft/networks.h"
+#include "policy/datadir.h"
 #include "ruleset/expect.h"
-
-static bool has_catalogue(Arena *a, const char *folder) {
-        const char *path = folder ? arena_printf(a, "%s/catalogue.yaml", folder) : NULL;
-
-        return path && access(path, R_OK) == 0;
-}
-
-const char *input_datadir(Arena *a) {
-        const char *given = secure_getenv("RINGWALL_DATADIR");
-        char exe[PATH_MAX];
-        ssize_t n;
-
-        if (given && *given)
-                return arena_strdup(a, given);
-        n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-        if (n > 0) {
-                char *folder, *slash;
-
-                exe[n] = '\0';
-                slash = strrchr(exe, '/');
-                if (slash)
-                        *slash = '\0';
-                slash = strrchr(exe, '/');
-                if (slash)
-                        *slash = '\0';
-                folder = arena_printf(a, "%s/share/ringwall", exe);
-                if (has_catalogue(a, folder))
-                        return folder;
-        }
-        return arena_strdup(a, RINGWALL_DATADIR_DEFAULT);
-}
 
 int input_failed(int error, const char *what) {
         fprintf(stderr, "ringwall: %s: %s\n", what, strerror(-error));
@@ -63,7 +31,7 @@ static int load(Input *input, const char *file) {
 
         input->arena = arena_new(0);
         input->diag = input->arena ? diag_new(input->arena) : NULL;
-        datadir = input->diag ? input_datadir(input->arena) : NULL;
+        datadir = input->diag ? datadir_find(input->arena) : NULL;
         paths.catalogue = datadir ? arena_printf(input->arena, "%s/catalogue.yaml", datadir) : NULL;
         if (!paths.catalogue)
                 return input_failed(-ENOMEM, "reading the policy");

@@ -38,7 +38,3 @@ void input_done(Input *input);
 
 /* "out of memory" and the like, with the exit code that goes with the negative errno. */
 int input_failed(int error, const char *what);
-
-/* The folder that holds catalogue.yaml: $RINGWALL_DATADIR, else ../share/ringwall beside the
- * running program, else where it was installed to. Never NULL but without memory. */
-const char *input_datadir(Arena *a);

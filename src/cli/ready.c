@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/ready.h"
+#include "policy/datadir.h"
 
 #include <dirent.h>
 
@@ -83,7 +84,7 @@ static int compare_names(const void *a, const void *b) {
 
 /* Installed, they have a folder of their own; in a source tree they lie beside the catalogue. */
 static DIR *open_folder(Arena *a, const char **ret_path) {
-        const char *datadir = input_datadir(a);
+        const char *datadir = datadir_find(a);
         DIR *dir;
 
         *ret_path = datadir ? arena_printf(a, "%s/policies", datadir) : NULL;

@@ -124,7 +124,7 @@ int engine_put_ruleset(Engine *e, Arena **arena, Ruleset *rs, Diag *d) {
 
 /* Only where the kernel refuses is it asked what it lacks: the question is a transaction that is
  * taken back, after which kernels check the next one far more slowly, rule by rule. */
-static bool lacks_something(Engine *e) {
+bool engine_learn(Engine *e) {
         KernelFeatures found;
 
         if (!e->features.fib_in_filter || nft_probe(e->link, &found) < 0 || found.fib_in_filter)
@@ -137,7 +137,7 @@ int engine_put_policy(Engine *e, Arena **arena, const Policy *policy, Ruleset *r
         Diag before = *d;
         int r = put(e, *arena, rs, d);
 
-        if (r == -EBADMSG && lacks_something(e)) {
+        if (r == -EBADMSG && engine_learn(e)) {
                 *d = before; /* what the first attempt met is of no interest to anybody */
                 r = engine_compile(e, policy, &rs, NULL, d);
                 if (r == 0)

@@ -35,6 +35,10 @@ int engine_put_policy(Engine *e, Arena **arena, const Policy *policy, Ruleset *r
 /* The same for a Ruleset that was compiled before, for a kernel with the same features. */
 int engine_put_ruleset(Engine *e, Arena **arena, Ruleset *rs, Diag *d);
 
+/* Once the kernel has refused something (-EBADMSG): asks it what it lacks. Whether that is news, so
+ * that it is worth compiling anew. */
+bool engine_learn(Engine *e);
+
 /* Looks at the host again (networks, bridges) and at the kernel, and makes it so again. 1 if there
  * was something to do, 0 if not; as above. */
 int engine_refresh(Engine *e, Diag *d);
