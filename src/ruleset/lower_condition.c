@@ -14,6 +14,7 @@
  * rule for each choice of one alternative a dimension whose families agree. */
 
 #define FAMILY_ANY (-1)
+#define SECOND UINT64_C(1000000000) /* in nanoseconds */
 
 typedef struct Literal {
         FieldId field;
@@ -157,12 +158,14 @@ static int add_ranges(Lower *l, Dimension *d, const RangeSet *ranges, FieldId fi
                        ruleset_set_of_ranges(l->rs, NULL, fields[field].type, ranges));
 }
 
-/* Up to that very second: the kernel looks at its clock for each packet. */
+/* Up to that very second: the kernel looks at its clock for each packet. Its nanoseconds end in the
+ * year 2554; what ends later than they do does not end. */
 static int add_until(Lower *l, Dimension *d, int64_t until) {
-        Range r = {U128_ZERO, u128((uint64_t)until * UINT64_C(1000000000))};
+        bool ends = until > 0 && (uint64_t)until <= UINT64_MAX / SECOND;
+        Range r = {U128_ZERO, u128((uint64_t)until * SECOND)};
         RangeSet set = {.items = &r, .n_items = 1};
 
-        return add_ranges(l, d, until > 0 ? &set : NULL, FIELD_TIME);
+        return add_ranges(l, d, ends ? &set : NULL, FIELD_TIME);
 }
 
 /* One side of the connection: which fields tell its addresses and its interface. */
