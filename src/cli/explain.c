@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
+#include <time.h>
 
 #include "cli/kernel.h"
 #include "cli/output.h"
@@ -196,6 +197,7 @@ static void print_answer(const char *question, const Question *q, const Evaluati
 /* One question; an ExitCode. Messages about it are printed at once. */
 static int explain(Explain *e, const char *question, const char *in) {
         Diag *d = diag_new(e->arena);
+        struct timespec now = {0};
         Evaluation result;
         Question q;
         Packet p;
@@ -213,6 +215,9 @@ static int explain(Explain *e, const char *question, const char *in) {
         }
         if (in)
                 q.packet.in = in;
+        /* of the rules in force some may be over by now */
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        q.packet.time = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
         /* the ruleset is this run's own */
         r = prepare_bridge(e, &q, (Ruleset *)(uintptr_t)e->rs);
         if (r == 0)

@@ -248,7 +248,7 @@ static int parse_hop_limit(Parser *p) {
         return 0;
 }
 
-static int parse_owner(Parser *p, const char *what, uint32_t *ret) {
+static int parse_owner(Parser *p, const char *what, uint32_t *ret, bool *ret_said) {
         const char *word = take(p, what);
         uint64_t n;
 
@@ -257,16 +257,16 @@ static int parse_owner(Parser *p, const char *what, uint32_t *ret) {
         if (!text_to_number(word, 0, UINT32_MAX - 1, &n))
                 return diag_error(p->d, here(p), "'%s' is not %s", word, what);
         *ret = (uint32_t)n;
-        p->q.packet.has_owner = true;
+        *ret_said = true;
         return 0;
 }
 
 static int parse_user(Parser *p) {
-        return parse_owner(p, "a user's number", &p->q.packet.user);
+        return parse_owner(p, "a user's number", &p->q.packet.user, &p->q.packet.has_user);
 }
 
 static int parse_group(Parser *p) {
-        return parse_owner(p, "a group's number", &p->q.packet.group);
+        return parse_owner(p, "a group's number", &p->q.packet.group, &p->q.packet.has_group);
 }
 
 static const struct {
@@ -323,7 +323,7 @@ static int finish(Parser *p) {
         }
         if (!protocol_has_ports(q->protocol) && p->has_port)
                 return diag_error(p->d, whole, "this protocol has no ports");
-        if (q->has_owner && !p->from_host)
+        if ((q->has_user || q->has_group) && !p->from_host)
                 return diag_error(p->d, whole,
                                   "only this host's own connections have a user or a group: say "
                                   "'from host'");

@@ -331,7 +331,7 @@ static void describe(FILE *f, const PacketQuestion *packet, U128 in, U128 out) {
                 fprintf(f, ", which ends at %s port %u",
                         address_print(q->family, packet->destination, buf),
                         packet->destination_port);
-        if (q->has_owner)
+        if (q->has_user)
                 fprintf(f, " user %u group %u", q->user, q->group);
 }
 
@@ -456,14 +456,14 @@ static int try_owners(Check *c, PacketQuestion *q, U128 in, U128 out) {
         /* zero alone: no rule asks who owns the socket */
         if (q->hook != HOOK_OUTPUT || users->n_values + groups->n_values == 2)
                 return r;
-        q->has_owner = true;
+        q->has_user = q->has_group = true;
         for (size_t i = 0; i < users->n_values && r == 0; i++)
                 for (size_t j = 0; j < groups->n_values && r == 0; j++) {
                         q->user = (uint32_t)users->values[i].low;
                         q->group = (uint32_t)groups->values[j].low;
                         r = try_connection(c, q, in, out);
                 }
-        q->has_owner = false;
+        q->has_user = q->has_group = false;
         return r;
 }
 

@@ -29,13 +29,11 @@ static void set_interfaces(Packet *p, const PacketQuestion *q) {
                 set(p, FIELD_OIFNAME, u128_from_bytes(out, sizeof(out)));
 }
 
-/* Rules that are over are not compiled, so at no time is the one that a rule ends at behind us. */
 static void set_owner(Packet *p, const PacketQuestion *q) {
-        set(p, FIELD_TIME, U128_ZERO);
-        if (q->hook != HOOK_OUTPUT || !q->has_owner)
-                return;
-        set(p, FIELD_SKUID, u128(q->user));
-        set(p, FIELD_SKGID, u128(q->group));
+        if (q->hook == HOOK_OUTPUT && q->has_user)
+                set(p, FIELD_SKUID, u128(q->user));
+        if (q->hook == HOOK_OUTPUT && q->has_group)
+                set(p, FIELD_SKGID, u128(q->group));
 }
 
 static void set_network(Packet *p, const PacketQuestion *q) {
@@ -97,4 +95,5 @@ void packet_init(Packet *p, const PacketQuestion *q) {
         set_transport(p, q);
         set_conntrack(p, q);
         set_owner(p, q);
+        set(p, FIELD_TIME, u128(q->time));
 }

@@ -32,9 +32,10 @@ typedef struct PacketQuestion {
         uint32_t ct_state; /* one of CT_STATE_ */
         uint32_t ct_mark;
         bool expected;     /* announced by a protocol helper */
-        /* Of HOOK_OUTPUT: who owns the socket. Absent: the kernel. */
-        bool has_owner;
+        /* Of HOOK_OUTPUT: who owns the socket. Absent: the kernel, or whoever no rule asks for. */
+        bool has_user, has_group;
         uint32_t user, group;
+        uint64_t time; /* nanoseconds since 1970; 0: before every rule's end */
         SourceRoute source_route;
         /* Set if the kernel translated the destination: what the client dialled. `destination` is
          * where the packet goes now. */
