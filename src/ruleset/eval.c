@@ -53,6 +53,12 @@ static bool match_holds(const Match *m, const Packet *p, const Element **ret_ele
         return false;
 }
 
+bool packet_matches(const Packet *p, const Match *m) {
+        const Element *element = NULL;
+
+        return match_holds(m, p, &element);
+}
+
 static bool rule_holds(const Rule *rule, Walk *w, const Element **ret_element) {
         for (size_t i = 0; i < rule->n_matches; i++) {
                 if (rule->matches[i].op == MATCH_UNKNOWN)
@@ -174,7 +180,6 @@ next_base_chain(const Ruleset *rs, Hook hook, ChainType type, const Chain *after
         return best;
 }
 
-/* The hooks through which a packet goes to and from the one that it is asked about. */
 static const Hook ways[_HOOK_MAX][4] = {
         [HOOK_PREROUTING] = {HOOK_PREROUTING, HOOK_NONE},
         [HOOK_INPUT] = {HOOK_PREROUTING, HOOK_INPUT, HOOK_NONE},
@@ -182,6 +187,10 @@ static const Hook ways[_HOOK_MAX][4] = {
         [HOOK_OUTPUT] = {HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_NONE},
         [HOOK_POSTROUTING] = {HOOK_POSTROUTING, HOOK_NONE},
 };
+
+const Hook *hook_way(Hook hook) {
+        return ways[hook];
+}
 
 static int walk_hook(Walk *w, const Ruleset *rs, Hook hook) {
         for (const Chain *c = next_base_chain(rs, hook, CHAIN_FILTER, NULL); c;

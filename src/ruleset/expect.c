@@ -3,31 +3,7 @@
 
 #include <netinet/in.h>
 
-#include "ruleset/packet.h"
-
-/* What is told apart, a field at a time. */
-typedef enum Dimension {
-        DIMENSION_SOURCE4,
-        DIMENSION_SOURCE6,
-        DIMENSION_DESTINATION4,
-        DIMENSION_DESTINATION6,
-        DIMENSION_IN,
-        DIMENSION_OUT,
-        DIMENSION_PORT,
-        DIMENSION_ICMP,
-        DIMENSION_ICMPV6,
-        DIMENSION_PROTOCOL,
-        DIMENSION_USER,
-        DIMENSION_GROUP,
-        _DIMENSION_MAX,
-        DIMENSION_NONE = -EINVAL,
-} Dimension;
-
-/* The first values of all the intervals into which the rules and the expectation cut a field. */
-typedef struct Cuts {
-        U128 *values;
-        size_t n_values;
-} Cuts;
+#include "ruleset/cuts.h"
 
 typedef struct Service1 {
         uint8_t protocol;
@@ -36,99 +12,33 @@ typedef struct Service1 {
 
 typedef struct Check {
         const Policy *policy;
-        const Ruleset *rs;
         const Expect *expect;
         Arena *arena; /* emptied after each expectation */
+        Arena *slice; /* emptied after each service */
         Arena *steps; /* emptied after each connection */
         Diag *d;
-        Cuts cuts[_DIMENSION_MAX];
+        Cutter cutter;
+        Cuts services[_DIMENSION_MAX]; /* cuts of ports, types and protocols by all rules */
+        Cuts own[_DIMENSION_MAX];      /* by the expectation */
+        Cuts cuts[_DIMENSION_MAX];     /* by the expectation, and by the rules for one service */
+        RangeSet ranges[_DIMENSION_MAX];
+        const RangeSet *within[_DIMENSION_MAX]; /* what the expectation is about; NULL: all */
         size_t n_cases;
 } Check;
 
-static Dimension dimension_of(FieldId field) {
-        static const struct {
-                FieldId field;
-                Dimension dimension;
-        } rows[] = {
-                {FIELD_IP_SADDR, DIMENSION_SOURCE4},
-                {FIELD_IP6_SADDR, DIMENSION_SOURCE6},
-                {FIELD_IP_DADDR, DIMENSION_DESTINATION4},
-                {FIELD_CT_IP_DADDR, DIMENSION_DESTINATION4},
-                {FIELD_IP6_DADDR, DIMENSION_DESTINATION6},
-                {FIELD_CT_IP6_DADDR, DIMENSION_DESTINATION6},
-                {FIELD_IIFNAME, DIMENSION_IN},
-                {FIELD_OIFNAME, DIMENSION_OUT},
-                {FIELD_DPORT, DIMENSION_PORT},
-                {FIELD_CT_DPORT, DIMENSION_PORT},
-                {FIELD_ICMP_TYPE, DIMENSION_ICMP},
-                {FIELD_ICMPV6_TYPE, DIMENSION_ICMPV6},
-                {FIELD_L4PROTO, DIMENSION_PROTOCOL},
-                {FIELD_SKUID, DIMENSION_USER},
-                {FIELD_SKGID, DIMENSION_GROUP},
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                if (rows[i].field == field)
-                        return rows[i].dimension;
-        return DIMENSION_NONE;
-}
-
-static int cut(Check *c, Dimension dimension, Range r) {
-        Cuts *cuts = &c->cuts[dimension];
-
-        if (!arena_append(c->arena, cuts->values, cuts->n_values, r.low))
-                return -ENOMEM;
-        if (u128_equal(r.high, U128_MAX))
-                return 0;
-        return arena_append(c->arena, cuts->values, cuts->n_values, u128_next(r.high)) ? 0
-                                                                                       : -ENOMEM;
-}
-
-static int cut_ranges(Check *c, Dimension dimension, const RangeSet *set) {
-        for (size_t i = 0; i < set->n_items; i++)
-                if (cut(c, dimension, set->items[i]) < 0)
-                        return -ENOMEM;
-        return 0;
-}
-
-static int cut_by_set(Check *c, const Set *set, const FieldId *list, size_t n) {
-        for (size_t i = 0; set && i < n; i++) {
-                Dimension dimension = dimension_of(list[i]);
-
-                for (size_t j = 0; dimension != DIMENSION_NONE && j < set->n_elements; j++)
-                        if (cut(c, dimension, set->elements[j].key[i]) < 0)
-                                return -ENOMEM;
-        }
-        return 0;
-}
-
-static int cut_by_rules(Check *c) {
-        for (size_t i = 0; i < c->rs->n_chains; i++)
-                for (size_t j = 0; j < c->rs->chains[i]->n_rules; j++) {
-                        const Rule *rule = &c->rs->chains[i]->rules[j];
-
-                        if (cut_by_set(c, rule->map, rule->map_fields, rule->n_map_fields) < 0)
-                                return -ENOMEM;
-                        for (size_t k = 0; k < rule->n_matches; k++)
-                                if (cut_by_set(c, rule->matches[k].set, rule->matches[k].fields,
-                                               rule->matches[k].n_fields) < 0)
-                                        return -ENOMEM;
-                }
-        return 0;
-}
-
 static int cut_by_part(Check *c, const ZonePart *part, Dimension address, Dimension interface) {
-        if (cut_ranges(c, address, &part->addresses[FAMILY_IPV4]) < 0 ||
-            cut_ranges(c, address + 1, &part->addresses[FAMILY_IPV6]) < 0)
+        if (cuts_add_ranges(c->arena, &c->own[address], &part->addresses[FAMILY_IPV4]) < 0 ||
+            cuts_add_ranges(c->arena, &c->own[address + 1], &part->addresses[FAMILY_IPV6]) < 0)
                 return -ENOMEM;
-        return cut_ranges(c, interface, &part->interfaces);
+        return cuts_add_ranges(c->arena, &c->own[interface], &part->interfaces);
 }
 
 static int cut_by_zones(Check *c, const ZoneExpression *e, Dimension address, Dimension interface) {
         for (size_t i = 0; i < e->n_terms; i++) {
                 const ZoneTerm *term = &e->terms[i];
 
-                if (!term->zone && cut(c, address + (int)term->family, term->range) < 0)
+                if (!term->zone &&
+                    cuts_add(c->arena, &c->own[address + (int)term->family], term->range) < 0)
                         return -ENOMEM;
                 for (size_t j = 0; term->zone && j < term->zone->n_parts; j++)
                         if (cut_by_part(c, &term->zone->parts[j], address, interface) < 0)
@@ -139,149 +49,145 @@ static int cut_by_zones(Check *c, const ZoneExpression *e, Dimension address, Di
 
 static int cut_by_expectation(Check *c) {
         const PolicyRule *rule = &c->expect->rule;
-        const ServiceSet *s = &rule->services.set;
 
+        memset(c->own, 0, sizeof(c->own));
         if (cut_by_zones(c, &rule->from, DIMENSION_SOURCE4, DIMENSION_IN) < 0 ||
             cut_by_zones(c, &rule->to, DIMENSION_DESTINATION4, DIMENSION_OUT) < 0 ||
-            cut_ranges(c, DIMENSION_IN, &rule->in) < 0 ||
-            cut_ranges(c, DIMENSION_OUT, &rule->out) < 0 ||
-            cut_ranges(c, DIMENSION_PORT, &s->tcp) < 0 ||
-            cut_ranges(c, DIMENSION_PORT, &s->udp) < 0 ||
-            cut_ranges(c, DIMENSION_PORT, &s->sctp) < 0 ||
-            cut_ranges(c, DIMENSION_ICMP, &s->icmp) < 0 ||
-            cut_ranges(c, DIMENSION_ICMPV6, &s->icmpv6) < 0)
+            cuts_add_ranges(c->arena, &c->own[DIMENSION_IN], &rule->in) < 0)
                 return -ENOMEM;
-        return cut_ranges(c, DIMENSION_PROTOCOL, &s->protocols);
+        return cuts_add_ranges(c->arena, &c->own[DIMENSION_OUT], &rule->out);
 }
 
-static int compare_values(const void *a, const void *b) {
-        const U128 *x = a, *y = b;
+/* The addresses that the expression means behind some interface; all if it names none. */
+static int add_within(Check *c, const ZoneExpression *e, Dimension address) {
+        for (Family f = 0; f < _FAMILY_MAX; f++) {
+                RangeSet *set = &c->ranges[address + (int)f];
+                bool all = !e->restricts;
 
-        return u128_compare(*x, *y);
-}
+                for (size_t i = 0; i < e->n_terms; i++) {
+                        const ZoneTerm *t = &e->terms[i];
 
-/* The largest value that each field can have. */
-static U128 maximum(Dimension dimension) {
-        switch (dimension) {
-        case DIMENSION_SOURCE4:
-        case DIMENSION_DESTINATION4:
-        case DIMENSION_USER:
-        case DIMENSION_GROUP:
-                return u128(UINT32_MAX);
-        case DIMENSION_PORT:
-                return u128(UINT16_MAX);
-        case DIMENSION_ICMP:
-        case DIMENSION_ICMPV6:
-        case DIMENSION_PROTOCOL:
-                return u128(UINT8_MAX);
-        case DIMENSION_SOURCE6:
-        case DIMENSION_DESTINATION6:
-        case DIMENSION_IN:
-        case DIMENSION_OUT:
-        case _DIMENSION_MAX:
-        case DIMENSION_NONE:
-                break;
-        }
-        return U128_MAX;
-}
+                        if (!t->zone && t->family == f &&
+                            range_set_add(c->arena, set, t->range) < 0)
+                                return -ENOMEM;
+                        for (size_t j = 0; t->zone && j < t->zone->n_parts; j++) {
+                                const ZonePart *p = &t->zone->parts[j];
 
-/* Sorts, drops what stands twice or is no value of the field, and adds the lowest one. */
-static int finish_cuts(Check *c) {
-        for (Dimension i = 0; i < _DIMENSION_MAX; i++) {
-                Cuts *cuts = &c->cuts[i];
-                U128 lowest = u128(i == DIMENSION_PORT);
-                size_t n = 0;
-
-                if (cut(c, i, range_single(lowest)) < 0)
-                        return -ENOMEM;
-                qsort(cuts->values, cuts->n_values, sizeof(cuts->values[0]), compare_values);
-                for (size_t j = 0; j < cuts->n_values; j++)
-                        if (u128_compare(cuts->values[j], maximum(i)) <= 0 &&
-                            u128_compare(cuts->values[j], lowest) >= 0 &&
-                            (n == 0 || !u128_equal(cuts->values[j], cuts->values[n - 1])))
-                                cuts->values[n++] = cuts->values[j];
-                cuts->n_values = n;
+                                all |= p->any_address;
+                                if (range_set_add_all(c->arena, set, &p->addresses[f]) < 0)
+                                        return -ENOMEM;
+                        }
+                }
+                range_set_normalise(set);
+                c->within[address + (int)f] = all ? NULL : set;
         }
         return 0;
 }
 
-/* Keeps the values that `keep` says yes to. */
-static void filter(Cuts *cuts, bool (*keep)(const Check *c, U128 value), const Check *c) {
-        size_t n = 0;
+static int find_within(Check *c) {
+        const PolicyRule *rule = &c->expect->rule;
 
-        for (size_t i = 0; i < cuts->n_values; i++)
-                if (keep(c, cuts->values[i]))
-                        cuts->values[n++] = cuts->values[i];
-        cuts->n_values = n;
-}
-
-static bool keep_in(const Check *c, U128 value) {
-        const RangeSet *in = &c->expect->rule.in;
-
-        return in->n_items == 0 || range_set_contains(in, value);
-}
-
-static bool keep_out(const Check *c, U128 value) {
-        const RangeSet *out = &c->expect->rule.out;
-
-        return out->n_items == 0 || range_set_contains(out, value);
+        memset(c->ranges, 0, sizeof(c->ranges));
+        memset(c->within, 0, sizeof(c->within));
+        if (add_within(c, &rule->from, DIMENSION_SOURCE4) < 0 ||
+            add_within(c, &rule->to, DIMENSION_DESTINATION4) < 0)
+                return -ENOMEM;
+        c->within[DIMENSION_IN] = rule->in.n_items > 0 ? &rule->in : NULL;
+        c->within[DIMENSION_OUT] = rule->out.n_items > 0 ? &rule->out : NULL;
+        return 0;
 }
 
 /* Loopback addresses never come from outside, nor those of IPv4 within IPv6 (RFC 4291, 2.5.5.2):
  * what is always so is not the policy's to test. */
-static bool keep_outside4(const Check *c, U128 value) {
-        return value.low >> 24 != 127;
+static bool is_outside(Dimension d, U128 value) {
+        if (d == DIMENSION_SOURCE4 || d == DIMENSION_DESTINATION4)
+                return value.low >> 24 != 127;
+        if (d == DIMENSION_SOURCE6 || d == DIMENSION_DESTINATION6)
+                return !u128_equal(value, u128(1)) &&
+                       !(value.high == 0 && value.low >> 32 == UINT64_C(0xffff));
+        return true;
 }
 
-static bool keep_outside6(const Check *c, U128 value) {
-        return !u128_equal(value, u128(1)) &&
-               !(value.high == 0 && value.low >> 32 == UINT64_C(0xffff));
+static void filter(const Check *c, Cuts *cuts, Dimension d) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < cuts->n_values; i++)
+                if ((!c->within[d] || range_set_contains(c->within[d], cuts->values[i])) &&
+                    is_outside(d, cuts->values[i]))
+                        cuts->values[n++] = cuts->values[i];
+        cuts->n_values = n;
 }
 
+static int
+add_service(Check *c, Service1 **list, size_t *n, uint8_t protocol, bool is_protocol, U128 value) {
+        Service1 s = {protocol, (uint16_t)value.low};
+
+        if (is_protocol) {
+                s = (Service1){.protocol = (uint8_t)value.low};
+                if (protocol_has_ports(s.protocol) || s.protocol == IPPROTO_ICMP ||
+                    s.protocol == IPPROTO_ICMPV6)
+                        return 0;
+        }
+        return arena_append(c->arena, *list, *n, s) ? 0 : -ENOMEM;
+}
+
+/* Of what is wanted (NULL: all there is), the first value and every cut. */
 static int add_services(Check *c,
                         Service1 **list,
                         size_t *n,
                         uint8_t protocol,
                         Dimension dimension,
                         const RangeSet *wanted) {
-        const Cuts *cuts = &c->cuts[dimension];
+        const Cuts *cuts = &c->services[dimension];
+        Range all = {U128_ZERO, U128_MAX};
+        RangeSet everything = {&all, 1};
 
-        for (size_t i = 0; i < cuts->n_values; i++) {
-                Service1 s = {protocol, (uint16_t)cuts->values[i].low};
+        wanted = wanted ? wanted : &everything;
+        for (size_t i = 0; i < wanted->n_items; i++) {
+                Range r = wanted->items[i];
+                size_t low = 0, high = cuts->n_values;
 
-                if (wanted && !range_set_contains(wanted, cuts->values[i]))
-                        continue;
-                if (!arena_append(c->arena, *list, *n, s))
+                if (wanted != &everything &&
+                    add_service(c, list, n, protocol, dimension == DIMENSION_PROTOCOL, r.low) < 0)
                         return -ENOMEM;
+                while (low < high) {
+                        size_t middle = low + (high - low) / 2;
+
+                        if (u128_compare(cuts->values[middle], r.low) < 0)
+                                low = middle + 1;
+                        else
+                                high = middle;
+                }
+                for (; low < cuts->n_values && u128_compare(cuts->values[low], r.high) <= 0; low++)
+                        if ((wanted == &everything || !u128_equal(cuts->values[low], r.low)) &&
+                            add_service(c, list, n, protocol, dimension == DIMENSION_PROTOCOL,
+                                        cuts->values[low]) < 0)
+                                return -ENOMEM;
         }
         return 0;
 }
 
 static int list_services(Check *c, Service1 **ret, size_t *ret_n) {
         const ServiceSet *s = &c->expect->rule.services.set;
+        const struct {
+                uint8_t protocol;
+                Dimension dimension;
+                const RangeSet *wanted;
+        } rows[] = {
+                {IPPROTO_TCP, DIMENSION_PORT, &s->tcp},
+                {IPPROTO_UDP, DIMENSION_PORT, &s->udp},
+                {IPPROTO_SCTP, DIMENSION_PORT, &s->sctp},
+                {IPPROTO_ICMP, DIMENSION_ICMP, &s->icmp},
+                {IPPROTO_ICMPV6, DIMENSION_ICMPV6, &s->icmpv6},
+                {0, DIMENSION_PROTOCOL, &s->protocols},
+        };
         Service1 *list = NULL;
         size_t n = 0;
 
-        if (add_services(c, &list, &n, IPPROTO_TCP, DIMENSION_PORT, s->any ? NULL : &s->tcp) < 0 ||
-            add_services(c, &list, &n, IPPROTO_UDP, DIMENSION_PORT, s->any ? NULL : &s->udp) < 0 ||
-            add_services(c, &list, &n, IPPROTO_SCTP, DIMENSION_PORT, s->any ? NULL : &s->sctp) <
-                    0 ||
-            add_services(c, &list, &n, IPPROTO_ICMP, DIMENSION_ICMP, s->any ? NULL : &s->icmp) <
-                    0 ||
-            add_services(c, &list, &n, IPPROTO_ICMPV6, DIMENSION_ICMPV6,
-                         s->any ? NULL : &s->icmpv6) < 0)
-                return -ENOMEM;
-        for (size_t i = 0; i < c->cuts[DIMENSION_PROTOCOL].n_values; i++) {
-                U128 value = c->cuts[DIMENSION_PROTOCOL].values[i];
-                Service1 one = {.protocol = (uint8_t)value.low};
-
-                if (protocol_has_ports(one.protocol) || one.protocol == IPPROTO_ICMP ||
-                    one.protocol == IPPROTO_ICMPV6 ||
-                    (!s->any && !range_set_contains(&s->protocols, value)))
-                        continue;
-                if (!arena_append(c->arena, list, n, one))
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (add_services(c, &list, &n, rows[i].protocol, rows[i].dimension,
+                                 s->any ? NULL : rows[i].wanted) < 0)
                         return -ENOMEM;
-        }
         *ret = list;
         *ret_n = n;
         return 0;
@@ -421,7 +327,7 @@ static int try_packet(Check *c, PacketQuestion *q, U128 in, U128 out) {
                 p.values[FIELD_IIFNAME] = in;
         if (p.present[FIELD_OIFNAME])
                 p.values[FIELD_OIFNAME] = out;
-        r = ruleset_eval(c->rs, c->steps, q->hook, &p, &e);
+        r = ruleset_eval(&c->cutter.base, c->steps, q->hook, &p, &e);
         if (r < 0)
                 return r;
         if ((e.verdict == VERDICT_ACCEPT) == wanted || is_essential(&e))
@@ -437,7 +343,7 @@ static int try_connection(Check *c, PacketQuestion *q, U128 in, U128 out) {
         if (++c->n_cases > EXPECT_CASES_MAX)
                 return -E2BIG;
         if (c->policy->n_forwards > 0) {
-                r = ruleset_translate(c->rs, &other);
+                r = ruleset_translate(&c->cutter.base, &other);
                 if (r != 0)
                         return r < 0 ? r : try_packet(c, &other, in, out);
         }
@@ -507,35 +413,114 @@ static Hook hook_of(SectionId section) {
                                              : HOOK_FORWARD;
 }
 
+static const Dimension sliced[] = {
+        DIMENSION_SOURCE4, DIMENSION_SOURCE6, DIMENSION_DESTINATION4, DIMENSION_DESTINATION6,
+        DIMENSION_IN,      DIMENSION_OUT,     DIMENSION_USER,         DIMENSION_GROUP,
+};
+
+/* All packets that are tried as q is, whatever their addresses, interfaces and owners. */
+static int cut_by_class(Check *c, const PacketQuestion *q) {
+        static const FieldId varying[] = {FIELD_IP_SADDR, FIELD_IP6_SADDR, FIELD_IP6_SADDR_64,
+                                          FIELD_CT_IP_DADDR, FIELD_CT_IP6_DADDR};
+        PacketClass class = {.hook = q->hook, .within = c->within};
+
+        packet_init(&class.packet, q);
+        for (size_t i = 0; i < ARRAY_SIZE(varying); i++)
+                class.varies[varying[i]] = class.packet.present[varying[i]];
+        class.varies[FIELD_IIFNAME] = class.packet.present[FIELD_IIFNAME];
+        class.varies[FIELD_OIFNAME] = class.packet.present[FIELD_OIFNAME];
+        class.varies[FIELD_SKUID] = class.varies[FIELD_SKGID] = q->hook == HOOK_OUTPUT;
+        class.varies[FIELD_IP_DADDR] = q->family == FAMILY_IPV4 && !q->translated;
+        class.varies[FIELD_IP6_DADDR] = q->family == FAMILY_IPV6 && !q->translated;
+        if (cutter_add_class(&c->cutter, &class) < 0)
+                return -ENOMEM;
+        return q->hook == HOOK_INPUT ? cutter_add_translation(&c->cutter, &class) : 0;
+}
+
+/* Where the policy itself sends the connection. */
+static int cut_by_forward(Check *c, const Forward *f, const PacketQuestion *q) {
+        PacketQuestion other = *q;
+
+        if (f->family != q->family)
+                return 0;
+        other.translated = true;
+        other.hook = HOOK_FORWARD;
+        other.dialled_port = q->destination_port;
+        other.destination = f->address;
+        if (f->port > 0)
+                other.destination_port = f->port;
+        return cut_by_class(c, &other);
+}
+
+/* What is told apart among the connections to one service. */
+static int slice(Check *c, const PacketQuestion *q) {
+        PacketQuestion other = *q;
+
+        arena_reset(c->slice);
+        memset(c->cuts, 0, sizeof(c->cuts));
+        for (size_t i = 0; i < ARRAY_SIZE(sliced); i++) {
+                const Cuts *own = &c->own[sliced[i]];
+
+                for (size_t j = 0; j < own->n_values; j++)
+                        if (!arena_append(c->slice, c->cuts[sliced[i]].values,
+                                          c->cuts[sliced[i]].n_values, own->values[j]))
+                                return -ENOMEM;
+        }
+        c->cutter.arena = c->slice;
+        c->cutter.cuts = c->cuts;
+        if (cut_by_class(c, q) < 0)
+                return -ENOMEM;
+        if (q->hook == HOOK_INPUT && protocol_has_ports(q->protocol)) {
+                if (publish(c, &other) && cut_by_class(c, &other) < 0)
+                        return -ENOMEM;
+                for (size_t i = 0; i < c->policy->n_forwards; i++)
+                        if (cut_by_forward(c, &c->policy->forwards[i], q) < 0)
+                                return -ENOMEM;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(sliced); i++) {
+                if (cuts_finish(c->slice, &c->cuts[sliced[i]], sliced[i]) < 0)
+                        return -ENOMEM;
+                filter(c, &c->cuts[sliced[i]], sliced[i]);
+        }
+        return 0;
+}
+
+static int try_service(Check *c, PacketQuestion *q) {
+        const Cuts *sources = &c->cuts[DIMENSION_SOURCE4 + (int)q->family];
+        const Cuts *destinations = &c->cuts[DIMENSION_DESTINATION4 + (int)q->family];
+        size_t n_sources;
+        int r = slice(c, q);
+
+        if (r < 0 || c->cuts[DIMENSION_IN].n_values == 0 || c->cuts[DIMENSION_OUT].n_values == 0)
+                return r;
+        n_sources = q->hook == HOOK_OUTPUT ? 1 : sources->n_values;
+        for (size_t i = 0; i < n_sources && r == 0; i++) {
+                q->source = sources->values[i];
+                r = try_places(c, q, destinations);
+        }
+        return r;
+}
+
 static int try_family(Check *c, Family family, const Service1 *services, size_t n_services) {
-        const Cuts *sources = &c->cuts[DIMENSION_SOURCE4 + (int)family];
-        const Cuts *destinations = &c->cuts[DIMENSION_DESTINATION4 + (int)family];
         PacketQuestion q = {
                 .hook = hook_of(c->expect->section),
                 .family = family,
                 .source_port = 49152,
                 .ct_state = CT_STATE_NEW,
         };
-        size_t n_sources = q.hook == HOOK_OUTPUT ? 1 : sources->n_values;
 
-        if (c->cuts[DIMENSION_IN].n_values == 0 || c->cuts[DIMENSION_OUT].n_values == 0)
-                return 0;
         for (size_t i = 0; i < n_services; i++) {
                 uint8_t other = family == FAMILY_IPV4 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+                int r;
 
                 if (services[i].protocol == other)
                         continue;
                 q.protocol = services[i].protocol;
                 q.destination_port = services[i].port;
                 q.icmp_type = (uint8_t)services[i].port;
-                for (size_t j = 0; j < n_sources; j++) {
-                        int r;
-
-                        q.source = sources->values[j];
-                        r = try_places(c, &q, destinations);
-                        if (r < 0)
-                                return r;
-                }
+                r = try_service(c, &q);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }
@@ -545,16 +530,8 @@ static int check_one(Check *c) {
         size_t n_services;
         int r;
 
-        memset(c->cuts, 0, sizeof(c->cuts));
-        if (cut_by_rules(c) < 0 || cut_by_expectation(c) < 0 || finish_cuts(c) < 0)
-                return -ENOMEM;
-        filter(&c->cuts[DIMENSION_IN], keep_in, c);
-        filter(&c->cuts[DIMENSION_OUT], keep_out, c);
-        filter(&c->cuts[DIMENSION_SOURCE4], keep_outside4, c);
-        filter(&c->cuts[DIMENSION_SOURCE6], keep_outside6, c);
-        filter(&c->cuts[DIMENSION_DESTINATION4], keep_outside4, c);
-        filter(&c->cuts[DIMENSION_DESTINATION6], keep_outside6, c);
-        if (list_services(c, &services, &n_services) < 0)
+        if (cut_by_expectation(c) < 0 || find_within(c) < 0 ||
+            list_services(c, &services, &n_services) < 0)
                 return -ENOMEM;
         c->n_cases = 0;
         r = try_family(c, FAMILY_IPV4, services, n_services);
@@ -570,16 +547,33 @@ static int check_one(Check *c) {
         return r;
 }
 
+/* Once for all expectations: which services the rules tell apart. */
+static int cut_services(Check *c, Arena *a) {
+        c->cutter.arena = a;
+        c->cutter.cuts = c->services;
+        if (cutter_add_all(&c->cutter, DIMENSION_PORT, DIMENSION_PROTOCOL) < 0)
+                return -ENOMEM;
+        for (Dimension d = DIMENSION_PORT; d <= DIMENSION_PROTOCOL; d++)
+                if (cuts_finish(a, &c->services[d], d) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
 int ruleset_check_expectations(const Policy *policy,
                                const Ruleset *rs,
                                size_t *ret_cases,
                                Diag *d) {
-        _cleanup_(arena_freep) Arena *arena = arena_new(0), *steps = arena_new(0);
-        Check c = {.policy = policy, .rs = rs, .arena = arena, .steps = steps, .d = d};
+        _cleanup_(arena_freep) Arena *arena = arena_new(0), *slices = arena_new(0);
+        _cleanup_(arena_freep) Arena *steps = arena_new(0), *services = arena_new(0);
+        Check c = {.policy = policy, .arena = arena, .slice = slices, .steps = steps, .d = d};
         size_t n_cases = 0;
         int result = 0;
 
-        if (!arena || !steps)
+        *ret_cases = 0;
+        if (policy->n_expects == 0)
+                return 0;
+        if (!arena || !slices || !steps || !services || cutter_init(&c.cutter, rs, services) < 0 ||
+            cut_services(&c, services) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < policy->n_expects; i++) {
                 int r;

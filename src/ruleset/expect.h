@@ -3,7 +3,8 @@
 
 /* The policy's own tests. An expectation is about every connection that it describes; it is decided
  * by walking the compiled rules with one connection for each combination of what they tell apart:
- * where no rule of the ruleset distinguishes two values of a field, one of them stands for both. */
+ * where no rule that such a connection can meet distinguishes two values of a field, one of them
+ * stands for both. */
 
 #include "policy/policy.h"
 #include "ruleset/ruleset.h"

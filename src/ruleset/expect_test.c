@@ -14,11 +14,10 @@ static const char catalogue[] = "ringwall: 1\n"
                                 "  web: { tcp: [80, 443] }\n";
 
 /* The first error about the expectations; "" if they hold. */
-static const char *check(Arena *a, const char *policy) {
+static const char *check_counting(Arena *a, const char *policy, size_t *ret_cases) {
         const char *text = arena_printf(a, "ringwall: 1\n%s", policy);
         static const KernelFeatures features = {.fib_in_filter = true};
         Diag *d = diag_new(a);
-        size_t n_cases;
         Policy *p;
         Ruleset *rs;
         int r;
@@ -27,12 +26,18 @@ static const char *check(Arena *a, const char *policy) {
                                           (Source){"test.yaml", text, strlen(text)}, &p, d),
                          0);
         assert_int_equal(ruleset_compile(p, &features, NULL, a, &rs, d), 0);
-        r = ruleset_check_expectations(p, rs, &n_cases, d);
+        r = ruleset_check_expectations(p, rs, ret_cases, d);
         assert_true(r == 0 || r == -EBADMSG);
         for (size_t i = 0; i < d->n_messages; i++)
                 if (d->messages[i].severity == DIAG_ERROR)
                         return d->messages[i].text;
         return "";
+}
+
+static const char *check(Arena *a, const char *policy) {
+        size_t n_cases;
+
+        return check_counting(a, policy, &n_cases);
 }
 
 static const struct {
@@ -71,8 +76,27 @@ static void an_expectation_holds_for_every_connection_or_shows_one(void **state)
                 unit_string(rows[i].name, check(*state, rows[i].policy), rows[i].expected);
 }
 
+/* Sources and services multiply: what the connections in question never meet must not count. */
+static void rules_about_other_services_are_not_tried(void **state) {
+        const char *policy = "inbound:\n - { allow: ssh, from: 10.9.9.9 }\n";
+        size_t n_cases;
+
+        for (unsigned int i = 0; i < 200; i++)
+                policy =
+                        arena_printf(*state, "%s - { allow: %u/tcp, from: 10.0.%u.1, in: eth%u }\n",
+                                     policy, 1000 + i, i, i);
+        policy = arena_printf(*state, "%sexpect:\n - { deny: ssh, from: 10.0.0.0/16 }\n", policy);
+        assert_string_equal(check_counting(*state, policy, &n_cases), "");
+        assert_in_range(n_cases, 1, 100);
+        policy = arena_printf(*state, "%s - { deny: 1100/tcp, from: lan }\n", policy);
+        assert_string_equal(check_counting(*state, policy, &n_cases),
+                            "this does not hold: tcp from 10.0.100.1 to port 1100 in eth100 is "
+                            "allowed");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                unit_arena_test(rules_about_other_services_are_not_tried),
                 unit_arena_test(an_expectation_holds_for_every_connection_or_shows_one),
         };
 

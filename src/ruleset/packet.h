@@ -65,6 +65,13 @@ typedef struct Evaluation {
         bool limited; /* allowed as long as a limit of the deciding rule is not reached */
 } Evaluation;
 
+/* The hooks through which a packet goes to and from the one that it is asked about; ended by
+ * HOOK_NONE. */
+const Hook *hook_way(Hook hook) _const_;
+
+/* Whether the match holds for the packet. */
+bool packet_matches(const Packet *p, const Match *m);
+
 /* Sends the packet through the base chains of the hook, and of those before and behind it on the
  * same way, in the order of their priority. A hook without a base chain accepts. Steps are kept in
  * the arena. 0 or -ENOMEM. */
