@@ -65,7 +65,7 @@ static int compare_low(const void *a, const void *b) {
 void range_set_normalise(RangeSet *set) {
         size_t n = 0;
 
-        if (set->n_items == 0)
+        if (set->n_items < 2)
                 return;
         qsort(set->items, set->n_items, sizeof(set->items[0]), compare_low);
         for (size_t i = 1; i < set->n_items; i++) {

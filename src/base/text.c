@@ -21,6 +21,16 @@ bool text_to_number(const char *s, uint64_t min, uint64_t max, uint64_t *ret) {
         return true;
 }
 
+const char *text_from_number(uint64_t n, char buf[static TEXT_NUMBER_MAX]) {
+        char *p = buf + TEXT_NUMBER_MAX - 1;
+
+        *p = '\0';
+        do
+                *--p = (char)('0' + n % 10);
+        while ((n /= 10) > 0);
+        return p;
+}
+
 static unsigned int min3(unsigned int a, unsigned int b, unsigned int c) {
         return MIN(a, MIN(b, c));
 }

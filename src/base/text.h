@@ -5,8 +5,13 @@
 
 #include "base/util.h"
 
+#define TEXT_NUMBER_MAX 21 /* bytes of a number, NUL included */
+
 /* A decimal number from min to max without sign, spaces or leading zeros. */
 bool text_to_number(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
+
+/* The number in decimal, at the end of buf: returns where it begins. */
+const char *text_from_number(uint64_t n, char buf[static TEXT_NUMBER_MAX]);
 
 /* Feeds candidates one by one; the nearest to `word` stays in `best`. Limits how far away it may
  * be, so that nothing far-fetched is suggested. */

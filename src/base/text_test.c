@@ -31,6 +31,15 @@ static const struct {
         { "\xd9\xa1",             0, 65535,      false, 0          }, /* an Arabic digit one */
 };
 
+static void a_number_comes_back_as_it_was_written(void **state) {
+        char buf[TEXT_NUMBER_MAX];
+
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+                if (numbers[i].is_one)
+                        unit_string(numbers[i].text, text_from_number(numbers[i].value, buf),
+                                    numbers[i].text);
+}
+
 static const struct {
         const char *a, *b;
         unsigned int distance;
@@ -123,6 +132,7 @@ static void of_two_that_are_equally_near_the_first_is_suggested(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(numbers_are_read_strictly),
+                cmocka_unit_test(a_number_comes_back_as_it_was_written),
                 cmocka_unit_test(distance_counts_mistakes_of_typing),
                 cmocka_unit_test(very_long_words_are_near_to_nothing),
                 cmocka_unit_test(the_nearest_word_is_suggested_unless_it_is_far_fetched),

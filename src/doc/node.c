@@ -152,7 +152,7 @@ static int check_scalar(Builder *b, const Node *n, size_t size) {
         uint32_t c;
         size_t len;
 
-        for (; p < end; p += len) {
+        for (p += text_plain(p, end); p < end; p += len) {
                 len = text_decode(p, (size_t)(end - p), &c);
                 if (len == 0 || !text_character_is_fit(c) || c == '\r')
                         return diag_error(b->d, n->at,

@@ -25,6 +25,14 @@ size_t text_decode(const char *s, size_t size, uint32_t *ret) {
         return len;
 }
 
+size_t text_plain(const char *s, const char *end) {
+        const char *p = s;
+
+        while (p < end && *p >= ' ' && *p <= '~')
+                p++;
+        return (size_t)(p - s);
+}
+
 bool text_character_is_fit(uint32_t c) {
         if (c < ' ')
                 return c == '\t' || c == '\n' || c == '\r';
@@ -78,6 +86,10 @@ int text_check(const Source *source, Diag *d) {
         size_t len = 0;
 
         for (; p < end; p += len) {
+                len = text_plain(p, end);
+                at.column += (unsigned int)len;
+                if (len > 0)
+                        continue;
                 len = text_decode(p, (size_t)(end - p), &c);
                 if (len == 0 || !text_character_is_fit(c) ||
                     (c == '\r' && (p + 1 == end || p[1] != '\n')))

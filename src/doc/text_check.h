@@ -13,6 +13,10 @@ int text_check(const Source *source, Diag *d);
 /* Whether a character (a code point) may stand in a text; tab, newline and carriage return may. */
 bool text_character_is_fit(uint32_t c) _const_;
 
+/* How many plain characters (of ASCII, from the blank to the tilde) s begins with: most of a
+ * text, and nothing to look at. */
+size_t text_plain(const char *s, const char *end);
+
 /* Decodes the character at s, of which at most size bytes can be read: its length in bytes, or 0 if
  * this is not UTF-8. */
 size_t text_decode(const char *s, size_t size, uint32_t *ret);

@@ -295,11 +295,11 @@ static const char *describe(Loader *l, const PolicyRule *rule, const RuleShape *
                 {" connections ", NULL, shape->connections},
                 {" until ", NULL, shape->until},
         };
-        char line[16];
-        const char *parts[7 + 2 * ARRAY_SIZE(keys)] = {place_file(rule->at), ":", line, ": "};
+        char line[TEXT_NUMBER_MAX];
+        const char *parts[7 + 2 * ARRAY_SIZE(keys)] = {place_file(rule->at), ":",
+                                                       text_from_number(rule->at.line, line), ": "};
         size_t n = 4;
 
-        (void)snprintf(line, sizeof(line), "%u", rule->at.line);
         if (rule->name) {
                 parts[n++] = rule->name;
                 return arena_join(l->arena, parts, n);

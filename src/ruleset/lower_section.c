@@ -75,6 +75,13 @@ static bool is_limited(const PolicyRule *rule) {
         return rule->limit.rate.number > 0 || rule->connections.number > 0;
 }
 
+static bool has_parts(const ServiceSet *s, unsigned int parts) {
+        bool ports = s->tcp.n_items + s->udp.n_items + s->sctp.n_items > 0;
+        bool others = s->any || s->icmp.n_items + s->icmpv6.n_items + s->protocols.n_items > 0;
+
+        return (ports && parts & PART_PORTS) || (others && parts & PART_OTHERS);
+}
+
 static int lower_rules(Lower *l,
                        SectionId id,
                        Chain *chain,
@@ -104,6 +111,9 @@ static int lower_rules(Lower *l,
                 int r;
 
                 if (rule->verb != verb || is_limited(rule) != limited)
+                        continue;
+                /* one with a chain of its own gets it here, wherever its rules are */
+                if (!has_parts(&rule->services.set, parts) && !lower_needs_chain(rule))
                         continue;
                 origin.text = lower_comment(l, rule->text);
                 if (lower_needs_chain(rule)) {

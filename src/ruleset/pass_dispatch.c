@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <inttypes.h>
 #include <netinet/in.h>
 
+#include "base/text.h"
 #include "ruleset/pass_list.h"
 
 /* Rules on ports, one after the other, become one lookup a protocol: a map from ports to chains.
@@ -178,16 +178,17 @@ static int cut_atoms(Run *run, uint8_t protocol) {
 }
 
 static Chain *make_chain(Run *run, const Atom *atom, const char *protocol) {
-        char name[RULESET_NAME_MAX + 1];
-        Chain *chain;
+        char low[TEXT_NUMBER_MAX], high[TEXT_NUMBER_MAX];
+        const char *parts[] = {run->name,
+                               "-",
+                               protocol,
+                               "-",
+                               text_from_number(atom->low, low),
+                               "-",
+                               text_from_number(atom->high, high)};
+        const char *name = arena_join(run->scratch, parts, atom->low == atom->high ? 5 : 7);
+        Chain *chain = name ? ruleset_add_chain(run->rs, name) : NULL;
 
-        if (atom->low == atom->high)
-                (void)snprintf(name, sizeof(name), "%s-%s-%" PRIu32, run->name, protocol,
-                               atom->low);
-        else
-                (void)snprintf(name, sizeof(name), "%s-%s-%" PRIu32 "-%" PRIu32, run->name,
-                               protocol, atom->low, atom->high);
-        chain = ruleset_add_chain(run->rs, name);
         for (size_t i = 0; chain && i < atom->n_rules; i++) {
                 const PortRule *p = &run->rules[atom->rules[i]];
                 Rule *copy = chain_add_rule(run->rs, chain, p->rule->verdict, p->rule->origin);

@@ -45,6 +45,8 @@ static bool needs_are_met(const Rule *rule, size_t n, FieldId field) {
         const Field *f = &fields[field];
         bool met = !f->has_needs, ports = !f->needs_ports;
 
+        if (met && ports)
+                return true;
         for (size_t i = 0; i < n; i++) {
                 if (f->has_needs && in_set(&rule->matches[i], f->needs, equals, f->needs_value))
                         met = true;
