@@ -105,15 +105,30 @@ void diag_hint(Diag *d, const char *format, ...) {
         va_end(ap);
 }
 
-/* The text of line number `line`; false if the source has no such line. */
-static bool find_line(const Source *source, unsigned int line, const char **ret, size_t *ret_size) {
-        const char *p = source->text, *end = p + source->size, *newline;
+/* Where the last line was found: messages come in the order of their lines. */
+typedef struct Cursor {
+        const Source *source;
+        unsigned int line;
+        const char *start;
+} Cursor;
 
-        for (unsigned int i = 1; i < line; i++) {
+/* The text of line number `line`; false if the source has no such line. */
+static bool find_line(Cursor *cursor,
+                      const Source *source,
+                      unsigned int line,
+                      const char **ret,
+                      size_t *ret_size) {
+        const char *end = source->text + source->size, *p, *newline;
+
+        if (cursor->source != source || cursor->line > line)
+                *cursor = (Cursor){source, 1, source->text};
+        for (p = cursor->start; cursor->line < line; cursor->line++) {
                 p = p < end ? memchr(p, '\n', (size_t)(end - p)) : NULL;
-                if (!p)
+                if (!p) {
+                        *cursor = (Cursor){0};
                         return false;
-                p++;
+                }
+                cursor->start = ++p;
         }
         if (p == end)
                 return false;
@@ -147,14 +162,15 @@ static bool is_control(const char *s, size_t size) {
 }
 
 /* The source line, or the part of a very long one that the place lies in, and carets under it. */
-static void print_quote(FILE *f, const Span *at, const char *colour, const char *reset) {
+static void
+print_quote(FILE *f, Cursor *cursor, const Span *at, const char *colour, const char *reset) {
         unsigned int first = at->column > QUOTE_MAX ? at->column - QUOTE_MAX / 2 : 1;
         unsigned int end = first + QUOTE_MAX, column = 1;
         const char *line, *cut = first > 1 ? "..." : "";
         char blanks[QUOTE_MAX + 1];
         size_t size, n, n_blanks = 0;
 
-        if (!at->source->text || !find_line(at->source, at->line, &line, &size))
+        if (!at->source->text || !find_line(cursor, at->source, at->line, &line, &size))
                 return;
         fprintf(f, "  %s", cut);
         for (size_t i = 0; i < size && column < end; i += n, column++) {
@@ -181,7 +197,7 @@ static void print_name(const char *name, FILE *f) {
                 fputc((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name, f);
 }
 
-static void print_message(const DiagMessage *m, FILE *f, bool colour) {
+static void print_message(const DiagMessage *m, Cursor *cursor, FILE *f, bool colour) {
         const char *start = colour ? severity_colours[m->severity] : "";
         const char *bold = colour ? "\033[1m" : "", *reset = colour ? "\033[0m" : "";
 
@@ -195,14 +211,16 @@ static void print_message(const DiagMessage *m, FILE *f, bool colour) {
         }
         fprintf(f, "%s%s:%s %s\n", start, severity_names[m->severity], reset, m->text);
         if (m->at.source && m->at.line > 0)
-                print_quote(f, &m->at, start, reset);
+                print_quote(f, cursor, &m->at, start, reset);
         if (m->hint)
                 fprintf(f, "  hint: %s\n", m->hint);
 }
 
 void diag_print(const Diag *d, FILE *f, bool colour) {
+        Cursor cursor = {0};
+
         for (size_t i = 0; i < d->n_messages; i++)
-                print_message(&d->messages[i], f, colour);
+                print_message(&d->messages[i], &cursor, f, colour);
         if (d->n_errors > DIAG_ERRORS_MAX)
                 fprintf(f, "and %zu more errors\n", d->n_errors - DIAG_ERRORS_MAX);
         if (d->n_warnings_left_out > 0)

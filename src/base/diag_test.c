@@ -86,6 +86,17 @@ static void every_kind_of_place_is_shown_as_it_should_be(void **state) {
         }
 }
 
+static void every_message_quotes_its_own_line(void **state) {
+        Diag *d = diag_new(*state);
+        const char *expected = "";
+
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                diag_warning(d, places[i].at, "x");
+                expected = arena_printf(*state, "%s%s", expected, places[i].expected);
+        }
+        assert_prints(d, expected);
+}
+
 static void a_source_without_text_is_not_quoted(void **state) {
         static const Source kernel = {.name = "live"};
         Diag *d = diag_new(*state);
@@ -243,6 +254,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 unit_arena_test(an_error_shows_its_place_with_carets),
                 unit_arena_test(every_kind_of_place_is_shown_as_it_should_be),
+                unit_arena_test(every_message_quotes_its_own_line),
                 unit_arena_test(a_source_without_text_is_not_quoted),
                 unit_arena_test(control_characters_reach_no_terminal),
                 unit_arena_test(a_place_far_along_a_long_line_is_still_shown),

@@ -154,10 +154,10 @@ static bool overlaps(const RangeSet *x, const RangeSet *y) {
 static bool services_overlap(const ServiceSet *x, const ServiceSet *y) {
         if (x->any || y->any)
                 return true;
-        for (ServiceClass c = 0; c < _SERVICE_CLASS_MAX; c++)
-                if (overlaps(service_set_class_const(x, c), service_set_class_const(y, c)))
-                        return true;
-        return false;
+        /* asked for each rule and each claim */
+        return overlaps(&x->tcp, &y->tcp) || overlaps(&x->udp, &y->udp) ||
+               overlaps(&x->sctp, &y->sctp) || overlaps(&x->icmp, &y->icmp) ||
+               overlaps(&x->icmpv6, &y->icmpv6) || overlaps(&x->protocols, &y->protocols);
 }
 
 /* One message an item: the first claim that refuses a part of it. */
@@ -166,6 +166,8 @@ static int check_term(Loader *l,
                       const ServiceTerm *term,
                       const Claim *claims,
                       const ServiceSet *all_protected) {
+        if (!services_overlap(&term->set, all_protected))
+                return 0;
         for (size_t i = 0; i < l->policy->n_protected; i++) {
                 const Protected *p = claims[i].protected;
                 _cleanup_(arena_freep) Arena *scratch = NULL;
