@@ -165,6 +165,9 @@ int zone_address_decode(Loader *l, const Node *n, ZoneWord *ret);
 int zone_part_add(Loader *l, Zone *z, const ZonePart *part, Span at);
 /* Takes the box out of every box of the zone, whose sets are normalised before and after. */
 int zone_part_subtract(Loader *l, Zone *z, const ZonePart *taken, Span at);
+void zone_part_normalise_all(Zone *z);
+/* Makes it a box with a list in it, of which all that it has so far is certain. 0 or -ENOMEM. */
+int zone_part_set_listed(Arena *a, ZonePart *part);
 /* Adds the addresses of the list that the zone's key `file` names. */
 int zone_file_read(Loader *l, const Definition *def, const NodeEntry *entry, ZonePart *part);
 int zone_expression_decode(Loader *l, const NodeEntry *entry, ZoneExpression *ret);
@@ -237,6 +240,12 @@ int expect_decode(Loader *l, const PolicyFile *file);
 int protected_decode(Loader *l, const PolicyFile *file);
 /* `allow` against `protected`; -ENOMEM or 0, mistakes are in d. */
 int conflict_check(Loader *l);
+
+/* ---- cover.c and what is in cover.h */
+
+/* Warns of rules that can never match or that another one covers wholly; wants conflict_check() to
+ * have been called. -ENOMEM or 0. */
+int cover_check(Loader *l);
 
 /* ---- witness.c */
 

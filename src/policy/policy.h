@@ -33,6 +33,10 @@ typedef struct ZonePart {
                                           * are now is among the addresses */
         RangeSet fixed[_FAMILY_MAX];   /* with `connected`: the addresses but for those networks */
         RangeSet without[_FAMILY_MAX]; /* taken away from those networks */
+        /* Set if lists in files have a say in `addresses`. They may be others tomorrow: these are
+         * meant whatever the lists hold, and those may be. */
+        bool listed;
+        RangeSet certain[_FAMILY_MAX], possible[_FAMILY_MAX];
 } ZonePart;
 
 typedef struct Zone {

@@ -37,6 +37,7 @@ static int add_nested(Loader *l, Zone *z, const Zone *nested, const ZonePart *ow
                         .any_address = inner->any_address,
                         .connected = inner->connected,
                         .without = {inner->without[FAMILY_IPV4], inner->without[FAMILY_IPV6]},
+                        .listed = inner->listed,
                 };
 
                 if (own->any_interface) {
@@ -53,7 +54,11 @@ static int add_nested(Loader *l, Zone *z, const Zone *nested, const ZonePart *ow
                         continue;
                 /* copied: the parts of a zone grow */
                 for (Family f = 0; f < _FAMILY_MAX && r == 0; f++)
-                        r = range_set_add_all(l->arena, &part.addresses[f], &inner->addresses[f]);
+                        if (range_set_add_all(l->arena, &part.addresses[f], &inner->addresses[f]) <
+                                    0 ||
+                            range_set_add_all(l->arena, &part.certain[f], &inner->certain[f]) < 0 ||
+                            range_set_add_all(l->arena, &part.possible[f], &inner->possible[f]) < 0)
+                                r = -ENOMEM;
                 if (r == 0)
                         r = zone_part_add(l, z, &part, at);
                 added = true;
@@ -114,6 +119,20 @@ static int report_empty(Loader *l, const NodeEntry *entry) {
         return diag_error(l->d, entry->key->at, "'%s' is empty", entry->key->text);
 }
 
+static int add_list(Loader *l, Definition *def, const NodeEntry *entry, ZonePart *part) {
+        static const Range all[_FAMILY_MAX] = {
+                [FAMILY_IPV4] = {.high = {.low = UINT32_MAX}},
+                [FAMILY_IPV6] = {.high = {UINT64_MAX, UINT64_MAX}},
+        };
+
+        if (zone_part_set_listed(l->arena, part) < 0)
+                return -ENOMEM;
+        for (Family f = 0; f < _FAMILY_MAX; f++)
+                if (range_set_add(l->arena, &part->possible[f], all[f]) < 0)
+                        return -ENOMEM;
+        return zone_file_read(l, def, entry, part);
+}
+
 /* Whatever the zone's keys but `except` say. */
 static int add_sources(Loader *l, Definition *def, const ZoneShape *shape, const Node *addresses) {
         Zone *z = def->zone;
@@ -133,17 +152,15 @@ static int add_sources(Loader *l, Definition *def, const ZoneShape *shape, const
         if (shape->connected)
                 keep(&r, interface_set_decode(l, shape->connected, &part.connected));
         if (shape->file)
-                keep(&r, zone_file_read(l, def, shape->file, &part));
+                keep(&r, add_list(l, def, shape->file, &part));
         part.any_address = !addresses && !shape->connected && !shape->file;
         if (r < 0)
                 return r;
         if (shape->file && !has_addresses(&part) && z->n_parts == 0)
                 diag_warning(l->d, shape->file->value->at, "this file holds no address");
-        if (has_addresses(&part) || z->n_parts == 0)
+        if (has_addresses(&part) || part.listed || z->n_parts == 0)
                 r = zone_part_add(l, z, &part, def->at);
-        for (size_t i = 0; i < z->n_parts; i++)
-                for (Family f = 0; f < _FAMILY_MAX; f++)
-                        range_set_normalise(&z->parts[i].addresses[f]);
+        zone_part_normalise_all(z);
         return r;
 }
 

@@ -24,8 +24,64 @@ static bool can_join(const ZonePart *x, const ZonePart *y) {
                range_set_equal(&x->without[FAMILY_IPV6], &y->without[FAMILY_IPV6]);
 }
 
+int zone_part_set_listed(Arena *a, ZonePart *part) {
+        if (part->listed)
+                return 0;
+        part->listed = true;
+        for (Family f = 0; f < _FAMILY_MAX; f++)
+                if (range_set_add_all(a, &part->certain[f], &part->addresses[f]) < 0 ||
+                    range_set_add_all(a, &part->possible[f], &part->addresses[f]) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+void zone_part_normalise_all(Zone *z) {
+        for (size_t i = 0; i < z->n_parts; i++)
+                for (Family f = 0; f < _FAMILY_MAX; f++) {
+                        range_set_normalise(&z->parts[i].addresses[f]);
+                        range_set_normalise(&z->parts[i].certain[f]);
+                        range_set_normalise(&z->parts[i].possible[f]);
+                }
+}
+
+/* What a list has no say in is both certain and possible. */
+static const RangeSet *certain(const ZonePart *part, Family family) {
+        return part->listed ? &part->certain[family] : &part->addresses[family];
+}
+
+static const RangeSet *possible(const ZonePart *part, Family family) {
+        return part->listed ? &part->possible[family] : &part->addresses[family];
+}
+
+static int join_lists(Arena *a, ZonePart *to, const ZonePart *part) {
+        int r = part->listed ? zone_part_set_listed(a, to) : 0;
+
+        for (Family f = 0; f < _FAMILY_MAX && to->listed && r == 0; f++) {
+                r = range_set_add_all(a, &to->certain[f], certain(part, f));
+                if (r == 0)
+                        r = range_set_add_all(a, &to->possible[f], possible(part, f));
+        }
+        return r;
+}
+
+/* Of what may be taken away nothing is certain. */
+static int take_lists(Arena *a, ZonePart *part, const ZonePart *taken) {
+        int r = taken->listed ? zone_part_set_listed(a, part) : 0;
+
+        for (Family f = 0; f < _FAMILY_MAX && part->listed && r == 0; f++) {
+                r = range_set_subtract(a, &part->certain[f], possible(taken, f), &part->certain[f]);
+                if (r == 0)
+                        r = range_set_subtract(a, &part->possible[f], certain(taken, f),
+                                               &part->possible[f]);
+        }
+        return r;
+}
+
 static int join(Arena *a, ZonePart *to, const ZonePart *part) {
-        int r = 0;
+        int r = join_lists(a, to, part);
+
+        if (r < 0)
+                return r;
 
         to->any_address |= part->any_address;
         if (part->connected.n_items > 0) {
@@ -53,11 +109,12 @@ int zone_part_add(Loader *l, Zone *z, const ZonePart *part, Span at) {
         return arena_append(l->arena, z->parts, z->n_parts, *part) ? 0 : -ENOMEM;
 }
 
+/* A list that leaves nothing today may be another one tomorrow. */
 static bool is_empty(const ZonePart *part) {
         if (!part->any_interface && part->interfaces.n_items == 0)
                 return true;
         return !part->any_address && part->connected.n_items == 0 &&
-               part->addresses[FAMILY_IPV4].n_items + part->addresses[FAMILY_IPV6].n_items == 0;
+               possible(part, FAMILY_IPV4)->n_items + possible(part, FAMILY_IPV6)->n_items == 0;
 }
 
 /* The box without the interfaces of another, and the part of it that has both's interfaces. */
@@ -93,11 +150,19 @@ static int take_addresses(Arena *a, ZonePart *part, const ZonePart *taken) {
                 part->interfaces = (RangeSet){0};
                 return 0;
         }
+        if (part->any_address) {
+                part->any_address = part->listed = false;
+                for (Family f = 0; f < _FAMILY_MAX; f++) {
+                        part->addresses[f] = (RangeSet){&all[f], 1};
+                        part->certain[f] = part->possible[f] = (RangeSet){0};
+                }
+        }
+        r = take_lists(a, part, taken);
         for (Family f = 0; f < _FAMILY_MAX && r == 0; f++) {
-                RangeSet from = part->any_address ? (RangeSet){&all[f], 1} : part->addresses[f];
                 RangeSet without = {0};
 
-                r = range_set_subtract(a, &from, &taken->addresses[f], &part->addresses[f]);
+                r = range_set_subtract(a, &part->addresses[f], &taken->addresses[f],
+                                       &part->addresses[f]);
                 if (r == 0 && part->connected.n_items > 0) {
                         /* copied: the set may be another part's, too */
                         r = range_set_add_all(a, &without, &part->without[f]);
@@ -107,7 +172,6 @@ static int take_addresses(Arena *a, ZonePart *part, const ZonePart *taken) {
                         part->without[f] = without;
                 }
         }
-        part->any_address = false;
         return r;
 }
 
@@ -128,8 +192,6 @@ int zone_part_subtract(Loader *l, Zone *z, const ZonePart *taken, Span at) {
                         if (!is_empty(&rest[j]))
                                 r = zone_part_add(l, z, &rest[j], at);
         }
-        for (size_t i = 0; i < z->n_parts; i++)
-                for (Family f = 0; f < _FAMILY_MAX; f++)
-                        range_set_normalise(&z->parts[i].addresses[f]);
+        zone_part_normalise_all(z);
         return r;
 }
