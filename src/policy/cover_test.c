@@ -308,6 +308,46 @@ static void what_may_change_counts_only_where_it_makes_no_difference(void **stat
         check_rows(*state, moving, ARRAY_SIZE(moving));
 }
 
+static void networks_that_are_on_link_now_may_be_others_tomorrow(void **state) {
+        static const Row rows[] = {
+                {"of the network",
+                 "inbound:\n- { allow: ssh, from: home }\n"
+                 "- { allow: ssh, from: 10.40.10.7 }\n",
+                 ""},
+                {"around the network",
+                 "inbound:\n- { allow: ssh, from: home }\n"
+                 "- { allow: ssh, from: 10.40.0.0/16 }\n",
+                 ""},
+                {"no address of the family", "inbound:\n- { allow: 128/icmpv6, from: home }\n", ""},
+                {"beside the network",
+                 "inbound:\n- { allow: ssh, from: around }\n"
+                 "- { allow: ssh, from: 10.40.10.7 }\n",
+                 "2<1"},
+                {"nothing but the network is left",
+                 "inbound:\n- { allow: ssh, from: 10.40.10.7, "
+                 "except: home }\n",
+                 ""},
+        };
+        HostNetwork network = {
+                .interface = interface_value("eth0"),
+                .family = FAMILY_IPV4,
+                .range = {{.low = 0x0a280a00}, {.low = 0x0a280aff}}, /* 10.40.10.0/24 */
+        };
+        Source catalogue = {"catalogue.yaml", LOAD_CATALOGUE, sizeof(LOAD_CATALOGUE) - 1};
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const char *text = arena_printf(*state, ZONES "%s", rows[i].text);
+                Source source = {"policy.yaml", text, strlen(text)};
+                Diag *d = diag_new(*state);
+                Policy *p;
+
+                unit_equal(rows[i].name,
+                           policy_load_text_on_link(*state, catalogue, source, &network, 1, &p, d),
+                           0);
+                unit_string(rows[i].name, describe(*state, d, SECTION_LINE), rows[i].expected);
+        }
+}
+
 /* ---- many rules */
 
 static const char *many(Arena *a, const char *format, const char *last) {
@@ -374,7 +414,8 @@ static void ten_thousand_rules_are_searched_to_their_end(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 Diag *d;
 
-                (void)load_with_diag(*state, many(*state, rows[i].rule, rows[i].last), &d);
+                unit_true(rows[i].name,
+                          load_with_diag(*state, many(*state, rows[i].rule, rows[i].last), &d));
                 unit_equal(rows[i].name, d->n_warnings, rows[i].n_covered);
                 if (rows[i].n_covered == 1)
                         unit_true(rows[i].name, find_warning(d)->at.line == rows[i].line);
@@ -386,6 +427,7 @@ int main(void) {
                 unit_arena_test(an_allow_that_another_covers_is_told),
                 unit_arena_test(a_rule_that_can_never_match_is_told),
                 unit_arena_test(what_may_change_counts_only_where_it_makes_no_difference),
+                unit_arena_test(networks_that_are_on_link_now_may_be_others_tomorrow),
                 unit_arena_test(ten_thousand_rules_are_searched_to_their_end),
         };
 

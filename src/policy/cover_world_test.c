@@ -170,7 +170,7 @@ static void draw_world(Arena *a, uint64_t *seed, bool home, World *w) {
 
                 *claim = (Draft){.verb = RULE_DENY, .claim = true};
                 claim->from_given = !streq(from, "anywhere");
-                /* read as a rule to learn who may; `extra` as a claim */
+                /* read as a rule to learn who may */
                 claim->text = draw_services(a, seed);
                 claim->extra = claim->from_given ? arena_printf(a, "services: %s, only-from: %s",
                                                                 claim->text, from)
