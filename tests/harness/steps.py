@@ -212,6 +212,7 @@ RUN = [
     Step("gcc", "gcc: build, unit tests, fuzz corpora", unit_tests("gcc"), 300, True, True),
     Step("golden", "policy in, text out, word for word", pytest("tests/golden"), 120),
     Step("cli", "the command line", pytest("tests/cli"), 180, True, True),
+    Step("rpc", "the control socket, under attack", pytest("tests/rpc"), 120, True, True),
     Step("oracle", "the oracle against POLICY's own examples", pytest("tests/oracle", variant=None), 60),
     Step("man", "the manual pages", man_pages, 60),
     Step("netns", "real packets, and the three-way property", pytest("tests/netns"), 420, True, True),
