@@ -49,12 +49,13 @@ static void verify_refuses_a_loop_of_jumps(void **state) {
         assert_true(is_refused(rs, *state, "leads back to itself"));
 }
 
-static void verify_refuses_jumps_deeper_than_the_kernel_allows(void **state) {
+/* So many chains, each of which leads to the next. */
+static Ruleset *staircase(Arena *a, int n) {
         Chain *chain;
-        Ruleset *rs = minimal(*state, &chain);
+        Ruleset *rs = minimal(a, &chain);
 
-        for (int i = 0; i < RULESET_JUMPS_MAX; i++) {
-                char name[8];
+        for (int i = 0; i + 1 < n; i++) {
+                char name[16];
                 Chain *next;
 
                 (void)snprintf(name, sizeof(name), "c%d", i);
@@ -64,7 +65,14 @@ static void verify_refuses_jumps_deeper_than_the_kernel_allows(void **state) {
                         end(rs, chain);
                 chain = next;
         }
-        assert_true(is_refused(rs, *state, "too deeply"));
+        return rs;
+}
+
+static void verify_refuses_jumps_deeper_than_the_kernel_allows(void **state) {
+        assert_int_equal(ruleset_verify(staircase(*state, RULESET_JUMPS_MAX), diag_new(*state)), 0);
+        assert_true(is_refused(staircase(*state, RULESET_JUMPS_MAX + 1), *state, "too deeply"));
+        /* so many that going down them all would need more than a stack */
+        assert_true(is_refused(staircase(*state, 1000000), *state, "too deeply"));
 }
 
 static void verify_refuses_a_port_without_a_protocol(void **state) {

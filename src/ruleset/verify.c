@@ -153,14 +153,17 @@ static int verify_set(const Set *set, Diag *d) {
         return 0;
 }
 
-/* Chains on the longest way down from here, this one included; -EBADMSG for a loop. */
-static int chain_depth(Chain *chain, Diag *d) {
+/* Chains on the longest way down from here, this one included; -EBADMSG for a loop. above: how many
+ * have led here, so that a long way is no deep recursion. */
+static int chain_depth(Chain *chain, size_t above, Diag *d) {
         size_t depth = 1;
 
         if (chain->scratch == DEPTH_IN_PROGRESS)
                 return broken(d, chain, NULL, "it leads back to itself");
         if (chain->scratch != DEPTH_UNKNOWN)
                 return (int)chain->scratch;
+        if (above >= RULESET_JUMPS_MAX)
+                return broken(d, chain, NULL, "jumps are nested too deeply");
         chain->scratch = DEPTH_IN_PROGRESS;
         for (size_t i = 0; i < chain->n_rules; i++) {
                 const Rule *rule = &chain->rules[i];
@@ -173,7 +176,7 @@ static int chain_depth(Chain *chain, Diag *d) {
                         if (!v.chain)
                                 continue;
                         /* the targets are the ruleset's own, and so not really const */
-                        below = chain_depth((Chain *)(uintptr_t)v.chain, d);
+                        below = chain_depth((Chain *)(uintptr_t)v.chain, above + 1, d);
                         if (below < 0)
                                 return below;
                         depth = MAX(depth, (size_t)below + 1);
@@ -258,7 +261,7 @@ int ruleset_verify(const Ruleset *rs, Diag *d) {
                     !ends_in_verdict(chain))
                         r = broken(d, chain, NULL, "a base chain without a final verdict");
                 if (r == 0) {
-                        int depth = chain_depth(chain, d);
+                        int depth = chain_depth(chain, 0, d);
 
                         r = depth < 0 ? depth : 0;
                 }
