@@ -27,8 +27,8 @@ typedef struct Target {
 typedef struct Pending {
         uint32_t entry;
         Target fallback;
-        uint64_t deadline_usec;          /* CLOCK_BOOTTIME, in that boot alone */
-        uint64_t deadline_realtime_usec; /* CLOCK_REALTIME: for people, decides nothing */
+        uint64_t armed_usec, deadline_usec; /* CLOCK_BOOTTIME, in that boot alone */
+        uint64_t deadline_realtime_usec;    /* CLOCK_REALTIME: for people, decides nothing */
         char boot[CONFIRM_BOOT_MAX];
 } Pending;
 
@@ -44,6 +44,7 @@ typedef struct Confirm {
         uint64_t put_usec; /* when it came into force, CLOCK_BOOTTIME; 0: not yet */
         bool is_known;     /* whether the next is sure */
         Target in_force;
+        bool has_leftover; /* the file of a change that waits no more could not be removed */
 } Confirm;
 
 typedef enum ConfirmActionKind {
@@ -101,7 +102,8 @@ typedef struct ConfirmFound {
 void confirm_start(Confirm *c, const ConfirmFound *found, const ConfirmNow *now, ConfirmPlan *ret);
 
 /* An entry of the store shall come into force and wait so long. Replaces a change that waits; what
- * it falls back to stays. Also the way back to an older entry. */
+ * it falls back to stays. Also the way back to an older entry: to the one that was confirmed last
+ * there is nothing to wait for. */
 void confirm_apply(const Confirm *c,
                    uint32_t entry,
                    uint64_t wait_usec,
