@@ -3,6 +3,7 @@
 
 #include "cli/kernel.h"
 #include "cli/output.h"
+#include "cli/remote.h"
 
 static const char load_help[] = "Puts a policy in force in this network namespace, in one "
                                 "transaction, and reads it back. What\n"
@@ -108,12 +109,26 @@ static int unload(void) {
         return EXIT_OK;
 }
 
+/* Where a daemon keeps the table, it has to know. */
+static int unload_daemon(const char *runtime_dir) {
+        json_t *reply = NULL;
+        int r = remote_call("unload", runtime_dir, "Unload", NULL, &reply);
+
+        json_decref(reply);
+        if (r == EXIT_OK)
+                puts("ringwall's table is gone: this host is open until something is applied, or "
+                     "ringwalld starts again");
+        return r;
+}
+
 static int run_unload(int argc, char **argv) {
         static const struct option options[] = {
                 {"yes", no_argument, NULL, 'y'},
                 {"help", no_argument, NULL, 'h'},
+                REMOTE_OPTION,
                 {0},
         };
+        const char *runtime_dir = NULL;
         bool yes = false;
         int c;
 
@@ -121,6 +136,9 @@ static int run_unload(int argc, char **argv) {
                 switch (c) {
                 case 'y':
                         yes = true;
+                        break;
+                case 'R':
+                        runtime_dir = optarg;
                         break;
                 case 'h':
                         return verb_help(&verb_unload);
@@ -132,6 +150,8 @@ static int run_unload(int argc, char **argv) {
         if (!yes)
                 return verb_usage(&verb_unload,
                                   "this opens the network namespace; if you mean it, say --yes");
+        if (remote_is_there(runtime_dir))
+                return unload_daemon(runtime_dir);
         return unload();
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/kernel.h"
 #include "cli/output.h"
+#include "cli/plan.h"
 #include "ruleset/plan.h"
 #include "ruleset/statement.h"
 
@@ -374,6 +375,12 @@ static int plan(PlanInput *p, const char *file) {
                 return input_failed(r, "comparing");
         p->plan = made;
         return p->json ? print_json(p) : print_text(p);
+}
+
+int plan_show(const char *file) {
+        _cleanup_(plan_input_done) PlanInput p = {.input.of_root = true};
+
+        return plan(&p, file);
 }
 
 static int run(int argc, char **argv) {

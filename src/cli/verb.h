@@ -12,8 +12,11 @@ typedef enum ExitCode {
         EXIT_USAGE = 2,
         EXIT_INVALID = 3,       /* the policy */
         EXIT_NOT_PERMITTED = 4, /* or another owner holds our table */
+        EXIT_NO_DAEMON = 5,
         EXIT_KERNEL_REFUSED = 6,
-        EXIT_DIFFERS = 8, /* what is in force from what was asked about; or there are findings */
+        EXIT_LOCKED_OUT = 7, /* whoever asked would be */
+        EXIT_DIFFERS = 8,    /* what is in force from what was asked about; or there are findings */
+        EXIT_AWAITING = 9,   /* in force, but not confirmed */
 } ExitCode;
 
 typedef struct Verb {
@@ -26,7 +29,8 @@ typedef struct Verb {
 } Verb;
 
 extern const Verb verb_check, verb_show, verb_load, verb_unload, verb_explain, verb_init, verb_list,
-        verb_plan, verb_schema, verb_doctor;
+        verb_plan, verb_schema, verb_doctor, verb_apply, verb_confirm, verb_rollback, verb_status,
+        verb_history, verb_reload;
 
 /* Prints the verb's help and returns EXIT_OK. */
 int verb_help(const Verb *verb);

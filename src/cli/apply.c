@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <limits.h>
+
+#include "base/text.h"
+#include "cli/input.h"
+#include "cli/output.h"
+#include "cli/plan.h"
+#include "cli/remote.h"
+
+static const char apply_help[] =
+        "Asks the daemon to put the policy in force on this host: checks it, shows what changes "
+        "and\n"
+        "whether your own SSH connection could be made anew, and puts it in force. Unless it is\n"
+        "confirmed in time (settings.confirm), from a connection that was made after it, it is "
+        "undone.\n"
+        "\n"
+        "      --no-confirm       keep it without confirmation: for a console, and for scripts "
+        "that\n"
+        "                         know what they do\n"
+        "      --i-have-console   go on although you could not come in again\n"
+        "  -n, --dry-run          show what would change, and do nothing\n"
+        "  -m, --message TEXT     for the history\n" REMOTE_HELP "      --json\n"
+        "  -h, --help\n"
+        "\n"
+        "Exit status: 9 in force, and awaiting confirmation; 0 confirmed, or nothing to change;\n"
+        "3 the policy is not valid; 5 no daemon; 6 the kernel refused; 7 you would be locked out.\n"
+        "\n"
+        "Examples:\n"
+        "  ringwall apply\n"
+        "  ringwall apply /root/new-policy.yaml -m 'grafana for the office'\n"
+        "  ringwall confirm            # from a new connection\n";
+
+static const char confirm_help[] =
+        "Keeps what was applied. Counts only from a connection that was made after it, which shows "
+        "that\n"
+        "you can still come in; on a console it always counts.\n"
+        "\n"
+        "      --same-connection  insist, although this connection was there before\n" REMOTE_HELP
+        "      --json\n"
+        "  -h, --help\n";
+
+static const char rollback_help[] = "Undoes a change that waits for its confirmation. With a "
+                                    "NUMBER of the history, or when nothing\n"
+                                    "waits, goes back to that change, or to the one before: a "
+                                    "change of its own, to be confirmed.\n"
+                                    "\n" REMOTE_HELP "      --json\n"
+                                    "  -h, --help\n";
+
+static const char *text_of(const json_t *object, const char *key) {
+        const char *text = json_string_value(json_object_get(object, key));
+
+        return text ? text : "";
+}
+
+static long long number_of(const json_t *object, const char *key) {
+        return json_integer_value(json_object_get(object, key));
+}
+
+/* How each open way in would fare. */
+static void print_ways(const json_t *reply) {
+        const json_t *ways = json_object_get(reply, "ways");
+        OutputStyle style = output_style(stdout);
+
+        for (size_t i = 0; i < json_array_size(ways); i++) {
+                const json_t *way = json_array_get(ways, i);
+                bool admitted = json_is_true(json_object_get(way, "admitted"));
+
+                printf("%s: %s %s%s%s%s%s\n",
+                       json_is_true(json_object_get(way, "mine")) ? "you" : "somebody",
+                       text_of(way, "text"), admitted ? style.good : style.bad,
+                       admitted ? "stays" : "could not be made anew", style.reset,
+                       *text_of(way, "rule") ? ": " : "", text_of(way, "rule"));
+        }
+}
+
+static void print_messages(const json_t *reply) {
+        const json_t *list = json_object_get(reply, "messages");
+
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                const json_t *m = json_array_get(list, i);
+
+                fprintf(stderr, "%s:%lld: %s: %s\n", text_of(m, "file"), number_of(m, "line"),
+                        text_of(m, "severity"), text_of(m, "message"));
+        }
+}
+
+static int print_applied(const json_t *reply, bool dry_run) {
+        const char *file = text_of(reply, "file");
+
+        print_messages(reply);
+        print_ways(reply);
+        if (dry_run) {
+                puts("nothing was done: --dry-run");
+                return EXIT_OK;
+        }
+        if (!json_is_true(json_object_get(reply, "changed"))) {
+                printf("%s is in force already: nothing changed\n", file);
+                return EXIT_OK;
+        }
+        printf("%s is in force: change %lld\n", file, number_of(reply, "number"));
+        if (!json_is_true(json_object_get(reply, "awaitsConfirmation"))) {
+                if (number_of(reply, "cut") > 0)
+                        printf("%lld open connections that it does not admit were cut\n",
+                               number_of(reply, "cut"));
+                return EXIT_OK;
+        }
+        printf("unless confirmed within %lld s it is undone: connect anew, and say `ringwall "
+               "confirm` there\n",
+               number_of(reply, "seconds"));
+        return EXIT_AWAITING;
+}
+
+/* The daemon reads the file itself, and so from wherever we stand. */
+static json_t *absolute_path(const char *file) {
+        char path[PATH_MAX];
+
+        return json_string(realpath(file, path) ? path : file);
+}
+
+static int apply(const char *file, json_t *parameters, const char *runtime_dir, bool json) {
+        bool dry_run = json_is_true(json_object_get(parameters, "dryRun"));
+        json_t *reply = NULL;
+        int r;
+
+        if (file)
+                (void)json_object_set_new(parameters, "file", absolute_path(file));
+        if (!json)
+                (void)plan_show(file); /* what is wrong the daemon says, too */
+        r = remote_call("apply", runtime_dir, "Apply", parameters, &reply);
+        if (r != EXIT_OK)
+                return r;
+        if (json) {
+                r = json_is_true(json_object_get(reply, "awaitsConfirmation")) ? EXIT_AWAITING
+                                                                               : EXIT_OK;
+                return output_json(reply) == EXIT_OK ? r : EXIT_FAILED;
+        }
+        r = print_applied(reply, dry_run);
+        json_decref(reply);
+        return r;
+}
+
+static int run_apply(int argc, char **argv) {
+        static const struct option options[] = {
+                {"no-confirm", no_argument, NULL, 'y'},
+                {"i-have-console", no_argument, NULL, 'c'},
+                {"dry-run", no_argument, NULL, 'n'},
+                {"message", required_argument, NULL, 'm'},
+                {"json", no_argument, NULL, 'j'},
+                {"help", no_argument, NULL, 'h'},
+                REMOTE_OPTION,
+                {0},
+        };
+        json_t *parameters = json_object();
+        const char *runtime_dir = NULL;
+        bool json = false;
+        int c, r;
+
+        while ((c = getopt_long(argc, argv, "hnm:", options, NULL)) >= 0)
+                switch (c) {
+                case 'y':
+                        (void)json_object_set_new(parameters, "noConfirm", json_true());
+                        break;
+                case 'c':
+                        (void)json_object_set_new(parameters, "hasConsole", json_true());
+                        break;
+                case 'n':
+                        (void)json_object_set_new(parameters, "dryRun", json_true());
+                        break;
+                case 'm':
+                        (void)json_object_set_new(parameters, "message", json_string(optarg));
+                        break;
+                case 'R':
+                        runtime_dir = optarg;
+                        break;
+                case 'j':
+                        json = true;
+                        break;
+                default:
+                        json_decref(parameters);
+                        return c == 'h' ? verb_help(&verb_apply) : verb_usage(&verb_apply, NULL);
+                }
+        if (argc - optind > 1) {
+                json_decref(parameters);
+                return verb_usage(&verb_apply, "one FILE at a time");
+        }
+        r = apply(argv[optind], parameters, runtime_dir, json);
+        return r;
+}
+
+static int print_confirmed(const json_t *reply) {
+        printf("change %lld is confirmed\n", number_of(reply, "number"));
+        if (number_of(reply, "cut") > 0)
+                printf("%lld open connections that it does not admit were cut\n",
+                       number_of(reply, "cut"));
+        return EXIT_OK;
+}
+
+static int print_rolled_back(const json_t *reply) {
+        if (json_object_get(reply, "number"))
+                printf("change %lld is in force\n", number_of(reply, "number"));
+        else
+                puts("nothing is in force: this host is as open as before");
+        if (!json_is_true(json_object_get(reply, "awaitsConfirmation")))
+                return EXIT_OK;
+        printf("unless confirmed within %lld s it is undone: connect anew, and say `ringwall "
+               "confirm` there\n",
+               number_of(reply, "seconds"));
+        return EXIT_AWAITING;
+}
+
+/* A call whose answer is printed by `print`, or as it is. */
+static int call(const Verb *verb,
+                const char *runtime_dir,
+                const char *method,
+                json_t *parameters,
+                bool json,
+                int (*print)(const json_t *reply)) {
+        json_t *reply = NULL;
+        int r = remote_call(verb->name, runtime_dir, method, parameters, &reply);
+
+        if (r != EXIT_OK)
+                return r;
+        if (json)
+                return output_json(reply);
+        r = print(reply);
+        json_decref(reply);
+        return r;
+}
+
+static int run_confirm(int argc, char **argv) {
+        static const struct option options[] = {
+                {"same-connection", no_argument, NULL, 's'},
+                {"json", no_argument, NULL, 'j'},
+                {"help", no_argument, NULL, 'h'},
+                REMOTE_OPTION,
+                {0},
+        };
+        const char *runtime_dir = NULL;
+        bool same = false, json = false;
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 's':
+                        same = true;
+                        break;
+                case 'R':
+                        runtime_dir = optarg;
+                        break;
+                case 'j':
+                        json = true;
+                        break;
+                default:
+                        return c == 'h' ? verb_help(&verb_confirm)
+                                        : verb_usage(&verb_confirm, NULL);
+                }
+        if (optind < argc)
+                return verb_usage(&verb_confirm, "it takes no argument");
+        return call(&verb_confirm, runtime_dir, "Confirm",
+                    json_pack("{s:b}", "sameConnection", same), json, print_confirmed);
+}
+
+static int run_rollback(int argc, char **argv) {
+        static const struct option options[] = {
+                {"json", no_argument, NULL, 'j'},
+                {"help", no_argument, NULL, 'h'},
+                REMOTE_OPTION,
+                {0},
+        };
+        json_t *parameters;
+        const char *runtime_dir = NULL;
+        uint64_t number = 0;
+        bool json = false;
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'R':
+                        runtime_dir = optarg;
+                        break;
+                case 'j':
+                        json = true;
+                        break;
+                default:
+                        return c == 'h' ? verb_help(&verb_rollback)
+                                        : verb_usage(&verb_rollback, NULL);
+                }
+        if (argc - optind > 1)
+                return verb_usage(&verb_rollback, "one NUMBER at a time");
+        if (optind < argc && !text_to_number(argv[optind], 1, UINT32_MAX, &number))
+                return verb_usage(&verb_rollback, "NUMBER is that of a change: ringwall history");
+        parameters = json_object();
+        if (number > 0)
+                (void)json_object_set_new(parameters, "number", json_integer((json_int_t)number));
+        return call(&verb_rollback, runtime_dir, "Rollback", parameters, json, print_rolled_back);
+}
+
+const Verb verb_apply = {
+        .name = "apply",
+        .arguments = "[FILE] [-n] [-m TEXT] [--no-confirm]",
+        .summary = "Put a policy in force on this host, to be confirmed",
+        .help = apply_help,
+        .run = run_apply,
+};
+
+const Verb verb_confirm = {
+        .name = "confirm",
+        .arguments = "[--same-connection]",
+        .summary = "Keep what was applied",
+        .help = confirm_help,
+        .run = run_confirm,
+};
+
+const Verb verb_rollback = {
+        .name = "rollback",
+        .arguments = "[NUMBER]",
+        .summary = "Go back to what was in force before",
+        .help = rollback_help,
+        .run = run_rollback,
+};

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/remote.h"
+
+#include "cli/output.h"
+#include "rpc/client.h"
+#include "rpc/socket.h"
+
+#define TIMEOUT_USEC ((uint64_t)60 * 1000000) /* a large policy takes its time */
+#define RUNTIME_DIR "/run/ringwall"
+
+/* Which error of the interface is which exit code; others are EXIT_FAILED. */
+static const struct {
+        const char *error;
+        ExitCode code;
+} codes[] = {
+        {RPC_INTERFACE ".PolicyInvalid", EXIT_INVALID},
+        {RPC_INTERFACE ".WouldLockOut", EXIT_LOCKED_OUT},
+        {RPC_INTERFACE ".KernelRefused", EXIT_KERNEL_REFUSED},
+        {RPC_INTERFACE ".SameConnection", EXIT_AWAITING},
+        {RPC_PERMISSION_DENIED, EXIT_NOT_PERMITTED},
+};
+
+static int code_of(const char *error) {
+        for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+                if (streq(codes[i].error, error))
+                        return codes[i].code;
+        return EXIT_FAILED;
+}
+
+static const char *text_of(const json_t *object, const char *key) {
+        const char *text = json_string_value(json_object_get(object, key));
+
+        return text ? text : "";
+}
+
+/* The policy's mistakes, one a line, as check prints them but for the source line. */
+static bool print_mistakes(const json_t *parameters) {
+        const json_t *list = json_object_get(parameters, "messages");
+        bool printed = false;
+
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                const json_t *m = json_array_get(list, i);
+                json_int_t line = json_integer_value(json_object_get(m, "line"));
+
+                if (line > 0)
+                        fprintf(stderr, "%s:%lld:%lld: ", text_of(m, "file"), (long long)line,
+                                (long long)json_integer_value(json_object_get(m, "column")));
+                fprintf(stderr, "%s: %s\n", text_of(m, "severity"), text_of(m, "message"));
+                if (*text_of(m, "hint"))
+                        fprintf(stderr, "  hint: %s\n", text_of(m, "hint"));
+                printed |= streq(text_of(m, "severity"), "error");
+        }
+        return printed;
+}
+
+static int report(const char *verb, const RpcAnswer *answer, const Diag *d) {
+        if (!print_mistakes(answer->parameters))
+                fprintf(stderr, "ringwall %s: %s\n", verb,
+                        d->n_messages > 0 ? d->messages[0].text : answer->error);
+        return code_of(answer->error);
+}
+
+/* The socket's path; NULL without memory. */
+static const char *socket_path(Arena *a, const char *runtime_dir) {
+        const char *given = secure_getenv("RINGWALL_RUNTIME_DIR");
+
+        if (!runtime_dir)
+                runtime_dir = given && *given ? given : RUNTIME_DIR;
+        return arena_printf(a, "%s/%s", runtime_dir, RPC_INTERFACE);
+}
+
+bool remote_is_there(const char *runtime_dir) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const char *path = a ? socket_path(a, runtime_dir) : NULL;
+        int fd = path ? rpc_socket_connect(path, TIMEOUT_USEC) : -ENOMEM;
+
+        if (fd >= 0)
+                (void)close(fd); /* nothing was said */
+        return fd >= 0;
+}
+
+int remote_call(const char *verb,
+                const char *runtime_dir,
+                const char *method,
+                json_t *parameters,
+                json_t **ret) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const char *path, *name;
+        Diag *d = a ? diag_new(a) : NULL;
+        RpcAnswer answer = {0};
+        int r, code = EXIT_OK;
+
+        path = d ? socket_path(a, runtime_dir) : NULL;
+        name = path ? arena_printf(a, "%s.%s", RPC_INTERFACE, method) : NULL;
+        r = name ? rpc_call(path, name, parameters, TIMEOUT_USEC, &answer, d) : -ENOMEM;
+        json_decref(parameters);
+        if (r < 0) {
+                const char *hint = d && d->n_messages > 0 ? d->messages[0].hint : NULL;
+
+                fprintf(stderr, "ringwall %s: %s\n", verb,
+                        d && d->n_messages > 0 ? d->messages[0].text : strerror(-r));
+                if (hint)
+                        fprintf(stderr, "  hint: %s\n", hint);
+                return rpc_is_absent(r) ? EXIT_NO_DAEMON
+                       : r == -EACCES   ? EXIT_NOT_PERMITTED
+                                        : EXIT_FAILED;
+        }
+        if (r == 1)
+                code = report(verb, &answer, d);
+        else
+                *ret = json_incref(answer.parameters);
+        rpc_answer_done(&answer);
+        return code;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Calls of ringwalld, with its errors turned into messages and exit codes. */
+
+#include <jansson.h>
+
+#include "cli/verb.h"
+
+/* The option that says which daemon, for each verb's table: --runtime-dir DIR; else
+ * $RINGWALL_RUNTIME_DIR, else /run/ringwall. */
+#define REMOTE_OPTION                                                                              \
+        { "runtime-dir", required_argument, NULL, 'R' }
+#define REMOTE_HELP                                                                                \
+        "      --runtime-dir DIR  where the daemon's socket is (/run/ringwall, or\n"               \
+        "                         $RINGWALL_RUNTIME_DIR)\n"
+
+/* Whether a daemon listens there. */
+bool remote_is_there(const char *runtime_dir);
+
+/* Calls io.ringwall.METHOD and returns an ExitCode; what failed has been printed, as `ringwall
+ * VERB: ...`. parameters are taken over, and may be NULL. *ret is the caller's. */
+int remote_call(const char *verb,
+                const char *runtime_dir,
+                const char *method,
+                json_t *parameters,
+                json_t **ret);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <time.h>
+
+#include "cli/output.h"
+#include "cli/remote.h"
+
+static const char status_help[] =
+        "Says in one screen what is in force since when, as read back from the kernel just now;\n"
+        "whether a change waits for its confirmation; whether files and kernel differ; and what\n"
+        "happened last.\n"
+        "\n" REMOTE_HELP "      --json\n"
+        "  -h, --help\n"
+        "\n"
+        "Exit status: 0 whenever the daemon answers, 5 if it does not.\n";
+
+static const char history_help[] = "Lists what was applied, the latest first: up to 50 changes.\n"
+                                   "\n" REMOTE_HELP "      --json\n"
+                                   "  -h, --help\n";
+
+static const char reload_help[] = "Makes the daemon read lists of addresses again. Changed "
+                                  "policies it only tells of: they are\n"
+                                  "put in force by `ringwall apply`.\n"
+                                  "\n" REMOTE_HELP "      --json\n"
+                                  "  -h, --help\n";
+
+static const char *text_of(const json_t *object, const char *key) {
+        const char *text = json_string_value(json_object_get(object, key));
+
+        return text ? text : "";
+}
+
+static const char *time_text(const json_t *object, const char *key, char *buf, size_t size) {
+        time_t t = (time_t)(json_integer_value(json_object_get(object, key)) / 1000000);
+        struct tm tm;
+
+        if (!localtime_r(&t, &tm) || strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+                return "?";
+        return buf;
+}
+
+static void print_state(const json_t *s) {
+        OutputStyle style = output_style(stdout);
+        const char *state = text_of(s, "state");
+        char buf[64];
+
+        if (streq(state, "closed"))
+                printf("%sin force%s     %s, change %lld, since %s\n", style.good, style.reset,
+                       text_of(s, "inForce"),
+                       (long long)json_integer_value(json_object_get(s, "number")),
+                       time_text(s, "since", buf, sizeof(buf)));
+        else if (streq(state, "unarmed"))
+                printf("%snot in force%s nothing has been confirmed yet: ringwall apply\n",
+                       style.bad, style.reset);
+        else if (streq(state, "lockdown"))
+                printf("%slockdown%s     no confirmed policy can be read: only those who may "
+                       "rescue "
+                       "come in, since %s\n",
+                       style.bad, style.reset, time_text(s, "since", buf, sizeof(buf)));
+        else
+                printf("%schanged%s      the kernel holds something else than what was put in "
+                       "force: ringwall plan\n",
+                       style.bad, style.reset);
+        if (json_is_true(json_object_get(s, "readBack")))
+                printf("kernel       as it should be: %lld rules in %lld chains, read back now\n",
+                       (long long)json_integer_value(json_object_get(s, "rules")),
+                       (long long)json_integer_value(json_object_get(s, "chains")));
+}
+
+static void print_status(const json_t *s) {
+        const json_t *pending = json_object_get(s, "pending");
+        const json_t *events = json_object_get(s, "events");
+        OutputStyle style = output_style(stdout);
+        char buf[64];
+
+        print_state(s);
+        if (pending)
+                printf("%sunconfirmed%s  change %lld is undone in %lld s: connect anew, then "
+                       "ringwall confirm\n",
+                       style.bad, style.reset,
+                       (long long)json_integer_value(json_object_get(pending, "number")),
+                       (long long)json_integer_value(json_object_get(pending, "seconds")));
+        if (json_is_true(json_object_get(s, "fileDiffers")))
+                puts("files        say something else by now: ringwall plan, ringwall apply");
+        printf("daemon       ringwalld %s, process %lld\n", text_of(s, "version"),
+               (long long)json_integer_value(json_object_get(s, "pid")));
+        for (size_t i = 0; i < json_array_size(events) && i < 8; i++) {
+                const json_t *e = json_array_get(events, i);
+
+                printf("%-12s %s  %s\n", i == 0 ? "last" : "",
+                       time_text(e, "time", buf, sizeof(buf)), text_of(e, "text"));
+        }
+}
+
+static void print_history(const json_t *reply) {
+        static const char *const columns[] = {"CHANGE", "WHEN", "WHO", "FROM", "STATE", "WHY"};
+        const json_t *entries = json_object_get(reply, "entries");
+        _cleanup_(output_table_freep) OutputTable *t =
+                output_table_new(columns, ARRAY_SIZE(columns));
+
+        if (json_array_size(entries) == 0) {
+                puts("nothing has been applied yet");
+                return;
+        }
+        for (size_t i = 0; t && i < json_array_size(entries); i++) {
+                const json_t *e = json_array_get(entries, i);
+                char number[32], when[64];
+                const char *cells[] = {number,
+                                       time_text(e, "time", when, sizeof(when)),
+                                       text_of(e, "user"),
+                                       text_of(e, "peer"),
+                                       text_of(e, "state"),
+                                       text_of(e, "message")};
+
+                (void)snprintf(number, sizeof(number), "%lld",
+                               (long long)json_integer_value(json_object_get(e, "number")));
+                if (output_table_add(t, cells) < 0)
+                        return;
+        }
+        if (t)
+                output_table_print(t);
+}
+
+static void print_reload(const json_t *reply) {
+        puts(json_is_true(json_object_get(reply, "changed"))
+                     ? "lists of addresses were read again and are in force"
+                     : "nothing changed in the lists of addresses");
+        if (json_is_true(json_object_get(reply, "policyDiffers")))
+                puts("the policy's files have changed: run `ringwall apply`");
+}
+
+/* These three ask one question each, and take the same options. */
+static int
+run(const Verb *verb, int argc, char **argv, const char *method, void (*print)(const json_t *)) {
+        static const struct option options[] = {
+                {"json", no_argument, NULL, 'j'},
+                {"help", no_argument, NULL, 'h'},
+                REMOTE_OPTION,
+                {0},
+        };
+        const char *runtime_dir = NULL;
+        json_t *reply = NULL;
+        bool json = false;
+        int c, r;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'R':
+                        runtime_dir = optarg;
+                        break;
+                case 'j':
+                        json = true;
+                        break;
+                default:
+                        return c == 'h' ? verb_help(verb) : verb_usage(verb, NULL);
+                }
+        if (optind < argc)
+                return verb_usage(verb, "it takes no argument");
+        r = remote_call(verb->name, runtime_dir, method, NULL, &reply);
+        if (r != EXIT_OK)
+                return r;
+        if (json)
+                return output_json(reply);
+        print(reply);
+        json_decref(reply);
+        return EXIT_OK;
+}
+
+static int run_status(int argc, char **argv) {
+        return run(&verb_status, argc, argv, "Status", print_status);
+}
+
+static int run_history(int argc, char **argv) {
+        return run(&verb_history, argc, argv, "History", print_history);
+}
+
+static int run_reload(int argc, char **argv) {
+        return run(&verb_reload, argc, argv, "Reload", print_reload);
+}
+
+const Verb verb_status = {
+        .name = "status",
+        .arguments = "[--json]",
+        .summary = "Say what is in force on this host",
+        .help = status_help,
+        .run = run_status,
+};
+
+const Verb verb_history = {
+        .name = "history",
+        .arguments = "[--json]",
+        .summary = "List what was applied",
+        .help = history_help,
+        .run = run_history,
+};
+
+const Verb verb_reload = {
+        .name = "reload",
+        .arguments = "[--json]",
+        .summary = "Read lists of addresses again",
+        .help = reload_help,
+        .run = run_reload,
+};

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Who calls, and whether a policy leaves them a way in. */
+
+#include <jansson.h>
+
+#include "daemon/daemon.h"
+#include "nft/routes.h"
+
+/* What is known of whoever calls. Lives in the arena that it was read into. */
+typedef struct Caller {
+        StoreCaller who;
+        const SshConnection *connection; /* that they came by; NULL: none */
+        Sshd sshd;
+        HostNet net;
+} Caller;
+
+/* peer NULL: the daemon itself. 0 or a negative errno: then nobody knows. */
+int caller_read(Arena *a, const RpcPeer *peer, Caller *ret);
+
+/* Adds each open SSH connection to `ways`, and whether it could be made anew. ret_locked_out: the
+ * caller's own could not; ret_text then says so. */
+int caller_check_ways(const Caller *c,
+                      Arena *a,
+                      const Ruleset *rs,
+                      json_t *ways,
+                      bool *ret_locked_out,
+                      const char **ret_text);

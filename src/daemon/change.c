@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/change.h"
+
+#include <pwd.h>
+#include <syslog.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/entry.h"
+#include "guard/boot.h"
+#include "guard/cut.h"
+
+/* The hands of guard/confirm.h: it decides what is to be done, in which order, and what comes when
+ * something fails; here it is done. */
+
+static const char *const target_texts[] = {
+        [TARGET_NOTHING] = "nothing",
+        [TARGET_LOCKDOWN] = "the lockdown",
+        [TARGET_ENTRY] = "a policy",
+};
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+        ConfirmNow now = boot_now(d->boot);
+        uint32_t number = d->confirm.pending.entry;
+        ConfirmPlan plan;
+
+        confirm_timer(&d->confirm, &now, &plan);
+        if (plan.n_actions == 0)
+                return 0;
+        if (d->confirm.is_pending)
+                daemon_say(d, LOG_WARNING, "change %u was not confirmed in time and is undone",
+                           number);
+        (void)change_run(d, &plan); /* says itself what went wrong, and arms the next try */
+        return 0;
+}
+
+static int arm_timer(Daemon *d, uint64_t usec) {
+        int r;
+
+        d->timer = sd_event_source_disable_unref(d->timer);
+        /* CLOCK_BOOTTIME goes on while the machine sleeps, and nobody can set it */
+        r = sd_event_add_time(d->event, &d->timer, CLOCK_BOOTTIME, usec, 10000, on_timer, d);
+        return r < 0 ? r : 0;
+}
+
+static int put(Daemon *d, Target target) {
+        bool was_there;
+        int r;
+
+        switch (target.kind) {
+        case TARGET_NOTHING:
+                r = engine_remove(&d->engine, &was_there, d->diag);
+                break;
+        case TARGET_LOCKDOWN:
+                r = entry_put_lockdown(d);
+                break;
+        case TARGET_ENTRY:
+                r = entry_put(d, target.entry);
+                break;
+        default:
+                return -EINVAL;
+        }
+        if (r < 0)
+                return r;
+        d->since_usec = daemon_now();
+        if (target.kind == TARGET_ENTRY)
+                daemon_say(d, LOG_NOTICE, "in force: change %u", target.entry);
+        else
+                daemon_say(d, target.kind == TARGET_LOCKDOWN ? LOG_CRIT : LOG_WARNING,
+                           "in force: %s", target_texts[target.kind]);
+        return 0;
+}
+
+static int cut(Daemon *d) {
+        CutCounts counts = {0};
+        int r;
+
+        d->n_cut = 0;
+        if (!d->engine.desired || !d->settings.cut_denied)
+                return 0;
+        r = cut_all(d->engine.desired, d->settings.mark, &counts);
+        d->n_cut = counts.n_cut;
+        if (r < 0)
+                daemon_say(d, LOG_WARNING, "open connections could not all be looked at: %s",
+                           strerror(-r));
+        if (counts.n_cut > 0)
+                daemon_say(d, LOG_NOTICE, "%zu open connections that are not admitted were cut",
+                           counts.n_cut);
+        return 0;
+}
+
+static int act(void *context, const ConfirmAction *action) {
+        Daemon *d = context;
+
+        switch (action->kind) {
+        case CONFIRM_STAGE:
+                return store_stage(d->store, action->target.entry, d->diag);
+        case CONFIRM_WRITE_PENDING:
+                return store_write_pending(d->store, &action->pending, d->diag);
+        case CONFIRM_REMOVE_PENDING:
+                return store_remove_pending(d->store, d->diag);
+        case CONFIRM_ARM_TIMER:
+                return arm_timer(d, action->usec);
+        case CONFIRM_DISARM_TIMER:
+                d->timer = sd_event_source_disable_unref(d->timer);
+                return 0;
+        case CONFIRM_PUT:
+                return put(d, action->target);
+        case CONFIRM_SEAL:
+                return store_seal(d->store, action->target.entry, daemon_now(), &d->caller,
+                                  d->diag);
+        case CONFIRM_REMEMBER_PEER:
+                return d->caller.has_peer
+                               ? store_remember_peer(d->store,
+                                                     (StorePeer){d->caller.family, d->caller.peer},
+                                                     d->diag)
+                               : 0;
+        case CONFIRM_CUT:
+                return cut(d);
+        case _CONFIRM_ACTION_MAX:
+                break;
+        }
+        return -EINVAL;
+}
+
+static ConfirmNow now_of(void *context) {
+        const Daemon *d = context;
+
+        return boot_now(d->boot);
+}
+
+static uint32_t next_copy(void *context, uint32_t entry) {
+        const Daemon *d = context;
+
+        return store_next_copy(d->store, entry);
+}
+
+int change_run(Daemon *d, ConfirmPlan *plan) {
+        const ConfirmHands hands = {
+                .context = d, .act = act, .now = now_of, .next_copy = next_copy};
+        _cleanup_(arena_freep) Arena *a = d->diag ? NULL : arena_new(0);
+        bool own = d->diag == NULL;
+        int r;
+
+        if (own)
+                d->diag = a ? diag_new(a) : NULL;
+        if (!d->diag)
+                return -ENOMEM;
+        r = confirm_run(&d->confirm, plan, &hands);
+        /* whoever asked is told by whoever called; what nobody asked for is said here */
+        if (own) {
+                daemon_say_all(d, d->diag);
+                d->diag = NULL;
+        }
+        (void)sd_notifyf(0, "STATUS=%s", change_status(d));
+        return r;
+}
+
+int change_start(Daemon *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        ConfirmNow now;
+        ConfirmFound found = {0};
+        ConfirmPlan plan;
+        const Tree tree = {.arena = a, .root = ""};
+        int r = a ? boot_identify(&tree, d->boot) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        d->diag = diag_new(a);
+        if (!d->diag)
+                return -ENOMEM;
+        d->settings.cut_denied = true;
+        r = store_open(d->state_dir, STORE_WRITE, &d->store, d->diag);
+        if (r == 0)
+                r = store_find(d->store, &found, d->diag);
+        if (r < 0) {
+                daemon_say_all(d, d->diag);
+                d->diag = NULL;
+                return r;
+        }
+        now = boot_now(d->boot);
+        confirm_start(&d->confirm, &found, &now, &plan);
+        r = change_run(d, &plan);
+        daemon_say_all(d, d->diag);
+        d->diag = NULL;
+        if (r < 0)
+                daemon_say(d, LOG_CRIT, "what was confirmed could not be put in force: %s",
+                           strerror(-r));
+        return d->standalone ? entry_start_file(d) : 0;
+}
+
+void change_stop(Daemon *d) {
+        d->timer = sd_event_source_disable_unref(d->timer);
+        d->store = store_close(d->store);
+}
+
+const char *change_status(const Daemon *d) {
+        static char text[128];
+        ConfirmNow now = boot_now(d->boot);
+
+        if (d->confirm.is_pending)
+                (void)snprintf(text, sizeof(text), "change %u waits for its confirmation: %u s",
+                               d->confirm.pending.entry, confirm_remaining(&d->confirm, &now));
+        else if (d->confirm.in_force.kind == TARGET_ENTRY)
+                (void)snprintf(text, sizeof(text), "in force: change %u",
+                               d->confirm.in_force.entry);
+        else
+                (void)snprintf(text, sizeof(text), "in force: %s",
+                               target_texts[d->confirm.in_force.kind]);
+        return text;
+}

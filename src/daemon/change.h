@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What is in force, and every way in which that changes. */
+
+#include <jansson.h>
+
+#include "daemon/daemon.h"
+
+/* At start: what was confirmed comes into force. */
+int change_start(Daemon *d);
+void change_stop(Daemon *d);
+/* Carries out what guard/confirm.h decided; the errno of the first action that failed. */
+int change_run(Daemon *d, ConfirmPlan *plan);
+/* "in force: change 7": for people. Valid until the next call. */
+const char *change_status(const Daemon *d);
+
+/* What `apply` is asked for. */
+typedef struct ApplyRequest {
+        const char *file;    /* absolute; NULL: the daemon's own */
+        const char *message; /* or NULL */
+        bool no_confirm, dry_run, has_console;
+        const RpcPeer *peer; /* NULL: the daemon itself */
+} ApplyRequest;
+
+/* Why a request failed: an error of the interface, a text, and the policy's mistakes. */
+typedef struct RequestFailure {
+        const char *error; /* its full name; NULL: RPC_FAILED */
+        char *text;        /* owned; NULL: without memory */
+        json_t *messages;  /* owned, or NULL */
+} RequestFailure;
+
+void request_failure_done(RequestFailure *f);
+
+/* request.c: each answers with an object, or fails. 0 or a negative errno. */
+json_t *request_status(Daemon *d);
+int request_apply(Daemon *d, const ApplyRequest *request, json_t **ret, RequestFailure *f);
+int request_confirm(
+        Daemon *d, const RpcPeer *peer, bool same_connection, json_t **ret, RequestFailure *f);
+/* number 0: what waits is undone; if nothing waits, what was confirmed before comes back. */
+int request_rollback(
+        Daemon *d, int64_t number, const RpcPeer *peer, json_t **ret, RequestFailure *f);
+int request_history(Daemon *d, json_t **ret, RequestFailure *f);
+/* Reads lists of addresses again; says whether the policy's own files have changed. */
+int request_reload(Daemon *d, json_t **ret, RequestFailure *f);
+int request_unload(Daemon *d, RequestFailure *f);

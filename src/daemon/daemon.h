@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* ringwalld's own state. One thread, one event loop; everything that decides is below, in guard,
+ * and is given what it needs. */
+
+#include <systemd/sd-event.h>
+
+#include "guard/confirm.h"
+#include "guard/engine.h"
+#include "guard/store.h"
+#include "host/sshd.h"
+#include "rpc/server.h"
+
+#define DAEMON_RUNTIME_DIR "/run/ringwall"
+#define DAEMON_POLICY_FILE "/etc/ringwall/policy.yaml"
+#define DAEMON_SOCKET RPC_INTERFACE /* within the runtime directory */
+#define DAEMON_EVENTS_MAX 16        /* that are kept to be shown */
+
+/* Something that an operator may want to know afterwards. */
+typedef struct DaemonEvent {
+        uint64_t realtime_usec;
+        char text[256];
+} DaemonEvent;
+
+/* A file of the policy as it was when it was read. */
+typedef struct FileMark {
+        const char *name;
+        uint64_t hash;
+} FileMark;
+
+typedef struct Daemon {
+        sd_event *event;
+        Engine engine;
+        RpcServer *rpc;
+
+        const char *policy_file; /* what `apply` means without a FILE */
+        const char *catalogue;
+        const char *state_dir, *runtime_dir;
+        bool standalone; /* a policy was named on the command line: it is put in force at start */
+
+        Store *store;
+        Confirm confirm;
+        char boot[CONFIRM_BOOT_MAX];
+        sd_event_source *timer; /* of an unconfirmed change */
+        uint64_t since_usec;    /* since when this is in force, CLOCK_REALTIME */
+        StoreSettings settings; /* of what is in force; without its zones */
+        char file[4096];        /* the policy's that is in force, or "" */
+        Arena *marks_arena;
+        FileMark *marks; /* its own files, as they were */
+        size_t n_marks;
+
+        /* Of the call that is being answered. */
+        Diag *diag;
+        StoreCaller caller;
+        size_t n_cut;
+
+        int watch_fd; /* of links, addresses and routes */
+        sd_event_source *watch, *settle;
+
+        DaemonEvent events[DAEMON_EVENTS_MAX]; /* a ring */
+        size_t n_events;
+} Daemon;
+
+/* Writes a line to the journal (or standard error), and keeps it as an event. */
+void daemon_say(Daemon *d, int priority, const char *format, ...) _printf_(3, 4);
+/* Every message of diag in that way. */
+void daemon_say_all(Daemon *d, const Diag *diag);
+/* CLOCK_REALTIME, in microseconds. */
+uint64_t daemon_now(void);
+
+/* links.c: follows links, addresses and routes, from when something is in force. */
+int links_start(Daemon *d);
+void links_stop(Daemon *d);
+
+/* methods.c: the control socket. */
+int methods_start(Daemon *d);
+void methods_stop(Daemon *d);

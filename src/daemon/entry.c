@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/entry.h"
+
+#include <syslog.h>
+
+#include "base/file.h"
+#include "daemon/change.h"
+#include "guard/boot.h"
+#include "guard/lockdown.h"
+#include "nft/host.h"
+#include "nft/networks.h"
+#include "ruleset/image.h"
+
+static uint64_t hash_bytes(const void *bytes, size_t size) {
+        const unsigned char *p = bytes;
+        uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a: to notice, not to prove */
+
+        for (size_t i = 0; i < size; i++)
+                hash = (hash ^ p[i]) * UINT64_C(1099511628211);
+        return hash;
+}
+
+static bool is_list(const Source *source) {
+        return source->size < 9 || !memmem(source->text, source->size, "ringwall:", 9);
+}
+
+static void keep_marks(Daemon *d, const StoreContent *content) {
+        d->marks_arena = arena_free(d->marks_arena);
+        d->marks = NULL;
+        d->n_marks = 0;
+        d->marks_arena = arena_new(0);
+        for (size_t i = 1; i < content->n_files && d->marks_arena; i++) {
+                const Source *s = &content->files[i];
+                FileMark mark = {.name = arena_strdup(d->marks_arena, s->name),
+                                 .hash = hash_bytes(s->text, s->size)};
+
+                if (!is_list(s) && mark.name)
+                        (void)arena_append(d->marks_arena, d->marks, d->n_marks, mark);
+        }
+}
+
+static bool mark_differs(const FileMark *mark) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        size_t size = 0;
+        char *text;
+
+        if (!a || file_read(a, mark->name, POLICY_FILE_MAX, &text, &size) < 0)
+                return true;
+        return hash_bytes(text, size) != mark->hash;
+}
+
+bool entry_files_differ(const Daemon *d) {
+        for (size_t i = 0; i < d->n_marks; i++)
+                if (mark_differs(&d->marks[i]))
+                        return true;
+        return false;
+}
+
+/* Without it nothing says which file was in force: the first that is no catalogue. */
+static void keep_file(Daemon *d, const StoreContent *content) {
+        const char *name = content->n_files > 1 ? content->files[1].name : "";
+
+        (void)snprintf(d->file, sizeof(d->file), "%s", name);
+        keep_marks(d, content);
+        d->settings = content->settings;
+        d->settings.rescue = NULL; /* lives in the entry's arena */
+        d->settings.n_rescue = 0;
+}
+
+int entry_put(Daemon *d, uint32_t number) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        StoreContent content;
+        StoreEntry entry;
+        KernelFeatures features;
+        Ruleset *rs;
+        int r;
+
+        if (!a)
+                return -ENOMEM;
+        r = store_read(d->store, number, a, &entry, &content, d->diag);
+        if (r == -ENOENT)
+                r = store_read_sealed(d->store, a, &entry, &content, d->diag);
+        if (r == 0)
+                r = ruleset_read_image(a, content.image, content.image_size, &rs, &features,
+                                       d->diag);
+        if (r < 0)
+                return r;
+        r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
+        if (r == 0)
+                keep_file(d, &content);
+        return r;
+}
+
+int entry_put_lockdown(Daemon *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Ruleset *rs;
+        int r = a ? lockdown_make(d->store, &d->engine.features, a, &rs, d->diag) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
+        if (r == 0)
+                d->file[0] = '\0';
+        return r;
+}
+
+void draft_done(Draft *draft) {
+        draft->arena = arena_free(draft->arena);
+}
+
+int draft_make(Daemon *d, const char *file, Draft *ret) {
+        const PolicyPaths paths = {
+                .catalogue = d->catalogue,
+                .policy = file ? file : d->policy_file,
+                .networks = networks_read,
+                .of_root = true,
+        };
+        Draft draft = {.arena = arena_new(0)};
+        int r;
+
+        if (!draft.arena)
+                return -ENOMEM;
+        *ret = draft;
+        r = policy_load(draft.arena, &paths, &ret->policy, d->diag);
+        if (r == 0)
+                r = engine_compile(&d->engine, ret->policy, &ret->rs, NULL, d->diag);
+        if (r == 0)
+                r = nft_add_host(draft.arena, ret->rs);
+        if (r == 0)
+                ret->is_same = d->engine.desired && ruleset_equal(ret->rs, d->engine.desired);
+        return r;
+}
+
+static int collect_files(const Draft *draft, Arena *a, StoreContent *ret) {
+        Source *files = arena_alloc_array(a, draft->policy->n_sources, sizeof(*files));
+
+        if (!files)
+                return -ENOMEM;
+        for (size_t i = 0; i < draft->policy->n_sources; i++)
+                files[i] = *draft->policy->sources[i];
+        ret->files = files;
+        ret->n_files = draft->policy->n_sources;
+        return 0;
+}
+
+int draft_store(Daemon *d, const Draft *draft, const char *message, uint32_t *ret_number) {
+        StoreEntry entry = {.created_usec = daemon_now(), .by = d->caller, .message = message};
+        StoreContent content = {0};
+        void *image;
+        int r = collect_files(draft, draft->arena, &content);
+
+        if (r == 0)
+                r = store_settings(draft->arena, draft->policy, &content.settings);
+        if (r == 0)
+                r = ruleset_write_image(draft->arena, draft->rs, &d->engine.features, &image,
+                                        &content.image_size);
+        if (r < 0)
+                return r;
+        content.image = image;
+        r = store_add(d->store, &entry, &content, d->diag);
+        if (r == 0)
+                *ret_number = entry.number;
+        return r;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/change.h"
+#include "daemon/daemon.h"
+#include "policy/datadir.h"
+
+/* Runs as root with CAP_NET_ADMIN alone (and what finding the caller's way in needs: to look into
+ * other processes). It starts no child, opens no network socket and reads no log. What it does to
+ * the kernel it does through one netlink socket, which systemd keeps for it while it restarts. */
+
+typedef struct DaemonService {
+        const char *name;
+        int (*start)(Daemon *d);
+        void (*stop)(Daemon *d);
+} DaemonService;
+
+/* In this order: nobody is answered before something is in force. */
+static const DaemonService services[] = {
+        {"policy", change_start, change_stop},
+        {"links", links_start, links_stop},
+        {"socket", methods_start, methods_stop},
+};
+
+static const char help[] =
+        "Keeps a policy in force on this host, or in this network namespace.\n"
+        "\n"
+        "Usage: ringwalld [OPTIONS]\n"
+        "\n"
+        "Without --policy it puts in force what was confirmed last, and waits for `ringwall "
+        "apply`.\n"
+        "\n"
+        "      --policy FILE      put this policy in force at start\n"
+        "      --state-dir DIR    what is confirmed, and its history (" STORE_FOLDER ")\n"
+        "      --runtime-dir DIR  the control socket (" DAEMON_RUNTIME_DIR ")\n"
+        "  -h, --help\n"
+        "      --version\n"
+        "\n"
+        "Stopped, it leaves its rules in place: `ringwall unload --yes` takes them away.\n"
+        "See ringwalld(8).\n";
+
+static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        return sd_event_exit(sd_event_source_get_event(s), 0);
+}
+
+static int on_reload(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        Daemon *d = userdata;
+
+        (void)sd_notify(0, "RELOADING=1");
+        (void)request_reload(d, NULL, NULL); /* it says itself what went wrong */
+        (void)sd_notify(0, "READY=1");
+        return 0;
+}
+
+static int add_signals(Daemon *d) {
+        static const struct {
+                int number;
+                sd_event_signal_handler_t handler;
+        } rows[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}};
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                int r = sd_event_add_signal(d->event, NULL,
+                                            rows[i].number | SD_EVENT_SIGNAL_PROCMASK,
+                                            rows[i].handler, d);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int run_services(Daemon *d) {
+        size_t n = 0;
+        int r = 0;
+
+        for (; n < ARRAY_SIZE(services); n++) {
+                r = services[n].start(d);
+                if (r < 0) {
+                        daemon_say(d, LOG_ERR, "cannot start (%s): %s", services[n].name,
+                                   strerror(-r));
+                        break;
+                }
+        }
+        if (r >= 0) {
+                (void)sd_notifyf(0, "READY=1\nSTATUS=%s", change_status(d));
+                r = sd_event_loop(d->event);
+                (void)sd_notify(0, "STOPPING=1");
+        }
+        while (n > 0)
+                services[--n].stop(d);
+        return r;
+}
+
+static int make_folder(const char *path, mode_t mode) {
+        if (mkdir(path, mode) == 0 || errno == EEXIST)
+                return 0;
+        fprintf(stderr, "ringwalld: cannot make the folder %s: %s\n", path, strerror(errno));
+        return -errno;
+}
+
+static int run(Daemon *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        int r;
+
+        if (!a)
+                return -ENOMEM;
+
+        /* another root process could otherwise take our socket, and with it the table */
+        (void)prctl(PR_SET_DUMPABLE, 0);
+        if (make_folder(d->state_dir, 0700) < 0 || make_folder(d->runtime_dir, 0755) < 0)
+                return -EIO;
+        d->catalogue = arena_printf(a, "%s/catalogue.yaml", datadir_find(a));
+        if (!d->catalogue)
+                return -ENOMEM;
+        r = sd_event_new(&d->event);
+        if (r >= 0)
+                r = add_signals(d);
+        if (r >= 0)
+                r = sd_event_set_watchdog(d->event, true);
+        if (r >= 0)
+                r = engine_open(&d->engine);
+        if (r < 0) {
+                fprintf(stderr, "ringwalld: cannot start: %s\n", strerror(-r));
+                return r;
+        }
+        r = run_services(d);
+        engine_close(&d->engine);
+        d->event = sd_event_unref(d->event);
+        return r;
+}
+
+static int usage(const char *problem) {
+        if (problem)
+                fprintf(stderr, "ringwalld: %s\n", problem);
+        fputs("Try 'ringwalld --help'.\n", stderr);
+        return 2;
+}
+
+int main(int argc, char **argv) {
+        static const struct option options[] = {
+                {"policy", required_argument, NULL, 'p'},
+                {"state-dir", required_argument, NULL, 's'},
+                {"runtime-dir", required_argument, NULL, 'r'},
+                {"help", no_argument, NULL, 'h'},
+                {"version", no_argument, NULL, 'V'},
+                {0},
+        };
+        static Daemon d = {
+                .policy_file = DAEMON_POLICY_FILE,
+                .state_dir = STORE_FOLDER,
+                .runtime_dir = DAEMON_RUNTIME_DIR,
+                .watch_fd = -1,
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'p':
+                        d.policy_file = optarg;
+                        d.standalone = true;
+                        break;
+                case 's':
+                        d.state_dir = optarg;
+                        break;
+                case 'r':
+                        d.runtime_dir = optarg;
+                        break;
+                case 'h':
+                        fputs(help, stdout);
+                        return 0;
+                case 'V':
+                        puts("ringwalld " RINGWALL_VERSION);
+                        return 0;
+                default:
+                        return usage(NULL);
+                }
+        if (optind < argc)
+                return usage("it takes options only");
+        return run(&d) < 0 ? 1 : 0;
+}

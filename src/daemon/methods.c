@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/change.h"
+#include "rpc/socket.h"
+
+/* The control socket's methods: what each takes, answers, and who may call it. */
+
+// clang-format off
+static const RpcField place_fields[] = {
+        {"severity", RPC_STRING, 0, "error, warning or note"},
+        {"file", RPC_STRING, RPC_OPTIONAL, "of the policy"},
+        {"line", RPC_INT, RPC_OPTIONAL, "in it"},
+        {"column", RPC_INT, RPC_OPTIONAL, "in that"},
+        {"message", RPC_STRING, 0, "what is wrong"},
+        {"hint", RPC_STRING, RPC_OPTIONAL, "what to do"},
+        {0},
+};
+
+static const RpcField pending_fields[] = {
+        {"number", RPC_INT, 0, "of the change that waits"},
+        {"seconds", RPC_INT, 0, "until it is undone"},
+        {0},
+};
+
+static const RpcField event_fields[] = {
+        {"time", RPC_INT, 0, "microseconds since 1970"},
+        {"text", RPC_STRING, 0, "what happened"},
+        {0},
+};
+
+static const RpcField status_out[] = {
+        {"state", RPC_STRING, 0, "closed: a policy is in force; unarmed: none has been confirmed; "
+                                 "lockdown; changed: the kernel holds something else"},
+        {"inForce", RPC_STRING, RPC_OPTIONAL, "the policy's file"},
+        {"number", RPC_INT, RPC_OPTIONAL, "of the change that brought it"},
+        {"since", RPC_INT, RPC_OPTIONAL, "microseconds since 1970"},
+        {"readBack", RPC_BOOL, 0, "the kernel holds just that, now"},
+        {"fileDiffers", RPC_BOOL, 0, "the policy's files say something else by now"},
+        {"pending", RPC_OBJECT, RPC_OPTIONAL, "a change that has not been confirmed", .fields = pending_fields},
+        {"rules", RPC_INT, 0, "of the kernel's"},
+        {"chains", RPC_INT, 0, "of the kernel's"},
+        {"version", RPC_STRING, 0, "of ringwalld"},
+        {"pid", RPC_INT, 0, "of ringwalld"},
+        {"events", RPC_OBJECT, RPC_ARRAY, "the last ones, the latest first", .fields = event_fields},
+        {0},
+};
+
+typedef struct ApplyIn {
+        const char *file, *message;
+        bool no_confirm, dry_run, has_console;
+} ApplyIn;
+
+static const RpcField apply_in[] = {
+        {"file", RPC_STRING, RPC_OPTIONAL, "an absolute path; absent: the host's own policy", offsetof(ApplyIn, file)},
+        {"message", RPC_STRING, RPC_OPTIONAL, "for the history", offsetof(ApplyIn, message)},
+        {"noConfirm", RPC_BOOL, RPC_OPTIONAL, "take it for confirmed", offsetof(ApplyIn, no_confirm)},
+        {"dryRun", RPC_BOOL, RPC_OPTIONAL, "say what would happen, and do nothing", offsetof(ApplyIn, dry_run)},
+        {"hasConsole", RPC_BOOL, RPC_OPTIONAL, "go on although the caller could not come in again", offsetof(ApplyIn, has_console)},
+        {0},
+};
+
+static const RpcField way_fields[] = {
+        {"text", RPC_STRING, 0, "peer and port"},
+        {"admitted", RPC_BOOL, 0, "a new connection would be let in"},
+        {"rule", RPC_STRING, RPC_OPTIONAL, "what decides"},
+        {"mine", RPC_BOOL, 0, "the caller came by it"},
+        {0},
+};
+
+static const RpcField apply_out[] = {
+        {"changed", RPC_BOOL, 0, "something came into force"},
+        {"number", RPC_INT, RPC_OPTIONAL, "of the change"},
+        {"awaitsConfirmation", RPC_BOOL, 0, "it will be undone unless confirmed"},
+        {"seconds", RPC_INT, RPC_OPTIONAL, "until then"},
+        {"file", RPC_STRING, 0, "the policy's"},
+        {"ways", RPC_OBJECT, RPC_ARRAY, "open connections to sshd, and whether each could be made anew", .fields = way_fields},
+        {"messages", RPC_OBJECT, RPC_ARRAY, "warnings and notes about the policy", .fields = place_fields},
+        {"cut", RPC_INT, RPC_OPTIONAL, "connections that were cut, if it is confirmed already"},
+        {0},
+};
+
+typedef struct ConfirmIn {
+        bool same_connection;
+} ConfirmIn;
+
+static const RpcField confirm_in[] = {
+        {"sameConnection", RPC_BOOL, RPC_OPTIONAL, "although the caller came before the change", offsetof(ConfirmIn, same_connection)},
+        {0},
+};
+
+static const RpcField confirm_out[] = {
+        {"number", RPC_INT, 0, "of the change"},
+        {"cut", RPC_INT, 0, "open connections that it does not admit, and were cut"},
+        {0},
+};
+
+typedef struct RollbackIn {
+        int64_t number;
+} RollbackIn;
+
+static const RpcField rollback_in[] = {
+        {"number", RPC_INT, RPC_OPTIONAL, "of the change to go back to; absent: undo what waits, or else the last one", offsetof(RollbackIn, number), .min = 0, .max = INT64_MAX},
+        {0},
+};
+
+static const RpcField rollback_out[] = {
+        {"number", RPC_INT, RPC_OPTIONAL, "of what is in force now; absent: nothing is"},
+        {"awaitsConfirmation", RPC_BOOL, 0, "a change of its own, which wants to be confirmed"},
+        {"seconds", RPC_INT, RPC_OPTIONAL, "until then"},
+        {0},
+};
+
+static const RpcField entry_fields[] = {
+        {"number", RPC_INT, 0, "which it is called by"},
+        {"time", RPC_INT, 0, "microseconds since 1970"},
+        {"user", RPC_STRING, RPC_OPTIONAL, "who"},
+        {"peer", RPC_STRING, RPC_OPTIONAL, "from where"},
+        {"message", RPC_STRING, RPC_OPTIONAL, "why"},
+        {"file", RPC_STRING, RPC_OPTIONAL, "the policy's"},
+        {"state", RPC_STRING, 0, "in force, pending, confirmed, undone"},
+        {0},
+};
+
+static const RpcField history_out[] = {
+        {"entries", RPC_OBJECT, RPC_ARRAY, "the latest first", .fields = entry_fields},
+        {0},
+};
+
+static const RpcField reload_out[] = {
+        {"changed", RPC_BOOL, 0, "lists of addresses were read anew"},
+        {"policyDiffers", RPC_BOOL, 0, "the policy's files say something else by now: apply them"},
+        {0},
+};
+// clang-format on
+
+/* A failure that change.c has told of. */
+static int fail(RpcCall *call, int r, RequestFailure *f) {
+        json_t *parameters;
+        int result;
+
+        if (r == -ENOMEM || !f->text) {
+                request_failure_done(f);
+                return r;
+        }
+        parameters = json_pack("{s:s}", "message", f->text);
+        if (f->messages)
+                (void)json_object_set(parameters, "messages", f->messages);
+        result = rpc_call_error(call, f->error ? f->error : RPC_INTERFACE ".Failed", parameters);
+        request_failure_done(f);
+        return result;
+}
+
+static int finish(RpcCall *call, int r, json_t *reply, RequestFailure *f) {
+        return r < 0 ? fail(call, r, f) : rpc_call_reply(call, reply);
+}
+
+static int run_status(RpcCall *call, const void *parameters, void *context) {
+        return rpc_call_reply(call, request_status(context));
+}
+
+static int run_apply(RpcCall *call, const void *parameters, void *context) {
+        const ApplyIn *in = parameters;
+        ApplyRequest request = {
+                .file = in->file,
+                .message = in->message,
+                .no_confirm = in->no_confirm,
+                .dry_run = in->dry_run,
+                .has_console = in->has_console,
+                .peer = rpc_call_peer(call),
+        };
+        RequestFailure f = {0};
+        json_t *reply = NULL;
+        int r = request_apply(context, &request, &reply, &f);
+
+        return finish(call, r, reply, &f);
+}
+
+static int run_confirm(RpcCall *call, const void *parameters, void *context) {
+        const ConfirmIn *in = parameters;
+        RequestFailure f = {0};
+        json_t *reply = NULL;
+        int r = request_confirm(context, rpc_call_peer(call), in->same_connection, &reply, &f);
+
+        return finish(call, r, reply, &f);
+}
+
+static int run_rollback(RpcCall *call, const void *parameters, void *context) {
+        const RollbackIn *in = parameters;
+        RequestFailure f = {0};
+        json_t *reply = NULL;
+        int r = request_rollback(context, in->number, rpc_call_peer(call), &reply, &f);
+
+        return finish(call, r, reply, &f);
+}
+
+static int run_history(RpcCall *call, const void *parameters, void *context) {
+        RequestFailure f = {0};
+        json_t *reply = NULL;
+        int r = request_history(context, &reply, &f);
+
+        return finish(call, r, reply, &f);
+}
+
+static int run_reload(RpcCall *call, const void *parameters, void *context) {
+        RequestFailure f = {0};
+        json_t *reply = NULL;
+        int r = request_reload(context, &reply, &f);
+
+        return finish(call, r, reply, &f);
+}
+
+static int run_unload(RpcCall *call, const void *parameters, void *context) {
+        RequestFailure f = {0};
+
+        int r = request_unload(context, &f);
+
+        return finish(call, r, r < 0 ? NULL : json_object(), &f);
+}
+
+// clang-format off
+static const RpcMethod methods[] = {
+        {"Status",   RPC_GROUP, 0, "what is in force", NULL, status_out, 0, run_status},
+        {"History",  RPC_GROUP, 0, "what was in force", NULL, history_out, 0, run_history},
+        {"Apply",    RPC_ROOT,  0, "put a policy in force, to be confirmed", apply_in, apply_out, sizeof(ApplyIn), run_apply},
+        {"Confirm",  RPC_ROOT,  0, "keep what was applied", confirm_in, confirm_out, sizeof(ConfirmIn), run_confirm},
+        {"Rollback", RPC_ROOT,  0, "go back", rollback_in, rollback_out, sizeof(RollbackIn), run_rollback},
+        {"Reload",   RPC_ROOT,  0, "read lists of addresses again", NULL, reload_out, 0, run_reload},
+        {"Unload",   RPC_ROOT,  0, "take everything out of force: open", NULL, NULL, 0, run_unload},
+        {0},
+};
+
+static const RpcField message_fields[] = {{"message", RPC_STRING, 0, "why"}, {0}};
+static const RpcField invalid_fields[] = {
+        {"message", RPC_STRING, 0, "why"},
+        {"messages", RPC_OBJECT, RPC_ARRAY | RPC_OPTIONAL, "each mistake", .fields = place_fields},
+        {0},
+};
+
+static const RpcError errors[] = {
+        {"PolicyInvalid", "it has mistakes; nothing has changed", invalid_fields},
+        {"WouldLockOut", "the caller could not come in again; nothing has changed", message_fields},
+        {"KernelRefused", "nothing has changed", message_fields},
+        {"NotArmed", "it cannot be written down, and is not applied", message_fields},
+        {"AwaitsConfirmation", "another change has not been confirmed", message_fields},
+        {"NothingPending", "there is nothing to confirm", message_fields},
+        {"SameConnection", "the caller came before the change", message_fields},
+        {"NoSuchChange", "no change of that number is kept", message_fields},
+        {0},
+};
+// clang-format on
+
+static const RpcInterface interface = {
+        .name = RPC_INTERFACE,
+        .doc = "The firewall of this host",
+        .methods = methods,
+        .errors = errors,
+};
+
+static gid_t reader_group(void) {
+        const struct group *g = getgrnam(RPC_GROUP_NAME);
+
+        return g ? g->gr_gid : RPC_NO_GROUP;
+}
+
+int methods_start(Daemon *d) {
+        static const RpcInterface *const interfaces[] = {&interface, NULL};
+        RpcServerOptions options = {
+                .interfaces = interfaces,
+                .context = d,
+                .group = reader_group(),
+                .vendor = "ringwall",
+                .product = "ringwalld",
+                .version = RINGWALL_VERSION,
+                .url = "https://github.com/ringwall",
+        };
+        char path[4096];
+        int fd, r;
+
+        if ((size_t)snprintf(path, sizeof(path), "%s/%s", d->runtime_dir, DAEMON_SOCKET) >=
+            sizeof(path))
+                return -ENAMETOOLONG;
+        /* everybody may connect: the table says who may call what */
+        fd = rpc_socket_listen(path, 0666, RPC_NO_GROUP);
+        if (fd < 0)
+                return fd;
+        r = rpc_server_new(d->event, &options, &d->rpc);
+        if (r >= 0)
+                r = rpc_server_listen(d->rpc, fd);
+        if (r < 0)
+                (void)close(fd);
+        return r;
+}
+
+void methods_stop(Daemon *d) {
+        d->rpc = rpc_server_free(d->rpc);
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <syslog.h>
+
+#include "daemon/caller.h"
+#include "daemon/change.h"
+#include "daemon/entry.h"
+#include "guard/boot.h"
+
+/* What is asked of the daemon over its socket: looked at, decided, and answered. */
+
+void request_failure_done(RequestFailure *f) {
+        free(f->text);
+        json_decref(f->messages);
+        *f = (RequestFailure){0};
+}
+
+static int fail(RequestFailure *f, const char *error, const char *format, ...) _printf_(3, 4);
+
+static int fail(RequestFailure *f, const char *error, const char *format, ...) {
+        va_list ap;
+
+        if (!f)
+                return -EBADMSG;
+        f->error = error;
+        va_start(ap, format);
+        if (vasprintf(&f->text, format, ap) < 0)
+                f->text = NULL;
+        va_end(ap);
+        return f->text ? -EBADMSG : -ENOMEM;
+}
+
+static json_t *json_message(const DiagMessage *m) {
+        json_t *object = json_pack("{s:s, s:s}", "severity", diag_severity_to_string(m->severity),
+                                   "message", m->text);
+
+        if (m->at.source) {
+                (void)json_object_set_new(object, "file", json_string(m->at.source->name));
+                (void)json_object_set_new(object, "line", json_integer(m->at.line));
+                (void)json_object_set_new(object, "column", json_integer(m->at.column));
+        }
+        if (m->hint)
+                (void)json_object_set_new(object, "hint", json_string(m->hint));
+        return object;
+}
+
+static json_t *json_messages(const Diag *d) {
+        json_t *array = json_array();
+
+        for (size_t i = 0; i < d->n_messages; i++)
+                (void)json_array_append_new(array, json_message(&d->messages[i]));
+        return array;
+}
+
+/* The first error of d, with all of them beside it. */
+static int fail_with_diag(RequestFailure *f, const char *error, const Diag *d, int r) {
+        const char *text = strerror(-r), *hint = NULL;
+
+        for (size_t i = d->n_messages; i > 0; i--)
+                if (d->messages[i - 1].severity == DIAG_ERROR) {
+                        text = d->messages[i - 1].text;
+                        hint = d->messages[i - 1].hint;
+                }
+        (void)fail(f, error, "%s%s%s", text, hint ? "; " : "", hint ? hint : "");
+        if (f)
+                f->messages = json_messages(d);
+        return r == -ENOMEM ? r : -EBADMSG;
+}
+
+static int begin(Daemon *d, Arena *a) {
+        d->diag = a ? diag_new(a) : NULL;
+        d->caller = (StoreCaller){0};
+        d->n_cut = 0;
+        return d->diag ? 0 : -ENOMEM;
+}
+
+static int finish(Daemon *d, int r) {
+        d->diag = NULL;
+        return r;
+}
+
+/* ---- apply */
+
+static int put_number(Daemon *d, uint32_t number, const ApplyRequest *q, json_t *reply) {
+        ConfirmNow now = boot_now(d->boot);
+        ConfirmPlan plan;
+        int r;
+
+        confirm_apply(&d->confirm, number, (uint64_t)d->settings.confirm * 1000000, &now, &plan);
+        r = change_run(d, &plan);
+        if (r < 0)
+                return r;
+        if (q->no_confirm) {
+                ConfirmCaller self = {0};
+
+                now = boot_now(d->boot);
+                (void)confirm_confirm(&d->confirm, &self, &now, &plan);
+                r = change_run(d, &plan);
+                (void)json_object_set_new(reply, "cut", json_integer((json_int_t)d->n_cut));
+        } else
+                (void)json_object_set_new(reply, "seconds",
+                                          json_integer(confirm_remaining(&d->confirm, &now)));
+        (void)json_object_set_new(reply, "changed", json_true());
+        (void)json_object_set_new(reply, "number", json_integer(number));
+        (void)json_object_set_new(reply, "awaitsConfirmation", json_boolean(!q->no_confirm));
+        return r;
+}
+
+/* Whether the draft's way in is still open for the caller. */
+static int check_way(const Caller *caller,
+                     Arena *a,
+                     const Draft *draft,
+                     const ApplyRequest *q,
+                     json_t *reply,
+                     RequestFailure *f) {
+        json_t *ways = json_array();
+        const char *text = NULL;
+        bool locked_out;
+        int r;
+
+        (void)json_object_set_new(reply, "ways", ways);
+        r = caller_check_ways(caller, a, draft->rs, ways, &locked_out, &text);
+        if (r < 0)
+                return r;
+        if (locked_out && !q->has_console && !q->dry_run)
+                return fail(f, RPC_INTERFACE ".WouldLockOut", "%s", text);
+        return 0;
+}
+
+static int
+apply_draft(Daemon *d, Draft *draft, const ApplyRequest *q, json_t *reply, RequestFailure *f) {
+        uint32_t number;
+        int r = draft_store(d, draft, q->message, &number);
+
+        if (r < 0)
+                return fail_with_diag(f, RPC_INTERFACE ".NotArmed", d->diag, r);
+        d->settings.confirm = draft->policy->settings.confirm;
+        r = put_number(d, number, q, reply);
+        return r < 0 ? fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r) : 0;
+}
+
+static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFailure *f) {
+        _cleanup_(draft_done) Draft draft = {0};
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Caller caller;
+        int r = a ? draft_make(d, q->file, &draft) : -ENOMEM;
+
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return fail_with_diag(f, RPC_INTERFACE ".PolicyInvalid", d->diag, r);
+        (void)json_object_set_new(reply, "file", json_string(draft.policy->file));
+        (void)json_object_set_new(reply, "messages", json_messages(d->diag));
+        r = caller_read(a, q->peer, &caller);
+        if (r < 0)
+                return fail(f, NULL, "cannot find out who is connected to sshd: %s", strerror(-r));
+        d->caller = caller.who;
+        r = check_way(&caller, a, &draft, q, reply, f);
+        if (r < 0)
+                return r;
+        if (q->dry_run ||
+            (draft.is_same && !d->confirm.is_pending && streq(draft.policy->file, d->file))) {
+                (void)json_object_set_new(reply, "changed",
+                                          json_boolean(q->dry_run && !draft.is_same));
+                (void)json_object_set_new(reply, "awaitsConfirmation", json_false());
+                return 0;
+        }
+        return apply_draft(d, &draft, q, reply, f);
+}
+
+int request_apply(Daemon *d, const ApplyRequest *q, json_t **ret, RequestFailure *f) {
+        json_t *reply = NULL;
+        int r = 0;
+
+        /* a second time if the kernel turns out to lack something that can be done without */
+        for (int i = 0; i < 2; i++) {
+                _cleanup_(arena_freep) Arena *a = arena_new(0);
+
+                json_decref(reply);
+                reply = json_object();
+                r = begin(d, a);
+                if (r == 0)
+                        r = try_apply(d, q, reply, f);
+                d->diag = NULL;
+                if (r >= 0 || !f || !f->error || !streq(f->error, RPC_INTERFACE ".KernelRefused") ||
+                    !engine_learn(&d->engine))
+                        break;
+                request_failure_done(f);
+        }
+        if (r < 0) {
+                json_decref(reply);
+                return r;
+        }
+        *ret = reply;
+        return 0;
+}
+
+int entry_start_file(Daemon *d) {
+        const ApplyRequest q = {.no_confirm = true, .message = "named at start"};
+        RequestFailure f = {0};
+        json_t *reply = NULL;
+        int r = request_apply(d, &q, &reply, &f);
+
+        if (r < 0) {
+                for (size_t i = 0; i < json_array_size(f.messages); i++) {
+                        const json_t *m = json_array_get(f.messages, i);
+
+                        daemon_say(d, LOG_ERR, "%s:%lld: %s",
+                                   json_string_value(json_object_get(m, "file")),
+                                   json_integer_value(json_object_get(m, "line")),
+                                   json_string_value(json_object_get(m, "message")));
+                }
+                daemon_say(d, LOG_ERR, "%s cannot be put in force: %s", d->policy_file,
+                           f.text ? f.text : strerror(-r));
+        }
+        json_decref(reply);
+        request_failure_done(&f);
+        return r;
+}
+
+/* ---- confirm and rollback */
+
+static int answer_confirm(ConfirmAnswer answer, RequestFailure *f) {
+        switch (answer) {
+        case CONFIRM_OK:
+                return 0;
+        case CONFIRM_NOTHING_PENDING:
+                return fail(f, RPC_INTERFACE ".NothingPending",
+                            "no change waits for its confirmation");
+        case CONFIRM_TOO_LATE:
+                return fail(f, RPC_INTERFACE ".NothingPending",
+                            "the time to confirm is over: the change is undone");
+        case CONFIRM_OLD_CONNECTION:
+                return fail(f, RPC_INTERFACE ".SameConnection",
+                            "this connection was there before the change, and so does not show "
+                            "that a new one comes in: connect anew and confirm there "
+                            "(--same-connection insists)");
+        case _CONFIRM_ANSWER_MAX:
+                break;
+        }
+        return -EINVAL;
+}
+
+static int confirm(Daemon *d, Arena *a, const RpcPeer *peer, bool same, RequestFailure *f) {
+        ConfirmNow now = boot_now(d->boot);
+        ConfirmCaller who = {.same_connection = same};
+        ConfirmAnswer answer;
+        ConfirmPlan plan;
+        Caller caller;
+        int r = caller_read(a, peer, &caller), told;
+
+        if (r < 0)
+                return fail(f, NULL, "cannot find out by which connection you came: %s",
+                            strerror(-r));
+        d->caller = caller.who;
+        if (caller.connection) {
+                who.over_ssh = true;
+                who.connected_usec = caller.connection->started_usec;
+        }
+        answer = confirm_confirm(&d->confirm, &who, &now, &plan);
+        r = change_run(d, &plan);
+        told = answer_confirm(answer, f);
+        if (told < 0)
+                return told;
+        return r < 0 ? fail_with_diag(f, RPC_INTERFACE ".NotArmed", d->diag, r) : 0;
+}
+
+int request_confirm(
+        Daemon *d, const RpcPeer *peer, bool same_connection, json_t **ret, RequestFailure *f) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        uint32_t number = d->confirm.pending.entry;
+        int r = begin(d, a);
+
+        if (r == 0)
+                r = confirm(d, a, peer, same_connection, f);
+        if (r == 0) {
+                daemon_say(d, LOG_NOTICE, "change %u is confirmed by %s", number,
+                           d->caller.user ? d->caller.user : "somebody");
+                *ret = json_pack("{s:I, s:I}", "number", (json_int_t)number, "cut",
+                                 (json_int_t)d->n_cut);
+        }
+        return finish(d, r);
+}
+
+/* The confirmed change before the one that is in force; 0 if there is none. */
+static int find_former(Daemon *d, Arena *a, uint32_t *ret) {
+        StoreListed *list;
+        size_t n;
+        int r = store_list(d->store, a, &list, &n, d->diag);
+
+        *ret = 0;
+        for (size_t i = 0; i < n && r == 0; i++)
+                if (list[i].entry.confirmed && !list[i].damage &&
+                    list[i].entry.number != d->confirm.base.entry &&
+                    (d->confirm.base.kind != TARGET_ENTRY ||
+                     list[i].entry.number < d->confirm.base.entry)) {
+                        *ret = list[i].entry.number;
+                        break;
+                }
+        return r;
+}
+
+static int rollback(Daemon *d,
+                    Arena *a,
+                    int64_t number,
+                    const RpcPeer *peer,
+                    json_t *reply,
+                    RequestFailure *f) {
+        const ApplyRequest q = {.peer = peer};
+        uint32_t to = (uint32_t)number;
+        ConfirmPlan plan;
+        Caller caller;
+        int r;
+
+        if (number == 0 && d->confirm.is_pending) {
+                (void)confirm_give_up(&d->confirm, &plan);
+                r = change_run(d, &plan);
+                (void)json_object_set_new(reply, "awaitsConfirmation", json_false());
+                if (d->confirm.in_force.kind == TARGET_ENTRY)
+                        (void)json_object_set_new(reply, "number",
+                                                  json_integer(d->confirm.in_force.entry));
+                return r < 0 ? fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r) : 0;
+        }
+        r = number == 0 ? find_former(d, a, &to) : 0;
+        if (r == 0)
+                r = caller_read(a, peer, &caller);
+        if (r < 0)
+                return r;
+        d->caller = caller.who;
+        if (to == 0)
+                return fail(f, RPC_INTERFACE ".NoSuchChange",
+                            "nothing was confirmed before what is in force");
+        if (store_read(d->store, to, a, &(StoreEntry){0}, NULL, d->diag) < 0)
+                return fail(f, RPC_INTERFACE ".NoSuchChange",
+                            "there is no change %lld, or it is damaged; `ringwall history` lists "
+                            "them",
+                            (long long)number);
+        r = put_number(d, to, &q, reply);
+        (void)json_object_del(reply, "changed");
+        return r < 0 ? fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r) : 0;
+}
+
+int request_rollback(
+        Daemon *d, int64_t number, const RpcPeer *peer, json_t **ret, RequestFailure *f) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        json_t *reply = json_object();
+        int r = begin(d, a);
+
+        if (r == 0)
+                r = rollback(d, a, number, peer, reply, f);
+        if (r < 0)
+                json_decref(reply);
+        else
+                *ret = reply;
+        return finish(d, r);
+}
+
+/* ---- the rest */
+
+int request_unload(Daemon *d, RequestFailure *f) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        ConfirmPlan plan;
+        bool was_there;
+        int r = begin(d, a);
+
+        if (r == 0 && d->confirm.is_pending) {
+                (void)confirm_give_up(&d->confirm, &plan);
+                r = change_run(d, &plan);
+        }
+        if (r == 0)
+                r = engine_remove(&d->engine, &was_there, d->diag);
+        if (r < 0)
+                return finish(d, fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r));
+        daemon_say(d, LOG_WARNING,
+                   "unloaded: this host is open until something is applied, or ringwalld starts "
+                   "again");
+        d->confirm.in_force = (Target){.kind = TARGET_NOTHING};
+        d->file[0] = '\0';
+        return finish(d, 0);
+}

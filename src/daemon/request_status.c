@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+#include "daemon/change.h"
+#include "daemon/entry.h"
+#include "guard/boot.h"
+
+/* What is asked of the daemon and changes little: status, history, reload. */
+
+static const char *state_word(const Daemon *d, bool holds) {
+        if (!holds)
+                return "changed";
+        switch (d->confirm.in_force.kind) {
+        case TARGET_NOTHING:
+                return "unarmed";
+        case TARGET_LOCKDOWN:
+                return "lockdown";
+        case TARGET_ENTRY:
+                return "closed";
+        }
+        return "changed";
+}
+
+static json_t *json_events(const Daemon *d) {
+        size_t n = MIN(d->n_events, (size_t)DAEMON_EVENTS_MAX);
+        json_t *array = json_array();
+
+        for (size_t i = 0; i < n; i++) {
+                const DaemonEvent *e = &d->events[(d->n_events - 1 - i) % DAEMON_EVENTS_MAX];
+
+                (void)json_array_append_new(array, json_pack("{s:I, s:s}", "time",
+                                                             (json_int_t)e->realtime_usec, "text",
+                                                             e->text));
+        }
+        return array;
+}
+
+static void add_in_force(const Daemon *d, json_t *reply) {
+        if (d->confirm.in_force.kind == TARGET_ENTRY) {
+                (void)json_object_set_new(reply, "inForce", json_string(d->file));
+                (void)json_object_set_new(reply, "number", json_integer(d->confirm.in_force.entry));
+        }
+        if (d->since_usec > 0)
+                (void)json_object_set_new(reply, "since", json_integer((json_int_t)d->since_usec));
+}
+
+static size_t count_rules(const Ruleset *rs) {
+        size_t n = 0;
+
+        for (size_t i = 0; rs && i < rs->n_chains; i++)
+                n += rs->chains[i]->n_rules;
+        return n;
+}
+
+json_t *request_status(Daemon *d) {
+        ConfirmNow now = boot_now(d->boot);
+        bool holds = engine_holds(&d->engine) == 1;
+        const Ruleset *rs = d->engine.desired;
+        json_t *reply = json_pack(
+                "{s:s, s:b, s:b, s:I, s:I, s:s, s:I, s:o}", "state", state_word(d, holds),
+                "readBack", holds, "fileDiffers", entry_files_differ(d), "rules",
+                (json_int_t)count_rules(rs), "chains", (json_int_t)(rs ? rs->n_chains : 0),
+                "version", RINGWALL_VERSION, "pid", (json_int_t)getpid(), "events", json_events(d));
+
+        if (!reply)
+                return NULL;
+        add_in_force(d, reply);
+        if (d->confirm.is_pending)
+                (void)json_object_set_new(
+                        reply, "pending",
+                        json_pack("{s:I, s:I}", "number", (json_int_t)d->confirm.pending.entry,
+                                  "seconds", (json_int_t)confirm_remaining(&d->confirm, &now)));
+        return reply;
+}
+
+static const char *entry_state(const Daemon *d, const StoreListed *listed) {
+        const StoreEntry *e = &listed->entry;
+
+        if (listed->damage)
+                return "damaged";
+        if (d->confirm.is_pending && e->number == d->confirm.pending.entry)
+                return "pending";
+        if (d->confirm.in_force.kind == TARGET_ENTRY && e->number == d->confirm.in_force.entry)
+                return "in force";
+        return e->confirmed ? "confirmed" : "undone";
+}
+
+static json_t *json_entry(const Daemon *d, const StoreListed *listed) {
+        const StoreEntry *e = &listed->entry;
+        json_t *object = json_pack("{s:I, s:I, s:s}", "number", (json_int_t)e->number, "time",
+                                   (json_int_t)e->created_usec, "state", entry_state(d, listed));
+        char buf[ADDRESS_TEXT_MAX];
+
+        if (e->by.user)
+                (void)json_object_set_new(object, "user", json_string(e->by.user));
+        if (e->by.has_peer)
+                (void)json_object_set_new(
+                        object, "peer", json_string(address_print(e->by.family, e->by.peer, buf)));
+        if (e->message)
+                (void)json_object_set_new(object, "message", json_string(e->message));
+        return object;
+}
+
+int request_history(Daemon *d, json_t **ret, RequestFailure *f) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        json_t *entries = json_array();
+        StoreListed *list;
+        size_t n = 0;
+        int r;
+
+        d->diag = a ? diag_new(a) : NULL;
+        r = d->diag ? store_list(d->store, a, &list, &n, d->diag) : -ENOMEM;
+        for (size_t i = 0; i < n && r == 0; i++)
+                (void)json_array_append_new(entries, json_entry(d, &list[i]));
+        d->diag = NULL;
+        if (r < 0) {
+                json_decref(entries);
+                return r;
+        }
+        *ret = json_pack("{s:o}", "entries", entries);
+        return 0;
+}
+
+int request_reload(Daemon *d, json_t **ret, RequestFailure *f) {
+        const ApplyRequest q = {.no_confirm = true, .message = "lists of addresses read again"};
+        bool differs = entry_files_differ(d), changed = false;
+        json_t *reply = NULL;
+        int r;
+
+        if (d->confirm.in_force.kind == TARGET_ENTRY && !differs && !d->confirm.is_pending) {
+                r = request_apply(d, &q, &reply, f);
+                if (r < 0)
+                        return r;
+                changed = json_is_true(json_object_get(reply, "changed"));
+                json_decref(reply);
+        }
+        if (differs)
+                daemon_say(d, LOG_NOTICE, "the policy's files have changed: run `ringwall apply`");
+        if (ret)
+                *ret = json_pack("{s:b, s:b}", "changed", changed, "policyDiffers", differs);
+        return 0;
+}
