@@ -42,6 +42,8 @@ static bool print_mistakes(const json_t *parameters) {
                 const json_t *m = json_array_get(list, i);
                 json_int_t line = json_integer_value(json_object_get(m, "line"));
 
+                if (line == 0 && *text_of(m, "file"))
+                        fprintf(stderr, "%s: ", text_of(m, "file"));
                 if (line > 0)
                         fprintf(stderr, "%s:%lld:%lld: ", text_of(m, "file"), (long long)line,
                                 (long long)json_integer_value(json_object_get(m, "column")));

@@ -52,6 +52,10 @@ static void print_state(const json_t *s) {
         else if (streq(state, "unarmed"))
                 printf("%snot in force%s nothing has been confirmed yet: ringwall apply\n",
                        style.bad, style.reset);
+        else if (streq(state, "unloaded"))
+                printf("%snot in force%s it was unloaded on demand, until something is applied or "
+                       "ringwalld starts again\n",
+                       style.bad, style.reset);
         else if (streq(state, "lockdown"))
                 printf("%slockdown%s     no confirmed policy can be read: only those who may "
                        "rescue "

@@ -33,7 +33,7 @@ static const RpcField event_fields[] = {
 };
 
 static const RpcField status_out[] = {
-        {"state", RPC_STRING, 0, "closed: a policy is in force; unarmed: none has been confirmed; "
+        {"state", RPC_STRING, 0, "closed: a policy is in force; unarmed: none has been confirmed; unloaded: on demand; "
                                  "lockdown; changed: the kernel holds something else"},
         {"inForce", RPC_STRING, RPC_OPTIONAL, "the policy's file"},
         {"number", RPC_INT, RPC_OPTIONAL, "of the change that brought it"},

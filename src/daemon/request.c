@@ -35,6 +35,8 @@ static json_t *json_message(const DiagMessage *m) {
 
         if (m->at.source) {
                 (void)json_object_set_new(object, "file", json_string(m->at.source->name));
+        }
+        if (m->at.source && m->at.line > 0) {
                 (void)json_object_set_new(object, "line", json_integer(m->at.line));
                 (void)json_object_set_new(object, "column", json_integer(m->at.column));
         }

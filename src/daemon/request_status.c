@@ -15,7 +15,7 @@ static const char *state_word(const Daemon *d, bool holds) {
                 return "changed";
         switch (d->confirm.in_force.kind) {
         case TARGET_NOTHING:
-                return "unarmed";
+                return d->confirm.base.kind == TARGET_NOTHING ? "unarmed" : "unloaded";
         case TARGET_LOCKDOWN:
                 return "lockdown";
         case TARGET_ENTRY:

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ringwalld in a namespace: apply, confirm, undo, and what is in force after it died or started anew."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from lab import wait_until
+from program import ENVIRONMENT, PROGRAM, ringwall
+from talk import exchange
+from world import EXAMPLE, World, accept_from, with_inbound
+
+DAEMON = os.path.join(os.path.dirname(PROGRAM), "../daemon/ringwalld")
+QUICK = "settings: { confirm: 10s }\n"  # the shortest that there is
+OPEN, SHUT = 9, 0
+STATES = {"closed", "unarmed", "unloaded", "lockdown", "changed"}
+
+
+class Daemon:
+    def __init__(self, world, folder):
+        self.world, self.folder = world, folder
+        self.state, self.runtime = folder / "state", folder / "run"
+        self.process = None
+
+    def start(self, *args, ready=True):
+        with open(self.folder / "log", "ab") as log:
+            self.process = self.world.lab.popen(
+                "fw",
+                [DAEMON, "--state-dir", self.state, "--runtime-dir", self.runtime, *args],
+                stderr=log,
+                env=ENVIRONMENT,
+            )
+        if ready:
+            wait_until(lambda: self.ask("status")[0] == 0, 10, "the daemon's first answer")
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(timeout=10)
+
+    def ask(self, verb, *args):
+        done = ringwall(
+            self.world.lab, verb, *args, "--runtime-dir", str(self.runtime), "--json", check=False
+        )
+        answer = json.loads(done.stdout) if done.stdout.startswith("{") else done.stderr
+        return done.returncode, answer
+
+    def status(self):
+        code, answer = self.ask("status")
+        assert code == 0 and answer["state"] in STATES
+        return answer
+
+    def apply(self, text, *args):
+        return self.ask("apply", str(self.world.file(text)), *args)
+
+    def log(self):
+        return (self.folder / "log").read_text()
+
+
+@pytest.fixture(name="world")
+def make_world(tmp_path):
+    w = World(tmp_path)
+    yield w
+    w.close()
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(world, tmp_path):
+    d = Daemon(world, tmp_path)
+    yield d
+    if d.process and d.process.poll() is None:
+        d.stop(signal.SIGKILL)
+
+
+def reach(world, port):
+    return world.reach("wan", "host", port, 4)
+
+
+def test_nothing_is_loaded_before_the_first_confirmation(world, daemon):
+    daemon.start()
+    assert daemon.status()["state"] == "unarmed"
+    assert reach(world, 22) == "open"
+    assert "ringwall" not in world.lab.tables()
+
+
+def test_applied_and_confirmed_it_stays_through_death_and_restart(world, daemon):
+    daemon.start()
+    code, answer = daemon.apply(EXAMPLE, "-m", "the first")
+    assert code == 9 and answer["awaitsConfirmation"] and answer["seconds"] > 100
+    assert reach(world, 22) == "dropped"
+    code, answer = daemon.ask("confirm")
+    assert code == 0 and answer["number"] == 1
+    assert daemon.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    # whoever flushed it meanwhile finds it back
+    world.lab.nft("flush ruleset")
+    assert reach(world, 22) == "open"
+    daemon.start()
+    status = daemon.status()
+    assert status["state"] == "closed" and status["readBack"] and status["number"] == 1
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    _, history = daemon.ask("history")
+    assert [(e["number"], e["state"], e["message"]) for e in history["entries"]] == [
+        (1, "in force", "the first")
+    ]
+
+
+def test_without_confirmation_it_is_undone_and_so_with_the_daemon_killed(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    code, answer = daemon.apply(QUICK + with_inbound("{ deny: https }", "{ allow: ssh }"))
+    assert code == 9 and 0 < answer["seconds"] <= 10
+    assert reach(world, 443) == "dropped" and reach(world, 22) == "open"
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    assert daemon.status()["pending"]["seconds"] <= 10
+    wait_until(lambda: reach(world, 443) == "open", 20, "the way back")
+    assert reach(world, 22) == "dropped"
+    status = daemon.status()
+    assert status["number"] == 1 and "pending" not in status
+    assert daemon.ask("confirm")[0] == 1
+
+
+def test_the_first_policy_is_undone_to_nothing(world, daemon):
+    daemon.start()
+    code, _ = daemon.apply(QUICK + EXAMPLE)
+    assert code == 9 and reach(world, 22) == "dropped"
+    code, answer = daemon.ask("rollback")
+    assert code == 0 and "number" not in answer
+    assert reach(world, 22) == "open" and daemon.status()["state"] == "unarmed"
+
+
+def test_a_change_that_waits_is_not_in_force_after_a_boot(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    assert daemon.apply(with_inbound("{ allow: ssh }"))[0] == 9
+    daemon.stop(signal.SIGKILL)
+    # another boot: the kernel forgets, and what waited bears the name of the boot before
+    pending = (daemon.state / "pending").read_bytes()
+    boot = open("/proc/sys/kernel/random/boot_id", encoding="ascii").read().strip().encode()
+    assert boot in pending
+    world.lab.nft("flush ruleset")
+    (daemon.state / "pending").write_bytes(pending[:-1])  # damaged counts as not confirmed, too
+    daemon.start()
+    assert daemon.status()["number"] == 1 and "pending" not in daemon.status()
+    assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
+
+
+def test_a_damaged_copy_gives_way_to_history_and_that_to_the_lockdown(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.stop()
+    for file, expected in (("sealed", "closed"), ("history/00000001", "lockdown")):
+        path = daemon.state / file
+        path.write_bytes(path.read_bytes()[:-7])
+        world.lab.nft("flush ruleset")
+        daemon.start()
+        assert daemon.status()["state"] == expected
+        assert reach(world, 22) == "dropped"
+        daemon.stop()
+    assert reach(world, 443) == "dropped", "stopped, it leaves the lockdown in place"
+    assert "damaged" in daemon.log() and "lockdown" in daemon.log()
+
+
+def test_stopped_it_leaves_its_table_and_unload_takes_it_away(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    assert daemon.stop() == 0
+    assert reach(world, 22) == "dropped"
+    daemon.start()
+    done = ringwall(
+        world.lab, "unload", "--yes", "--runtime-dir", str(daemon.runtime), check=False
+    )
+    assert done.returncode == 0 and daemon.status()["state"] == "unloaded"
+    assert reach(world, 22) == "open"
+
+
+def test_an_invalid_policy_changes_nothing_and_says_why(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    code, said = daemon.apply("ringwall: 1\ninbound: [{ allow: shh }]\n")
+    assert code == 3 and "there is no service 'shh'" in said and "did you mean 'ssh'" in said
+    assert daemon.status()["number"] == 1 and reach(world, 443) == "open"
+    code, said = daemon.ask("apply", "/nowhere/policy.yaml")
+    assert code == 3 and "/nowhere/policy.yaml" in said
+
+
+def test_what_is_in_force_already_needs_no_confirmation(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    code, answer = daemon.apply(EXAMPLE + "# a remark\n")
+    assert code == 0 and not answer["changed"]
+
+
+def test_dry_run_does_nothing(world, daemon):
+    daemon.start()
+    code, answer = daemon.apply(EXAMPLE, "--dry-run")
+    assert code == 0 and not answer["awaitsConfirmation"]
+    assert reach(world, 22) == "open" and daemon.status()["state"] == "unarmed"
+
+
+def test_on_confirmation_open_connections_that_are_not_admitted_are_cut(world, daemon):
+    daemon.start()
+    daemon.apply(with_inbound("{ allow: [ssh, https] }"), "--no-confirm")
+    pairs = {}
+    for port in (22, 443):
+        outcome, client = world.talk.dial("wan", world.address("host", 4), port)
+        assert outcome == "open"
+        pairs[port] = (client, accept_from(world, ("fw", port), client))
+        assert exchange(*pairs[port])
+    code, _ = daemon.apply(EXAMPLE)
+    assert code == 9 and exchange(*pairs[22]), "until it is confirmed nothing is cut"
+    code, answer = daemon.ask("confirm")
+    assert code == 0 and answer["cut"] >= 1
+    assert exchange(*pairs[443])
+    client, server = pairs[22]
+    for sender, receiver in ((client, server), (server, client)):
+        sender.sendall(b"still there?")
+        receiver.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            receiver.recv(100)
+
+
+def test_networks_that_come_and_go_are_followed(world, daemon):
+    def home():
+        listed = world.lab.run("fw", ["nft", "-j", "list", "set", "inet", "ringwall", "home-ipv4"])
+        return "198.51.100.0" in listed.stdout
+
+    daemon.start()
+    code, _ = daemon.apply(
+        "ringwall: 1\nzones: { home: { connected: [eth0] } }\ninbound: [{ allow: ssh, from: home }]\n",
+        "--no-confirm",
+    )
+    assert code == 0 and reach(world, 22) == "open" and not home()
+    world.lab.ip("fw", "addr add 198.51.100.1/24 dev eth0\n")
+    wait_until(home, 10, "the network that came")
+    world.lab.ip("fw", "addr del 198.51.100.1/24 dev eth0\n")
+    wait_until(lambda: not home(), 10, "the network that is gone")
+    assert daemon.status()["state"] == "closed" and reach(world, 22) == "open"
+
+
+def test_standalone_a_policy_is_in_force_at_start(world, daemon):
+    daemon.start("--policy", str(world.file(EXAMPLE)))
+    assert daemon.status()["state"] == "closed" and reach(world, 22) == "dropped"
+    daemon.stop()
+    assert reach(world, 22) == "dropped"
+
+
+def test_a_second_daemon_for_the_same_state_is_refused(world, daemon):
+    daemon.start()
+    other = world.lab.run(
+        "fw",
+        [DAEMON, "--state-dir", daemon.state, "--runtime-dir", daemon.folder / "other"],
+        check=False,
+        env=ENVIRONMENT,
+    )
+    assert other.returncode == 1 and "in use by another ringwalld" in other.stderr
+
+
+def test_without_a_daemon_exit_5_says_so(world, daemon):
+    code, said = daemon.ask("status")
+    assert code == 5 and str(daemon.runtime) in said
