@@ -178,40 +178,40 @@ static void a_connected_datagram_socket_does_not_listen(void **state) {
 static void lists_connections_of_a_port(void **state) {
         int both = open_socket(SOCK_STREAM, 0, "::", 3001, 0);
         int other = open_socket(SOCK_STREAM, 0, "0.0.0.0", 3002, -1);
-        int over_ipv4 = connect_to("127.0.0.1", 3001), over_ipv6 = connect_to("::1", 3001);
-        int elsewhere = connect_to("127.0.0.1", 3002);
-        int accepted = accept4(both, NULL, NULL, SOCK_CLOEXEC);
+        int fds[6] = {connect_to("127.0.0.1", 3001), accept4(both, NULL, NULL, SOCK_CLOEXEC),
+                      connect_to("::1", 3001),       accept4(both, NULL, NULL, SOCK_CLOEXEC),
+                      connect_to("127.0.0.1", 3002), accept4(other, NULL, NULL, SOCK_CLOEXEC)};
         HostSockets list;
         HostSocket found;
 
-        assert_true(accepted >= 0);
         assert_int_equal(sockets_read_connected(*state, 3001, &list), 0);
         assert_int_equal(list.n_items, 2);
         /* the socket is one of IPv6, and the connection is not */
-        found = find(&list, accepted);
+        found = find(&list, fds[1]);
         assert_int_equal(found.family, FAMILY_IPV4);
         assert_int_equal(found.local.low, 0x7f000001);
         assert_int_equal(found.peer.low, 0x7f000001);
         assert_int_equal(found.local_port, 3001);
         assert_int_not_equal(found.peer_port, 0);
         assert_false(found.is_dual);
-        assert_int_equal(list.items[1].family, FAMILY_IPV6); /* nobody has accepted it: no inode */
-        assert_int_equal(list.items[1].inode, 0);
+        found = find(&list, fds[3]);
+        assert_int_equal(found.family, FAMILY_IPV6);
+        assert_int_equal(found.peer.low, 1);
+        assert_false(found.is_dual);
 
         assert_int_equal(sockets_read_connected(*state, 0, &list), 0);
-        assert_int_equal(list.n_items, 6);
+        assert_int_equal(list.n_items, 6); /* clients' ends, too */
         assert_int_equal(sockets_read_connected(*state, 3003, &list), 0);
         assert_int_equal(list.n_items, 0);
-        (void)close(accepted);
-        (void)close(over_ipv4);
-        (void)close(over_ipv6);
-        (void)close(elsewhere);
+        for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+                (void)close(fds[i]);
         (void)close(both);
         (void)close(other);
 }
 
-static void lists_thousands(void **state) {
-        static int fds[3000];
+/* More than one answer of the kernel's holds. */
+static void lists_many(void **state) {
+        static int fds[900];
         HostSockets list;
 
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
@@ -306,7 +306,7 @@ int main(void) {
                 unit_arena_test(tells_interface_and_user),
                 unit_arena_test(a_connected_datagram_socket_does_not_listen),
                 unit_arena_test(lists_connections_of_a_port),
-                unit_arena_test(lists_thousands),
+                unit_arena_test(lists_many),
                 unit_arena_test(every_address_of_an_sctp_socket_counts),
                 unit_arena_test(unsaid_means_both_families),
                 unit_arena_test(takes_messages_cut_short),
