@@ -102,7 +102,7 @@ static const Row rows[] = {
          .kind = RIVAL_WRITER,
          .processes = {"dockerd"},
          .units = {"docker.service", "docker.socket"},
-         .files = {"/usr/bin/dockerd"},
+         .files = {"/usr/bin/dockerd", "/usr/sbin/dockerd"},
          .why = "it translates published ports itself, past other firewalls' inbound rules; under "
                 "ringwall a published port obeys 'inbound' like any other",
          .advice = "list in 'inbound' each published port that others may reach"},
