@@ -42,20 +42,31 @@ bool process_parse_stat(Arena *a, char *text, HostProcess *ret) {
         return false;
 }
 
-/* Uid: REAL EFFECTIVE SAVED FILESYSTEM, between tabs. */
-static bool parse_uid(char *status, uint32_t *ret) {
-        char *line = strstr(status, "\nUid:\t"), *word;
+/* What stands behind "\nNAME:\t" in /proc/PID/status. In the process's own name, which comes first,
+ * the kernel writes a newline as "\\n". */
+static char *status_line(const Tree *t, const char *status, const char *name) {
+        const char *line = strstr(status, name);
+
+        line = line ? line + strlen(name) : "";
+        return arena_strndup(t->arena, line, strcspn(line, "\n"));
+}
+
+/* Uid: REAL EFFECTIVE SAVED FILESYSTEM, and NSpid: its number here, then in each namespace below,
+ * between tabs. */
+static int parse_status(const Tree *t, const char *status, HostProcess *ret) {
+        char *uids = status_line(t, status, "\nUid:\t"), *effective;
+        const char *numbers = status_line(t, status, "\nNSpid:\t");
         uint64_t number;
 
-        if (!line)
-                return false;
-        line += strlen("\nUid:\t");
-        (void)strsep(&line, "\t");
-        word = strsep(&line, "\t");
-        if (!word || !text_to_number(word, 0, UINT32_MAX, &number))
-                return false;
-        *ret = (uint32_t)number;
-        return true;
+        if (!uids || !numbers)
+                return -ENOMEM;
+        (void)strsep(&uids, "\t");
+        effective = strsep(&uids, "\t");
+        if (!effective || !text_to_number(effective, 0, UINT32_MAX, &number))
+                return -ESRCH;
+        ret->uid = (uint32_t)number;
+        ret->is_nested = strchr(numbers, '\t') != NULL;
+        return 0;
 }
 
 static int read_executable(const Tree *t, HostProcess *p) {
@@ -122,8 +133,8 @@ int process_read(const Tree *t, pid_t pid, HostProcess *ret) {
                 r = -ESRCH;
         if (r == 0)
                 r = tree_read(t, tree_path(t, "/proc/%d/status", pid), &text, &size);
-        if (r == 0 && !parse_uid(text, &p.uid))
-                r = -ESRCH;
+        if (r == 0)
+                r = parse_status(t, text, &p);
         for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
                 r = parts[i](t, &p);
         if (r < 0)

@@ -16,6 +16,7 @@
 typedef struct HostProcess {
         pid_t pid, parent;      /* parent 0: it is in another namespace, or there is none */
         uint32_t uid;           /* effective */
+        bool is_nested;         /* in a process namespace below ours: a container's */
         uint64_t started_usec;  /* CLOCK_BOOTTIME; rounded down to the kernel's tick (10 ms) */
         const char *comm;       /* its name, which it may choose itself */
         const char *executable; /* path in its own mount namespace; NULL where we may not look */

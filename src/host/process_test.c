@@ -2,6 +2,7 @@
 #include "host/process.h"
 
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -39,7 +40,12 @@ static void reads_a_process(void **state) {
         assert_true(p.is_deleted);
         assert_string_equal(p.command, "nginx: worker process");
         assert_string_equal(p.cgroup.unit, "nginx.service");
+        assert_false(p.is_nested);
         assert_int_equal(process_read(t, 43, &p), -ESRCH);
+
+        tree_add_process(t, &(FakeProcess){.pid = 44, .comm = "x", .is_nested = true});
+        assert_int_equal(process_read(t, 44, &p), 0);
+        assert_true(p.is_nested);
 }
 
 static void arguments_are_joined_and_cleaned(void **state) {
@@ -180,12 +186,27 @@ static void sees_itself(void **state) {
         assert_int_equal(holders.items[0].process->uid, geteuid());
         assert_non_null(strstr(holders.items[0].process->executable, "process_test"));
         assert_false(holders.items[0].process->is_deleted);
+        assert_false(holders.items[0].process->is_nested);
         (void)close(fd);
 
         assert_int_equal(process_read(&t, getpid(), &p), 0);
         assert_int_equal(clock_gettime(CLOCK_BOOTTIME, &now), 0);
         now_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
         assert_in_range(p.started_usec, now_usec - 120 * 1000000ULL, now_usec);
+}
+
+/* With the running kernel: the name stands in front of the user in the same file. */
+static void a_name_cannot_forge_the_user(void **state) {
+        Tree t = {.arena = ((const Tree *)*state)->arena, .root = ""};
+        HostProcess p;
+
+        assert_int_equal(prctl(PR_SET_NAME, "x\nUid:\t0\t0\t0\n"), 0);
+        assert_int_equal(seteuid(65534), 0);
+        int r = process_read(&t, getpid(), &p);
+        assert_int_equal(seteuid(0), 0);
+        assert_int_equal(r, 0);
+        assert_int_equal(p.uid, 65534);
+        assert_string_equal(p.comm, "x?Uid:?0?0?0?");
 }
 
 static void without_root_it_says_what_it_could_not_see(void **state) {
@@ -212,6 +233,7 @@ int main(void) {
                 tree_test(finds_who_holds_a_socket),
                 tree_test(a_process_that_goes_away_is_no_error),
                 tree_test(sees_itself),
+                tree_test(a_name_cannot_forge_the_user),
                 tree_test(without_root_it_says_what_it_could_not_see),
         };
 

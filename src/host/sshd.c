@@ -13,7 +13,7 @@ static bool is_sshd(const HostProcess *p) {
         const char *slash = p->executable ? strrchr(p->executable, '/') : NULL;
         const char *name = slash ? slash + 1 : p->comm;
 
-        for (size_t i = 0; i < ARRAY_SIZE(programs) && p->uid == 0; i++)
+        for (size_t i = 0; i < ARRAY_SIZE(programs) && p->uid == 0 && !p->is_nested; i++)
                 if (streq(name, programs[i]))
                         return true;
         return false;

@@ -5,8 +5,9 @@
  * a process came. From the kernel and /proc, and not from sshd's configuration: that may be newer
  * than what runs. Sees other users' processes as root only.
  *
- * An sshd is a process of root's with the executable of one: of others, anybody can make one. What
- * a translation in front of it (a DNAT, a redirect) was dialled as is not known here. */
+ * An sshd is a process of root's, in no container, with the executable of one: others are anybody's
+ * to make. What a translation in front of it (a DNAT, a redirect) was dialled as is not known here.
+ */
 
 #include "host/process.h"
 

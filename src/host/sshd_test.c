@@ -73,6 +73,14 @@ static const FakeProcess processes[] = {
         {81, 80, 105, 951, "sshd", SSHD, "sshd: unknown [net]", NULL, NULL, {32}},
         {90, 1, 1001, 300, "sshd", "/home/mallory/sshd", "sshd: root@pts/9", NULL, NULL, {12, 33}},
         {91, 90, 1001, 310, "sh", "/bin/sh", "sh", NULL, NULL, {0}},
+        /* a container in the host's network */
+        {.pid = 92,
+         .parent = 1,
+         .comm = "sshd",
+         .executable = SSHD,
+         .started = 300,
+         .sockets = {13, 34},
+         .is_nested = true},
         /* a multiplexer's server outlived the connection that it was started from */
         {95, 1, 1000, 520, "tmux: server", "/usr/bin/tmux", "tmux", SESSION, "TERM=xterm", {0}},
         {96, 95, 1000, 530, "bash", "/bin/bash", "-bash", SESSION, NULL, {0}},
@@ -90,10 +98,9 @@ static const FakeProcess processes[] = {
 };
 
 static const HostSocket listening[] = {
-        {.local_port = 22, .inode = 10},
-        {.local_port = 22, .inode = 11, .family = FAMILY_IPV6},
-        {.local_port = 2222, .inode = 12},
-        {.local_port = 23, .inode = 20},
+        {.local_port = 22, .inode = 10},   {.local_port = 22, .inode = 11, .family = FAMILY_IPV6},
+        {.local_port = 2222, .inode = 12}, {.local_port = 23, .inode = 20},
+        {.local_port = 2223, .inode = 13},
 };
 
 static HostSocket connection(uint16_t peer_port, uint32_t inode, uint16_t local_port) {
@@ -108,7 +115,7 @@ static HostSocket connection(uint16_t peer_port, uint32_t inode, uint16_t local_
 static Sshd find(const Tree *t) {
         HostSocket connected[] = {connection(1000, 30, 22), connection(2000, 31, 22),
                                   connection(3000, 32, 22), connection(4000, 33, 22),
-                                  connection(5000, 0, 22)};
+                                  connection(5000, 0, 22),  connection(6000, 34, 22)};
         HostSocket *listeners =
                 arena_alloc_array(t->arena, ARRAY_SIZE(listening), sizeof(*listeners));
         HostSockets list = {listeners, ARRAY_SIZE(listening)};
@@ -173,6 +180,7 @@ static const struct Caller {
         {"under a multiplexer, by its session", 96, SSH_PROOF_SESSION, 1000},
         {"of no session", 97, SSH_PROOF_NONE, 0},
         {"at the console", 99, SSH_PROOF_NONE, 0},
+        {"a container's sshd", 92, SSH_PROOF_NONE, 0},
         {"the sshd that listens", 50, SSH_PROOF_NONE, 0},
         {"process 1", 1, SSH_PROOF_NONE, 0},
 };

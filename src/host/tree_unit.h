@@ -78,6 +78,7 @@ typedef struct FakeProcess {
         unsigned int started; /* ticks */
         const char *comm, *executable, *command, *cgroup, *environment;
         unsigned int sockets[4]; /* inodes */
+        bool is_nested;
 } FakeProcess;
 
 static inline void tree_add_process(const Tree *t, const FakeProcess *p) {
@@ -89,8 +90,11 @@ static inline void tree_add_process(const Tree *t, const FakeProcess *p) {
                                 p->parent, rest, p->started));
         tree_write(t, file("comm"), arena_printf(t->arena, "%s\n", p->comm));
         tree_write(t, file("status"),
-                   arena_printf(t->arena, "Name:\t%s\nPPid:\t%d\nUid:\t%u\t%u\t%u\t%u\nGid:\t0\n",
-                                p->comm, p->parent, p->uid, p->uid, p->uid, p->uid));
+                   arena_printf(t->arena,
+                                "Name:\t%s\nPPid:\t%d\nUid:\t%u\t%u\t%u\t%u\nGid:\t0\n"
+                                "NSpid:\t%d%s\n",
+                                p->comm, p->parent, p->uid, p->uid, p->uid, p->uid, p->pid,
+                                p->is_nested ? "\t1" : ""));
         tree_write(t, file("cgroup"), p->cgroup ? p->cgroup : "0::/\n");
         if (p->executable)
                 tree_link(t, file("exe"), p->executable);
