@@ -105,33 +105,53 @@ void diag_hint(Diag *d, const char *format, ...) {
         va_end(ap);
 }
 
-/* Where the last line was found: messages come in the order of their lines. */
-typedef struct Cursor {
-        const Source *source;
-        unsigned int line;
-        const char *start;
-} Cursor;
+#define LINES_STEP 64
 
-/* The text of line number `line`; false if the source has no such line. */
-static bool find_line(Cursor *cursor,
-                      const Source *source,
-                      unsigned int line,
-                      const char **ret,
-                      size_t *ret_size) {
+/* Where every so many lines of a source begin: messages and their notes jump to and fro. */
+typedef struct Lines {
+        const Source *source;
+        const char **starts; /* of the lines 1, 1 + LINES_STEP, ... */
+        size_t n_starts, n_lines;
+} Lines;
+
+/* Of all sources that have been quoted from. */
+typedef struct Index {
+        Lines *items;
+        size_t n_items;
+        Arena *arena;
+} Index;
+
+static const Lines *find_lines(Index *index, const Source *source) {
+        const char *p = source->text, *end = p + source->size;
+        Lines lines = {.source = source};
+
+        for (size_t i = 0; i < index->n_items; i++)
+                if (index->items[i].source == source)
+                        return &index->items[i];
+        if (!index->arena)
+                index->arena = arena_new(0);
+        for (; index->arena && p && p < end; p = p ? p + 1 : NULL) {
+                if (lines.n_lines++ % LINES_STEP == 0 &&
+                    !arena_append(index->arena, lines.starts, lines.n_starts, p))
+                        return NULL;
+                p = memchr(p, '\n', (size_t)(end - p));
+        }
+        if (!index->arena || !arena_append(index->arena, index->items, index->n_items, lines))
+                return NULL;
+        return &index->items[index->n_items - 1];
+}
+
+/* The text of line number `line`; false if the source has no such line, and without memory. */
+static bool find_line(
+        Index *index, const Source *source, unsigned int line, const char **ret, size_t *ret_size) {
+        const Lines *lines = find_lines(index, source);
         const char *end = source->text + source->size, *p, *newline;
 
-        if (cursor->source != source || cursor->line > line)
-                *cursor = (Cursor){source, 1, source->text};
-        for (p = cursor->start; cursor->line < line; cursor->line++) {
-                p = p < end ? memchr(p, '\n', (size_t)(end - p)) : NULL;
-                if (!p) {
-                        *cursor = (Cursor){0};
-                        return false;
-                }
-                cursor->start = ++p;
-        }
-        if (p == end)
+        if (!lines || line > lines->n_lines)
                 return false;
+        p = lines->starts[(line - 1) / LINES_STEP];
+        for (unsigned int i = (line - 1) % LINES_STEP; i > 0; i--)
+                p = (const char *)memchr(p, '\n', (size_t)(end - p)) + 1;
         newline = memchr(p, '\n', (size_t)(end - p));
         *ret = p;
         *ret_size = (size_t)((newline ? newline : end) - p);
@@ -163,14 +183,14 @@ static bool is_control(const char *s, size_t size) {
 
 /* The source line, or the part of a very long one that the place lies in, and carets under it. */
 static void
-print_quote(FILE *f, Cursor *cursor, const Span *at, const char *colour, const char *reset) {
+print_quote(FILE *f, Index *index, const Span *at, const char *colour, const char *reset) {
         unsigned int first = at->column > QUOTE_MAX ? at->column - QUOTE_MAX / 2 : 1;
         unsigned int end = first + QUOTE_MAX, column = 1;
         const char *line, *cut = first > 1 ? "..." : "";
         char blanks[QUOTE_MAX + 1];
         size_t size, n, n_blanks = 0;
 
-        if (!at->source->text || !find_line(cursor, at->source, at->line, &line, &size))
+        if (!at->source->text || !find_line(index, at->source, at->line, &line, &size))
                 return;
         fprintf(f, "  %s", cut);
         for (size_t i = 0; i < size && column < end; i += n, column++) {
@@ -197,7 +217,7 @@ static void print_name(const char *name, FILE *f) {
                 fputc((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name, f);
 }
 
-static void print_message(const DiagMessage *m, Cursor *cursor, FILE *f, bool colour) {
+static void print_message(const DiagMessage *m, Index *index, FILE *f, bool colour) {
         const char *start = colour ? severity_colours[m->severity] : "";
         const char *bold = colour ? "\033[1m" : "", *reset = colour ? "\033[0m" : "";
 
@@ -211,20 +231,21 @@ static void print_message(const DiagMessage *m, Cursor *cursor, FILE *f, bool co
         }
         fprintf(f, "%s%s:%s %s\n", start, severity_names[m->severity], reset, m->text);
         if (m->at.source && m->at.line > 0)
-                print_quote(f, cursor, &m->at, start, reset);
+                print_quote(f, index, &m->at, start, reset);
         if (m->hint)
                 fprintf(f, "  hint: %s\n", m->hint);
 }
 
 void diag_print(const Diag *d, FILE *f, bool colour) {
-        Cursor cursor = {0};
+        Index index = {0};
 
         for (size_t i = 0; i < d->n_messages; i++)
-                print_message(&d->messages[i], &cursor, f, colour);
+                print_message(&d->messages[i], &index, f, colour);
         if (d->n_errors > DIAG_ERRORS_MAX)
                 fprintf(f, "and %zu more errors\n", d->n_errors - DIAG_ERRORS_MAX);
         if (d->n_warnings_left_out > 0)
                 fprintf(f, "and %zu more warnings\n", d->n_warnings_left_out);
+        (void)arena_free(index.arena);
 }
 
 Span span_join(Span from, Span to) {

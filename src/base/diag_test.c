@@ -97,6 +97,26 @@ static void every_message_quotes_its_own_line(void **state) {
         assert_prints(d, expected);
 }
 
+static void lines_far_apart_are_quoted_to_and_fro(void **state) {
+        static const unsigned int lines[] = {1000, 1, 64, 65, 66, 999, 128, 129, 1001};
+        const char *text = "", *expected = "";
+        Diag *d = diag_new(*state);
+        Source many = {.name = "x"};
+
+        for (unsigned int i = 1; i <= 1000; i++)
+                text = arena_printf(*state, "%sline %u\n", text, i);
+        many.text = text;
+        many.size = strlen(text);
+        for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+                diag_warning(d, (Span){&many, lines[i], 1, 4}, "here");
+                expected = arena_printf(*state, "%sx:%u:1: warning: here\n", expected, lines[i]);
+                if (lines[i] <= 1000)
+                        expected =
+                                arena_printf(*state, "%s  line %u\n  ^^^^\n", expected, lines[i]);
+        }
+        assert_prints(d, expected);
+}
+
 static void a_source_without_text_is_not_quoted(void **state) {
         static const Source kernel = {.name = "live"};
         Diag *d = diag_new(*state);
@@ -254,6 +274,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 unit_arena_test(an_error_shows_its_place_with_carets),
                 unit_arena_test(every_kind_of_place_is_shown_as_it_should_be),
+                unit_arena_test(lines_far_apart_are_quoted_to_and_fro),
                 unit_arena_test(every_message_quotes_its_own_line),
                 unit_arena_test(a_source_without_text_is_not_quoted),
                 unit_arena_test(control_characters_reach_no_terminal),
