@@ -6,7 +6,7 @@
 
 /* Blocks grow with the arena, so that a small one costs little. What is larger than LARGE gets a
  * block of its own, which leaves the newest one to the small pieces. Blocks from MAPPED on are
- * mapped: what of them is never used takes no memory, and nobody has to zero it. */
+ * mapped: what of the large ones is never used takes no memory, and nobody has to zero them. */
 #define BLOCK_MIN ((size_t)8 * 1024)
 #define BLOCK_MAX ((size_t)256 * 1024)
 #define LARGE ((size_t)64 * 1024)
@@ -76,8 +76,10 @@ static Block *block_new(Block **list, size_t room) {
         if (room < MAPPED)
                 b = calloc(1, sizeof(*b) + room);
         else {
+                /* a block of small pieces will be full soon: one call instead of a fault a page */
                 b = mmap(NULL, sizeof(*b) + room, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                         MAP_PRIVATE | MAP_ANONYMOUS | (room == BLOCK_MAX ? MAP_POPULATE : 0), -1,
+                         0);
                 if (b == MAP_FAILED)
                         return NULL;
         }
