@@ -55,6 +55,10 @@ typedef struct Daemon {
         StoreCaller caller;
         size_t n_cut;
 
+        int log_fd; /* of what rules log */
+        sd_event_source *log;
+        bool has_journal;
+
         int watch_fd; /* of links, addresses and routes */
         sd_event_source *watch, *settle;
 
@@ -72,6 +76,10 @@ uint64_t daemon_now(void);
 /* links.c: follows links, addresses and routes, from when something is in force. */
 int links_start(Daemon *d);
 void links_stop(Daemon *d);
+
+/* logs.c: what rules log goes to the journal. */
+int logs_start(Daemon *d);
+void logs_stop(Daemon *d);
 
 /* methods.c: the control socket. */
 int methods_start(Daemon *d);

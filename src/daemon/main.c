@@ -8,6 +8,7 @@
 
 #include "daemon/change.h"
 #include "daemon/daemon.h"
+#include "guard/lockdown.h"
 #include "policy/datadir.h"
 
 /* Runs as root with CAP_NET_ADMIN alone (and what finding the caller's way in needs: to look into
@@ -24,6 +25,7 @@ typedef struct DaemonService {
 static const DaemonService services[] = {
         {"policy", change_start, change_stop},
         {"links", links_start, links_stop},
+        {"logs", logs_start, logs_stop},
         {"socket", methods_start, methods_stop},
 };
 
@@ -35,6 +37,8 @@ static const char help[] =
         "Without --policy it puts in force what was confirmed last, and waits for `ringwall "
         "apply`.\n"
         "\n"
+        "      --lockdown         close everything but the way in of those who may rescue, and "
+        "end\n"
         "      --policy FILE      put this policy in force at start\n"
         "      --state-dir DIR    what is confirmed, and its history (" STORE_FOLDER ")\n"
         "      --runtime-dir DIR  the control socket (" DAEMON_RUNTIME_DIR ")\n"
@@ -134,6 +138,38 @@ static int run(Daemon *d) {
         return r;
 }
 
+/* --lockdown: closes, and ends. What systemd calls when the daemon cannot start. Before the first
+ * confirmation there is nothing to close for. */
+static int run_lockdown(Daemon *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0), *rules = arena_new(0);
+        _cleanup_(engine_close) Engine e = {0};
+        _cleanup_(store_closep) Store *store = NULL;
+        ConfirmFound found = {0};
+        Ruleset *rs;
+        int r;
+
+        d->diag = a ? diag_new(a) : NULL;
+        if (!d->diag || !rules)
+                return -ENOMEM;
+        r = store_open(d->state_dir, STORE_READ, &store, d->diag);
+        if (r == 0)
+                r = store_find(store, &found, d->diag);
+        if (r == -ENOENT || (r == 0 && !found.armed))
+                return 0;
+        if (r == 0)
+                r = engine_open(&e);
+        if (r == 0)
+                r = lockdown_make(store, &e.features, rules, &rs, d->diag);
+        if (r == 0)
+                r = engine_put_ruleset(&e, &rules, rs, d->diag);
+        daemon_say_all(d, d->diag);
+        if (r == 0)
+                daemon_say(d, LOG_CRIT, "in force: the lockdown");
+        else
+                daemon_say(d, LOG_CRIT, "the lockdown cannot be put in force: %s", strerror(-r));
+        return r;
+}
+
 static int usage(const char *problem) {
         if (problem)
                 fprintf(stderr, "ringwalld: %s\n", problem);
@@ -143,6 +179,7 @@ static int usage(const char *problem) {
 
 int main(int argc, char **argv) {
         static const struct option options[] = {
+                {"lockdown", no_argument, NULL, 'l'},
                 {"policy", required_argument, NULL, 'p'},
                 {"state-dir", required_argument, NULL, 's'},
                 {"runtime-dir", required_argument, NULL, 'r'},
@@ -154,8 +191,10 @@ int main(int argc, char **argv) {
                 .policy_file = DAEMON_POLICY_FILE,
                 .state_dir = STORE_FOLDER,
                 .runtime_dir = DAEMON_RUNTIME_DIR,
+                .log_fd = -1,
                 .watch_fd = -1,
         };
+        bool lockdown = false;
         int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
@@ -163,6 +202,9 @@ int main(int argc, char **argv) {
                 case 'p':
                         d.policy_file = optarg;
                         d.standalone = true;
+                        break;
+                case 'l':
+                        lockdown = true;
                         break;
                 case 's':
                         d.state_dir = optarg;
@@ -181,5 +223,5 @@ int main(int argc, char **argv) {
                 }
         if (optind < argc)
                 return usage("it takes options only");
-        return run(&d) < 0 ? 1 : 0;
+        return (lockdown ? run_lockdown(&d) : run(&d)) < 0 ? 1 : 0;
 }

@@ -261,3 +261,29 @@ def test_a_second_daemon_for_the_same_state_is_refused(world, daemon):
 def test_without_a_daemon_exit_5_says_so(world, daemon):
     code, said = daemon.ask("status")
     assert code == 5 and str(daemon.runtime) in said
+
+
+def test_what_rules_log_is_written_with_rule_and_connection(world, daemon):
+    daemon.start()
+    policy = with_inbound("{ allow: http, log: WEB }", "{ deny: smtp, log: yes }")
+    assert daemon.apply(policy, "--no-confirm")[0] == 0
+    assert reach(world, 80) == "open" and reach(world, 25) == "dropped"
+    for words in ("WEB allow policy.yaml:", "allow http: tcp 203.0.113.2:", "deny smtp: tcp",
+                  "203.0.113.1:25 in eth0"):
+        wait_until(lambda words=words: words in daemon.log(), 10, f"{words} in {daemon.log()}")
+
+
+def test_lockdown_alone_closes_what_was_armed_and_nothing_else(world, daemon):
+    def lockdown():
+        return world.lab.run(
+            "fw", [DAEMON, "--lockdown", "--state-dir", daemon.state], env=ENVIRONMENT
+        )
+
+    lockdown()
+    assert reach(world, 443) == "open", "nothing was ever confirmed"
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.stop()
+    world.lab.nft("flush ruleset")
+    lockdown()
+    assert reach(world, 443) == "dropped" and reach(world, 22) == "dropped"
