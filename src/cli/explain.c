@@ -221,7 +221,7 @@ static int explain(Explain *e, const char *question, const char *in) {
         /* the ruleset is this run's own */
         r = prepare_bridge(e, &q, (Ruleset *)(uintptr_t)e->rs);
         if (r == 0)
-                r = ruleset_translate(e->rs, &q.packet);
+                r = ruleset_translate(e->rs, NULL, &q.packet);
         q.forwarded = r > 0;
         packet_init(&p, &q.packet);
         if (r >= 0)

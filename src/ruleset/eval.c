@@ -221,7 +221,7 @@ int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evalua
 }
 
 /* Where our own chains send the connection whose first packet this is. */
-int ruleset_translate(const Ruleset *rs, PacketQuestion *q) {
+int ruleset_translate(const Ruleset *rs, const U128 *in, PacketQuestion *q) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Packet p;
 
@@ -230,6 +230,8 @@ int ruleset_translate(const Ruleset *rs, PacketQuestion *q) {
         if (q->hook != HOOK_INPUT || q->translated || q->ct_state != CT_STATE_NEW)
                 return 0;
         packet_init(&p, q);
+        if (in)
+                p.values[FIELD_IIFNAME] = *in;
         for (const Chain *c = next_base_chain(rs, HOOK_PREROUTING, CHAIN_NAT, NULL); c;
              c = next_base_chain(rs, HOOK_PREROUTING, CHAIN_NAT, c)) {
                 Evaluation result = {.verdict = VERDICT_ACCEPT};

@@ -343,7 +343,7 @@ static int try_connection(Check *c, PacketQuestion *q, U128 in, U128 out) {
         if (++c->n_cases > EXPECT_CASES_MAX)
                 return -E2BIG;
         if (c->policy->n_forwards > 0) {
-                r = ruleset_translate(&c->cutter.base, &other);
+                r = ruleset_translate(&c->cutter.base, &in, &other);
                 if (r != 0)
                         return r < 0 ? r : try_packet(c, &other, in, out);
         }

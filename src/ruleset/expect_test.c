@@ -65,6 +65,17 @@ static const struct {
         {"essentials are no business of an expectation", "expect: [{ deny: any }]\n", ""},
         {"containers go out", "expect: [{ deny: ssh, section: routed }]\n",
          "this does not hold: tcp from 0.0.0.0 to port 22 in br- is allowed"},
+        {"a forward counts behind its interface",
+         "inbound: [{ allow: web }]\nprotected: [{ services: 9000/tcp }]\n"
+         "nat: [{ forward: 80/tcp, to: \"10.5.5.5:9000\", in: eth0 }]\n"
+         "expect: [{ allow: web, from: 203.0.113.9, in: eth0 }]\n",
+         "this does not hold: tcp from 203.0.113.9 to port 80 in eth0, which ends at 10.5.5.5 "
+         "port 9000 is refused"},
+        {"and behind no other",
+         "inbound: [{ allow: web }]\nprotected: [{ services: 9000/tcp }]\n"
+         "nat: [{ forward: 80/tcp, to: \"10.5.5.5:9000\", in: eth0 }]\n"
+         "expect: [{ allow: web, from: 203.0.113.9, in: eth1 }]\n",
+         ""},
         {"a list of outbound refuses the rest",
          "outbound: [{ allow: web }]\n"
          "expect: [{ deny: ssh, section: outbound }, { allow: web, section: outbound }]\n",

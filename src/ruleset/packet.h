@@ -78,5 +78,6 @@ bool packet_matches(const Packet *p, const Match *m);
 int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evaluation *ret);
 
 /* Of a first packet to this host itself: if a chain of ours sends the connection elsewhere, makes q
- * the packet that the forward hook sees, and returns 1. Else 0, or -ENOMEM. */
-int ruleset_translate(const Ruleset *rs, PacketQuestion *q);
+ * the packet that the forward hook sees, and returns 1. Else 0, or -ENOMEM. in: the number of the
+ * interface on which it arrives; NULL: q->in tells. */
+int ruleset_translate(const Ruleset *rs, const U128 *in, PacketQuestion *q);
