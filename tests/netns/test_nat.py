@@ -4,6 +4,7 @@
 import pytest
 
 from conntrack import Conntrack
+from lab import wait_until
 from program import explain, ringwall
 from talk import exchange, host_address, peer_address
 from world import PUBLISHED, World
@@ -23,6 +24,10 @@ def make_world(tmp_path_factory):
         made = w.talk.listen(ns, *ports)
         for port, s in zip(ports, made if isinstance(made, list) else [made]):
             w.servers[ns, port] = s
+    # Before its link-local addresses are settled the host looks for no neighbour to which it would
+    # send on what others have sent.
+    unsettled = ["ip", "-6", "-o", "addr", "show", "tentative"]
+    wait_until(lambda: not w.lab.run("fw", unsettled).stdout, 20, "addresses of the host")
     with w.lab.inside("fw"):
         conntrack = Conntrack()
     w.forget_connections = conntrack.flush
