@@ -267,7 +267,7 @@ def test_what_rules_log_is_written_with_rule_and_connection(world, daemon):
     daemon.start()
     policy = with_inbound("{ allow: http, log: WEB }", "{ deny: smtp, log: yes }")
     assert daemon.apply(policy, "--no-confirm")[0] == 0
-    assert reach(world, 80) == "open" and reach(world, 25) == "dropped"
+    assert reach(world, 80) == "refused" and reach(world, 25) == "dropped"
     for words in ("WEB allow policy.yaml:", "allow http: tcp 203.0.113.2:", "deny smtp: tcp",
                   "203.0.113.1:25 in eth0"):
         wait_until(lambda words=words: words in daemon.log(), 10, f"{words} in {daemon.log()}")
