@@ -17,7 +17,8 @@ void input_print_messages(Input *input) {
         if (!input->diag || input->quiet)
                 return;
         rest = *input->diag;
-        rest.messages += input->n_printed;
+        if (rest.messages)
+                rest.messages += input->n_printed;
         rest.n_messages -= input->n_printed;
         fflush(stdout);
         diag_print(&rest, stderr, output_has_colour(stderr));
