@@ -2,6 +2,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 int file_read_fd(Arena *a, int fd, size_t limit, char **ret, size_t *ret_size) {
@@ -68,4 +69,67 @@ int file_read(Arena *a, const char *path, size_t limit, char **ret, size_t *ret_
         _cleanup_close_ int fd = file_open(path);
 
         return fd < 0 ? fd : file_read_fd(a, fd, limit, ret, ret_size);
+}
+
+static int write_all(int fd, const void *bytes, size_t size) {
+        const char *at = bytes;
+
+        while (size > 0) {
+                ssize_t n = write(fd, at, size);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                at += n;
+                size -= (size_t)n;
+        }
+        return 0;
+}
+
+static int sync_folder(int folder) {
+        return fsync(folder) < 0 ? -errno : 0;
+}
+
+static int write_beside(int folder, const char *name, const void *bytes, size_t size) {
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        if (unlinkat(folder, name, 0) < 0 && errno != ENOENT) /* of one who was killed */
+                return -errno;
+        fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        r = write_all(fd, bytes, size);
+        if (r == 0 && fsync(fd) < 0)
+                r = -errno;
+        return r;
+}
+
+int file_replace(int folder, const char *name, const void *bytes, size_t size) {
+        char beside[NAME_MAX + 1];
+        int n = snprintf(beside, sizeof(beside), "%s" FILE_UNFINISHED, name), r;
+
+        if (n < 0 || (size_t)n >= sizeof(beside))
+                return -ENAMETOOLONG;
+        r = write_beside(folder, beside, bytes, size);
+        if (r == 0 && renameat(folder, beside, folder, name) < 0)
+                r = -errno;
+        if (r < 0) {
+                (void)unlinkat(folder, beside, 0); /* its room, at least, can be used */
+                return r;
+        }
+        return sync_folder(folder);
+}
+
+int file_rename(int folder, const char *from, const char *to) {
+        if (renameat(folder, from, folder, to) < 0)
+                return -errno;
+        return sync_folder(folder);
+}
+
+int file_remove(int folder, const char *name) {
+        if (unlinkat(folder, name, 0) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return sync_folder(folder);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Reading whole files, with a limit. */
+/* Reading whole files, with a limit; replacing them whole. */
 
 #include "base/arena.h"
 
@@ -13,3 +13,17 @@ int file_open(const char *path);
 int file_read(Arena *a, const char *path, size_t limit, char **ret, size_t *ret_size);
 /* The same from an open descriptor, which stays open. */
 int file_read_fd(Arena *a, int fd, size_t limit, char **ret, size_t *ret_size);
+
+/* In an open folder, so that whatever happens, a power failure included, a file is there in its old
+ * form or in its new one. Once they return 0 the change lasts; if not, it may have been made all
+ * the same only where the folder itself could not be synced. Errors are those of open(), write(),
+ * fsync(), rename() and unlink(). */
+
+/* Writes beside the file, syncs, renames; the owner alone may read it. */
+int file_replace(int folder, const char *name, const void *bytes, size_t size);
+/* Renames within the folder, over what may be there. */
+int file_rename(int folder, const char *from, const char *to);
+/* 0 also if there is no such file. */
+int file_remove(int folder, const char *name);
+
+#define FILE_UNFINISHED ".new" /* what the name of a file that is being written ends in */

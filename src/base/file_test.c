@@ -23,7 +23,7 @@ static int make_folder(void **state) {
 }
 
 static int remove_folder(void **state) {
-        static const char *const names[] = {"file", "fifo"};
+        static const char *const names[] = {"file", "fifo", "file.new", "other"};
         Folder *folder = *state;
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -130,6 +130,81 @@ static void a_slow_writer_behind_a_pipe_is_waited_for(void **state) {
         assert_int_equal(close(fds[0]), 0);
 }
 
+static int open_folder(const Folder *folder) {
+        int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static const char *text_of(Folder *folder, const char *name) {
+        size_t size;
+        char *text;
+        int r = file_read(folder->arena, arena_printf(folder->arena, "%s/%s", folder->path, name),
+                          100, &text, &size);
+
+        return r < 0 ? NULL : text;
+}
+
+static void a_file_is_replaced_whole_and_is_its_owners_alone(void **state) {
+        Folder *folder = *state;
+        _cleanup_close_ int fd = open_folder(folder);
+        struct stat st;
+
+        assert_int_equal(file_replace(fd, "file", "first", 5), 0);
+        assert_string_equal(text_of(folder, "file"), "first");
+        assert_int_equal(file_replace(fd, "file", "", 0), 0);
+        assert_string_equal(text_of(folder, "file"), "");
+        assert_int_equal(file_replace(fd, "file", "second", 6), 0);
+        assert_string_equal(text_of(folder, "file"), "second");
+        assert_int_equal(fstatat(fd, "file", &st, 0), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_null(text_of(folder, "file" FILE_UNFINISHED));
+}
+
+static void what_a_killed_writer_left_behind_is_no_obstacle(void **state) {
+        Folder *folder = *state;
+        _cleanup_close_ int fd = open_folder(folder);
+
+        assert_int_equal(
+                symlink("/etc/passwd", arena_printf(folder->arena, "%s/file.new", folder->path)),
+                0);
+        assert_int_equal(file_replace(fd, "file", "text", 4), 0);
+        assert_string_equal(text_of(folder, "file"), "text");
+}
+
+static void what_cannot_be_written_leaves_the_old_file(void **state) {
+        Folder *folder = *state;
+        _cleanup_close_ int fd = open_folder(folder);
+        char name[256];
+
+        assert_int_equal(file_replace(fd, "file", "old", 3), 0);
+        assert_int_equal(mkdirat(fd, "file.new", 0700), 0);
+        assert_true(file_replace(fd, "file", "new", 3) < 0);
+        assert_string_equal(text_of(folder, "file"), "old");
+        assert_int_equal(unlinkat(fd, "file.new", AT_REMOVEDIR), 0);
+        memset(name, 'x', sizeof(name) - 1);
+        name[sizeof(name) - 1] = '\0';
+        assert_int_equal(file_replace(fd, name, "new", 3), -ENAMETOOLONG);
+        assert_int_equal(file_replace(-1, "file", "new", 3), -EBADF);
+}
+
+static void files_are_renamed_over_others_and_removed(void **state) {
+        Folder *folder = *state;
+        _cleanup_close_ int fd = open_folder(folder);
+
+        assert_int_equal(file_replace(fd, "file", "a", 1), 0);
+        assert_int_equal(file_replace(fd, "other", "b", 1), 0);
+        assert_int_equal(file_rename(fd, "file", "other"), 0);
+        assert_null(text_of(folder, "file"));
+        assert_string_equal(text_of(folder, "other"), "a");
+        assert_int_equal(file_rename(fd, "file", "other"), -ENOENT);
+        assert_string_equal(text_of(folder, "other"), "a");
+        assert_int_equal(file_remove(fd, "other"), 0);
+        assert_int_equal(file_remove(fd, "other"), 0);
+        assert_null(text_of(folder, "other"));
+}
+
 int main(void) {
 #define folder_test(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
         const struct CMUnitTest tests[] = {
@@ -138,6 +213,10 @@ int main(void) {
                 folder_test(what_cannot_be_read_is_told),
                 folder_test(a_fifo_that_nobody_writes_to_does_not_hang),
                 folder_test(a_slow_writer_behind_a_pipe_is_waited_for),
+                folder_test(a_file_is_replaced_whole_and_is_its_owners_alone),
+                folder_test(what_a_killed_writer_left_behind_is_no_obstacle),
+                folder_test(what_cannot_be_written_leaves_the_old_file),
+                folder_test(files_are_renamed_over_others_and_removed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

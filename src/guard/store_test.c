@@ -1,252 +1,626 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <fcntl.h>
-#include <sys/stat.h>
+#include "guard/store_unit.h"
 
-#include "base/unit.h"
-#include "guard/store_internal.h"
+static ConfirmFound found(StoreTest *t) {
+        ConfirmFound f;
 
-/* A folder of its own for each test. */
-typedef struct Place {
-        Arena *a;
-        Diag *d;
-        char folder[64];
-        Store *store;
-} Place;
-
-static int setup(void **state) {
-        Place *p = calloc(1, sizeof(*p));
-
-        *state = p;
-        if (!p)
-                return -1;
-        p->a = arena_new(0);
-        p->d = diag_new(p->a);
-        (void)snprintf(p->folder, sizeof(p->folder), "/tmp/ringwall-store-XXXXXX");
-        return mkdtemp(p->folder) && store_open(p->folder, STORE_WRITE, &p->store, p->d) == 0 ? 0
-                                                                                              : -1;
+        t->d = diag_new(t->arena);
+        assert_int_equal(store_find(t->store, &f, t->d), 0);
+        return f;
 }
 
-static int teardown(void **state) {
-        Place *p = *state;
-        char command[96];
+static void check_content(const StoreContent *content, unsigned int n, Arena *a) {
+        StoreContent expected = store_test_content(a, n);
 
-        (void)store_close(p->store);
-        (void)snprintf(command, sizeof(command), "rm -rf -- %s", p->folder);
-        assert_int_equal(system(command), 0);
-        (void)arena_free(p->a);
-        free(p);
-        return 0;
+        assert_int_equal(content->n_sources, expected.n_sources);
+        assert_int_equal(content->n_files, expected.n_files);
+        for (size_t i = 0; i < expected.n_sources; i++) {
+                assert_string_equal(content->sources[i]->name, expected.sources[i]->name);
+                assert_string_equal(content->sources[i]->text, expected.sources[i]->text);
+                assert_int_equal(content->sources[i]->size, expected.sources[i]->size);
+        }
+        assert_int_equal(content->image_size, expected.image_size);
+        assert_memory_equal(content->image, expected.image, expected.image_size);
+        assert_int_equal(content->settings.confirm, expected.settings.confirm);
+        assert_int_equal(content->settings.mark, expected.settings.mark);
+        assert_true(content->settings.cut_denied);
+        assert_int_equal(content->settings.ownership, OWNERSHIP_AUTO);
+        assert_int_equal(content->settings.drift, DRIFT_ALERT);
+        assert_int_equal(content->settings.n_rescue, 1);
+        assert_true(content->settings.rescue[0].any_interface);
+        assert_true(range_set_equal(&content->settings.rescue[0].addresses[FAMILY_IPV4],
+                                    &expected.settings.rescue[0].addresses[FAMILY_IPV4]));
 }
 
-static uint32_t add(Place *p, const char *message) {
-        static const Source files[] = {{"catalogue.yaml", "ringwall: 1\n", 12},
-                                       {"/etc/ringwall/policy.yaml", "ringwall: 1\n# x\n", 16}};
-        StoreEntry entry = {.created_usec = 1234567,
-                            .by = {.uid = 7,
-                                   .user = "ann",
-                                   .has_peer = true,
-                                   .family = FAMILY_IPV6,
-                                   .peer = {1, UINT64_MAX}},
-                            .message = message};
-        StoreContent content = {
-                .files = files,
-                .n_files = 2,
-                .settings = {.confirm = 120, .mark = 0x10000000, .cut_denied = true},
-                .image = "an image",
-                .image_size = 8};
-
-        assert_int_equal(store_add(p->store, &entry, &content, p->d), 0);
-        return entry.number;
-}
-
-static void flip_byte(const Place *p, const char *name, long offset) {
-        char path[128];
-        int c;
-        FILE *f;
-
-        (void)snprintf(path, sizeof(path), "%s/%s", p->folder, name);
-        f = fopen(path, "r+e");
-        assert_non_null(f);
-        assert_int_equal(fseek(f, offset, offset < 0 ? SEEK_END : SEEK_SET), 0);
-        c = fgetc(f);
-        assert_int_equal(fseek(f, -1, SEEK_CUR), 0);
-        assert_true(fputc(c ^ 1, f) != EOF);
-        assert_int_equal(fclose(f), 0);
-}
-
-static void an_entry_is_read_as_it_was_written(void **state) {
-        Place *p = *state;
-        uint32_t number = add(p, "why");
+static void an_entry_comes_back_as_it_was_added(void **state) {
+        StoreTest *t = *state;
         StoreContent content;
         StoreEntry entry;
 
-        assert_int_equal(number, 1);
-        assert_int_equal(add(p, NULL), 2);
-        assert_int_equal(store_read(p->store, 1, p->a, &entry, &content, p->d), 0);
-        assert_int_equal(entry.created_usec, 1234567);
-        assert_int_equal(entry.by.uid, 7);
-        assert_string_equal(entry.by.user, "ann");
-        assert_true(entry.by.has_peer && u128_equal(entry.by.peer, (U128){1, UINT64_MAX}));
-        assert_string_equal(entry.message, "why");
+        store_test_open(t);
+        store_test_add(t, 1);
+        store_test_add(t, 2);
+        store_test_open(t);
+        assert_int_equal(store_read(t->store, 2, t->arena, &entry, &content, t->d), 0);
+        assert_int_equal(entry.number, 2);
+        assert_true(entry.created_usec == 2000000);
+        assert_int_equal(entry.by.uid, 1000);
+        assert_string_equal(entry.by.user, "ada");
+        assert_true(entry.by.has_peer);
+        assert_int_equal(entry.by.family, FAMILY_IPV4);
+        assert_true(u128_equal(entry.by.peer, u128(0x0a280a07)));
+        assert_string_equal(entry.message, "message 2");
         assert_false(entry.confirmed);
-        assert_int_equal(content.n_files, 2);
-        assert_string_equal(content.files[1].name, "/etc/ringwall/policy.yaml");
-        assert_string_equal(content.files[1].text, "ringwall: 1\n# x\n");
-        assert_int_equal(content.settings.mark, 0x10000000);
-        assert_int_equal(content.image_size, 8);
-        assert_memory_equal(content.image, "an image", 8);
-        assert_int_equal(store_read(p->store, 3, p->a, &entry, &content, p->d), -ENOENT);
+        check_content(&content, 2, t->arena);
+        assert_int_equal(store_read(t->store, 1, t->arena, &entry, &content, t->d), 0);
+        check_content(&content, 1, t->arena);
+        assert_int_equal(store_read(t->store, 3, t->arena, &entry, &content, t->d), -ENOENT);
+        assert_int_equal(store_read(t->store, 1, t->arena, &entry, NULL, t->d), 0);
+        assert_string_equal(entry.message, "message 1");
 }
 
-static void sealing_confirms_and_arms(void **state) {
-        Place *p = *state;
-        StoreCaller by = {.uid = 0, .user = "root"};
-        uint32_t number = add(p, NULL);
-        ConfirmFound found;
+static void equal_contents_have_equal_digests(void **state) {
+        StoreTest *t = *state;
+        StoreContent one = store_test_content(t->arena, 1), two = store_test_content(t->arena, 2);
+        StoreEntry a = {0}, b = {.message = "again"}, c = {0};
+
+        store_test_open(t);
+        assert_int_equal(store_add(t->store, &a, &one, t->d), 0);
+        assert_int_equal(store_add(t->store, &b, &one, t->d), 0);
+        assert_int_equal(store_add(t->store, &c, &two, t->d), 0);
+        assert_memory_equal(a.digest, b.digest, STORE_DIGEST_SIZE);
+        assert_memory_not_equal(a.digest, c.digest, STORE_DIGEST_SIZE);
+}
+
+static void only_root_may_look_into_the_folder(void **state) {
+        static const char *const names[] = {"", "history"};
+        StoreTest *t = *state;
+        struct stat st;
+
+        store_test_open(t);
+        store_test_confirm(t, 1);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                assert_int_equal(stat(store_test_path(t, names[i]), &st), 0);
+                assert_int_equal(st.st_mode & 07777, 0700);
+        }
+        assert_int_equal(stat(store_test_path(t, "sealed"), &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(stat(store_test_path(t, "history/00000001"), &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void a_folder_that_others_may_use_is_refused(void **state) {
+        StoreTest *t = *state;
+        Store *store;
+
+        assert_int_equal(mkdir(t->folder, 0750), 0);
+        assert_int_equal(store_open(t->folder, STORE_WRITE, &store, t->d), -EBADMSG);
+        assert_string_equal(store_test_message(t->d), "others than root may look into this folder");
+        assert_string_equal(t->d->messages[0].hint,
+                            arena_printf(t->arena, "chmod 700 %s", t->folder));
+        assert_int_equal(chmod(t->folder, 0700), 0);
+        assert_int_equal(chown(t->folder, 12345, 0), 0);
+        t->d = diag_new(t->arena);
+        assert_int_equal(store_open(t->folder, STORE_READ, &store, t->d), -EBADMSG);
+        assert_string_equal(store_test_message(t->d), "this folder does not belong to root");
+}
+
+static void one_process_writes_and_others_may_read(void **state) {
+        StoreTest *t = *state;
+        _cleanup_(store_closep) Store *reader = NULL;
+        Store *second;
         StoreEntry entry;
-        StoreListed *list;
-        size_t n;
 
-        assert_int_equal(store_find(p->store, &found, p->d), 0);
-        assert_false(found.armed);
-        assert_int_equal(store_seal(p->store, number, 99, &by, p->d), 0);
-        assert_int_equal(store_find(p->store, &found, p->d), 0);
-        assert_true(found.armed);
-        assert_int_equal(found.sealed, number);
-        assert_int_equal(found.first, number);
-        assert_int_equal(store_read_sealed(p->store, p->a, &entry, NULL, p->d), 0);
-        assert_int_equal(entry.number, number);
-        assert_int_equal(store_list(p->store, p->a, &list, &n, p->d), 0);
-        assert_int_equal(n, 1);
-        assert_true(list[0].sealed && list[0].entry.confirmed);
-        assert_int_equal(list[0].entry.confirmed_usec, 99);
+        assert_int_equal(store_open(t->folder, STORE_READ, &second, t->d), -ENOENT);
+        store_test_open(t);
+        store_test_add(t, 1);
+        assert_int_equal(store_open(t->folder, STORE_WRITE, &second, t->d), -EBUSY);
+        assert_string_equal(store_test_message(t->d), "another ringwalld works here");
+        assert_int_equal(store_open(t->folder, STORE_READ, &reader, t->d), 0);
+        assert_int_equal(store_read(reader, 1, t->arena, &entry, NULL, t->d), 0);
 }
 
-/* Every byte of a file counts: whichever is changed, the copy is not used, and the next one is. */
-static void a_damaged_copy_gives_way_to_the_next(void **state) {
-        Place *p = *state;
-        static const long offsets[] = {0, 9, 14, 40, 200, -1};
-        uint32_t first = add(p, NULL), second = add(p, NULL);
-        ConfirmFound found;
+static void a_folder_that_cannot_be_made_is_told(void **state) {
+        StoreTest *t = *state;
+        Store *store;
 
-        assert_int_equal(store_seal(p->store, first, 1, NULL, p->d), 0);
-        assert_int_equal(store_seal(p->store, second, 2, NULL, p->d), 0);
-        for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
-                flip_byte(p, "sealed", offsets[i]);
-                assert_int_equal(store_find(p->store, &found, p->d), 0);
-                assert_true(found.armed);
-                assert_int_equal(found.sealed, 0);
-                assert_int_equal(found.first, second); /* history has it, too */
-                flip_byte(p, "sealed", offsets[i]);
+        assert_int_equal(store_open("/nowhere/at/all", STORE_WRITE, &store, t->d), -EBADMSG);
+        assert_string_equal(store_test_message(t->d),
+                            "cannot be written: No such file or directory; nothing has changed");
+}
+
+static void what_is_confirmed_becomes_the_sealed_copy(void **state) {
+        StoreTest *t = *state;
+        StoreContent content;
+        ConfirmFound f;
+        StoreEntry entry;
+
+        store_test_open(t);
+        f = found(t);
+        assert_false(f.armed);
+        assert_int_equal(f.first, 0);
+        assert_int_equal(store_read_sealed(t->store, t->arena, &entry, &content, t->d), -ENOENT);
+        store_test_add(t, 1);
+        assert_false(found(t).armed);
+        assert_int_equal(store_seal(t->store, 1, 7000000, &store_test_caller, t->d), 0);
+        f = found(t);
+        assert_true(f.armed);
+        assert_int_equal(f.sealed, 1);
+        assert_int_equal(f.first, 1);
+        assert_int_equal(store_read_sealed(t->store, t->arena, &entry, &content, t->d), 0);
+        check_content(&content, 1, t->arena);
+        assert_true(entry.confirmed && entry.confirmed_usec == 7000000);
+        assert_string_equal(entry.confirmed_by.user, "ada");
+        store_test_confirm(t, 2);
+        assert_int_equal(found(t).sealed, 2);
+        assert_int_equal(store_read(t->store, 1, t->arena, &entry, NULL, t->d), 0);
+        assert_true(entry.confirmed && entry.confirmed_usec == 7000000);
+}
+
+static void another_entry_than_the_staged_one_can_be_sealed(void **state) {
+        StoreTest *t = *state;
+
+        store_test_open(t);
+        store_test_add(t, 1);
+        store_test_add(t, 2);
+        assert_int_equal(store_stage(t->store, 2, t->d), 0);
+        assert_int_equal(store_seal(t->store, 1, 1, &store_test_caller, t->d), 0);
+        assert_int_equal(found(t).sealed, 1);
+        assert_int_equal(store_seal(t->store, 9, 1, &store_test_caller, t->d), -EBADMSG);
+        assert_string_equal(store_test_message(t->d), "this copy is missing");
+        assert_int_equal(found(t).sealed, 1);
+}
+
+static Pending waiting(uint32_t entry, uint32_t fallback) {
+        return (Pending){
+                .entry = entry,
+                .fallback = {.kind = fallback ? TARGET_ENTRY : TARGET_NOTHING, .entry = fallback},
+                .armed_usec = 5,
+                .deadline_usec = 125,
+                .deadline_realtime_usec = UINT64_MAX,
+                .boot = "boot-a",
+        };
+}
+
+static void what_waits_stands_on_disk_until_it_is_removed(void **state) {
+        static const Target fallbacks[] = {
+                {TARGET_ENTRY, 1}, {TARGET_NOTHING, 0}, {TARGET_LOCKDOWN, 0}};
+        StoreTest *t = *state;
+        Pending pending = waiting(2, 1);
+        ConfirmFound f;
+
+        store_test_open(t);
+        store_test_confirm(t, 1);
+        store_test_add(t, 2);
+        assert_int_equal(found(t).pending_state, PENDING_NONE);
+        for (size_t i = 0; i < ARRAY_SIZE(fallbacks); i++) {
+                pending.fallback = fallbacks[i];
+                assert_int_equal(store_write_pending(t->store, &pending, t->d), 0);
+                store_test_open(t);
+                f = found(t);
+                assert_int_equal(f.pending_state, PENDING_READ);
+                assert_int_equal(f.pending.entry, 2);
+                assert_true(target_equal(f.pending.fallback, fallbacks[i]));
+                assert_true(f.pending.armed_usec == 5 && f.pending.deadline_usec == 125);
+                assert_true(f.pending.deadline_realtime_usec == UINT64_MAX);
+                assert_string_equal(f.pending.boot, "boot-a");
+                assert_true(f.entry_is_usable);
+                assert_int_equal(f.fallback_is_usable, fallbacks[i].kind == TARGET_ENTRY);
         }
-        flip_byte(p, "sealed", -1);
-        flip_byte(p, "history/00000002", -1);
-        assert_int_equal(store_find(p->store, &found, p->d), 0);
-        assert_int_equal(found.first, first);
-        assert_int_equal(store_next_copy(p->store, first), 0);
-        flip_byte(p, "history/00000001", 12);
-        assert_int_equal(store_find(p->store, &found, p->d), 0);
-        assert_true(found.armed);
-        assert_int_equal(found.first, 0);
+        assert_int_equal(store_remove_pending(t->store, t->d), 0);
+        assert_int_equal(store_remove_pending(t->store, t->d), 0);
+        assert_int_equal(found(t).pending_state, PENDING_NONE);
 }
 
-static void what_is_not_confirmed_is_no_copy(void **state) {
-        Place *p = *state;
-        ConfirmFound found;
-
-        (void)add(p, NULL);
-        assert_int_equal(store_find(p->store, &found, p->d), 0);
-        assert_int_equal(found.first, 0);
-        assert_int_equal(store_next_copy(p->store, 0), 0);
-}
-
-static void what_waits_is_written_down(void **state) {
-        Place *p = *state;
-        Pending pending = {.entry = add(p, NULL),
-                           .fallback = {.kind = TARGET_LOCKDOWN},
-                           .deadline_usec = 5,
-                           .deadline_realtime_usec = 6,
-                           .boot = "this one"};
-        ConfirmFound found;
-
-        assert_int_equal(store_find(p->store, &found, p->d), 0);
-        assert_int_equal(found.pending_state, PENDING_NONE);
-        assert_int_equal(store_write_pending(p->store, &pending, p->d), 0);
-        assert_int_equal(store_find(p->store, &found, p->d), 0);
-        assert_int_equal(found.pending_state, PENDING_READ);
-        assert_int_equal(found.pending.entry, pending.entry);
-        assert_int_equal(found.pending.fallback.kind, TARGET_LOCKDOWN);
-        assert_int_equal(found.pending.deadline_usec, 5);
-        assert_string_equal(found.pending.boot, "this one");
-        assert_true(found.entry_is_usable && found.fallback_is_usable);
-        flip_byte(p, "pending", 10);
-        assert_int_equal(store_find(p->store, &found, p->d), 0);
-        assert_int_equal(found.pending_state, PENDING_DAMAGED);
-        assert_int_equal(store_remove_pending(p->store, p->d), 0);
-        assert_int_equal(store_find(p->store, &found, p->d), 0);
-        assert_int_equal(found.pending_state, PENDING_NONE);
-}
-
-static void fifty_are_kept_and_what_is_needed_among_them(void **state) {
-        Place *p = *state;
-        Pending pending = {.boot = "b"};
-        uint32_t first = add(p, NULL);
-        bool has_first = false, has_pending = false;
-        StoreListed *list;
+static size_t count(StoreTest *t) {
+        StoreListed *listed;
         size_t n;
 
-        assert_int_equal(store_seal(p->store, first, 1, NULL, p->d), 0);
-        pending.entry = add(p, NULL);
-        assert_int_equal(store_write_pending(p->store, &pending, p->d), 0);
-        for (int i = 0; i < STORE_HISTORY_MAX + 5; i++)
-                (void)add(p, NULL);
-        assert_int_equal(store_list(p->store, p->a, &list, &n, p->d), 0);
-        assert_int_equal(n, STORE_HISTORY_MAX);
-        for (size_t i = 0; i < n; i++) {
-                has_first |= list[i].entry.number == first;
-                has_pending |= list[i].entry.number == pending.entry;
+        assert_int_equal(store_list(t->store, t->arena, &listed, &n, t->d), 0);
+        return n;
+}
+
+static bool is_there(StoreTest *t, uint32_t number) {
+        StoreEntry entry;
+
+        return store_read(t->store, number, t->arena, &entry, NULL, t->d) == 0;
+}
+
+static void history_forgets_the_oldest_but_nothing_that_counts(void **state) {
+        StoreTest *t = *state;
+        Pending pending = waiting(4, 2);
+
+        store_test_open(t);
+        store_test_confirm(t, 1);
+        store_test_confirm(t, 2);
+        for (unsigned int n = 3; n <= 6; n++)
+                store_test_add(t, n);
+        store_test_confirm(t, 7);
+        assert_int_equal(store_write_pending(t->store, &pending, t->d), 0);
+        for (unsigned int n = 8; n <= STORE_HISTORY_MAX; n++)
+                store_test_add(t, n);
+        assert_int_equal(count(t), STORE_HISTORY_MAX);
+        assert_true(is_there(t, 3));
+        store_test_add(t, 51);
+        store_test_add(t, 52);
+        store_test_add(t, 53);
+        assert_int_equal(count(t), STORE_HISTORY_MAX);
+        /* not confirmed, the oldest first, but for the one that waits: 3, 5, 6 */
+        assert_false(is_there(t, 3) || is_there(t, 5) || is_there(t, 6));
+        assert_true(is_there(t, 1) && is_there(t, 2) && is_there(t, 4) && is_there(t, 7));
+        for (unsigned int n = 54; n <= 53 + 45; n++)
+                store_test_add(t, n);
+        assert_int_equal(count(t), STORE_HISTORY_MAX);
+        assert_true(is_there(t, 1) && is_there(t, 2) && is_there(t, 4) && is_there(t, 7));
+        assert_true(is_there(t, 98) && !is_there(t, 8));
+}
+
+static void confirmed_entries_go_when_there_is_nothing_else(void **state) {
+        StoreTest *t = *state;
+
+        store_test_open(t);
+        for (unsigned int n = 1; n <= STORE_HISTORY_MAX; n++)
+                store_test_confirm(t, n);
+        store_test_add(t, 51);
+        assert_int_equal(count(t), STORE_HISTORY_MAX);
+        assert_false(is_there(t, 1));
+        assert_true(is_there(t, 2) && is_there(t, 50) && is_there(t, 51));
+}
+
+static void numbers_are_never_given_twice(void **state) {
+        StoreTest *t = *state;
+        Pending pending = waiting(7, 0);
+
+        store_test_open(t);
+        store_test_confirm(t, 1);
+        store_test_confirm(t, 2);
+        assert_int_equal(unlink(store_test_path(t, "history/00000002")), 0);
+        store_test_add(t, 3);
+        assert_int_equal(store_write_pending(t->store, &pending, t->d), 0);
+        store_test_add(t, 8);
+}
+
+static void history_is_listed_newest_first_with_what_is_damaged(void **state) {
+        StoreTest *t = *state;
+        StoreListed *listed;
+        size_t n;
+
+        store_test_open(t);
+        store_test_confirm(t, 1);
+        store_test_confirm(t, 2);
+        store_test_add(t, 3);
+        store_test_add(t, 4);
+        store_test_damage(t, "history/00000003", 100);
+        store_test_touch(t, "history/notes");
+        store_test_touch(t, "history/5");
+        assert_int_equal(store_list(t->store, t->arena, &listed, &n, t->d), 0);
+        assert_int_equal(n, 4);
+        assert_int_equal(listed[0].entry.number, 4);
+        assert_false(listed[0].entry.confirmed || listed[0].sealed || listed[0].damage);
+        assert_int_equal(listed[1].entry.number, 3);
+        assert_string_equal(listed[1].damage, "its head has changed");
+        assert_true(listed[2].sealed && listed[2].entry.confirmed);
+        assert_true(listed[3].entry.confirmed && !listed[3].sealed);
+        assert_string_equal(listed[3].entry.message, "message 1");
+}
+
+static void without_the_sealed_copy_the_newest_confirmed_one_is_next(void **state) {
+        StoreTest *t = *state;
+        ConfirmFound f;
+
+        store_test_open(t);
+        for (unsigned int n = 1; n <= 3; n++)
+                store_test_confirm(t, n);
+        store_test_add(t, 4); /* applied, but never confirmed */
+        assert_int_equal(store_next_copy(t->store, 3), 2);
+        assert_int_equal(store_next_copy(t->store, 2), 1);
+        assert_int_equal(store_next_copy(t->store, 1), 0);
+        store_test_damage(t, "sealed", -1);
+        f = found(t);
+        assert_true(f.armed);
+        assert_int_equal(f.sealed, 0);
+        assert_int_equal(f.first, 3);
+        assert_string_equal(store_test_message(t->d),
+                            "this copy is damaged: its content has changed");
+        assert_string_equal(t->d->messages[0].at.source->name, store_test_path(t, "sealed"));
+        store_test_damage(t, "history/00000003", -1);
+        assert_int_equal(found(t).first, 2);
+        store_test_damage(t, "history/00000002", 3);
+        assert_int_equal(found(t).first, 1);
+        assert_int_equal(unlink(store_test_path(t, "history/00000001")), 0);
+        f = found(t);
+        assert_true(f.armed);
+        assert_int_equal(f.first, 0);
+}
+
+static void a_lost_sealed_copy_is_missed(void **state) {
+        StoreTest *t = *state;
+        ConfirmFound f;
+
+        store_test_open(t);
+        store_test_confirm(t, 1);
+        assert_int_equal(unlink(store_test_path(t, "sealed")), 0);
+        assert_int_equal(unlink(store_test_path(t, "history/00000001")), 0);
+        store_test_open(t);
+        f = found(t);
+        assert_true(f.armed);
+        assert_int_equal(f.first, 0);
+        assert_string_equal(store_test_message(t->d), "this copy is missing");
+}
+
+static void an_older_entry_that_is_sealed_again_comes_before_newer_ones(void **state) {
+        StoreTest *t = *state;
+
+        store_test_open(t);
+        for (unsigned int n = 1; n <= 3; n++)
+                store_test_confirm(t, n);
+        assert_int_equal(store_seal(t->store, 2, 1, &store_test_caller, t->d), 0);
+        assert_int_equal(found(t).first, 2);
+        assert_int_equal(store_next_copy(t->store, 2), 3);
+        assert_int_equal(store_next_copy(t->store, 3), 1);
+        assert_int_equal(store_next_copy(t->store, 1), 0);
+}
+
+static void damage_of_every_kind_is_told(void **state) {
+        static const struct {
+                const char *row;
+                const char *command; /* a shell's, in the folder */
+                const char *sealed, *pending;
+        } rows[] = {
+                {"empty", ": >sealed; : >pending", "it is empty", "it is empty"},
+                {"short", "truncate -s 50 sealed pending", "it is cut off", "it is cut off"},
+                {"cut off", "truncate -s -1 sealed pending", "it is cut off", "it is cut off"},
+                {"longer", "printf x >>sealed; printf x >>pending", "something follows its end",
+                 "something follows its end"},
+                {"something else", "cp /bin/sh sealed; cp /bin/sh pending",
+                 "it is no file of ringwall's", "it is no file of ringwall's"},
+                {"exchanged", "mv sealed x; mv pending sealed; mv x pending",
+                 "it is another file of ringwall's", "it is another file of ringwall's"},
+                {"a later version",
+                 "printf '\\002' | dd of=sealed bs=1 seek=8 conv=notrunc status=none",
+                 "another version of ringwall wrote it", NULL},
+                {"a folder", "rm sealed pending; mkdir sealed pending", "Is a directory",
+                 "Is a directory"},
+                {"a link", "rm sealed pending; ln -s /etc/passwd sealed; ln -s nowhere pending",
+                 "Too many levels of symbolic links", "Too many levels of symbolic links"},
+        };
+        StoreTest *t = *state;
+        Pending pending = waiting(2, 1);
+
+        store_test_open(t);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                StoreContent content = store_test_content(t->arena, 1);
+                StoreEntry entry = {0};
+                ConfirmFound f;
+
+                assert_int_equal(system(arena_printf(t->arena, "cd '%s' && rm -rf sealed pending",
+                                                     t->folder)),
+                                 0);
+                assert_int_equal(store_add(t->store, &entry, &content, t->d), 0);
+                assert_int_equal(store_seal(t->store, entry.number, 1, &store_test_caller, t->d),
+                                 0);
+                assert_int_equal(store_write_pending(t->store, &pending, t->d), 0);
+                assert_int_equal(system(arena_printf(t->arena, "cd '%s' && { %s; }", t->folder,
+                                                     rows[i].command)),
+                                 0);
+                f = found(t);
+                unit_equal(rows[i].row, f.sealed, 0);
+                unit_equal(rows[i].row, f.armed, true);
+                unit_equal(rows[i].row, f.first, entry.number);
+                unit_string(rows[i].row, t->d->messages[0].text,
+                            arena_printf(t->arena, "this copy is damaged: %s", rows[i].sealed));
+                unit_equal(rows[i].row, f.pending_state,
+                           rows[i].pending ? PENDING_DAMAGED : PENDING_READ);
+                if (rows[i].pending)
+                        unit_string(rows[i].row, t->d->messages[1].text,
+                                    arena_printf(t->arena,
+                                                 "this file is damaged: %s; the change that "
+                                                 "waited is undone",
+                                                 rows[i].pending));
         }
-        assert_true(has_first && has_pending);
 }
 
-static void peers_are_remembered_the_latest_first(void **state) {
-        Place *p = *state;
-        StorePeer *peers;
+static void a_changed_byte_anywhere_is_found(void **state) {
+        static const char *const names[] = {"sealed", "pending"};
+        StoreTest *t = *state;
+        Pending pending = waiting(1, 0);
+
+        store_test_open(t);
+        store_test_confirm(t, 1);
+        assert_int_equal(store_write_pending(t->store, &pending, t->d), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                struct stat st;
+
+                assert_int_equal(stat(store_test_path(t, names[i]), &st), 0);
+                for (long at = 0; at < st.st_size; at++) {
+                        ConfirmFound f;
+
+                        store_test_damage(t, names[i], at);
+                        f = found(t);
+                        unit_true(names[i],
+                                  i == 0 ? f.sealed == 0 : f.pending_state == PENDING_DAMAGED);
+                        store_test_damage(t, names[i], at);
+                }
+        }
+        assert_int_equal(found(t).sealed, 1);
+        assert_int_equal(found(t).pending_state, PENDING_READ);
+}
+
+/* As if the daemon had been killed behind the rename. */
+static void sealing_that_was_broken_off_is_finished(void **state) {
+        StoreTest *t = *state;
+        StoreEntry entry;
+
+        store_test_open(t);
+        store_test_confirm(t, 1);
+        store_test_add(t, 2);
+        assert_int_equal(store_stage(t->store, 2, t->d), 0);
+        assert_int_equal(rename(store_test_path(t, "sealed.next"), store_test_path(t, "sealed")),
+                         0);
+        assert_int_equal(unlink(store_test_path(t, "armed")), 0);
+        store_test_touch(t, "history/00000009.new");
+        store_test_open(t);
+        assert_int_equal(found(t).sealed, 2);
+        assert_int_equal(access(store_test_path(t, "armed"), F_OK), 0);
+        assert_int_equal(access(store_test_path(t, "history/00000009.new"), F_OK), -1);
+        assert_int_equal(unlink(store_test_path(t, "sealed")), 0);
+        assert_int_equal(store_read(t->store, 2, t->arena, &entry, NULL, t->d), 0);
+        assert_true(entry.confirmed && entry.confirmed_usec == 0);
+        assert_int_equal(found(t).first, 2);
+}
+
+static void what_history_lost_is_read_from_the_sealed_copy(void **state) {
+        StoreTest *t = *state;
+        StoreContent content;
+        StoreEntry entry;
+
+        store_test_open(t);
+        store_test_confirm(t, 1);
+        store_test_damage(t, "history/00000001", -1);
+        assert_int_equal(store_read(t->store, 1, t->arena, &entry, &content, t->d), 0);
+        check_content(&content, 1, t->arena);
+        assert_true(entry.confirmed);
+        assert_int_equal(store_stage(t->store, 1, t->d), 0);
+        store_test_add(t, 2);
+        store_test_damage(t, "history/00000002", -1);
+        assert_int_equal(store_read(t->store, 2, t->arena, &entry, &content, t->d), -EBADMSG);
+        assert_string_equal(store_test_message(t->d),
+                            "this copy is damaged: its content has changed");
+        t->d = diag_new(t->arena);
+        assert_int_equal(store_stage(t->store, 2, t->d), -EBADMSG);
+}
+
+static void the_latest_peer_comes_first_and_once(void **state) {
+        StoreTest *t = *state;
+        StorePeer *peers, v6 = {FAMILY_IPV6, {UINT64_C(0xfd00) << 48, 2}};
         size_t n;
 
-        for (uint64_t i = 0; i < STORE_RESCUE_MAX + 2; i++)
+        store_test_open(t);
+        assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(store_remember_peer(t->store, v6, t->d), 0);
+        for (uint64_t i = 0; i < 4; i++)
                 assert_int_equal(
-                        store_remember_peer(p->store, (StorePeer){FAMILY_IPV4, u128(i)}, p->d), 0);
-        assert_int_equal(store_remember_peer(p->store, (StorePeer){FAMILY_IPV4, u128(5)}, p->d), 0);
-        assert_int_equal(store_read_rescue(p->store, p->a, &peers, &n, p->d), 0);
+                        store_remember_peer(t->store, (StorePeer){FAMILY_IPV4, {0, i % 2}}, t->d),
+                        0);
+        store_test_open(t);
+        assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
+        assert_int_equal(n, 3);
+        assert_true(peers[0].address.low == 1 && peers[1].address.low == 0);
+        assert_true(peers[2].family == FAMILY_IPV6 && u128_equal(peers[2].address, v6.address));
+        for (uint64_t i = 10; i < 30; i++)
+                assert_int_equal(
+                        store_remember_peer(t->store, (StorePeer){FAMILY_IPV4, {0, i}}, t->d), 0);
+        assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
         assert_int_equal(n, STORE_RESCUE_MAX);
-        assert_int_equal(peers[0].address.low, 5);
-        assert_int_equal(peers[1].address.low, STORE_RESCUE_MAX + 1);
+        assert_true(peers[0].address.low == 29 && peers[7].address.low == 22);
+        store_test_damage(t, "rescue", -1);
+        assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
+        assert_int_equal(n, 0);
+        assert_string_equal(store_test_message(t->d), "this file is damaged: its head has changed");
+        assert_int_equal(store_remember_peer(t->store, v6, t->d), 0);
+        assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
+        assert_int_equal(n, 1);
 }
 
-static void others_cannot_write_there_nor_two_at_once(void **state) {
-        Place *p = *state;
-        Store *other;
+static void a_message_that_is_too_long_is_refused(void **state) {
+        StoreTest *t = *state;
+        StoreContent content = store_test_content(t->arena, 1);
+        char message[STORE_TEXT_MAX + 2];
+        StoreEntry entry = {.message = message};
 
-        assert_int_equal(store_open(p->folder, STORE_WRITE, &other, p->d), -EBUSY);
-        p->store = store_close(p->store);
-        assert_int_equal(chmod(p->folder, 0770), 0);
-        assert_int_equal(store_open(p->folder, STORE_WRITE, &other, p->d), -EBADMSG);
-        assert_int_equal(chmod(p->folder, 0700), 0);
-        assert_int_equal(store_open(p->folder, STORE_WRITE, &p->store, p->d), 0);
+        memset(message, 'x', sizeof(message) - 1);
+        message[sizeof(message) - 1] = '\0';
+        store_test_open(t);
+        assert_int_equal(store_add(t->store, &entry, &content, t->d), -EBADMSG);
+        assert_string_equal(store_test_message(t->d), "the message is longer than 1024 bytes");
+        assert_int_equal(count(t), 0);
+        message[STORE_TEXT_MAX] = '\0';
+        assert_int_equal(store_add(t->store, &entry, &content, t->d), 0);
+        assert_int_equal(store_read(t->store, 1, t->arena, &entry, NULL, t->d), 0);
+        assert_string_equal(entry.message, message);
+}
+
+static StoreSettings settings_of(Arena *a, const char *text) {
+        static const char catalogue[] = "ringwall: 1\n"
+                                        "zones:\n"
+                                        "  private: 10.0.0.0/8\n"
+                                        "  containers: { interfaces: docker0 }\n"
+                                        "  vms: { interfaces: \"virbr*\" }\n"
+                                        "services: { ssh: { tcp: 22 } }\n";
+        HostNetwork network = {
+                interface_value("eth0"), FAMILY_IPV4, {{0, 0xc0a80100}, {0, 0xc0a801ff}}};
+        Source below = {"catalogue.yaml", catalogue, sizeof(catalogue) - 1};
+        Source above = {"policy.yaml", text, strlen(text)};
+        Diag *d = diag_new(a);
+        StoreSettings s;
+        Policy *policy;
+
+        if (policy_load_text_on_link(a, below, above, &network, 1, &policy, d) < 0)
+                fail_msg("%s", d->messages[0].text);
+        assert_int_equal(store_settings(a, policy, &s), 0);
+        return s;
+}
+
+static void settings_are_what_the_policy_says(void **state) {
+        StoreTest *t = *state;
+        StoreSettings s = settings_of(t->arena, "ringwall: 1\n");
+
+        assert_int_equal(s.confirm, 120);
+        assert_int_equal(s.mark, 0x10000000);
+        assert_true(s.cut_denied);
+        assert_int_equal(s.n_rescue, 0);
+        s = settings_of(t->arena,
+                        "ringwall: 1\n"
+                        "zones: { lan: { connected: [eth0] }, vpn: { interfaces: [wg0] } }\n"
+                        "settings:\n"
+                        "  rescue: [lan, vpn, 203.0.113.7]\n"
+                        "  confirm: 60s\n"
+                        "  cut-denied: no\n"
+                        "  ownership: off\n"
+                        "  drift: alert\n");
+        assert_int_equal(s.confirm, 60);
+        assert_false(s.cut_denied);
+        assert_int_equal(s.ownership, OWNERSHIP_OFF);
+        assert_int_equal(s.drift, DRIFT_ALERT);
+        assert_int_equal(s.n_rescue, 3);
+        /* the networks as they were, which nobody can look up at boot */
+        assert_true(range_set_contains(&s.rescue[0].addresses[FAMILY_IPV4], u128(0xc0a80107)));
+        assert_int_equal(s.rescue[0].connected.n_items, 0);
+        assert_true(s.rescue[1].any_address && !s.rescue[1].any_interface);
+        assert_true(range_set_contains(&s.rescue[1].interfaces, interface_value("wg0")));
+        assert_true(s.rescue[2].any_interface && !s.rescue[2].any_address);
+        assert_true(range_set_contains(&s.rescue[2].addresses[FAMILY_IPV4], u128(0xcb007107)));
+        s = settings_of(t->arena, "ringwall: 1\nsettings: { rescue: anywhere }\n");
+        assert_int_equal(s.n_rescue, 1);
+        assert_true(s.rescue[0].any_interface && s.rescue[0].any_address);
 }
 
 int main(void) {
-#define store_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        static const struct CMUnitTest tests[] = {
-                store_test(an_entry_is_read_as_it_was_written),
-                store_test(sealing_confirms_and_arms),
-                store_test(a_damaged_copy_gives_way_to_the_next),
-                store_test(what_is_not_confirmed_is_no_copy),
-                store_test(what_waits_is_written_down),
-                store_test(fifty_are_kept_and_what_is_needed_among_them),
-                store_test(peers_are_remembered_the_latest_first),
-                store_test(others_cannot_write_there_nor_two_at_once),
+        const struct CMUnitTest tests[] = {
+                store_test(an_entry_comes_back_as_it_was_added),
+                store_test(equal_contents_have_equal_digests),
+                store_test(only_root_may_look_into_the_folder),
+                store_test(a_folder_that_others_may_use_is_refused),
+                store_test(one_process_writes_and_others_may_read),
+                store_test(a_folder_that_cannot_be_made_is_told),
+                store_test(what_is_confirmed_becomes_the_sealed_copy),
+                store_test(another_entry_than_the_staged_one_can_be_sealed),
+                store_test(what_waits_stands_on_disk_until_it_is_removed),
+                store_test(history_forgets_the_oldest_but_nothing_that_counts),
+                store_test(confirmed_entries_go_when_there_is_nothing_else),
+                store_test(numbers_are_never_given_twice),
+                store_test(history_is_listed_newest_first_with_what_is_damaged),
+                store_test(without_the_sealed_copy_the_newest_confirmed_one_is_next),
+                store_test(a_lost_sealed_copy_is_missed),
+                store_test(an_older_entry_that_is_sealed_again_comes_before_newer_ones),
+                store_test(damage_of_every_kind_is_told),
+                store_test(a_changed_byte_anywhere_is_found),
+                store_test(sealing_that_was_broken_off_is_finished),
+                store_test(what_history_lost_is_read_from_the_sealed_copy),
+                store_test(the_latest_peer_comes_first_and_once),
+                store_test(a_message_that_is_too_long_is_refused),
+                store_test(settings_are_what_the_policy_says),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

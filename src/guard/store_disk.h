@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The inside of the store, shared by the files that make it up. */
+
+#include "guard/store_codec.h"
+
+#define STORE_SEALED "sealed"
+#define STORE_STAGED "sealed.next"
+#define STORE_PENDING "pending"
+#define STORE_RESCUE "rescue"
+#define STORE_ARMED "armed"
+#define STORE_HISTORY "history"
+#define STORE_NAME_MAX 32 /* bytes of "history/4294967295" */
+
+struct Store {
+        int folder;  /* open, and locked of STORE_WRITE */
+        int history; /* open, or -1 as long as there is none */
+        bool writable;
+        char *path;
+};
+
+/* "history/00000007", or the second half of it. */
+const char *store_history_name(uint32_t number, char *buf);
+const char *store_entry_name(uint32_t number, char *buf);
+
+/* Where messages point to. */
+Span store_place(const Store *s, Diag *d, const char *name);
+
+/* Reads a file of the store; whole: as of frame_get(). What frame points to lives in a. 0; -ENOENT;
+ * -ENOMEM; -EBADMSG, and *ret_wrong says why. */
+int store_read_frame(const Store *s,
+                     const char *name,
+                     FrameKind kind,
+                     bool whole,
+                     Arena *a,
+                     Frame *ret,
+                     const char **ret_wrong);
+/* The same of an entry, decoded. The content may be NULL: then it is not looked at. */
+int store_read_entry(const Store *s,
+                     const char *name,
+                     Arena *a,
+                     StoreEntry *ret,
+                     StoreContent *ret_content,
+                     const char **ret_wrong);
+/* Whether the entry can be read from there, and is the one with that number. */
+bool store_holds(const Store *s, const char *name, uint32_t number);
+
+/* The numbers of all entries in history, the lowest first. 0, -ENOMEM, or what reading said. */
+int store_read_numbers(const Store *s, Arena *a, uint32_t **ret, size_t *ret_n);
+/* Of `pending`. 0, -ENOENT, -ENOMEM, or -EBADMSG. */
+int store_read_pending(const Store *s, Pending *ret, const char **ret_wrong);
+
+/* Tells why a file could not be written, and what to do. -ENOMEM as it is, else -EBADMSG. */
+int store_refuse(const Store *s, Diag *d, const char *name, int error);
+
+/* Frames and writes an entry. history: into it, else into the folder. */
+int store_write_entry(const Store *s,
+                      bool history,
+                      const char *name,
+                      const StoreEntry *entry,
+                      const void *body,
+                      size_t size);
+/* Notes in history that the sealed entry was confirmed; now_usec 0: nobody knows when or by whom.
+ */
+int store_mark_confirmed(const Store *s, uint32_t number, uint64_t now_usec, const StoreCaller *by);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* For this folder's x_test.c files: a store, and entries to put in it. */
+
+#include <ftw.h>
+#include <sys/stat.h>
+
+#include "base/unit.h"
+#include "guard/store.h"
+
+typedef struct StoreTest {
+        Arena *arena;
+        const char *folder; /* of the store; its parent is the test's own */
+        char parent[40];
+        Store *store; /* open for writing, once store_test_open() was called */
+        Diag *d;
+} StoreTest;
+
+static inline int store_test_setup(void **state) {
+        StoreTest *t = calloc(1, sizeof(*t));
+
+        *state = t;
+        if (!t)
+                return -1;
+        strcpy(t->parent, "/tmp/ringwall-store-XXXXXX");
+        t->arena = arena_new(0);
+        t->d = t->arena ? diag_new(t->arena) : NULL;
+        if (!t->d || !mkdtemp(t->parent))
+                return -1;
+        t->folder = arena_printf(t->arena, "%s/state", t->parent);
+        return t->folder ? 0 : -1;
+}
+
+static inline int
+store_test_remove(const char *path, const struct stat *st, int flag, struct FTW *ftw) {
+        return remove(path);
+}
+
+static inline int store_test_teardown(void **state) {
+        StoreTest *t = *state;
+
+        t->store = store_close(t->store);
+        (void)nftw(t->parent, store_test_remove, 8, FTW_DEPTH | FTW_PHYS);
+        (void)arena_free(t->arena);
+        free(t);
+        return 0;
+}
+
+/* A test that finds a StoreTest in *state, whose folder is not there yet. */
+#define store_test(function)                                                                       \
+        cmocka_unit_test_setup_teardown((function), store_test_setup, store_test_teardown)
+
+/* Opens, or opens again. */
+static inline Store *store_test_open(StoreTest *t) {
+        t->store = store_close(t->store);
+        if (store_open(t->folder, STORE_WRITE, &t->store, t->d) < 0)
+                fail_msg("%s", t->d->n_messages ? t->d->messages[0].text : "no store");
+        return t->store;
+}
+
+static const StoreCaller store_test_caller = {
+        .uid = 1000,
+        .user = "ada",
+        .has_peer = true,
+        .family = FAMILY_IPV4,
+        .peer = {0, 0x0a280a07},
+};
+
+/* The content of the n-th entry, so that one can be told from another. */
+static inline StoreContent store_test_content(Arena *a, unsigned int n) {
+        Source *sources = arena_alloc_array(a, 2, sizeof(Source));
+        const Source **list = arena_alloc_array(a, 2, sizeof(Source *));
+        ZonePart *rescue = arena_new0(a, ZonePart);
+        char *image = arena_printf(a, "image %u", n);
+
+        assert_true(sources && list && rescue && image);
+        sources[0] = (Source){.name = "catalogue.yaml", .text = "ringwall: 1\n", .size = 12};
+        sources[1].name = "/etc/ringwall/policy.yaml";
+        sources[1].text = arena_printf(a, "ringwall: 1\n# %u\n", n);
+        sources[1].size = strlen(sources[1].text);
+        list[0] = &sources[0];
+        list[1] = &sources[1];
+        rescue->any_interface = true;
+        assert_int_equal(range_set_add(a, &rescue->addresses[FAMILY_IPV4],
+                                       (Range){u128(0x0a000000U + n), u128(0x0a0000ff)}),
+                         0);
+        return (StoreContent){
+                .sources = list,
+                .n_sources = 2,
+                .n_files = 2,
+                .settings = {.confirm = 100 + n,
+                             .rescue = rescue,
+                             .n_rescue = 1,
+                             .mark = 0x10000000,
+                             .cut_denied = true,
+                             .drift = DRIFT_ALERT},
+                .image = image,
+                .image_size = strlen(image) + 1,
+        };
+}
+
+/* Adds the n-th entry, which gets that number. */
+static inline void store_test_add(StoreTest *t, unsigned int n) {
+        StoreContent content = store_test_content(t->arena, n);
+        StoreEntry entry = {.created_usec = n * UINT64_C(1000000), .by = store_test_caller};
+
+        entry.message = arena_printf(t->arena, "message %u", n);
+        if (store_add(t->store, &entry, &content, t->d) < 0)
+                fail_msg("%s", t->d->n_messages ? t->d->messages[0].text : "not added");
+        assert_int_equal(entry.number, n);
+}
+
+/* Adds and confirms it. */
+static inline void store_test_confirm(StoreTest *t, unsigned int n) {
+        store_test_add(t, n);
+        assert_int_equal(store_stage(t->store, n, t->d), 0);
+        assert_int_equal(store_seal(t->store, n, n * UINT64_C(2000000), &store_test_caller, t->d),
+                         0);
+        assert_int_equal(t->d->n_messages, 0);
+}
+
+static inline const char *store_test_path(const StoreTest *t, const char *name) {
+        return arena_printf(t->arena, "%s/%s", t->folder, name);
+}
+
+static inline void store_test_touch(const StoreTest *t, const char *name) {
+        FILE *f = fopen(store_test_path(t, name), "we");
+
+        assert_non_null(f);
+        assert_int_equal(fclose(f), 0);
+}
+
+/* Changes one byte of a file, from the end if at is negative. */
+static inline void store_test_damage(const StoreTest *t, const char *name, long at) {
+        FILE *f = fopen(store_test_path(t, name), "r+e");
+        int c;
+
+        assert_non_null(f);
+        assert_int_equal(fseek(f, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+        c = fgetc(f);
+        assert_int_equal(fseek(f, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+        assert_true(c != EOF && fputc(c ^ 1, f) != EOF);
+        assert_int_equal(fclose(f), 0);
+}
+
+/* The first message that a Diag got since it was new. */
+static inline const char *store_test_message(const Diag *d) {
+        assert_true(d->n_messages > 0);
+        return d->messages[0].text;
+}
