@@ -21,16 +21,6 @@ const char *store_history_name(uint32_t number, char *buf) {
         return buf;
 }
 
-Span store_place(const Store *s, Diag *d, const char *name) {
-        Source *source = arena_new0(d->arena, Source);
-
-        if (!source)
-                return (Span){0};
-        source->name = name ? arena_printf(d->arena, "%s/%s", s->path, name)
-                            : arena_strdup(d->arena, s->path);
-        return source->name ? (Span){.source = source} : (Span){0};
-}
-
 /* Whoever can write here decides what is in force, and whoever can read knows where to attack. */
 static int check_owner(const Store *s, Diag *d) {
         struct stat st;
@@ -38,13 +28,12 @@ static int check_owner(const Store *s, Diag *d) {
         if (fstat(s->folder, &st) < 0)
                 return -errno;
         if (st.st_uid != 0 && st.st_uid != geteuid()) {
-                (void)diag_error(d, store_place(s, d, NULL), "this folder does not belong to root");
+                (void)diag_error(d, (Span){0}, "%s does not belong to root", s->path);
                 diag_hint(d, "see who made it, and what it holds; then: chown root %s", s->path);
                 return -EBADMSG;
         }
         if (st.st_mode & 077) {
-                (void)diag_error(d, store_place(s, d, NULL),
-                                 "others than root may look into this folder");
+                (void)diag_error(d, (Span){0}, "others than root may look into %s", s->path);
                 diag_hint(d, "chmod 700 %s", s->path);
                 return -EBADMSG;
         }
@@ -60,13 +49,12 @@ static int open_folders(Store *s, StoreMode mode, Diag *d) {
         if (s->folder < 0 && errno == ENOENT && mode == STORE_READ)
                 return -ENOENT;
         if (s->folder < 0)
-                return diag_error(d, store_place(s, d, NULL), "this folder cannot be opened: %s",
-                                  strerror(errno));
+                return diag_error(d, (Span){0}, "cannot open %s: %s", s->path, strerror(errno));
         r = check_owner(s, d);
         if (r < 0)
                 return r;
         if (mode == STORE_WRITE && flock(s->folder, LOCK_EX | LOCK_NB) < 0) {
-                (void)diag_error(d, store_place(s, d, NULL), "another ringwalld works here");
+                (void)diag_error(d, (Span){0}, "%s is in use by another ringwalld", s->path);
                 return -EBUSY;
         }
         s->history = openat(s->folder, STORE_HISTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -189,7 +177,7 @@ int store_read_frame(const Store *s,
 
         if (r == -ENOENT || r == -ENOMEM)
                 return r;
-        wrong = r < 0 ? strerrordesc_np(-r) : frame_get(bytes, size, kind, whole, ret);
+        wrong = r < 0 ? strerrordesc_np(-r) : store_get_frame(bytes, size, kind, whole, ret);
         if (!wrong)
                 return 0;
         *ret_wrong = wrong;
@@ -211,10 +199,10 @@ int store_read_entry(const Store *s,
         if (r < 0)
                 return r;
         meta = byte_reader(f.meta, f.meta_size);
-        entry_get(&meta, a, &entry);
+        store_get_entry(&meta, a, &entry);
         if (ret_content) {
                 body = byte_reader(f.body, f.body_size);
-                content_get(&body, a, &content);
+                store_get_content(&body, a, &content);
         }
         if (meta.wrong || body.wrong) {
                 *ret_wrong = meta.wrong ? meta.wrong : body.wrong;
@@ -239,7 +227,7 @@ bool store_holds(const Store *s, const char *name, uint32_t number) {
 
 static int report_damage(const Store *s, Diag *d, const char *name, int r, const char *wrong) {
         if (r == -EBADMSG)
-                (void)diag_error(d, store_place(s, d, name), "this copy is damaged: %s", wrong);
+                (void)diag_error(d, (Span){0}, "%s/%s is damaged: %s", s->path, name, wrong);
         return r;
 }
 

@@ -6,7 +6,6 @@
 
 #define MAGIC "rwstore" /* with its NUL */
 #define VERSION 1
-#define SOURCES_MAX 100000
 
 /* The head of a frame; numbers in little-endian order. The second digest is of all in front of it,
  * and of meta. */
@@ -29,11 +28,11 @@ digest_of(const void *x, size_t x_size, const void *y, size_t y_size, unsigned c
         (void)crypto_generichash_final(&state, ret, STORE_DIGEST_SIZE);
 }
 
-void frame_put(ByteWriter *out,
-               FrameKind kind,
-               const ByteWriter *meta,
-               const void *body,
-               size_t body_size) {
+void store_put_frame(ByteWriter *out,
+                     FrameKind kind,
+                     const ByteWriter *meta,
+                     const void *body,
+                     size_t body_size) {
         Head head = {
                 .magic = MAGIC,
                 .version = htole32(VERSION),
@@ -72,7 +71,8 @@ static const char *check_body(const Frame *f, const Head *head, size_t size) {
                                                                       : "its content has changed";
 }
 
-const char *frame_get(const void *bytes, size_t size, FrameKind kind, bool whole, Frame *ret) {
+const char *
+store_get_frame(const void *bytes, size_t size, FrameKind kind, bool whole, Frame *ret) {
         unsigned char digest[STORE_DIGEST_SIZE];
         const char *wrong;
         uint64_t meta_size, body_size;
@@ -158,7 +158,7 @@ static StoreCaller get_caller(ByteReader *r, Arena *a) {
         return caller;
 }
 
-void entry_put(ByteWriter *out, const StoreEntry *entry) {
+void store_put_entry(ByteWriter *out, const StoreEntry *entry) {
         bytes_put_number(out, entry->number);
         bytes_put_number(out, entry->created_usec);
         put_caller(out, &entry->by);
@@ -176,7 +176,7 @@ static void expect_end(ByteReader *r) {
                 bytes_fail(r, "something follows its end");
 }
 
-void entry_get(ByteReader *r, Arena *a, StoreEntry *ret) {
+void store_get_entry(ByteReader *r, Arena *a, StoreEntry *ret) {
         *ret = (StoreEntry){.number = (uint32_t)bytes_get_number(r, UINT32_MAX)};
         if (ret->number == 0)
                 bytes_fail(r, "it has no number");
@@ -277,42 +277,37 @@ static const void *get_blob(ByteReader *r, size_t *ret_size) {
         return r->wrong ? "" : (const void *)at;
 }
 
-void content_put(ByteWriter *out, const StoreContent *content) {
+void store_put_content(ByteWriter *out, const StoreContent *content) {
         put_settings(out, &content->settings);
         bytes_put_number(out, content->n_files);
-        bytes_put_number(out, content->n_sources);
-        for (size_t i = 0; i < content->n_sources; i++) {
-                bytes_put_string(out, content->sources[i]->name);
-                put_blob(out, content->sources[i]->text, content->sources[i]->size);
+        for (size_t i = 0; i < content->n_files; i++) {
+                bytes_put_string(out, content->files[i].name);
+                put_blob(out, content->files[i].text, content->files[i].size);
         }
         put_blob(out, content->image, content->image_size);
 }
 
-void content_get(ByteReader *r, Arena *a, StoreContent *ret) {
-        Source *sources;
+void store_get_content(ByteReader *r, Arena *a, StoreContent *ret) {
+        Source *files;
         size_t n;
 
         *ret = (StoreContent){0};
         get_settings(r, a, &ret->settings);
-        ret->n_files = bytes_get_number(r, SOURCES_MAX);
         n = bytes_get_count(r, 3);
-        if (ret->n_files > n)
-                bytes_fail(r, "it has fewer texts than files");
-        sources = arena_alloc_array(a, MAX(n, 1UL), sizeof(Source));
-        ret->sources = arena_alloc_array(a, MAX(n, 1UL), sizeof(Source *));
-        if (!sources || !ret->sources)
+        files = arena_alloc_array(a, MAX(n, 1UL), sizeof(Source));
+        if (!files)
                 bytes_fail(r, "there is not enough memory");
         for (size_t i = 0; i < n && !r->wrong; i++) {
-                sources[i].name = bytes_get_string(r, a);
-                sources[i].text = get_blob(r, &sources[i].size);
-                ret->sources[i] = &sources[i];
+                files[i].name = bytes_get_string(r, a);
+                files[i].text = get_blob(r, &files[i].size);
         }
-        ret->n_sources = r->wrong ? 0 : n;
+        ret->files = files;
+        ret->n_files = r->wrong ? 0 : n;
         ret->image = get_blob(r, &ret->image_size);
         expect_end(r);
 }
 
-void pending_put(ByteWriter *out, const Pending *pending) {
+void store_put_pending(ByteWriter *out, const Pending *pending) {
         bytes_put_number(out, pending->entry);
         bytes_put_number(out, pending->fallback.kind == TARGET_LOCKDOWN);
         bytes_put_number(out, pending->fallback.kind == TARGET_ENTRY ? pending->fallback.entry : 0);
@@ -322,7 +317,7 @@ void pending_put(ByteWriter *out, const Pending *pending) {
         bytes_put_string(out, pending->boot);
 }
 
-void pending_get(ByteReader *r, Pending *ret) {
+void store_get_pending(ByteReader *r, Pending *ret) {
         bool lockdown;
         const unsigned char *boot;
         size_t size;
@@ -347,7 +342,7 @@ void pending_get(ByteReader *r, Pending *ret) {
         expect_end(r);
 }
 
-void rescue_put(ByteWriter *out, const StorePeer *peers, size_t n) {
+void store_put_rescue(ByteWriter *out, const StorePeer *peers, size_t n) {
         bytes_put_number(out, n);
         for (size_t i = 0; i < n; i++) {
                 bytes_put_number(out, peers[i].family == FAMILY_IPV6);
@@ -355,7 +350,7 @@ void rescue_put(ByteWriter *out, const StorePeer *peers, size_t n) {
         }
 }
 
-size_t rescue_get(ByteReader *r, StorePeer *ret) {
+size_t store_get_rescue(ByteReader *r, StorePeer *ret) {
         size_t n = bytes_get_number(r, STORE_RESCUE_MAX);
 
         for (size_t i = 0; i < n; i++) {

@@ -23,26 +23,26 @@ typedef struct Frame {
 } Frame;
 
 /* Appends a frame to out. */
-void frame_put(ByteWriter *out,
-               FrameKind kind,
-               const ByteWriter *meta,
-               const void *body,
-               size_t body_size);
+void store_put_frame(ByteWriter *out,
+                     FrameKind kind,
+                     const ByteWriter *meta,
+                     const void *body,
+                     size_t body_size);
 
 /* Reads a frame's head and meta, with their digest; whole: its body, too, which has to end where
  * the bytes end. NULL, or what is wrong. */
-const char *frame_get(const void *bytes, size_t size, FrameKind kind, bool whole, Frame *ret);
+const char *store_get_frame(const void *bytes, size_t size, FrameKind kind, bool whole, Frame *ret);
 
 /* Whether there is memory to write them shows in the writer. */
-void entry_put(ByteWriter *out, const StoreEntry *entry);
-void content_put(ByteWriter *out, const StoreContent *content);
-void pending_put(ByteWriter *out, const Pending *pending);
-void rescue_put(ByteWriter *out, const StorePeer *peers, size_t n);
+void store_put_entry(ByteWriter *out, const StoreEntry *entry);
+void store_put_content(ByteWriter *out, const StoreContent *content);
+void store_put_pending(ByteWriter *out, const Pending *pending);
+void store_put_rescue(ByteWriter *out, const StorePeer *peers, size_t n);
 
 /* Any bytes are a value, or a mistake in r. Texts are copied to a, but those of the content, and
  * the image, which stay where they are. */
-void entry_get(ByteReader *r, Arena *a, StoreEntry *ret);
-void content_get(ByteReader *r, Arena *a, StoreContent *ret);
-void pending_get(ByteReader *r, Pending *ret);
+void store_get_entry(ByteReader *r, Arena *a, StoreEntry *ret);
+void store_get_content(ByteReader *r, Arena *a, StoreContent *ret);
+void store_get_pending(ByteReader *r, Pending *ret);
 /* ret: room for STORE_RESCUE_MAX. */
-size_t rescue_get(ByteReader *r, StorePeer *ret);
+size_t store_get_rescue(ByteReader *r, StorePeer *ret);

@@ -24,11 +24,8 @@ struct Store {
 const char *store_history_name(uint32_t number, char *buf);
 const char *store_entry_name(uint32_t number, char *buf);
 
-/* Where messages point to. */
-Span store_place(const Store *s, Diag *d, const char *name);
-
-/* Reads a file of the store; whole: as of frame_get(). What frame points to lives in a. 0; -ENOENT;
- * -ENOMEM; -EBADMSG, and *ret_wrong says why. */
+/* Reads a file of the store; whole: as of store_get_frame(). What frame points to lives in a. 0;
+ * -ENOENT; -ENOMEM; -EBADMSG, and *ret_wrong says why. */
 int store_read_frame(const Store *s,
                      const char *name,
                      FrameKind kind,
@@ -51,7 +48,8 @@ int store_read_numbers(const Store *s, Arena *a, uint32_t **ret, size_t *ret_n);
 /* Of `pending`. 0, -ENOENT, -ENOMEM, or -EBADMSG. */
 int store_read_pending(const Store *s, Pending *ret, const char **ret_wrong);
 
-/* Tells why a file could not be written, and what to do. -ENOMEM as it is, else -EBADMSG. */
+/* Tells why a file (NULL: the folder) could not be written, and what to do. -ENOMEM as it is, else
+ * -EBADMSG. */
 int store_refuse(const Store *s, Diag *d, const char *name, int error);
 
 /* Frames and writes an entry. history: into it, else into the folder. */

@@ -85,6 +85,8 @@ static void check_that_nothing_can_be_written(StoreTest *t, const char *why, con
 
         for (int i = 0; i < 5; i++) {
                 static const char *const names[] = {"add", "stage", "seal", "pending", "peer"};
+                static const char *const files[] = {"history/00000003", "sealed.next",
+                                                    "sealed.next", "pending", "rescue"};
                 StoreEntry entry = {.number = 77};
                 Diag *d = diag_new(t->arena);
                 int r = i == 0   ? store_add(t->store, &entry, &content, d)
@@ -94,7 +96,9 @@ static void check_that_nothing_can_be_written(StoreTest *t, const char *why, con
                                  : store_remember_peer(t->store, (StorePeer){0}, d);
 
                 unit_equal(names[i], r, -EBADMSG);
-                unit_string(names[i], d->messages[0].text, why);
+                unit_string(names[i], d->messages[0].text,
+                            arena_printf(t->arena, "cannot write %s/%s: %s; nothing has changed",
+                                         t->folder, files[i], why));
                 unit_true(names[i], d->messages[0].hint && strstr(d->messages[0].hint, hint));
                 unit_true(names[i], strstr(d->messages[0].hint, t->folder));
                 unit_equal(names[i], entry.number, 77);
@@ -111,8 +115,7 @@ static void on_a_full_disk_nothing_changes_and_the_error_says_what_to_do(void **
         store_test_confirm(t, 1);
         store_test_add(t, 2);
         fill_disk(t);
-        check_that_nothing_can_be_written(
-                t, "cannot be written: the disk is full; nothing has changed", "make room");
+        check_that_nothing_can_be_written(t, "the disk is full", "make room");
         store_test_open(t);
         assert_int_equal(store_find(t->store, &f, t->d), 0);
         assert_int_equal(f.sealed, 1);
@@ -139,8 +142,9 @@ static void what_was_staged_can_be_confirmed_on_a_disk_that_is_full_by_now(void 
         assert_int_equal(store_seal(t->store, 2, 9, &store_test_caller, t->d), 0);
         /* what could not be noted is told, and made up for later */
         assert_int_equal(t->d->n_errors, 0);
-        assert_string_equal(store_test_message(t->d),
-                            "history cannot tell when this was confirmed: No space left on device");
+        assert_non_null(
+                strstr(store_test_message(t->d),
+                       "/history/00000002 cannot tell when it was confirmed: No space left"));
         assert_int_equal(store_remove_pending(t->store, t->d), 0);
         assert_int_equal(store_find(t->store, &f, diag_new(t->arena)), 0);
         assert_true(f.armed);
@@ -174,9 +178,7 @@ static void a_read_only_disk_is_read_and_not_written(void **state) {
         assert_int_equal(f.sealed, 1);
         assert_int_equal(f.pending_state, PENDING_READ);
         assert_int_equal(store_read_sealed(t->store, t->arena, &entry, &content, t->d), 0);
-        check_that_nothing_can_be_written(
-                t, "cannot be written: the file system is read-only; nothing has changed",
-                "mount -o remount,rw");
+        check_that_nothing_can_be_written(t, "the file system is read-only", "mount -o remount,rw");
         d = diag_new(t->arena);
         assert_int_equal(store_remove_pending(t->store, d), -EBADMSG);
         assert_int_equal(store_find(t->store, &f, t->d), 0);

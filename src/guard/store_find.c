@@ -15,7 +15,7 @@ int store_read_pending(const Store *s, Pending *ret, const char **ret_wrong) {
         if (r < 0)
                 return r;
         meta = byte_reader(f.meta, f.meta_size);
-        pending_get(&meta, ret);
+        store_get_pending(&meta, ret);
         if (!meta.wrong)
                 return 0;
         *ret_wrong = meta.wrong;
@@ -35,11 +35,11 @@ int store_read_rescue(Store *s, Arena *a, StorePeer **ret, size_t *ret_n, Diag *
                 return r;
         if (r == 0) {
                 meta = byte_reader(f.meta, f.meta_size);
-                n = rescue_get(&meta, peers);
+                n = store_get_rescue(&meta, peers);
                 wrong = meta.wrong;
         }
         if (wrong)
-                diag_warning(d, store_place(s, d, STORE_RESCUE), "this file is damaged: %s", wrong);
+                diag_warning(d, (Span){0}, "%s/" STORE_RESCUE " is damaged: %s", s->path, wrong);
         *ret = peers;
         *ret_n = n;
         return 0;
@@ -110,8 +110,10 @@ static int find_pending(const Store *s, ConfirmFound *ret, Diag *d) {
         if (r < 0)
                 ret->pending = (Pending){0};
         if (ret->pending_state == PENDING_DAMAGED)
-                diag_warning(d, store_place(s, d, STORE_PENDING),
-                             "this file is damaged: %s; the change that waited is undone", wrong);
+                diag_warning(d, (Span){0},
+                             "%s/" STORE_PENDING
+                             " is damaged: %s; the change that waited is undone",
+                             s->path, wrong);
         return 0;
 }
 
@@ -124,9 +126,9 @@ int store_find(Store *s, ConfirmFound *ret, Diag *d) {
         found.first = found.sealed ? found.sealed : newest_confirmed(s, UINT32_MAX, 0);
         found.armed = exists(s, STORE_SEALED) || exists(s, STORE_ARMED) || found.first > 0;
         if (wrong)
-                diag_warning(d, store_place(s, d, STORE_SEALED), "this copy is damaged: %s", wrong);
+                diag_warning(d, (Span){0}, "%s/" STORE_SEALED " is damaged: %s", s->path, wrong);
         else if (found.armed && found.sealed == 0)
-                diag_warning(d, store_place(s, d, STORE_SEALED), "this copy is missing");
+                diag_warning(d, (Span){0}, "%s/" STORE_SEALED " is missing", s->path);
         r = find_pending(s, &found, d);
         if (r < 0)
                 return r;
@@ -144,7 +146,7 @@ int store_list(Store *s, Arena *a, StoreListed **ret, size_t *ret_n, Diag *d) {
         int r = store_read_numbers(s, a, &numbers, &n);
 
         if (r < 0 && r != -ENOMEM)
-                return diag_error(d, store_place(s, d, STORE_HISTORY), "cannot be read: %s",
+                return diag_error(d, (Span){0}, "cannot read %s/" STORE_HISTORY ": %s", s->path,
                                   strerror(-r));
         listed = r == 0 ? arena_alloc_array(a, MAX(n, 1UL), sizeof(*listed)) : NULL;
         if (!listed)

@@ -20,13 +20,13 @@ static void try_entry(Arena *a, ByteReader r) {
         _cleanup_(byte_writer_donep) ByteWriter first = {0}, second = {0};
         StoreEntry entry;
 
-        entry_get(&r, a, &entry);
+        store_get_entry(&r, a, &entry);
         if (r.wrong)
                 return;
-        entry_put(&first, &entry);
+        store_put_entry(&first, &entry);
         r = byte_reader(first.bytes, first.size);
-        entry_get(&r, a, &entry);
-        entry_put(&second, &entry);
+        store_get_entry(&r, a, &entry);
+        store_put_entry(&second, &entry);
         check(&first, &second);
 }
 
@@ -34,13 +34,13 @@ static void try_content(Arena *a, ByteReader r) {
         _cleanup_(byte_writer_donep) ByteWriter first = {0}, second = {0};
         StoreContent content;
 
-        content_get(&r, a, &content);
+        store_get_content(&r, a, &content);
         if (r.wrong)
                 return;
-        content_put(&first, &content);
+        store_put_content(&first, &content);
         r = byte_reader(first.bytes, first.size);
-        content_get(&r, a, &content);
-        content_put(&second, &content);
+        store_get_content(&r, a, &content);
+        store_put_content(&second, &content);
         check(&first, &second);
 }
 
@@ -48,20 +48,20 @@ static void try_pending(ByteReader r) {
         _cleanup_(byte_writer_donep) ByteWriter first = {0}, second = {0};
         Pending pending;
 
-        pending_get(&r, &pending);
+        store_get_pending(&r, &pending);
         if (r.wrong)
                 return;
-        pending_put(&first, &pending);
+        store_put_pending(&first, &pending);
         r = byte_reader(first.bytes, first.size);
-        pending_get(&r, &pending);
-        pending_put(&second, &pending);
+        store_get_pending(&r, &pending);
+        store_put_pending(&second, &pending);
         check(&first, &second);
 }
 
 static void try_rescue(ByteReader r) {
         StorePeer peers[STORE_RESCUE_MAX];
 
-        if (rescue_get(&r, peers) > STORE_RESCUE_MAX)
+        if (store_get_rescue(&r, peers) > STORE_RESCUE_MAX)
                 abort();
 }
 
@@ -87,10 +87,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 try_rescue(rest);
                 break;
         case 'h':
-                (void)frame_get(data + 1, size - 1, FRAME_ENTRY, false, &f);
+                (void)store_get_frame(data + 1, size - 1, FRAME_ENTRY, false, &f);
                 break;
         case 'f':
-                if (!frame_get(data + 1, size - 1, FRAME_ENTRY, true, &f)) {
+                if (!store_get_frame(data + 1, size - 1, FRAME_ENTRY, true, &f)) {
                         try_entry(a, byte_reader(f.meta, f.meta_size));
                         try_content(a, byte_reader(f.body, f.body_size));
                 }

@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "guard/store_unit.h"
 
+/* With the store's folder for each %s. */
+static void check_message(const StoreTest *t, const char *format) {
+        const char *at = strstr(format, "%s");
+        const char *expected = at ? arena_printf(t->arena, "%.*s%s%s", (int)(at - format), format,
+                                                 t->folder, at + 2)
+                                  : format;
+
+        assert_string_equal(store_test_message(t->d), expected);
+}
+
 static ConfirmFound found(StoreTest *t) {
         ConfirmFound f;
 
@@ -12,12 +22,11 @@ static ConfirmFound found(StoreTest *t) {
 static void check_content(const StoreContent *content, unsigned int n, Arena *a) {
         StoreContent expected = store_test_content(a, n);
 
-        assert_int_equal(content->n_sources, expected.n_sources);
         assert_int_equal(content->n_files, expected.n_files);
-        for (size_t i = 0; i < expected.n_sources; i++) {
-                assert_string_equal(content->sources[i]->name, expected.sources[i]->name);
-                assert_string_equal(content->sources[i]->text, expected.sources[i]->text);
-                assert_int_equal(content->sources[i]->size, expected.sources[i]->size);
+        for (size_t i = 0; i < expected.n_files; i++) {
+                assert_string_equal(content->files[i].name, expected.files[i].name);
+                assert_string_equal(content->files[i].text, expected.files[i].text);
+                assert_int_equal(content->files[i].size, expected.files[i].size);
         }
         assert_int_equal(content->image_size, expected.image_size);
         assert_memory_equal(content->image, expected.image, expected.image_size);
@@ -95,14 +104,14 @@ static void a_folder_that_others_may_use_is_refused(void **state) {
 
         assert_int_equal(mkdir(t->folder, 0750), 0);
         assert_int_equal(store_open(t->folder, STORE_WRITE, &store, t->d), -EBADMSG);
-        assert_string_equal(store_test_message(t->d), "others than root may look into this folder");
+        check_message(t, "others than root may look into %s");
         assert_string_equal(t->d->messages[0].hint,
                             arena_printf(t->arena, "chmod 700 %s", t->folder));
         assert_int_equal(chmod(t->folder, 0700), 0);
         assert_int_equal(chown(t->folder, 12345, 0), 0);
         t->d = diag_new(t->arena);
         assert_int_equal(store_open(t->folder, STORE_READ, &store, t->d), -EBADMSG);
-        assert_string_equal(store_test_message(t->d), "this folder does not belong to root");
+        check_message(t, "%s does not belong to root");
 }
 
 static void one_process_writes_and_others_may_read(void **state) {
@@ -115,7 +124,7 @@ static void one_process_writes_and_others_may_read(void **state) {
         store_test_open(t);
         store_test_add(t, 1);
         assert_int_equal(store_open(t->folder, STORE_WRITE, &second, t->d), -EBUSY);
-        assert_string_equal(store_test_message(t->d), "another ringwalld works here");
+        check_message(t, "%s is in use by another ringwalld");
         assert_int_equal(store_open(t->folder, STORE_READ, &reader, t->d), 0);
         assert_int_equal(store_read(reader, 1, t->arena, &entry, NULL, t->d), 0);
 }
@@ -125,8 +134,8 @@ static void a_folder_that_cannot_be_made_is_told(void **state) {
         Store *store;
 
         assert_int_equal(store_open("/nowhere/at/all", STORE_WRITE, &store, t->d), -EBADMSG);
-        assert_string_equal(store_test_message(t->d),
-                            "cannot be written: No such file or directory; nothing has changed");
+        check_message(t, "cannot write /nowhere/at/all: No such file or directory; nothing has "
+                         "changed");
 }
 
 static void what_is_confirmed_becomes_the_sealed_copy(void **state) {
@@ -167,7 +176,7 @@ static void another_entry_than_the_staged_one_can_be_sealed(void **state) {
         assert_int_equal(store_seal(t->store, 1, 1, &store_test_caller, t->d), 0);
         assert_int_equal(found(t).sealed, 1);
         assert_int_equal(store_seal(t->store, 9, 1, &store_test_caller, t->d), -EBADMSG);
-        assert_string_equal(store_test_message(t->d), "this copy is missing");
+        check_message(t, "%s/history/00000009 is missing");
         assert_int_equal(found(t).sealed, 1);
 }
 
@@ -320,9 +329,7 @@ static void without_the_sealed_copy_the_newest_confirmed_one_is_next(void **stat
         assert_true(f.armed);
         assert_int_equal(f.sealed, 0);
         assert_int_equal(f.first, 3);
-        assert_string_equal(store_test_message(t->d),
-                            "this copy is damaged: its content has changed");
-        assert_string_equal(t->d->messages[0].at.source->name, store_test_path(t, "sealed"));
+        check_message(t, "%s/sealed is damaged: its content has changed");
         store_test_damage(t, "history/00000003", -1);
         assert_int_equal(found(t).first, 2);
         store_test_damage(t, "history/00000002", 3);
@@ -345,7 +352,7 @@ static void a_lost_sealed_copy_is_missed(void **state) {
         f = found(t);
         assert_true(f.armed);
         assert_int_equal(f.first, 0);
-        assert_string_equal(store_test_message(t->d), "this copy is missing");
+        check_message(t, "%s/sealed is missing");
 }
 
 static void an_older_entry_that_is_sealed_again_comes_before_newer_ones(void **state) {
@@ -408,15 +415,16 @@ static void damage_of_every_kind_is_told(void **state) {
                 unit_equal(rows[i].row, f.armed, true);
                 unit_equal(rows[i].row, f.first, entry.number);
                 unit_string(rows[i].row, t->d->messages[0].text,
-                            arena_printf(t->arena, "this copy is damaged: %s", rows[i].sealed));
+                            arena_printf(t->arena, "%s/sealed is damaged: %s", t->folder,
+                                         rows[i].sealed));
                 unit_equal(rows[i].row, f.pending_state,
                            rows[i].pending ? PENDING_DAMAGED : PENDING_READ);
                 if (rows[i].pending)
                         unit_string(rows[i].row, t->d->messages[1].text,
                                     arena_printf(t->arena,
-                                                 "this file is damaged: %s; the change that "
+                                                 "%s/pending is damaged: %s; the change that "
                                                  "waited is undone",
-                                                 rows[i].pending));
+                                                 t->folder, rows[i].pending));
         }
 }
 
@@ -484,8 +492,7 @@ static void what_history_lost_is_read_from_the_sealed_copy(void **state) {
         store_test_add(t, 2);
         store_test_damage(t, "history/00000002", -1);
         assert_int_equal(store_read(t->store, 2, t->arena, &entry, &content, t->d), -EBADMSG);
-        assert_string_equal(store_test_message(t->d),
-                            "this copy is damaged: its content has changed");
+        check_message(t, "%s/history/00000002 is damaged: its content has changed");
         t->d = diag_new(t->arena);
         assert_int_equal(store_stage(t->store, 2, t->d), -EBADMSG);
 }
@@ -517,7 +524,7 @@ static void the_latest_peer_comes_first_and_once(void **state) {
         store_test_damage(t, "rescue", -1);
         assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
         assert_int_equal(n, 0);
-        assert_string_equal(store_test_message(t->d), "this file is damaged: its head has changed");
+        check_message(t, "%s/rescue is damaged: its head has changed");
         assert_int_equal(store_remember_peer(t->store, v6, t->d), 0);
         assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
         assert_int_equal(n, 1);
@@ -533,7 +540,7 @@ static void a_message_that_is_too_long_is_refused(void **state) {
         message[sizeof(message) - 1] = '\0';
         store_test_open(t);
         assert_int_equal(store_add(t->store, &entry, &content, t->d), -EBADMSG);
-        assert_string_equal(store_test_message(t->d), "the message is longer than 1024 bytes");
+        check_message(t, "the message is longer than 1024 bytes");
         assert_int_equal(count(t), 0);
         message[STORE_TEXT_MAX] = '\0';
         assert_int_equal(store_add(t->store, &entry, &content, t->d), 0);

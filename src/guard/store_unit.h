@@ -69,25 +69,21 @@ static const StoreCaller store_test_caller = {
 
 /* The content of the n-th entry, so that one can be told from another. */
 static inline StoreContent store_test_content(Arena *a, unsigned int n) {
-        Source *sources = arena_alloc_array(a, 2, sizeof(Source));
-        const Source **list = arena_alloc_array(a, 2, sizeof(Source *));
+        Source *files = arena_alloc_array(a, 2, sizeof(Source));
         ZonePart *rescue = arena_new0(a, ZonePart);
         char *image = arena_printf(a, "image %u", n);
 
-        assert_true(sources && list && rescue && image);
-        sources[0] = (Source){.name = "catalogue.yaml", .text = "ringwall: 1\n", .size = 12};
-        sources[1].name = "/etc/ringwall/policy.yaml";
-        sources[1].text = arena_printf(a, "ringwall: 1\n# %u\n", n);
-        sources[1].size = strlen(sources[1].text);
-        list[0] = &sources[0];
-        list[1] = &sources[1];
+        assert_true(files && rescue && image);
+        files[0] = (Source){.name = "catalogue.yaml", .text = "ringwall: 1\n", .size = 12};
+        files[1].name = "/etc/ringwall/policy.yaml";
+        files[1].text = arena_printf(a, "ringwall: 1\n# %u\n", n);
+        files[1].size = strlen(files[1].text);
         rescue->any_interface = true;
         assert_int_equal(range_set_add(a, &rescue->addresses[FAMILY_IPV4],
                                        (Range){u128(0x0a000000U + n), u128(0x0a0000ff)}),
                          0);
         return (StoreContent){
-                .sources = list,
-                .n_sources = 2,
+                .files = files,
                 .n_files = 2,
                 .settings = {.confirm = 100 + n,
                              .rescue = rescue,

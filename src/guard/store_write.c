@@ -7,29 +7,32 @@
 #include "guard/store_disk.h"
 
 int store_refuse(const Store *s, Diag *d, const char *name, int error) {
-        Span at;
+        const char *slash = name ? "/" : "";
 
         if (error == -ENOMEM)
                 return error;
-        at = store_place(s, d, name);
+        name = name ? name : "";
         switch (error) {
         case -ENOSPC:
         case -EDQUOT:
-                (void)diag_error(d, at, "cannot be written: the disk is full; nothing has changed");
+                (void)diag_error(d, (Span){0},
+                                 "cannot write %s%s%s: the disk is full; nothing has changed",
+                                 s->path, slash, name);
                 diag_hint(d, "make room in the file system of %s, and try again", s->path);
                 break;
         case -EROFS:
-                (void)diag_error(d, at,
-                                 "cannot be written: the file system is read-only; nothing has "
-                                 "changed");
+                (void)diag_error(
+                        d, (Span){0},
+                        "cannot write %s%s%s: the file system is read-only; nothing has changed",
+                        s->path, slash, name);
                 diag_hint(d,
                           "the kernel's log may say why; once it is sound: mount -o remount,rw "
                           "$(findmnt -n -o TARGET -T %s)",
                           s->path);
                 break;
         default:
-                (void)diag_error(d, at, "cannot be written: %s; nothing has changed",
-                                 strerror(-error));
+                (void)diag_error(d, (Span){0}, "cannot write %s%s%s: %s; nothing has changed",
+                                 s->path, slash, name, strerror(-error));
                 break;
         }
         return -EBADMSG;
@@ -43,7 +46,7 @@ static int write_frame(int folder,
                        size_t size) {
         _cleanup_(byte_writer_donep) ByteWriter out = {0};
 
-        frame_put(&out, kind, meta, body, size);
+        store_put_frame(&out, kind, meta, body, size);
         return out.failed ? -ENOMEM : file_replace(folder, name, out.bytes, out.size);
 }
 
@@ -55,7 +58,7 @@ int store_write_entry(const Store *s,
                       size_t size) {
         _cleanup_(byte_writer_donep) ByteWriter meta = {0};
 
-        entry_put(&meta, entry);
+        store_put_entry(&meta, entry);
         return write_frame(history ? s->history : s->folder, name, FRAME_ENTRY, &meta, body, size);
 }
 
@@ -80,7 +83,7 @@ int store_mark_confirmed(const Store *s,
         if (r < 0)
                 return r;
         meta = byte_reader(f.meta, f.meta_size);
-        entry_get(&meta, a, &entry);
+        store_get_entry(&meta, a, &entry);
         if (meta.wrong || entry.number != number)
                 return -EBADMSG;
         entry.confirmed = true;
@@ -207,7 +210,7 @@ int store_add(Store *s, StoreEntry *entry, const StoreContent *content, Diag *d)
         if (check_text(d, "the message", added.message) < 0 ||
             check_text(d, "the user's name", added.by.user) < 0)
                 return -EBADMSG;
-        content_put(&body, content);
+        store_put_content(&body, content);
         if (!a || body.failed)
                 return -ENOMEM;
         if (body.size > STORE_ENTRY_MAX)
@@ -226,8 +229,9 @@ int store_add(Store *s, StoreEntry *entry, const StoreContent *content, Diag *d)
         /* what cannot be read now could not be fallen back to later */
         r = store_read_entry(s, name, a, &added, &(StoreContent){0}, &wrong);
         if (r < 0)
-                return r == -EBADMSG ? diag_error(d, store_place(s, d, name),
-                                                  "what was just written is damaged: %s", wrong)
+                return r == -EBADMSG ? diag_error(d, (Span){0},
+                                                  "%s/%s was just written, and is damaged: %s",
+                                                  s->path, name, wrong)
                                      : r;
         entry->number = added.number;
         entry->confirmed = false;
@@ -251,7 +255,7 @@ static int copy_to_stage(Store *s, uint32_t number, Arena *a, const char **ret_w
                 if (r < 0)
                         continue;
                 meta = byte_reader(f.meta, f.meta_size);
-                entry_get(&meta, a, &entry);
+                store_get_entry(&meta, a, &entry);
                 if (!meta.wrong && entry.number == number)
                         return store_write_entry(s, false, STORE_STAGED, &entry, f.body,
                                                  f.body_size);
@@ -272,8 +276,8 @@ int store_stage(Store *s, uint32_t number, Diag *d) {
                 r = -EIO;
         if (r == -ENOENT || r == -EBADMSG)
                 return diag_error(
-                        d, store_place(s, d, name), "this copy %s%s",
-                        r == -ENOENT ? "is missing" : "is damaged: ", r == -ENOENT ? "" : wrong);
+                        d, (Span){0}, "%s/%s is %s%s", s->path, name,
+                        r == -ENOENT ? "missing" : "damaged: ", r == -ENOENT ? "" : wrong);
         return r < 0 ? store_refuse(s, d, STORE_STAGED, r) : 0;
 }
 
@@ -291,17 +295,18 @@ int store_seal(Store *s, uint32_t number, uint64_t now_usec, const StoreCaller *
                 return store_refuse(s, d, STORE_SEALED, -errno);
         /* from here on it is sealed, whatever else fails */
         if (fsync(s->folder) < 0)
-                diag_warning(d, store_place(s, d, STORE_SEALED),
-                             "the disk does not say that this copy is safe: %s", strerror(errno));
+                diag_warning(d, (Span){0},
+                             "the disk does not say that %s/" STORE_SEALED " is safe: %s", s->path,
+                             strerror(errno));
         r = store_mark_confirmed(s, number, now_usec, by);
         if (r < 0)
-                diag_warning(d, store_place(s, d, store_history_name(number, name)),
-                             "history cannot tell when this was confirmed: %s", strerror(-r));
+                diag_warning(d, (Span){0}, "%s/%s cannot tell when it was confirmed: %s", s->path,
+                             store_history_name(number, name), strerror(-r));
         r = faccessat(s->folder, STORE_ARMED, F_OK, 0) < 0
                     ? file_replace(s->folder, STORE_ARMED, "", 0)
                     : 0;
         if (r < 0)
-                diag_warning(d, store_place(s, d, STORE_ARMED), "cannot be written: %s",
+                diag_warning(d, (Span){0}, "cannot write %s/" STORE_ARMED ": %s", s->path,
                              strerror(-r));
         return 0;
 }
@@ -313,7 +318,7 @@ int store_write_pending(Store *s, const Pending *pending, Diag *d) {
         int r;
 
         assert(s->writable);
-        pending_put(&meta, pending);
+        store_put_pending(&meta, pending);
         r = write_frame(s->folder, STORE_PENDING, FRAME_PENDING, &meta, NULL, 0);
         if (r == 0)
                 return 0;
@@ -345,7 +350,7 @@ int store_remember_peer(Store *s, StorePeer peer, Diag *d) {
         for (size_t i = 0; i < n_known && n < STORE_RESCUE_MAX; i++)
                 if (known[i].family != peer.family || !u128_equal(known[i].address, peer.address))
                         peers[n++] = known[i];
-        rescue_put(&meta, peers, n);
+        store_put_rescue(&meta, peers, n);
         r = write_frame(s->folder, STORE_RESCUE, FRAME_RESCUE, &meta, NULL, 0);
         return r < 0 ? store_refuse(s, d, STORE_RESCUE, r) : 0;
 }
