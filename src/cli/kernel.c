@@ -81,9 +81,9 @@ int kernel_refuse_host(const char *verb) {
                         "ringwall %s: this is the network namespace of process 1, the host's or "
                         "container's own, and nothing has been changed\n",
                         verb);
-        fputs("  hint: putting a policy on a host comes with the daemon; until then work in a "
-              "namespace "
-              "(unshare -n), or enter a container's from outside (nsenter -t PID -n)\n",
+        fputs("  hint: on a host let ringwalld do it (ringwall apply), which undoes what locks you "
+              "out; a container is entered from outside (nsenter -t PID -n), and to try a "
+              "policy there is unshare -n\n",
               stderr);
         return EXIT_NOT_PERMITTED;
 }

@@ -25,7 +25,8 @@ static const char load_help[] = "Puts a policy in force in this network namespac
 
 static const char unload_help[] =
         "Removes ringwall's table from this network namespace, which is then as open as the other\n"
-        "programs' tables leave it. The namespace of process 1 is refused.\n"
+        "programs' tables leave it. Where ringwalld keeps the table, it is told; otherwise the\n"
+        "namespace of process 1 is refused.\n"
         "\n"
         "      --yes   really\n"
         "  -h, --help\n"

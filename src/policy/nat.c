@@ -205,9 +205,9 @@ static int check_unique(Loader *l, const Forward *f) {
                         return -ENOMEM;
                 if (service_set_is_empty(&both))
                         continue;
-                diag_error(l->d, f->services.at, "'%s' is forwarded elsewhere, too",
+                diag_error(l->d, f->services.at, "'%s' is forwarded by two items",
                            f->services.text);
-                diag_note(l->d, other->at, "to another server, here");
+                diag_note(l->d, other->at, "this one takes some of it, too: only one may");
                 return -EBADMSG;
         }
         return 0;

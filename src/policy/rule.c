@@ -154,6 +154,13 @@ static int decode_except(Loader *l, const NodeEntry *entry, PolicyRule *ret) {
         return r;
 }
 
+/* A section's log may say how much; a rule's may not, and as a word it would be read as if it did. */
+static bool is_rate(const char *text) {
+        size_t digits = strspn(text, "0123456789");
+
+        return digits > 0 && (text[digits] == '\0' || text[digits] == '/');
+}
+
 /* yes, no, or a word that the log's line carries. */
 static int decode_log(Loader *l, const NodeEntry *entry, PolicyRule *ret) {
         int r = schema_expect(entry, NODE_SCALAR, "yes, no or a word", l->d);
@@ -164,6 +171,12 @@ static int decode_log(Loader *l, const NodeEntry *entry, PolicyRule *ret) {
         if (n->text[0] == '\0' || strlen(n->text) > LOG_WORD_MAX)
                 return diag_error(l->d, n->at, "a word for the log has 1 to %d characters",
                                   LOG_WORD_MAX);
+        if (is_rate(n->text)) {
+                diag_error(l->d, n->at, "'%s' is how much is logged, and a rule does not say that",
+                           n->text);
+                diag_hint(l->d, "write 'log: yes'; 'log-limit' of the settings says how much");
+                return -EBADMSG;
+        }
         for (const char *p = n->text; *p; p++)
                 if (!isalnum((unsigned char)*p) && !strchr("-_.:/", *p)) {
                         diag_error(l->d, n->at, "'%s' is not a word for the log",
