@@ -25,6 +25,7 @@ int caller_read(Arena *a, const RpcPeer *peer, Caller *ret) {
                 c.who.has_peer = true;
                 c.who.family = c.connection->socket.family;
                 c.who.peer = c.connection->socket.peer;
+                c.who.port = c.connection->socket.local_port;
         }
         *ret = c;
         return 0;

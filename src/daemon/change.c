@@ -112,7 +112,8 @@ static int act(void *context, const ConfirmAction *action) {
         case CONFIRM_REMEMBER_PEER:
                 return d->caller.has_peer
                                ? store_remember_peer(d->store,
-                                                     (StorePeer){d->caller.family, d->caller.peer},
+                                                     (StorePeer){d->caller.family, d->caller.peer,
+                                                                 d->caller.port},
                                                      d->diag)
                                : 0;
         case CONFIRM_CUT:

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "guard/lockdown.h"
 
+#include <inttypes.h>
+
 #include "host/sshd.h"
 
 /* A policy like any other, only that nobody wrote it: what is always so, and what refuses, is
@@ -12,84 +14,62 @@ static const char catalogue[] =
         "  containers: { interfaces: [docker0, \"br-*\", \"podman*\", \"cni-*\"] }\n"
         "  vms: { interfaces: [\"virbr*\"] }\n";
 
-static void print_ranges(FILE *f, Family family, const RangeSet *set, const char **separator) {
-        char buf[ADDRESS_TEXT_MAX];
-
-        for (size_t i = 0; i < set->n_items; i++) {
-                fprintf(f, "%s\"%s\"", *separator, address_range_print(family, set->items[i], buf));
-                *separator = ", ";
-        }
-}
-
-static void print_interfaces(FILE *f, const RangeSet *set) {
-        const char *separator = "";
-
-        for (size_t i = 0; i < set->n_items; i++) {
-                char name[17] = {0};
-                unsigned int length;
-
-                u128_to_bytes(set->items[i].low, name, 16);
-                if (!range_is_single(set->items[i]) && range_is_prefix(set->items[i], 128, &length))
-                        fprintf(f, "%s\"%.*s*\"", separator, (int)(length / 8), name);
-                else
-                        fprintf(f, "%s\"%s\"", separator, name);
-                separator = ", ";
-        }
-}
-
-static void print_zone(FILE *f, const ZonePart *p) {
-        const char *separator = "";
-
-        fputs("{ ", f);
-        if (!p->any_interface) {
-                fputs("interfaces: [", f);
-                print_interfaces(f, &p->interfaces);
-                fputs("]", f);
-        }
-        if (!p->any_address) {
-                fprintf(f, "%saddresses: [", p->any_interface ? "" : ", ");
-                for (Family family = 0; family < _FAMILY_MAX; family++)
-                        print_ranges(f, family, &p->addresses[family], &separator);
-                fputs("]", f);
-        }
-        fputs(" }\n", f);
-}
-
 static bool is_everywhere(const ZonePart *p) {
         return p->any_interface && p->any_address;
 }
 
 static bool is_empty(const ZonePart *p) {
-        return !p->any_address &&
-               p->addresses[FAMILY_IPV4].n_items + p->addresses[FAMILY_IPV6].n_items == 0;
+        return (!p->any_interface && p->interfaces.n_items == 0) ||
+               (!p->any_address &&
+                p->addresses[FAMILY_IPV4].n_items + p->addresses[FAMILY_IPV6].n_items == 0);
 }
 
-static void print_policy(
-        FILE *f, const ZonePart *rescue, size_t n_rescue, const uint16_t *ports, size_t n_ports) {
-        fputs("ringwall: 1\nsettings: { containers: closed }\n", f);
-        for (size_t i = 0, n = 0; i < n_rescue; i++)
-                if (!is_everywhere(&rescue[i]) && !is_empty(&rescue[i])) {
-                        fprintf(f, "%s  rescue-%zu: ", n++ == 0 ? "zones:\n" : "", i + 1);
-                        print_zone(f, &rescue[i]);
-                }
-        for (size_t i = 0, n = 0; i < n_rescue; i++) {
-                if (is_empty(&rescue[i]))
-                        continue;
-                fputs(n++ == 0 ? "inbound:\n" : "", f);
-                fputs("  - { name: rescue, allow: [", f);
-                for (size_t j = 0; j < n_ports; j++)
-                        fprintf(f, "%s%u/tcp", j > 0 ? ", " : "", ports[j]);
-                if (is_everywhere(&rescue[i]))
-                        fputs("], from: anywhere }\n", f);
-                else
-                        fprintf(f, "], from: rescue-%zu }\n", i + 1);
+/* The zone stands for what the policy's words need not be able to say: see put_rescue(). */
+static void print_policy(FILE *f,
+                         const ZonePart *rescue,
+                         size_t n_rescue,
+                         const uint16_t *ports,
+                         size_t n_ports,
+                         uint32_t mark) {
+        bool anybody = false, everybody = false;
+
+        for (size_t i = 0; i < n_rescue; i++) {
+                anybody |= !is_empty(&rescue[i]);
+                everybody |= is_everywhere(&rescue[i]);
         }
+        fprintf(f,
+                "ringwall: 1\n"
+                "settings: { containers: closed, mark: 0x%08" PRIx32 " }\n"
+                "zones: { rescue: 192.0.2.1 }\n",
+                mark);
+        if (!anybody || n_ports == 0)
+                return;
+        fputs("inbound: [{ name: rescue, allow: [", f);
+        for (size_t i = 0; i < n_ports; i++)
+                fprintf(f, "%s%u/tcp", i > 0 ? ", " : "", ports[i]);
+        fprintf(f, "], from: %s }]\n", everybody ? "anywhere" : "rescue");
+}
+
+static int put_rescue(Policy *policy, Arena *a, const ZonePart *rescue, size_t n_rescue) {
+        ZonePart *parts = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < n_rescue; i++)
+                if (!is_empty(&rescue[i]) && !arena_append(a, parts, n, rescue[i]))
+                        return -ENOMEM;
+        for (size_t i = 0; i < policy->n_zones && n > 0; i++)
+                if (streq(policy->zones[i]->name, "rescue")) {
+                        policy->zones[i]->parts = parts;
+                        policy->zones[i]->n_parts = n;
+                }
+        return 0;
 }
 
 int lockdown_compile(const ZonePart *rescue,
                      size_t n_rescue,
                      const uint16_t *ports,
                      size_t n_ports,
+                     uint32_t mark,
                      const KernelFeatures *features,
                      Arena *a,
                      Ruleset **ret,
@@ -103,79 +83,89 @@ int lockdown_compile(const ZonePart *rescue,
 
         if (!f)
                 return -ENOMEM;
-        print_policy(f, rescue, n_rescue, ports, n_ports);
+        print_policy(f, rescue, n_rescue, ports, n_ports, mark);
         (void)fclose(f); /* fails only without memory, and then leaves text NULL */
         copy = text ? arena_strndup(a, text, size) : NULL;
         if (!copy)
                 return -ENOMEM;
         r = policy_load_text(a, (Source){"lockdown", catalogue, sizeof(catalogue) - 1},
                              (Source){"lockdown", copy, size}, &policy, d);
+        if (r == 0)
+                r = put_rescue(policy, a, rescue, n_rescue);
         return r == 0 ? ruleset_compile(policy, features, NULL, a, ret, d) : r;
 }
 
-/* What the sealed copy says, or who last confirmed. */
-static int find_rescue(Store *s, Arena *a, ZonePart **ret, size_t *ret_n) {
-        Diag *quiet = diag_new(a);
-        StoreContent content = {0};
-        StoreEntry entry;
-        ZonePart *parts = NULL;
-        StorePeer *peers;
-        size_t n_peers = 0, n = 0;
+/* What a lockdown is made of. */
+typedef struct Known {
+        ZonePart *rescue;
+        size_t n_rescue;
+        uint16_t ports[LOCKDOWN_PORTS_MAX];
+        size_t n_ports;
+        uint32_t mark;
+} Known;
 
-        *ret = NULL;
-        *ret_n = 0;
-        if (!quiet)
+static int add_peer(Known *k, Arena *a, const StorePeer *peer) {
+        ZonePart part = {.any_interface = true};
+
+        if (range_set_add(a, &part.addresses[peer->family], range_single(peer->address)) < 0 ||
+            !arena_append(a, k->rescue, k->n_rescue, part))
                 return -ENOMEM;
-        if (store_read_sealed(s, a, &entry, &content, quiet) == 0 &&
-            content.settings.n_rescue > 0) {
-                *ret = content.settings.rescue;
-                *ret_n = content.settings.n_rescue;
-                return 0;
-        }
-        if (store_read_rescue(s, a, &peers, &n_peers, quiet) < 0)
-                n_peers = 0;
-        for (size_t i = 0; i < n_peers; i++) {
-                ZonePart part = {.any_interface = true};
-
-                if (range_set_add(a, &part.addresses[peers[i].family],
-                                  range_single(peers[i].address)) < 0 ||
-                    !arena_append(a, parts, n, part))
-                        return -ENOMEM;
-        }
-        *ret = parts;
-        *ret_n = n;
         return 0;
 }
 
-static size_t find_ports(Arena *a, uint16_t ports[LOCKDOWN_PORTS_MAX]) {
+static void add_port(Known *k, uint16_t port) {
+        for (size_t i = 0; i < k->n_ports; i++)
+                if (k->ports[i] == port)
+                        return;
+        if (port > 0 && k->n_ports < LOCKDOWN_PORTS_MAX)
+                k->ports[k->n_ports++] = port;
+}
+
+static void add_listeners(Known *k, Arena *a) {
         const Tree tree = {.arena = a, .root = ""};
         Sshd sshd = {0};
-        size_t n = 0;
 
         if (sshd_read(&tree, &sshd) < 0)
-                sshd.n_listeners = 0;
-        for (size_t i = 0; i < sshd.n_listeners && n < LOCKDOWN_PORTS_MAX; i++) {
-                bool known = false;
+                return;
+        for (size_t i = 0; i < sshd.n_listeners; i++)
+                add_port(k, sshd.listeners[i].socket.local_port);
+}
 
-                for (size_t j = 0; j < n; j++)
-                        known |= ports[j] == sshd.listeners[i].socket.local_port;
-                if (!known)
-                        ports[n++] = sshd.listeners[i].socket.local_port;
+static int find_known(Store *s, Arena *a, Known *ret) {
+        Known k = {.mark = LOCKDOWN_MARK};
+        Diag *quiet = diag_new(a);
+        StoreContent content = {0};
+        StoreEntry entry;
+        StorePeer *peers;
+        size_t n_peers;
+
+        if (!quiet)
+                return -ENOMEM;
+        if (store_read_sealed(s, a, &entry, &content, quiet) == 0) {
+                k.rescue = content.settings.rescue;
+                k.n_rescue = content.settings.n_rescue;
+                k.mark = content.settings.mark;
         }
-        /* at boot it does not listen yet */
-        if (n == 0)
-                ports[n++] = LOCKDOWN_SSH_PORT;
-        return n;
+        if (store_read_rescue(s, a, &peers, &n_peers, quiet) < 0)
+                return -ENOMEM;
+        add_listeners(&k, a);
+        for (size_t i = 0; i < n_peers; i++)
+                add_port(&k, peers[i].port);
+        if (k.n_ports == 0)
+                add_port(&k, LOCKDOWN_SSH_PORT);
+        if (k.n_rescue == 0)
+                for (size_t i = 0; i < n_peers; i++)
+                        if (add_peer(&k, a, &peers[i]) < 0)
+                                return -ENOMEM;
+        *ret = k;
+        return 0;
 }
 
 int lockdown_make(Store *s, const KernelFeatures *features, Arena *a, Ruleset **ret, Diag *d) {
-        uint16_t ports[LOCKDOWN_PORTS_MAX];
-        size_t n_ports, n_rescue = 0;
-        ZonePart *rescue;
-        int r = find_rescue(s, a, &rescue, &n_rescue);
+        Known k;
+        int r = find_known(s, a, &k);
 
-        if (r < 0)
-                return r;
-        n_ports = find_ports(a, ports);
-        return lockdown_compile(rescue, n_rescue, ports, n_ports, features, a, ret, d);
+        return r < 0 ? r
+                     : lockdown_compile(k.rescue, k.n_rescue, k.ports, k.n_ports, k.mark, features,
+                                        a, ret, d);
 }

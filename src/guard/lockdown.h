@@ -7,18 +7,21 @@
 #include "guard/store.h"
 #include "ruleset/pass.h"
 
-#define LOCKDOWN_SSH_PORT 22 /* where no sshd is found listening */
+#define LOCKDOWN_SSH_PORT 22 /* where no other is known */
 #define LOCKDOWN_PORTS_MAX 16
+#define LOCKDOWN_MARK UINT32_C(0x10000000) /* the default of settings.mark */
 
 /* Who may: the sealed copy's settings.rescue if it can be read, else the peers that last confirmed.
- * Where: sshd's listeners, now. *ret lives in a. 0 or -ENOMEM; -EBADMSG: our own mistake. */
+ * Where: sshd's listeners now, and the ports at which it answered those who last confirmed: at boot
+ * it does not listen yet. *ret lives in a. 0 or -ENOMEM; -EBADMSG: our own mistake. */
 int lockdown_make(Store *s, const KernelFeatures *features, Arena *a, Ruleset **ret, Diag *d);
 
-/* The same from what is known. ports: n_ports of TCP. */
+/* The same from what is known. ports: n_ports of TCP. mark: the bit that tells a cut connection. */
 int lockdown_compile(const ZonePart *rescue,
                      size_t n_rescue,
                      const uint16_t *ports,
                      size_t n_ports,
+                     uint32_t mark,
                      const KernelFeatures *features,
                      Arena *a,
                      Ruleset **ret,

@@ -33,6 +33,7 @@ typedef struct StoreCaller {
         bool has_peer;    /* came over SSH, from: */
         Family family;
         U128 peer;
+        uint16_t port; /* of this host, that sshd answered at */
 } StoreCaller;
 
 /* What history tells of an entry. */
@@ -126,6 +127,7 @@ int store_list(Store *s, Arena *a, StoreListed **ret, size_t *ret_n, Diag *d);
 typedef struct StorePeer {
         Family family;
         U128 address;
+        uint16_t port; /* of this host, that sshd answered at; 0: not known */
 } StorePeer;
 
 /* From where was confirmed, latest first; none if the file is missing or damaged (d says so). */

@@ -139,6 +139,7 @@ static void put_caller(ByteWriter *out, const StoreCaller *caller) {
         if (caller->has_peer) {
                 bytes_put_number(out, caller->family == FAMILY_IPV6);
                 put_u128(out, caller->peer);
+                bytes_put_number(out, caller->port);
         }
 }
 
@@ -154,6 +155,7 @@ static StoreCaller get_caller(ByteReader *r, Arena *a) {
         if (caller.has_peer) {
                 caller.family = get_family(r);
                 caller.peer = get_address(r, caller.family);
+                caller.port = (uint16_t)bytes_get_number(r, UINT16_MAX);
         }
         return caller;
 }
@@ -347,6 +349,7 @@ void store_put_rescue(ByteWriter *out, const StorePeer *peers, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 bytes_put_number(out, peers[i].family == FAMILY_IPV6);
                 put_u128(out, peers[i].address);
+                bytes_put_number(out, peers[i].port);
         }
 }
 
@@ -356,6 +359,7 @@ size_t store_get_rescue(ByteReader *r, StorePeer *ret) {
         for (size_t i = 0; i < n; i++) {
                 ret[i].family = get_family(r);
                 ret[i].address = get_address(r, ret[i].family);
+                ret[i].port = (uint16_t)bytes_get_number(r, UINT16_MAX);
         }
         expect_end(r);
         return r->wrong ? 0 : n;

@@ -58,6 +58,7 @@ static void an_entry_comes_back_as_it_was_added(void **state) {
         assert_true(entry.by.has_peer);
         assert_int_equal(entry.by.family, FAMILY_IPV4);
         assert_true(u128_equal(entry.by.peer, u128(0x0a280a07)));
+        assert_int_equal(entry.by.port, 2222);
         assert_string_equal(entry.message, "message 2");
         assert_false(entry.confirmed);
         check_content(&content, 2, t->arena);
@@ -499,7 +500,7 @@ static void what_history_lost_is_read_from_the_sealed_copy(void **state) {
 
 static void the_latest_peer_comes_first_and_once(void **state) {
         StoreTest *t = *state;
-        StorePeer *peers, v6 = {FAMILY_IPV6, {UINT64_C(0xfd00) << 48, 2}};
+        StorePeer *peers, v6 = {FAMILY_IPV6, {UINT64_C(0xfd00) << 48, 2}, 2222};
         size_t n;
 
         store_test_open(t);
@@ -507,17 +508,19 @@ static void the_latest_peer_comes_first_and_once(void **state) {
         assert_int_equal(n, 0);
         assert_int_equal(store_remember_peer(t->store, v6, t->d), 0);
         for (uint64_t i = 0; i < 4; i++)
-                assert_int_equal(
-                        store_remember_peer(t->store, (StorePeer){FAMILY_IPV4, {0, i % 2}}, t->d),
-                        0);
+                assert_int_equal(store_remember_peer(
+                                         t->store, (StorePeer){FAMILY_IPV4, {0, i % 2}, 22}, t->d),
+                                 0);
         store_test_open(t);
         assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
         assert_int_equal(n, 3);
         assert_true(peers[0].address.low == 1 && peers[1].address.low == 0);
         assert_true(peers[2].family == FAMILY_IPV6 && u128_equal(peers[2].address, v6.address));
+        assert_true(peers[0].port == 22 && peers[2].port == 2222);
         for (uint64_t i = 10; i < 30; i++)
                 assert_int_equal(
-                        store_remember_peer(t->store, (StorePeer){FAMILY_IPV4, {0, i}}, t->d), 0);
+                        store_remember_peer(t->store, (StorePeer){FAMILY_IPV4, {0, i}, 22}, t->d),
+                        0);
         assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
         assert_int_equal(n, STORE_RESCUE_MAX);
         assert_true(peers[0].address.low == 29 && peers[7].address.low == 22);

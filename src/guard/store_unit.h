@@ -65,6 +65,7 @@ static const StoreCaller store_test_caller = {
         .has_peer = true,
         .family = FAMILY_IPV4,
         .peer = {0, 0x0a280a07},
+        .port = 2222,
 };
 
 /* The content of the n-th entry, so that one can be told from another. */

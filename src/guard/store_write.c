@@ -348,7 +348,8 @@ int store_remember_peer(Store *s, StorePeer peer, Diag *d) {
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n_known && n < STORE_RESCUE_MAX; i++)
-                if (known[i].family != peer.family || !u128_equal(known[i].address, peer.address))
+                if (known[i].family != peer.family || known[i].port != peer.port ||
+                    !u128_equal(known[i].address, peer.address))
                         peers[n++] = known[i];
         store_put_rescue(&meta, peers, n);
         r = write_frame(s->folder, STORE_RESCUE, FRAME_RESCUE, &meta, NULL, 0);

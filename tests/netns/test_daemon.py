@@ -287,3 +287,14 @@ def test_lockdown_alone_closes_what_was_armed_and_nothing_else(world, daemon):
     world.lab.nft("flush ruleset")
     lockdown()
     assert reach(world, 443) == "dropped" and reach(world, 22) == "dropped"
+
+
+def test_the_lockdown_lets_in_who_may_rescue(world, daemon):
+    daemon.start()
+    rescue = "settings: { rescue: 203.0.113.2 }\n"
+    assert daemon.apply(rescue + EXAMPLE, "--no-confirm")[0] == 0
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    daemon.stop()
+    world.lab.run("fw", [DAEMON, "--lockdown", "--state-dir", daemon.state], env=ENVIRONMENT)
+    assert reach(world, 22) == "open" and reach(world, 443) == "dropped"
+    assert world.reach("lan", "host", 22, 4) == "dropped"
