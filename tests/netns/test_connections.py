@@ -53,6 +53,8 @@ class Client:
             who, world.address("host", family), port, source
         )
         self._server = None
+        if self.outcome != "open":
+            self.socket.close()  # or it would try again, and take what room there will be
 
     def server(self):
         ends, at = self.world.ends, self.socket.getsockname()[1]
@@ -81,10 +83,7 @@ class Client:
 def open_when_there_is_room(world, **client):
     def attempt():
         c = Client(world, **client)
-        if c.outcome == "open":
-            return c
-        c.socket.close()
-        return None
+        return c if c.outcome == "open" else None
 
     return wait_until(attempt, SOON, "room for one more connection")
 

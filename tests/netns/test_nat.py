@@ -77,6 +77,8 @@ class Connection:
             self.server = world.talk.keep(world.servers[ends].accept()[0])
             self.server.settimeout(10)
             self.sees = plain(self.server.getpeername()[0])
+        else:
+            self.client.close()  # or it would try again
 
     def works(self):
         return exchange(self.client, self.server)
