@@ -126,6 +126,8 @@ static int build(Loader *l) {
         for (size_t i = 0; i < l->n_files && r != -ENOMEM; i++)
                 r = expect_decode(l, l->files[i]);
         if (r != -ENOMEM)
+                r = nat_check(l);
+        if (r != -ENOMEM)
                 r = conflict_check(l);
         l->policy->containers = get_zone(l, "containers");
         l->policy->vms = get_zone(l, "vms");

@@ -71,7 +71,8 @@ typedef struct SaidDefault {
 
 typedef struct Loader {
         Arena *arena;
-        Arena *trees; /* of what the files say, without the words themselves; freed after the load */
+        Arena *trees; /* of what the files say, without the words themselves; freed after the load
+                       */
         Diag *d;
         Policy *policy;
         const HostNetwork *networks;
@@ -230,6 +231,8 @@ int interface_set_decode(Loader *l, const NodeEntry *entry, RangeSet *ret);
 /* ---- nat.c, section.c, rule.c, expect.c, protected.c, conflict.c */
 
 int nat_decode(Loader *l, const PolicyFile *file);
+/* Warns of forwards that no rule of `inbound` lets anybody use; -ENOMEM or 0. */
+int nat_check(Loader *l);
 
 /* What one file says of a section is added to it. */
 int section_decode(Loader *l, const PolicyFile *file, SectionId id);

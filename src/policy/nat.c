@@ -264,3 +264,37 @@ int nat_decode(Loader *l, const PolicyFile *file) {
         }
         return result;
 }
+
+/* Translation opens nothing: a forward whose dialled port no rule allows sends nobody anywhere. */
+static int check_allowed(Loader *l, const Forward *f) {
+        const Section *inbound = &l->policy->sections[SECTION_INBOUND];
+
+        for (size_t i = 0; i < inbound->n_rules; i++) {
+                const PolicyRule *rule = &inbound->rules[i];
+                ServiceSet both = {0};
+
+                if (rule->verb != RULE_ALLOW || !interfaces_meet(l, &f->in, &rule->in))
+                        continue;
+                if (service_set_intersect(l->arena, &f->services.set, &rule->services.set, &both) <
+                    0)
+                        return -ENOMEM;
+                if (!service_set_is_empty(&both))
+                        return 0;
+        }
+        diag_warning(l->d, f->at, "nothing in 'inbound' allows '%s': this forwards nobody",
+                     f->services.text);
+        diag_hint(l->d,
+                  "what the client dialled has to be allowed there: { allow: %s, from: ZONE }",
+                  f->services.text);
+        return 0;
+}
+
+int nat_check(Loader *l) {
+        int r = 0;
+
+        if (l->d->n_errors > 0) /* a rule that could not be read may be the one */
+                return 0;
+        for (size_t i = 0; i < l->policy->n_forwards && r == 0; i++)
+                r = check_allowed(l, &l->policy->forwards[i]);
+        return r;
+}
