@@ -115,7 +115,7 @@ static int print_applied(const json_t *reply, bool dry_run) {
 static json_t *absolute_path(const char *file) {
         char path[PATH_MAX];
 
-        return json_string(realpath(file, path) ? path : file);
+        return realpath(file, path) ? json_string(path) : NULL;
 }
 
 static int apply(const char *file, json_t *parameters, const char *runtime_dir, bool json) {
@@ -123,8 +123,10 @@ static int apply(const char *file, json_t *parameters, const char *runtime_dir, 
         json_t *reply = NULL;
         int r;
 
-        if (file)
-                (void)json_object_set_new(parameters, "file", absolute_path(file));
+        if (file && json_object_set_new(parameters, "file", absolute_path(file)) < 0) {
+                fprintf(stderr, "ringwall apply: %s: %s\n", file, strerror(errno));
+                return EXIT_INVALID;
+        }
         if (!json)
                 (void)plan_show(file); /* what is wrong the daemon says, too */
         r = remote_call("apply", runtime_dir, "Apply", parameters, &reply);
@@ -221,8 +223,12 @@ static int call(const Verb *verb,
 
         if (r != EXIT_OK)
                 return r;
-        if (json)
-                return output_json(reply);
+        if (json) {
+                bool waits = json_is_true(json_object_get(reply, "awaitsConfirmation"));
+
+                r = output_json(reply);
+                return r == EXIT_OK && waits ? EXIT_AWAITING : r;
+        }
         r = print(reply);
         json_decref(reply);
         return r;

@@ -56,6 +56,11 @@ static void print_state(const json_t *s) {
                 printf("%snot in force%s it was unloaded on demand, until something is applied or "
                        "ringwalld starts again\n",
                        style.bad, style.reset);
+        else if (streq(state, "failed"))
+                printf("%snot in force%s what was confirmed could not be put in force, and is "
+                       "tried "
+                       "again: journalctl -u ringwalld\n",
+                       style.bad, style.reset);
         else if (streq(state, "lockdown"))
                 printf("%slockdown%s     no confirmed policy can be read: only those who may "
                        "rescue "

@@ -9,18 +9,20 @@ int caller_read(Arena *a, const RpcPeer *peer, Caller *ret) {
         const Tree tree = {.arena = a, .root = ""};
         Caller c = {.who = {.uid = peer ? peer->uid : 0}};
         const struct passwd *user = getpwuid(c.who.uid);
-        SshProof proof;
+        SshProof proof = SSH_PROOF_NONE;
         int r;
 
         c.who.user = user ? arena_strdup(a, user->pw_name) : NULL;
         r = routes_read(a, &c.net);
         if (r == 0)
                 r = sshd_read(&tree, &c.sshd);
-        /* who is gone came by nothing that we could find any more */
+        /* who is gone before we looked (-ESRCH) may have come by anything: nothing is done for them
+         */
         if (r == 0 && peer && peer->pid > 0)
                 r = sshd_find_caller(&tree, &c.sshd, peer->pid, &proof, &c.connection);
-        if (r < 0 && r != -ESRCH)
+        if (r < 0)
                 return r;
+        c.is_unknown = proof == SSH_PROOF_UNKNOWN;
         if (c.connection) {
                 c.who.has_peer = true;
                 c.who.family = c.connection->socket.family;
@@ -37,7 +39,11 @@ int caller_check_ways(const Caller *c,
                       json_t *ways,
                       bool *ret_locked_out,
                       const char **ret_text) {
-        *ret_locked_out = false;
+        *ret_locked_out = c->is_unknown;
+        if (c->is_unknown)
+                *ret_text = "the connection that this shell came by (SSH_CONNECTION) is gone, so "
+                            "whether you could come in again is not known: connect anew, or "
+                            "--i-have-console insists";
         for (size_t i = 0; i < c->sshd.n_connections; i++) {
                 const SshConnection *s = &c->sshd.connections[i];
                 bool mine = s == c->connection;

@@ -12,6 +12,7 @@
 typedef struct Caller {
         StoreCaller who;
         const SshConnection *connection; /* that they came by; NULL: none */
+        bool is_unknown; /* it is gone, so that a console cannot be told from a connection */
         Sshd sshd;
         HostNet net;
 } Caller;

@@ -8,6 +8,7 @@
 #include "daemon/entry.h"
 #include "guard/boot.h"
 #include "guard/cut.h"
+#include "guard/lockdown.h"
 
 /* The hands of guard/confirm.h: it decides what is to be done, in which order, and what comes when
  * something fails; here it is done. */
@@ -27,7 +28,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         confirm_timer(&d->confirm, &now, &plan);
         if (plan.n_actions == 0)
                 return 0;
-        if (d->confirm.is_pending)
+        if (d->confirm.is_pending && plan.actions[0].kind == CONFIRM_PUT)
                 daemon_say(d, LOG_WARNING, "change %u was not confirmed in time and is undone",
                            number);
         (void)change_run(d, &plan); /* says itself what went wrong, and arms the next try */
@@ -40,7 +41,16 @@ static int arm_timer(Daemon *d, uint64_t usec) {
         d->timer = sd_event_source_disable_unref(d->timer);
         /* CLOCK_BOOTTIME goes on while the machine sleeps, and nobody can set it */
         r = sd_event_add_time(d->event, &d->timer, CLOCK_BOOTTIME, usec, 10000, on_timer, d);
+        if (r >= 0) /* whoever keeps the socket busy does not keep a change in force */
+                r = sd_event_source_set_priority(d->timer, SD_EVENT_PRIORITY_IMPORTANT - 1);
         return r < 0 ? r : 0;
+}
+
+#define PUT_TRIES 5
+#define PUT_WAIT_USEC 100000
+
+static bool is_passing(int r) {
+        return r < 0 && r != -EBADMSG && r != -ENOENT;
 }
 
 static int put(Daemon *d, Target target) {
@@ -53,9 +63,18 @@ static int put(Daemon *d, Target target) {
                 break;
         case TARGET_LOCKDOWN:
                 r = entry_put_lockdown(d);
+                /* the last that can be done must not fail for what a kernel lacks */
+                if (r == -EBADMSG && engine_learn(&d->engine))
+                        r = entry_put_lockdown(d);
                 break;
         case TARGET_ENTRY:
                 r = entry_put(d, target.entry);
+                /* what is wrong with the kernel now, and not with this copy, may be over: another
+                 * copy is an older policy */
+                for (int i = 0; i < PUT_TRIES && is_passing(r); i++) {
+                        (void)usleep(PUT_WAIT_USEC);
+                        r = entry_put(d, target.entry);
+                }
                 break;
         default:
                 return -EINVAL;
@@ -140,14 +159,21 @@ int change_run(Daemon *d, ConfirmPlan *plan) {
         const ConfirmHands hands = {
                 .context = d, .act = act, .now = now_of, .next_copy = next_copy};
         _cleanup_(arena_freep) Arena *a = d->diag ? NULL : arena_new(0);
-        bool own = d->diag == NULL;
+        bool own = d->diag == NULL, was_pending;
+        Target base;
         int r;
 
         if (own)
                 d->diag = a ? diag_new(a) : NULL;
         if (!d->diag)
                 return -ENOMEM;
+        was_pending = d->confirm.is_pending;
+        base = d->confirm.base;
         r = confirm_run(&d->confirm, plan, &hands);
+        /* what an unconfirmed change let in ends with it */
+        if (was_pending && !d->confirm.is_pending && d->confirm.is_known &&
+            target_equal(base, d->confirm.base) && base.kind != TARGET_NOTHING)
+                (void)cut(d);
         /* whoever asked is told by whoever called; what nobody asked for is said here */
         if (own) {
                 daemon_say_all(d, d->diag);
@@ -171,6 +197,7 @@ int change_start(Daemon *d) {
         if (!d->diag)
                 return -ENOMEM;
         d->settings.cut_denied = true;
+        d->settings.mark = LOCKDOWN_MARK;
         r = store_open(d->state_dir, STORE_WRITE, &d->store, d->diag);
         if (r == 0)
                 r = store_find(d->store, &found, d->diag);
@@ -182,6 +209,9 @@ int change_start(Daemon *d) {
         now = boot_now(d->boot);
         confirm_start(&d->confirm, &found, &now, &plan);
         r = change_run(d, &plan);
+        if (found.pending_state != PENDING_NONE && !d->confirm.is_pending && d->confirm.is_known &&
+            d->confirm.in_force.kind != TARGET_NOTHING)
+                (void)cut(d); /* undone before the first event: see change_run() */
         daemon_say_all(d, d->diag);
         d->diag = NULL;
         if (r < 0)

@@ -20,6 +20,7 @@ typedef struct ApplyRequest {
         const char *file;    /* absolute; NULL: the daemon's own */
         const char *message; /* or NULL */
         bool no_confirm, dry_run, has_console;
+        bool lists_only;     /* nothing else may have changed since it was confirmed */
         const RpcPeer *peer; /* NULL: the daemon itself */
 } ApplyRequest;
 

@@ -29,7 +29,7 @@ static void keep_marks(Daemon *d, const StoreContent *content) {
         d->marks = NULL;
         d->n_marks = 0;
         d->marks_arena = arena_new(0);
-        for (size_t i = 1; i < content->n_files && d->marks_arena; i++) {
+        for (size_t i = 0; i < content->n_files && d->marks_arena; i++) {
                 const Source *s = &content->files[i];
                 FileMark mark = {.name = arena_strdup(d->marks_arena, s->name),
                                  .hash = hash_bytes(s->text, s->size)};
@@ -37,6 +37,13 @@ static void keep_marks(Daemon *d, const StoreContent *content) {
                 if (!is_list(s) && mark.name)
                         (void)arena_append(d->marks_arena, d->marks, d->n_marks, mark);
         }
+}
+
+void entry_forget(Daemon *d) {
+        d->file[0] = '\0';
+        d->marks_arena = arena_free(d->marks_arena);
+        d->marks = NULL;
+        d->n_marks = 0;
 }
 
 static bool mark_differs(const FileMark *mark) {
@@ -100,8 +107,25 @@ int entry_put_lockdown(Daemon *d) {
                 return r;
         r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
         if (r == 0)
-                d->file[0] = '\0';
+                entry_forget(d);
         return r;
+}
+
+/* Whether the policy says, word for word, what is in force; lists may say something else. */
+static bool is_kept(const Daemon *d, const Policy *p) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < p->n_sources; i++) {
+                const Source *s = p->sources[i];
+
+                if (is_list(s))
+                        continue;
+                if (n == d->n_marks || !streq(d->marks[n].name, s->name) ||
+                    d->marks[n].hash != hash_bytes(s->text, s->size))
+                        return false;
+                n++;
+        }
+        return n == d->n_marks;
 }
 
 void draft_done(Draft *draft) {
@@ -128,6 +152,8 @@ int draft_make(Daemon *d, const char *file, Draft *ret) {
                 r = nft_add_host(draft.arena, ret->rs);
         if (r == 0)
                 ret->is_same = d->engine.desired && ruleset_equal(ret->rs, d->engine.desired);
+        if (r == 0)
+                ret->is_kept = is_kept(d, ret->policy);
         return r;
 }
 

@@ -9,13 +9,16 @@
 int entry_put(Daemon *d, uint32_t number);
 /* Everything closed but the way in of those who may rescue. */
 int entry_put_lockdown(Daemon *d);
+/* No policy is in force any more. */
+void entry_forget(Daemon *d);
 
 /* A policy that was read, checked and compiled. */
 typedef struct Draft {
         Arena *arena;
         Policy *policy;
         Ruleset *rs;
-        bool is_same; /* as what is in force */
+        bool is_same; /* the rules, as what is in force */
+        bool is_kept; /* the texts, but for lists */
 } Draft;
 
 void draft_done(Draft *draft);

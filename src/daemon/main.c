@@ -13,7 +13,7 @@
 
 /* Runs as root with CAP_NET_ADMIN alone (and what finding the caller's way in needs: to look into
  * other processes). It starts no child, opens no network socket and reads no log. What it does to
- * the kernel it does through one netlink socket, which systemd keeps for it while it restarts. */
+ * the kernel it does through one netlink socket. */
 
 typedef struct DaemonService {
         const char *name;
@@ -140,28 +140,39 @@ static int run(Daemon *d) {
 
 /* --lockdown: closes, and ends. What systemd calls when the daemon cannot start. Before the first
  * confirmation there is nothing to close for. */
-static int run_lockdown(Daemon *d) {
-        _cleanup_(arena_freep) Arena *a = arena_new(0), *rules = arena_new(0);
-        _cleanup_(engine_close) Engine e = {0};
-        _cleanup_(store_closep) Store *store = NULL;
-        ConfirmFound found = {0};
+static int lockdown_put(Engine *e, Store *store, Arena **rules, Diag *d) {
         Ruleset *rs;
         int r;
 
+        *rules = arena_free(*rules);
+        *rules = arena_new(0);
+        r = *rules ? lockdown_make(store, &e->features, *rules, &rs, d) : -ENOMEM;
+        return r == 0 ? engine_put_ruleset(e, rules, rs, d) : r;
+}
+
+static int run_lockdown(Daemon *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0), *rules = NULL;
+        _cleanup_(engine_close) Engine e = {0};
+        _cleanup_(store_closep) Store *store = NULL;
+        ConfirmFound found = {0};
+        int r;
+
         d->diag = a ? diag_new(a) : NULL;
-        if (!d->diag || !rules)
+        if (!d->diag)
                 return -ENOMEM;
         r = store_open(d->state_dir, STORE_READ, &store, d->diag);
         if (r == 0)
                 r = store_find(store, &found, d->diag);
         if (r == -ENOENT || (r == 0 && !found.armed))
                 return 0;
+        /* what cannot be read may hold what was confirmed: closed, and nobody is known to rescue */
+        if (r < 0)
+                store = store_close(store);
+        r = engine_open(&e);
         if (r == 0)
-                r = engine_open(&e);
-        if (r == 0)
-                r = lockdown_make(store, &e.features, rules, &rs, d->diag);
-        if (r == 0)
-                r = engine_put_ruleset(&e, &rules, rs, d->diag);
+                r = lockdown_put(&e, store, &rules, d->diag);
+        if (r == -EBADMSG && engine_learn(&e))
+                r = lockdown_put(&e, store, &rules, d->diag);
         daemon_say_all(d, d->diag);
         if (r == 0)
                 daemon_say(d, LOG_CRIT, "in force: the lockdown");

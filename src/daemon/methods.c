@@ -103,7 +103,7 @@ typedef struct RollbackIn {
 } RollbackIn;
 
 static const RpcField rollback_in[] = {
-        {"number", RPC_INT, RPC_OPTIONAL, "of the change to go back to; absent: undo what waits, or else the last one", offsetof(RollbackIn, number), .min = 0, .max = INT64_MAX},
+        {"number", RPC_INT, RPC_OPTIONAL, "of the change to go back to; absent: undo what waits, or else the last one", offsetof(RollbackIn, number), .min = 0, .max = UINT32_MAX},
         {0},
 };
 

@@ -80,30 +80,54 @@ static int finish(Daemon *d, int r) {
         return r;
 }
 
+static bool is_base(const Daemon *d, uint32_t number) {
+        return d->confirm.base.kind == TARGET_ENTRY && d->confirm.base.entry == number;
+}
+
 /* ---- apply */
 
-static int put_number(Daemon *d, uint32_t number, const ApplyRequest *q, json_t *reply) {
+/* What nobody has to wait for may still take this long to be written down. */
+#define NO_CONFIRM_SECONDS 3600
+
+/* 0 if the entry is what is confirmed now, whatever could not be tidied up behind that. */
+static int confirm_self(Daemon *d, uint32_t number, json_t *reply) {
+        ConfirmNow now = boot_now(d->boot);
+        ConfirmCaller self = {0};
+        ConfirmPlan plan;
+        ConfirmAnswer answer = confirm_confirm(&d->confirm, &self, &now, &plan);
+        int r = change_run(d, &plan);
+
+        (void)json_object_set_new(reply, "cut", json_integer((json_int_t)d->n_cut));
+        if (answer == CONFIRM_OK && is_base(d, number))
+                return 0;
+        if (d->confirm.is_pending) { /* nobody waits for a confirmation: it must not stay */
+                (void)confirm_give_up(&d->confirm, &plan);
+                (void)change_run(d, &plan);
+        }
+        return r < 0 ? r : -ETIMEDOUT;
+}
+
+/* wait: seconds until it is undone unless it is confirmed. */
+static int
+put_number(Daemon *d, uint32_t number, unsigned int wait, const ApplyRequest *q, json_t *reply) {
         ConfirmNow now = boot_now(d->boot);
         ConfirmPlan plan;
         int r;
 
-        confirm_apply(&d->confirm, number, (uint64_t)d->settings.confirm * 1000000, &now, &plan);
+        if (q->no_confirm)
+                wait = NO_CONFIRM_SECONDS;
+        confirm_apply(&d->confirm, number, (uint64_t)wait * 1000000, &now, &plan);
         r = change_run(d, &plan);
         if (r < 0)
                 return r;
-        if (q->no_confirm) {
-                ConfirmCaller self = {0};
-
-                now = boot_now(d->boot);
-                (void)confirm_confirm(&d->confirm, &self, &now, &plan);
-                r = change_run(d, &plan);
-                (void)json_object_set_new(reply, "cut", json_integer((json_int_t)d->n_cut));
-        } else
+        if (q->no_confirm)
+                r = confirm_self(d, number, reply);
+        else
                 (void)json_object_set_new(reply, "seconds",
                                           json_integer(confirm_remaining(&d->confirm, &now)));
         (void)json_object_set_new(reply, "changed", json_true());
         (void)json_object_set_new(reply, "number", json_integer(number));
-        (void)json_object_set_new(reply, "awaitsConfirmation", json_boolean(!q->no_confirm));
+        (void)json_object_set_new(reply, "awaitsConfirmation", json_boolean(d->confirm.is_pending));
         return r;
 }
 
@@ -135,8 +159,7 @@ apply_draft(Daemon *d, Draft *draft, const ApplyRequest *q, json_t *reply, Reque
 
         if (r < 0)
                 return fail_with_diag(f, RPC_INTERFACE ".NotArmed", d->diag, r);
-        d->settings.confirm = draft->policy->settings.confirm;
-        r = put_number(d, number, q, reply);
+        r = put_number(d, number, draft->policy->settings.confirm, q, reply);
         return r < 0 ? fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r) : 0;
 }
 
@@ -144,6 +167,8 @@ static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFai
         _cleanup_(draft_done) Draft draft = {0};
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Caller caller;
+        ApplyRequest request = *q;
+        bool is_same, holds;
         int r = a ? draft_make(d, q->file, &draft) : -ENOMEM;
 
         if (r == -ENOMEM)
@@ -159,14 +184,23 @@ static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFai
         r = check_way(&caller, a, &draft, q, reply, f);
         if (r < 0)
                 return r;
-        if (q->dry_run ||
-            (draft.is_same && !d->confirm.is_pending && streq(draft.policy->file, d->file))) {
-                (void)json_object_set_new(reply, "changed",
-                                          json_boolean(q->dry_run && !draft.is_same));
+        if (q->lists_only && !draft.is_kept)
+                return fail(f, RPC_INTERFACE ".PolicyInvalid",
+                            "the policy's files have changed meanwhile: run `ringwall apply`");
+        is_same = draft.is_same && d->confirm.is_known && !d->confirm.is_pending;
+        holds = is_same && engine_holds(&d->engine) == 1;
+        if (q->dry_run || (holds && draft.is_kept)) {
+                (void)json_object_set_new(reply, "changed", json_boolean(q->dry_run && !holds));
                 (void)json_object_set_new(reply, "awaitsConfirmation", json_false());
                 return 0;
         }
-        return apply_draft(d, &draft, q, reply, f);
+        /* the rules that were confirmed need it no second time, however they are written, and
+         * whoever took them away; what is beside them is kept, so that it is what is in force */
+        request.no_confirm |= is_same;
+        r = apply_draft(d, &draft, &request, reply, f);
+        if (r == 0 && holds)
+                (void)json_object_set_new(reply, "changed", json_false());
+        return r;
 }
 
 int request_apply(Daemon *d, const ApplyRequest *q, json_t **ret, RequestFailure *f) {
@@ -244,6 +278,7 @@ static int answer_confirm(ConfirmAnswer answer, RequestFailure *f) {
 
 static int confirm(Daemon *d, Arena *a, const RpcPeer *peer, bool same, RequestFailure *f) {
         ConfirmNow now = boot_now(d->boot);
+        uint32_t number = d->confirm.pending.entry;
         ConfirmCaller who = {.same_connection = same};
         ConfirmAnswer answer;
         ConfirmPlan plan;
@@ -254,15 +289,16 @@ static int confirm(Daemon *d, Arena *a, const RpcPeer *peer, bool same, RequestF
                 return fail(f, NULL, "cannot find out by which connection you came: %s",
                             strerror(-r));
         d->caller = caller.who;
-        if (caller.connection) {
-                who.over_ssh = true;
+        who.over_ssh = caller.connection || caller.is_unknown;
+        if (caller.connection)
                 who.connected_usec = caller.connection->started_usec;
-        }
         answer = confirm_confirm(&d->confirm, &who, &now, &plan);
         r = change_run(d, &plan);
         told = answer_confirm(answer, f);
         if (told < 0)
                 return told;
+        if (is_base(d, number)) /* what could not be tidied up behind that changes nothing */
+                return 0;
         return r < 0 ? fail_with_diag(f, RPC_INTERFACE ".NotArmed", d->diag, r) : 0;
 }
 
@@ -275,6 +311,7 @@ int request_confirm(
         if (r == 0)
                 r = confirm(d, a, peer, same_connection, f);
         if (r == 0) {
+                daemon_say_all(d, d->diag);
                 daemon_say(d, LOG_NOTICE, "change %u is confirmed by %s", number,
                            d->caller.user ? d->caller.user : "somebody");
                 *ret = json_pack("{s:I, s:I}", "number", (json_int_t)number, "cut",
@@ -308,6 +345,7 @@ static int rollback(Daemon *d,
                     json_t *reply,
                     RequestFailure *f) {
         const ApplyRequest q = {.peer = peer};
+        StoreContent content = {0};
         uint32_t to = (uint32_t)number;
         ConfirmPlan plan;
         Caller caller;
@@ -331,12 +369,12 @@ static int rollback(Daemon *d,
         if (to == 0)
                 return fail(f, RPC_INTERFACE ".NoSuchChange",
                             "nothing was confirmed before what is in force");
-        if (store_read(d->store, to, a, &(StoreEntry){0}, NULL, d->diag) < 0)
+        if (store_read(d->store, to, a, &(StoreEntry){0}, &content, d->diag) < 0)
                 return fail(f, RPC_INTERFACE ".NoSuchChange",
-                            "there is no change %lld, or it is damaged; `ringwall history` lists "
+                            "there is no change %u, or it is damaged; `ringwall history` lists "
                             "them",
-                            (long long)number);
-        r = put_number(d, to, &q, reply);
+                            to);
+        r = put_number(d, to, content.settings.confirm, &q, reply);
         (void)json_object_del(reply, "changed");
         return r < 0 ? fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r) : 0;
 }
@@ -376,6 +414,8 @@ int request_unload(Daemon *d, RequestFailure *f) {
                    "unloaded: this host is open until something is applied, or ringwalld starts "
                    "again");
         d->confirm.in_force = (Target){.kind = TARGET_NOTHING};
-        d->file[0] = '\0';
+        d->confirm.is_known = true;
+        d->timer = sd_event_source_disable_unref(d->timer);
+        entry_forget(d);
         return finish(d, 0);
 }

@@ -11,6 +11,8 @@
 /* What is asked of the daemon and changes little: status, history, reload. */
 
 static const char *state_word(const Daemon *d, bool holds) {
+        if (!d->confirm.is_known)
+                return "failed";
         if (!holds)
                 return "changed";
         switch (d->confirm.in_force.kind) {
@@ -125,7 +127,12 @@ int request_history(Daemon *d, json_t **ret, RequestFailure *f) {
 }
 
 int request_reload(Daemon *d, json_t **ret, RequestFailure *f) {
-        const ApplyRequest q = {.no_confirm = true, .message = "lists of addresses read again"};
+        const ApplyRequest q = {
+                .file = d->file,
+                .no_confirm = true,
+                .lists_only = true,
+                .message = "lists of addresses read again",
+        };
         bool differs = entry_files_differ(d), changed = false;
         json_t *reply = NULL;
         int r;

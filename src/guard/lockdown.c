@@ -136,17 +136,17 @@ static int find_known(Store *s, Arena *a, Known *ret) {
         Diag *quiet = diag_new(a);
         StoreContent content = {0};
         StoreEntry entry;
-        StorePeer *peers;
-        size_t n_peers;
+        StorePeer *peers = NULL;
+        size_t n_peers = 0;
 
         if (!quiet)
                 return -ENOMEM;
-        if (store_read_sealed(s, a, &entry, &content, quiet) == 0) {
+        if (s && store_read_sealed(s, a, &entry, &content, quiet) == 0) {
                 k.rescue = content.settings.rescue;
                 k.n_rescue = content.settings.n_rescue;
                 k.mark = content.settings.mark;
         }
-        if (store_read_rescue(s, a, &peers, &n_peers, quiet) < 0)
+        if (s && store_read_rescue(s, a, &peers, &n_peers, quiet) < 0)
                 return -ENOMEM;
         add_listeners(&k, a);
         for (size_t i = 0; i < n_peers; i++)
@@ -163,9 +163,14 @@ static int find_known(Store *s, Arena *a, Known *ret) {
 
 int lockdown_make(Store *s, const KernelFeatures *features, Arena *a, Ruleset **ret, Diag *d) {
         Known k;
-        int r = find_known(s, a, &k);
+        /* what else is wrong already must not count as the lockdown's own mistake */
+        Diag *own = diag_new(a);
+        int r = own ? find_known(s, a, &k) : -ENOMEM;
 
-        return r < 0 ? r
-                     : lockdown_compile(k.rescue, k.n_rescue, k.ports, k.n_ports, k.mark, features,
-                                        a, ret, d);
+        if (r == 0)
+                r = lockdown_compile(k.rescue, k.n_rescue, k.ports, k.n_ports, k.mark, features, a,
+                                     ret, own);
+        for (size_t i = 0; r == -EBADMSG && i < own->n_messages; i++)
+                (void)diag_error(d, own->messages[i].at, "%s", own->messages[i].text);
+        return r;
 }

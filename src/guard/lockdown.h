@@ -13,7 +13,8 @@
 
 /* Who may: the sealed copy's settings.rescue if it can be read, else the peers that last confirmed.
  * Where: sshd's listeners now, and the ports at which it answered those who last confirmed: at boot
- * it does not listen yet. *ret lives in a. 0 or -ENOMEM; -EBADMSG: our own mistake. */
+ * it does not listen yet. s: NULL if it cannot be read. *ret lives in a. 0 or -ENOMEM; -EBADMSG:
+ * our own mistake. */
 int lockdown_make(Store *s, const KernelFeatures *features, Arena *a, Ruleset **ret, Diag *d);
 
 /* The same from what is known. ports: n_ports of TCP. mark: the bit that tells a cut connection. */

@@ -169,10 +169,9 @@ int sshd_read(const Tree *t, Sshd *ret) {
 
 const char *ssh_proof_to_string(SshProof proof) {
         static const char *const names[_SSH_PROOF_MAX] = {
-                [SSH_PROOF_NONE] = "none",
-                [SSH_PROOF_PARENTS] = "parents",
-                [SSH_PROOF_SESSION] = "session",
-                [SSH_PROOF_ENVIRONMENT] = "environment",
+                [SSH_PROOF_NONE] = "none",       [SSH_PROOF_PARENTS] = "parents",
+                [SSH_PROOF_SESSION] = "session", [SSH_PROOF_ENVIRONMENT] = "environment",
+                [SSH_PROOF_UNKNOWN] = "unknown",
         };
 
         return names[proof];
@@ -253,8 +252,9 @@ static const SshConnection *find_by_words(const Sshd *sshd, char *words) {
         return NULL;
 }
 
-static int
-find_by_environment(const Tree *t, const Sshd *sshd, pid_t pid, const SshConnection **ret) {
+/* *ret_names: there is such a word, of whatever connection. */
+static int find_by_environment(
+        const Tree *t, const Sshd *sshd, pid_t pid, bool *ret_names, const SshConnection **ret) {
         static const char name[] = "SSH_CONNECTION=";
         size_t size;
         char *text;
@@ -263,8 +263,10 @@ find_by_environment(const Tree *t, const Sshd *sshd, pid_t pid, const SshConnect
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
         for (char *p = text; p < text + size && !*ret; p += strlen(p) + 1)
-                if (startswith(p, name))
+                if (startswith(p, name) && p[strlen(name)] != '\0') {
+                        *ret_names = true;
                         *ret = find_by_words(sshd, p + strlen(name));
+                }
         return 0;
 }
 
@@ -294,6 +296,7 @@ int sshd_find_caller(const Tree *t,
         Ancestors *all = arena_new0(t->arena, Ancestors);
         const SshConnection *found = NULL;
         SshProof proof = SSH_PROOF_PARENTS;
+        bool names_one = false;
         int r = all ? read_ancestors(t, pid, all) : -ENOMEM;
 
         for (size_t i = 0; r == 0 && i < all->n_items && !found; i++)
@@ -305,10 +308,10 @@ int sshd_find_caller(const Tree *t,
         if (r == 0 && !found)
                 proof = SSH_PROOF_ENVIRONMENT;
         for (size_t i = 0; r == 0 && i < all->n_items && !found; i++)
-                r = find_by_environment(t, sshd, all->items[i].pid, &found);
+                r = find_by_environment(t, sshd, all->items[i].pid, &names_one, &found);
         if (r < 0)
                 return r;
-        *ret_proof = found ? proof : SSH_PROOF_NONE;
+        *ret_proof = found ? proof : names_one ? SSH_PROOF_UNKNOWN : SSH_PROOF_NONE;
         *ret = found;
         return 0;
 }

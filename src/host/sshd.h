@@ -51,12 +51,15 @@ typedef enum SshProof {
                                 * to a terminal multiplexer came by another */
         SSH_PROOF_ENVIRONMENT, /* SSH_CONNECTION says so: its own word, though there is such a
                                 * connection */
+        SSH_PROOF_UNKNOWN, /* SSH_CONNECTION names one that is gone: a shell that outlived it, in
+                            * a terminal multiplexer, whoever is attached to it now */
         _SSH_PROOF_MAX,
 } SshProof;
 
 const char *ssh_proof_to_string(SshProof proof);
 
-/* Which of the connections the process came by; NULL with SSH_PROOF_NONE. 0; -ESRCH if there is no
+/* Which of the connections the process came by; NULL with SSH_PROOF_NONE and
+ * SSH_PROOF_UNKNOWN. 0; -ESRCH if there is no
  * such process; -ENOMEM. */
 int sshd_find_caller(
         const Tree *t, const Sshd *sshd, pid_t pid, SshProof *ret_proof, const SshConnection **ret);

@@ -298,3 +298,73 @@ def test_the_lockdown_lets_in_who_may_rescue(world, daemon):
     world.lab.run("fw", [DAEMON, "--lockdown", "--state-dir", daemon.state], env=ENVIRONMENT)
     assert reach(world, 22) == "open" and reach(world, 443) == "dropped"
     assert world.reach("lan", "host", 22, 4) == "dropped"
+
+
+def test_reload_brings_nothing_that_was_not_confirmed(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    more = daemon.folder / "policy.d"
+    more.mkdir()
+    (more / "50.yaml").write_text(with_inbound("{ allow: ssh }"))
+    code, _ = daemon.ask("reload")
+    assert reach(world, 22) == "dropped" and daemon.status()["number"] == 1, code
+
+
+def test_apply_repairs_what_others_took_away(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    world.lab.nft("flush ruleset")
+    code, answer = daemon.apply(EXAMPLE)
+    assert code == 0 and not answer["awaitsConfirmation"]
+    assert reach(world, 22) == "dropped"
+
+
+def test_a_rollback_after_a_restart_can_be_confirmed(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.apply(with_inbound("{ allow: ssh }"), "--no-confirm")
+    daemon.ask("unload", "--yes")
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    code, answer = daemon.ask("rollback", "1")
+    assert code == 9 and answer["seconds"] > 100
+    assert daemon.ask("confirm")[0] == 0 and reach(world, 22) == "dropped"
+
+
+def test_a_shell_that_outlived_its_connection_is_not_believed(world, daemon, monkeypatch):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    monkeypatch.setitem(ENVIRONMENT, "SSH_CONNECTION", "198.51.100.7 40000 203.0.113.1 22")
+    text = with_inbound("{ allow: ssh }")
+    code, said = daemon.apply(text)
+    assert code != 9 and "--i-have-console" in str(said) and reach(world, 22) == "dropped"
+    assert daemon.apply(text, "--i-have-console")[0] == 9
+    code, said = daemon.ask("confirm")
+    assert code != 0 and "--same-connection" in str(said)
+    assert daemon.ask("confirm", "--same-connection")[0] == 0
+
+
+def test_the_lockdown_comes_where_the_store_cannot_be_trusted(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.stop(signal.SIGKILL)
+    world.lab.nft("flush ruleset")
+    daemon.state.chmod(0o755)
+    daemon.start("--lockdown", ready=False)
+    assert daemon.process.wait(20) == 0
+    assert reach(world, 443) == "dropped"
+
+
+def test_what_an_undone_change_let_in_ends_with_it(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.apply(with_inbound("{ allow: ssh }"))
+    outcome, client = world.talk.dial("wan", world.address("host", 4), 22)
+    assert outcome == "open"
+    server = accept_from(world, ("fw", 22), client)
+    assert exchange(client, server)
+    assert daemon.ask("rollback")[0] == 0
+    client.sendall(b"still there?")
+    server.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        server.recv(100)
