@@ -3,8 +3,8 @@
 judged by the section's default."""
 
 from generate import INTERFACES
-from host import ESP, GRE, OSPF, SCTP, TCP, UDP
-from language import Anywhere, Block, interface_matches
+from host import ESP, GRE, OSPF, SCTP, TCP, UDP, interface_matches
+from language import Anywhere, Block
 
 
 def service_edge(rng, service):

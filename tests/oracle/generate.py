@@ -5,9 +5,10 @@ import ipaddress
 
 import yaml
 
+import files
 import language
 import oracle
-from host import SCTP, TCP, UDP, address_text
+from host import SCTP, TCP, UDP, address_text, interface_matches
 
 NETWORKS = {
     4: [
@@ -320,7 +321,7 @@ class PolicyMaker:
             value["interfaces"] = self.interfaces()
             patterns = value["interfaces"]
             patterns = patterns if isinstance(patterns, list) else [patterns]
-            own = {i for i in ANY_INTERFACE if language.interface_matches(patterns, i)}
+            own = {i for i in ANY_INTERFACE if interface_matches(patterns, i)}
             boxes = [own]
         if form < 0.25:
             return value, False, boxes
@@ -412,7 +413,7 @@ class PolicyMaker:
     # --- edges ---
 
     def _note_catalogue(self):
-        zones = language.read_zones(language.read(self.catalogue_text))
+        zones = language.read_zones(files.read(self.catalogue_text))
         blocks = [b for z in ("private", "internet") for b in zones[z].addresses + zones[z].excepted]
         for b in self.rng.sample(blocks, 4):
             self.blocks[b.family].append((b.low, b.high))

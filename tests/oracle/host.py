@@ -33,6 +33,13 @@ def network(text):
     return n.version, int(n.network_address), int(n.broadcast_address)
 
 
+def interface_matches(patterns, name):
+    """POLICY.md: "a final * is a wildcard" """
+    if name is None:
+        return False
+    return any(name.startswith(p[:-1]) if p.endswith("*") else name == p for p in patterns)
+
+
 def inside(family, value, text):
     f, first, last = network(text)
     return f == family and first <= value <= last
@@ -66,6 +73,8 @@ class Packet:
     state: str = "new"  # conntrack's word: new, established, related, invalid, untracked
     error: bool = False  # related: an ICMP error, not a connection that a helper announced
     frame_to: str = None  # a bridged frame: the other port's interface (of the same bridge)
+    user: int = None  # who owns the sending socket; None: the kernel, or it comes from elsewhere
+    group: int = None
 
     @property
     def from_host(self):
@@ -84,6 +93,7 @@ class Situation:
     goes_out: str = None  # interface, of forward and output
     bridged: bool = False
     source_route: str = "routed"  # routed, unrouted, own
+    source_way: str = None  # the interface that leads back to the source; None: none does
 
 
 @dataclass
@@ -123,6 +133,8 @@ class Host:
         self.own, self.broadcasts, self.anycast = set(), set(), set()
         self.groups = {(*address(group), name) for group, name in groups}
         self.routes = []
+        self.on_link = []  # (interface, (family, first, last)) of each route without a gateway
+        self.forwards = []  # the policy's own, see words.Forward
         for i in interfaces:
             for text in i.addresses:
                 self._add_address(i, ipaddress.ip_interface(text))
@@ -142,9 +154,11 @@ class Host:
         # A router answers for the subnet-router anycast address, too (RFC 4291).
         if a.version == 6 and n.prefixlen < 127:
             self.anycast.add((6, int(n.network_address)))
-        self.add_route(str(n), interface.name)
+        self.add_route(str(n), interface.name, on_link=True)
 
-    def add_route(self, text, name):
+    def add_route(self, text, name, on_link=False):
+        if on_link:
+            self.on_link.append((name, network(text)))
         self.routes.append((*network(text), name))
         self.routes.sort(key=lambda r: r[2] - r[1])
 
@@ -187,12 +201,22 @@ class Host:
             return p.destination, p.port, False
         ported = p.protocol in WITH_PORTS
         t = self.translations.get((p.family, p.protocol, p.destination, p.port if ported else 0))
-        if t is None or p.from_host and not t.own:
-            return p.destination, p.port, False
-        final_port = t.final_port if ported and t.final_port else p.port
-        if (t.final, final_port) == (p.destination, p.port):
-            return p.destination, p.port, False
-        return t.final, final_port, True
+        if t is not None and (t.own or not p.from_host):
+            final, final_port = t.final, t.final_port
+        else:
+            final, final_port = self._forward(p)
+        final_port = final_port if ported and final_port else p.port
+        return final, final_port, (final, final_port) != (p.destination, p.port)
+
+    def _forward(self, p):
+        """POLICY.md: nat: "Only connections dialled to this host's own unicast addresses are
+        forwarded ... this host's own processes are not translated" """
+        own = self.is_own(p.family, p.destination) or is_loopback(p.family, p.destination)
+        for f in self.forwards if own and not p.from_host else ():
+            arrives = not f.arrives_on or interface_matches(f.arrives_on, p.came_in)
+            if arrives and f.family == p.family and f.services.contains(p.protocol, p.port, None):
+                return f.address, f.port
+        return p.destination, p.port
 
     def situate(self, p):
         destination, port, translated = self.translate(p)
@@ -203,6 +227,7 @@ class Host:
             port,
             translated,
             source_route=self.source_route(p.family, p.source),
+            source_way=self.way_out(p.family, p.source),
         )
         if p.frame_to:
             return replace(at, hook="forward", goes_out=p.frame_to, bridged=True)

@@ -2,11 +2,28 @@
 """The words of POLICY.md: zones, services, rules, sections, and what each of them matches.
 Sentences in quotation marks are the page's."""
 
-from functools import lru_cache
+import os
+from bisect import bisect_right
 
-import yaml
-
-from host import ESP, GRE, ICMP, ICMPV6, IGMP, OSPF, SCTP, TCP, UDP, WITH_PORTS, address, network
+from files import as_list, long_form
+from host import (
+    BITS,
+    ESP,
+    GRE,
+    ICMP,
+    ICMPV6,
+    IGMP,
+    OSPF,
+    SCTP,
+    TCP,
+    UDP,
+    WITH_PORTS,
+    address,
+    interface_matches,
+    is_link_local,
+    network,
+)
+from words import groups, is_over, users
 
 PROTOCOLS = {
     "icmp": ICMP,
@@ -64,47 +81,32 @@ ICMPV6_TYPES = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """Keeps the line on which a mapping's first key stands."""
-
-
-class _Mapping(dict):
-    line = 0
-
-
-def _construct_mapping(loader, node):
-    m = _Mapping()
-    yield m
-    m.update(loader.construct_mapping(node))
-    m.line = (node.value[0][0] if node.value else node).start_mark.line + 1
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
-
-
-@lru_cache(maxsize=4)
-def read(text):
-    """A document; the catalogue's is asked for again and again. Nobody changes it."""
-    return yaml.load(text, _Loader)
-
-
-def as_list(value):
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
 # --- zones ---------------------------------------------------------------------------------------
 
 
-def interface_matches(patterns, name):
-    """POLICY.md: "a final * is a wildcard" """
-    if name is None:
+class Network:
+    """Addresses from low to high; as such, an on-link network of some interface."""
+
+    def __init__(self, family, low, high):
+        self.family, self.low, self.high = family, low, high
+
+    def contains(self, interface, family, value):
+        return family == self.family and self.low <= value <= self.high
+
+    def asks_for_interfaces(self):
         return False
-    return any(name.startswith(p[:-1]) if p.endswith("*") else name == p for p in patterns)
+
+    def edges(self):
+        return {(self.family, self.low), (self.family, self.high)}
+
+    def counts(self):
+        """POLICY.md: "nothing wider than /8 or /48 counts" (of IPv4 and IPv6), and never
+        link-local ones."""
+        widest = 1 << (BITS[self.family] - (8 if self.family == 4 else 48))
+        return self.high - self.low < widest and not is_link_local(self.family, self.low)
 
 
-class Block:
+class Block(Network):
     """Addresses written out: one, a CIDR, or a range A-B."""
 
     def __init__(self, text):
@@ -117,38 +119,56 @@ class Block:
             self.family, self.low = address(text)
             self.high = self.low
 
-    def contains(self, interface, family, value):
-        return family == self.family and self.low <= value <= self.high
-
-    def asks_for_interfaces(self):
-        return False
-
 
 class Zone:
     def __init__(self, name):
         self.name = name
         self.interfaces = None
         self.addresses = None
+        self.connected = None
+        self.on_link = []
         self.excepted = []
 
+    def settle(self, host):
+        """POLICY.md: connected: "interfaces whose on-link prefixes are meant, followed as they
+        change" """
+        found = [
+            Network(*on_link)
+            for name, on_link in host.on_link
+            if interface_matches(self.connected or (), name)
+        ]
+        self.on_link = [n for n in found if n.counts()]
+
     def asks_for_interfaces(self):
-        within = self.addresses or []
+        within = (self.addresses or []) + self.excepted
         return self.interfaces is not None or any(a.asks_for_interfaces() for a in within)
 
+    def edges(self):
+        """The addresses at which it begins and ends, and those that are taken away: (family,
+        value)."""
+        ends = {(4, 0), (6, 0)}
+        terms = (self.addresses or []) + self.on_link + self.excepted
+        return ends.union(*(t.edges() for t in terms))
+
     def contains(self, interface, family, value):
-        """POLICY.md: "addresses ... add up; where interfaces are given too, both must match" """
+        """POLICY.md: "addresses, connected and file add up; where interfaces are given too, both
+        must match" """
         if self.interfaces is not None and not interface_matches(self.interfaces, interface):
             return False
         if any(e.contains(interface, family, value) for e in self.excepted):
             return False
-        if self.addresses is None:
+        if self.addresses is None and self.connected is None:
             return True
-        return any(a.contains(interface, family, value) for a in self.addresses)
+        within = (self.addresses or []) + self.on_link
+        return any(a.contains(interface, family, value) for a in within)
 
 
 class Anywhere:
     def contains(self, interface, family, value):
         return True
+
+    def edges(self):
+        return set()
 
     def asks_for_interfaces(self):
         return False
@@ -166,6 +186,8 @@ class ZoneExpression:
         return any(t.contains(interface, family, value) for t in self.terms)
 
     def asks_for_interfaces(self):
+        if any(isinstance(t, Anywhere) for t in self.terms):
+            return False  # whatever stands beside it
         return any(t.asks_for_interfaces() for t in self.terms)
 
 
@@ -175,8 +197,9 @@ def zone_term(text, zones):
     return zones[text] if text in zones else Block(text)
 
 
-def read_zones(*documents):
-    """Later documents redefine what earlier ones (the catalogue) define."""
+def read_zones(*documents, lists=None):
+    """Later documents redefine what earlier ones (the catalogue) define. lists: lines by path, in
+    the place of files."""
     raw = {}
     for d in documents:
         raw.update(d.get("zones") or {})
@@ -189,8 +212,48 @@ def read_zones(*documents):
             zones[name].interfaces = [str(i) for i in as_list(value["interfaces"])]
         if value.get("addresses") is not None:
             zones[name].addresses = [zone_term(str(t), zones) for t in as_list(value["addresses"])]
+        if value.get("file") is not None:
+            zones[name].addresses = (zones[name].addresses or []) + [read_list(value, lists)]
+        if value.get("connected") is not None:
+            zones[name].connected = [str(i) for i in as_list(value["connected"])]
         zones[name].excepted = [zone_term(str(t), zones) for t in as_list(value.get("except"))]
     return zones
+
+
+class BlockList:
+    """Blocks of any number."""
+
+    def __init__(self, blocks):
+        self.blocks = {4: [], 6: []}
+        for b in sorted(blocks, key=lambda b: b.low):
+            mine = self.blocks[b.family]
+            if mine and b.low <= mine[-1][1]:
+                b.low, b.high = mine[-1][0], max(b.high, mine[-1][1])
+                mine.pop()
+            mine.append((b.low, b.high))
+        self.lows = {f: [low for low, _ in mine] for f, mine in self.blocks.items()}
+
+    def contains(self, interface, family, value):
+        at = bisect_right(self.lows[family], value)
+        return at > 0 and value <= self.blocks[family][at - 1][1]
+
+    def asks_for_interfaces(self):
+        return False
+
+    def edges(self):
+        return {(f, end) for f, mine in self.blocks.items() for block in mine for end in block}
+
+
+def read_list(zone, lists):
+    """POLICY.md: "a list of addresses, one a line, # comments"; beside the policy file
+    (ringwall-policy(5))."""
+    if lists is None:
+        with open(os.path.join(os.path.dirname(zone.path), zone["file"]), encoding="utf-8") as f:
+            lines = f.readlines()
+    else:
+        lines = lists[zone["file"]]
+    words = [line.partition("#")[0].strip() for line in lines]
+    return BlockList([Block(word) for word in words if word])
 
 
 # --- services ------------------------------------------------------------------------------------
@@ -280,7 +343,8 @@ def read_services(*documents):
 
 class Rule:
     def __init__(self, value, zones, services):
-        self.line = getattr(value, "line", 0)
+        self.line = value.line
+        self.place = value.path, value.line
         self.verb = "allow" if "allow" in value else "deny"
         self.services = ServiceExpression(value[self.verb], services)
         self.source = ZoneExpression(value.get("from"), zones)
@@ -288,6 +352,7 @@ class Rule:
         self.excepted = ZoneExpression(value.get("except"), zones)
         self.arrives_on = [str(i) for i in as_list(value.get("in"))]
         self.leaves_on = [str(i) for i in as_list(value.get("out"))]
+        self.users, self.groups = users(value.get("user")), groups(value.get("group"))
 
     def matches(self, section, at):
         p = at.packet
@@ -301,6 +366,12 @@ class Rule:
         if self.arrives_on and not interface_matches(self.arrives_on, p.came_in):
             return False
         if self.leaves_on and not interface_matches(self.leaves_on, at.goes_out):
+            return False
+        # "who owns the socket (its user, its primary group) ... sockets of the kernel match no such
+        # rule"
+        if self.users is not None and p.user not in self.users:
+            return False
+        if self.groups is not None and p.group not in self.groups:
             return False
         # "In from, and in an except taken from it, a zone's interfaces are compared with the
         # arriving one; in to of routed and outbound, and in the except of outbound, with the
@@ -318,15 +389,14 @@ class Rule:
 
 
 class Section:
-    def __init__(self, name, value, zones, services):
-        rules, fallback = value, None
-        if isinstance(value, dict):
-            rules, fallback = value.get("rules"), value.get("default")
-        elif isinstance(value, str):
-            rules, fallback = None, value  # "a lone word is the default with no rules"
-        self.name = name
-        self.rules = [Rule(r, zones, services) for r in as_list(rules)]
-        self.fallback = fallback or self._usual(name)
+    def __init__(self, name, value, zones, services, now):
+        value = long_form(name, value)
+        rules = as_list(value.get("rules"))
+        # "until: a date or time after which the rule is gone"
+        self.rules = [Rule(r, zones, services) for r in rules if not is_over(r, now)]
+        # "Defaults: inbound drop, routed drop, outbound allow"
+        usual = "allow" if name == "outbound" else "drop"
+        self.name, self.fallback = name, value.get("default") or usual
 
     def asks_for_interfaces(self):
         """Whether some rule is about the interface on which a connection leaves."""
@@ -335,17 +405,11 @@ class Section:
             for r in self.rules
         )
 
-    def _usual(self, name):
-        # "Defaults: inbound drop, routed drop, outbound allow; but an outbound list that holds an
-        # allow means that only those connections may leave (default reject ...)"
-        if name != "outbound":
-            return "drop"
-        return "reject" if any(r.verb == "allow" for r in self.rules) else "allow"
-
 
 class Protection:
     def __init__(self, value, zones, services):
-        self.line = getattr(value, "line", 0)
+        self.line = value.line
+        self.place = value.path, value.line
         self.services = ServiceExpression(value["services"], services)
         self.only_from = ZoneExpression(value.get("only-from"), zones)
 
