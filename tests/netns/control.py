@@ -45,11 +45,14 @@ class ControlTraffic:
         return self._from(interface, p, **rest)
 
     def _essential(self):
+        if self.rng.random() < 0.25:
+            return self._essential_outbound()
         rng, interface = self.rng, self._interface()
         chance = rng.random()
         if chance < 0.15:
-            group = address(rng.choice(["224.0.0.1", "224.0.0.251"]))[1]
-            p = self._make(4, IGMP, self._source(4, interface), group, 0, interface, hop_limit=1)
+            # The last ones are routed: no essential of anybody's.
+            to = rng.choice(["224.0.0.1", "224.0.0.251", "203.0.113.1", "10.40.10.2", "172.17.0.2"])
+            p = self._make(4, IGMP, self._source(4, interface), address(to)[1], 0, interface)
         elif chance < 0.35:
             source = 0 if rng.random() < 0.3 else self._source(4, interface)
             destination = 0xFFFFFFFF if source == 0 else rng.choice(self.own[4] + [0xFFFFFFFF])
@@ -100,6 +103,35 @@ class ControlTraffic:
         if forwarded and p.hop_limit == 1:
             return None
         return self._from(interface, p)
+
+    def _essential_outbound(self):
+        """What this host says by itself: DHCP, IGMP, multicast listening; and what is like it."""
+        rng, chance = self.rng, self.rng.random()
+        family = 4 if chance < 0.4 else 6
+        asked = "host as" in self.built  # otherwise a question knows no source, nor a port of it
+        destination = address(rng.choice(list(LINKS.values()))[2 if family == 4 else 4])[1]
+        source = rng.choice(self.own[family])
+        if chance < 0.15:
+            return self._probe(self._make(4, IGMP, source, destination, 0, None), None)
+        if chance < 0.7:
+            client, server = (68, 67) if family == 4 else (546, 547)
+            ports = (
+                rng.choice([client, client, server, client + 3] if asked else [server, client + 3]),
+                rng.choice([server, server, client]),
+            )
+            return self._probe(Packet(family, source, destination, UDP, *ports), None, vary=False)
+        p = self._make(
+            6,
+            ICMPV6,
+            rng.choice([0, address("fe80::5")[1], source if asked else 0]),
+            destination,
+            0,
+            None,
+            icmp_type=rng.choice((130, 131, 132, 143)),
+            hop_limit=1,
+            state="untracked",
+        )
+        return self._probe(p, None)
 
     def _icmp_outbound(self, family):
         rng, protocol = self.rng, ICMP if family == 4 else ICMPV6

@@ -3,15 +3,14 @@
 before."""
 
 from aim import service_edge
+from clauses import DHCP
 from host import ESP, ICMP, ICMPV6, SCTP, TCP, UDP, Packet, Translation, address
 from lab import LINKS
 from probe import Flow
 
-DHCP = {67, 68, 546, 547}  # what a translated DHCP exchange would mean, POLICY.md leaves open
-
 
 def translations(rng, policy, ports, n=24):
-    made = {}
+    made, forwarded = {}, [f.services for f in policy.forwards]
     own = {
         4: ["203.0.113.1", "203.0.113.7", "10.40.10.1", "172.17.0.1"],
         6: ["2001:db8:ffff::1", "2001:db8:ffff::7", "fd00:40:10::1", "fd00:17::1"],
@@ -52,7 +51,10 @@ def translations(rng, policy, ports, n=24):
         )
         if edge and edge[1]:
             protocol, port = edge
-        if not {port, final_port} & DHCP:
+        # (Which of two translations of one port holds, POLICY.md leaves open.)
+        if any(s.contains(protocol, port, None) for s in forwarded):
+            continue
+        if not {port, final_port} & set(DHCP):
             made[family, protocol, dialled, port] = Translation(
                 family,
                 protocol,

@@ -45,9 +45,14 @@ class Probe:
     quoted: bytes = b""  # the packet that an ICMP error is about
     to_peer: str = None  # bridged: to that peer's link-layer address
     refused: bool = False  # by the kernel itself, before the hooks
+    to_all: bool = False  # to a broadcast or an anycast address
+    as_dialled: bool = False  # the question leaves it to the policy to translate
     kind: str = ""
+    built: frozenset = frozenset()  # the words that a question may use, see built.py
 
     def bytes(self):
+        if self.packet.from_host and self.packet.user is None:
+            return packets.tag(self.number)  # the kernel makes the rest
         return packets.packet_bytes(self.packet, self.number, self.flags, self.quoted, self.notrack)
 
     def arrival(self):
@@ -59,8 +64,20 @@ class Probe:
         destination = None if here and p.family == 6 else self.at.destination
         return "here" if here else self.at.goes_out, p.protocol, destination, port
 
+    def can_be_asked(self, policy):
+        """A question cannot say that what is delivered here was dialled to a broadcast or an anycast
+        address, and so is not forwarded."""
+        p = self.packet
+        if not self.to_all or p.state != "new":
+            return True
+        return not any(f.services.contains(p.protocol, p.port, None) for f in policy.forwards)
+
     def question(self):
-        return question(self.at)
+        at = self.at
+        if self.as_dialled:
+            p = at.packet
+            at = replace(at, destination=p.destination, port=p.port, translated=False, goes_out=None)
+        return question(at, self.built)
 
 
 def _endpoint(family, value, port):
@@ -70,16 +87,16 @@ def _endpoint(family, value, port):
     return f"[{text}]:{port}" if family == 6 else f"{text}:{port}"
 
 
-def question(at):
+def question(at, built=frozenset()):
     """The packet as `ringwall explain` is asked about it."""
     p = at.packet
     ported = p.protocol in WITH_PORTS
     words = [NAMES[p.protocol]]
+    source = _endpoint(p.family, p.source, p.source_port if ported else None)
+    if p.from_host:
+        source = f"host as {source}" if "host as" in built else "host"
     if p.protocol in (ICMP, ICMPV6):
         words.append(str(p.icmp_type))
-    source = (
-        "host" if p.from_host else _endpoint(p.family, p.source, p.source_port if ported else None)
-    )
     words += [
         "from",
         source,
@@ -96,6 +113,10 @@ def question(at):
         words += ["state", p.state]
     if at.source_route != "routed" and not p.from_host:
         words += ["source", at.source_route]
+    elif p.came_in and at.source_way != p.came_in:
+        words += ["source", "elsewhere"]  # another interface leads back to it
+    if p.user is not None:
+        words += ["user", str(p.user), "group", str(p.group)]
     if p.hop_limit != 64:
         words += ["hop-limit", str(p.hop_limit)]
     if at.bridged:

@@ -4,6 +4,7 @@
 import time
 
 import three_way
+from generate import RARE
 
 
 def test_oracle_evaluator_and_kernel_agree_on_every_packet(request, tmp_path):
@@ -30,5 +31,15 @@ def test_oracle_evaluator_and_kernel_agree_on_every_packet(request, tmp_path):
             "loopback",
             "established",
             "error of a known connection",
+            "an essential that is left out",
         } - set(tally.reasons)
         assert not missing, f"nothing was decided by {missing}"
+        unsaid = {
+            "files",
+            *RARE,
+            "antispoof: strict",
+            "containers: closed",
+            "counters: off",
+            "counters: each",
+        } - set(tally.words)
+        assert not unsaid, f"no policy says {unsaid}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import packets
 from aim import Aim
-from control import NEW_TYPES, ControlTraffic
+from control import ControlTraffic
 from foreign import DHCP
 from host import (
     ESP,
@@ -25,24 +25,23 @@ from host import (
     is_multicast,
 )
 from lab import LINKS
+from owners import OWNERS
 from probe import Probe, quote
+from translated import PEERS, TranslatedTraffic
 from wire import GROUPS
 
-PEERS = {}  # interface -> the peers behind it
-for _ns, _link in LINKS.items():
-    PEERS.setdefault(_link[0], []).append(_ns)
 INVALID_FLAGS = (packets.SYN | packets.ACK, packets.FIN, packets.RST, 0)
 
 
-class Traffic(ControlTraffic):
+class Traffic(ControlTraffic, TranslatedTraffic):
     """For one policy. flows: whether connections may be opened before the policy is loaded."""
 
-    def __init__(self, rng, maker, first_number):
+    def __init__(self, rng, maker, first_number, tunnels=()):
         self.rng = rng
-        self.policy = maker.policy
+        self.policy, self.built = maker.policy, maker.built
         self.ports = maker.edge_ports()
         self.addresses = {f: [a for a in maker.edge_addresses(f)] for f in (4, 6)}
-        self.number = first_number
+        self.number, self.tunnels = first_number, tunnels
         self.used = set()
         self.free_ports = rng.sample(range(20000, 60000), 40000)
         self.host = None
@@ -52,6 +51,14 @@ class Traffic(ControlTraffic):
 
     def probes(self, n, host, flows=()):
         self.host, self.flows = host, list(flows)
+        for f in (4, 6):
+            edges = {
+                v
+                for _, (g, low, high) in host.on_link
+                for v in (low - 1, low, low + 1, high, high + 1)
+                if g == f
+            }
+            self.addresses[f] += self.rng.sample(sorted(edges), min(len(edges), 40))
         self.own = {
             f: [
                 v
@@ -73,6 +80,8 @@ class Traffic(ControlTraffic):
             ("route-back", 2),
             ("multicast", 2),
             ("known", 4 if self.flows else 0),
+            ("forwarded", 10 if self.policy.forwards else 0),
+            ("kernels", 1),
         ]
         names, weights = zip(*kinds)
         while len(made) < n:
@@ -82,12 +91,19 @@ class Traffic(ControlTraffic):
             kind = self.rng.choices(names, weights)[0]
             probe = getattr(self, "_" + kind.replace("-", "_"))()
             if probe is not None:
-                probe.kind = kind
+                probe.kind, probe.built = kind, self.built
+                p = probe.packet
+                everybody = self.host.broadcasts | self.host.anycast | {(4, 0xFFFFFFFF)}
+                probe.to_all = (p.family, p.destination) in everybody
                 made.append(probe)
         return made
 
     def _probe(self, p, peer, **rest):
         """Situates it; None if it would not be a first packet, or cannot be sent."""
+        owner = rest.pop("owner", None) or self.rng.choice(list(OWNERS))
+        if p.from_host and not rest.pop("kernels", False):
+            user, group = owner
+            p = replace(p, user=user, group=group)
         if rest.pop("vary", True):
             p, more = self._vary(p)
             rest = {**more, **rest}
@@ -106,10 +122,10 @@ class Traffic(ControlTraffic):
                 key += (p.source, p.destination)
         else:
             # Without ports a connection is a pair of addresses; either way round.
-            pairs = {
-                (p.family, p.protocol, *sorted((p.source, d)))
-                for d in (p.destination, at.destination)
-            }
+            both = [(p.source, d) for d in (p.destination, at.destination)]
+            if self.policy.masquerades or self.policy.forwards:
+                both = [(a,) for pair in both for a in pair]  # whose sources change
+            pairs = {(p.family, p.protocol, *sorted(b)) for b in both}
             if pairs & self.used:
                 return False
             self.used |= pairs
@@ -178,6 +194,8 @@ class Traffic(ControlTraffic):
         )
 
     def _source(self, family, interface):
+        """Where anti-spoofing is strict, most packets come by the interface that leads back."""
+        back = self.policy.settings.antispoof == "strict" and self.rng.random() < 0.7
         for _ in range(40):
             chance = self.rng.random()
             if chance < 0.3:
@@ -198,7 +216,8 @@ class Traffic(ControlTraffic):
                 value = self.rng.getrandbits(32 if family == 4 else 125) | (
                     0 if family == 4 else 1 << 125
                 )
-            if self._acceptable_source(family, value):
+            led_back = not back or self.host.way_out(family, value) == interface
+            if led_back and self._acceptable_source(family, value):
                 return value
         return address({4: "198.51.100.9", 6: "2001:db8:1::9"}[family])[1]
 
@@ -253,7 +272,10 @@ class Traffic(ControlTraffic):
         protocol = aim.protocol or self._protocol()
         port = aim.port if aim.protocol else self._port(protocol)
         source = aim.source
-        if interface and (source is None or not self._acceptable_source(family, source)):
+        unfit = source is None or not self._acceptable_source(family, source)
+        spoofed = source is not None and self.host.way_out(family, source) != interface
+        strict = self.policy.settings.antispoof == "strict"
+        if interface and (unfit or strict and spoofed and self.rng.random() < 0.7):
             source = self._source(family, interface)
         return self._make(family, protocol, source, destination, port, interface)
 
@@ -272,25 +294,9 @@ class Traffic(ControlTraffic):
         p = self._aimed(aim, family, interface, destination)
         return self._from(interface, p) if self.host.situate(p).hook == "forward" else None
 
-    def _translated(self):
-        t = self.rng.choice(list(self.host.translations.values()))
-        interface = self._interface()
-        if t.protocol in (ICMP, ICMPV6):
-            p = self._make(
-                t.family,
-                t.protocol,
-                self._source(t.family, interface),
-                t.dialled,
-                0,
-                interface,
-                icmp_type=NEW_TYPES[t.protocol][0],
-            )
-            return self._from(interface, p)
-        port = t.dialled_port or self._port(t.protocol)
-        p = self._make(
-            t.family, t.protocol, self._source(t.family, interface), t.dialled, port, interface
-        )
-        return self._from(interface, p)
+    def _kernels(self):
+        """A socket of the kernel's own sends it."""
+        return self._probe(self.rng.choice(self.tunnels)[1], None, vary=False, kernels=True)
 
     def _outbound(self):
         family = self._family()
@@ -314,23 +320,11 @@ class Traffic(ControlTraffic):
         aim.source = self.rng.choice(self.own[family])
         if is_loopback(family, destination):
             aim.source = destination
-        probe = self._probe(self._aimed(aim, family, None, destination), None)
+        p = self._aimed(aim, family, None, destination)
+        probe = self._probe(p, None, owner=aim.owner)
         if probe and probe.notrack and (probe.at.goes_out == "lo" or probe.packet.protocol != TCP):
             return None  # the host's own answer to itself would be judged, and counted, too
         return probe
-
-    def _translated_outbound(self, t):
-        """Judged by where it goes. (The way out stays the same: the kernel keeps the first one for
-        the rest of the hook.)"""
-        p = self._make(
-            t.family,
-            t.protocol,
-            self.rng.choice(self.own[t.family]),
-            t.dialled,
-            t.dialled_port,
-            None,
-        )
-        return self._probe(p, None, vary=False)
 
     def _sendable(self, family, destination):
         return not (
@@ -442,12 +436,14 @@ class Traffic(ControlTraffic):
         protocol = ICMP if p.family == 4 else ICMPV6
         icmp_type = rng.choice((3, 5, 11, 12) if p.family == 4 else (1, 2, 3, 4))
         about, sender = p, flow.other
-        if flow.other is None or rng.random() < 0.5:
+        if flow.other is None and rng.random() < 0.5:
+            sender = None  # this host's own
+        elif flow.other is None or rng.random() < 0.5:
             about, sender = flow.reply(), flow.peer
-        interface = LINKS[sender][0]
+        interface = LINKS[sender][0] if sender else None
         error = Packet(
             p.family,
-            self._source(p.family, interface),
+            self._source(p.family, interface) if sender else rng.choice(self.own[p.family]),
             about.source,
             protocol,
             0,

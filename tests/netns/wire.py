@@ -7,7 +7,6 @@ input hook. No rule is added to the ruleset under test: foreign tables translate
 tracking, as other programs' would, and a drop is what the ruleset's own counters say."""
 
 import errno
-import ipaddress
 import json
 import os
 import socket
@@ -15,8 +14,9 @@ import struct
 
 from conntrack import Conntrack
 from counters import refused
-from host import Host, Interface, address_text
+from host import Host, Interface, address_text, network
 from lab import BRIDGES, LINKS, Lab, wait_until
+from owners import OWNERS, raw_sockets
 from packets import (
     DSCP_NOTRACK,
     ESP,
@@ -31,6 +31,7 @@ from packets import (
     number_of,
     parse_ip,
 )
+from surroundings import Surroundings, halves
 
 ETH_P_ALL, ETH_P_IP, ETH_P_IPV6, ETH_P_SENTINEL = 0x0003, 0x0800, 0x86DD, 0x88B5
 SOL_PACKET, PACKET_IGNORE_OUTGOING, PACKET_STATISTICS = 263, 23, 6
@@ -61,11 +62,12 @@ GROUPS = {
 TABLE_OF_TRANSLATIONS, TABLE_OF_EXEMPTIONS = "foreign_nat", "foreign_raw"
 
 
-class Wire:
+class Wire(Surroundings):
     """fw with its observers. One batch at a time: send() all, settle(), seen."""
 
     def __init__(self):
         self.lab = Lab(silent=True)
+        self.on_link = []
         try:
             self._prepare_host()
             self._open()
@@ -106,6 +108,9 @@ class Wire:
                     ip6 dscp {DSCP_NOTRACK} notrack
                 }}
                 chain out {{ type filter hook output priority -300
+                    # the host's own reports of its groups, at times of their own choice
+                    ip option ra exists drop
+                    exthdr hbh exists drop
                     ip dscp {DSCP_NOTRACK} notrack
                     ip6 dscp {DSCP_NOTRACK} notrack
                 }}
@@ -126,7 +131,7 @@ class Wire:
                 if name not in done:
                     lines += [
                         f"route replace {half} via {peer} dev {name} onlink"
-                        for half in _halves(net)
+                        for half in halves(net)
                     ]
             done.add(name)
         for net, ns in ROUTES:
@@ -182,13 +187,16 @@ class Wire:
             addresses = [f"{a['local']}/{a['prefixlen']}" for a in link.get("addr_info", [])]
             interfaces.append(Interface(link["ifname"], addresses, link["ifname"] in BRIDGES))
         routes = [(net, LINKS[ns][0]) for net, ns in ROUTES]
+        routes += [(net, LINKS[ns][0]) for net, ns in self.on_link]
         if default_route:
             routes += [("0.0.0.0/0", "eth0"), ("::/0", "eth0")]
         groups = [(g, name) for name, joined in GROUPS.items() for g in joined]
         groups += [(g, i.name) for g in ("224.0.0.1", "ff02::1") for i in interfaces]
-        return Host(
+        host = Host(
             interfaces, routes, translations, groups, accept_local=martians, route_localnet=martians
         )
+        host.on_link += [(LINKS[ns][0], network(net)) for net, ns in self.on_link]
+        return host
 
     # --- sockets ---
 
@@ -207,14 +215,14 @@ class Wire:
                 for protocol in protocols:
                     s = _prepare(socket.socket(af, socket.SOCK_RAW, protocol))
                     self.raw.append((family, protocol, s))
-            self.out4 = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-            self.out6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+            self.out = {owner: raw_sockets(*owner, more) for owner, more in OWNERS.items()}
             self.sentinel = socket.socket(
                 socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_SENTINEL)
             )
             _prepare(self.sentinel)
             self.conntrack = Conntrack()
             self._join()
+        self.open_tunnels()
 
     def _join(self):
         for name, groups in GROUPS.items():
@@ -244,13 +252,14 @@ class Wire:
         kind = ETH_P_IP if data[0] >> 4 == 4 else ETH_P_IPV6
         self.peers[ns].send(to + self.lab.mac[ns, "eth0"] + struct.pack("!H", kind) + data)
 
-    def send_own(self, family, data, destination):
-        """As one of the host's own processes would. False: refused."""
+    def send_own(self, p, data):
+        """As one of the host's own processes would, or the kernel. False: refused."""
+        if p.user is None:
+            self.send_tunnel(p, data)
+            return True
         try:
-            if family == 4:
-                self.out4.sendto(data, (address_text(4, destination), 0))
-            else:
-                self.out6.sendto(data, (address_text(6, destination), 0))
+            s = self.out[p.user, p.group][0 if p.family == 4 else 1]
+            s.sendto(data, (address_text(p.family, p.destination), 0))
         except OSError as e:
             if e.errno != errno.EPERM:
                 raise
@@ -336,10 +345,6 @@ def _translation_rule(t):
     th = {TCP: "tcp", UDP: "udp", SCTP: "sctp"}[t.protocol]
     final = f"[{final}]" if t.family == 6 else final
     return match + f"{th} dport {t.dialled_port} dnat to {final}:{t.final_port}"
-
-
-def _halves(net):
-    return [str(n) for n in ipaddress.ip_interface(net).network.subnets()]
 
 
 def _prepare(s):

@@ -2,149 +2,50 @@
 """Random policies, and the values at whose edges their meaning changes."""
 
 import ipaddress
-
-import yaml
+import os
+import time
 
 import files
 import language
 import oracle
-from host import SCTP, TCP, UDP, address_text, interface_matches
+from clauses import Clauses
+from host import BITS, SCTP, TCP, UDP, address_text, interface_matches
+from spread import Spread
+from values import (
+    ANY_INTERFACE,
+    CATALOGUE_ZONES,
+    HOSTS,
+    ICMP_TERMS,
+    INTERNAL,
+    NETWORKS,
+    PATTERNS,
+    PORTS,
+    PROTOCOL_NAMES,
+    PUBLIC,
+)
 
-NETWORKS = {
-    4: [
-        "10.40.10.0/24",
-        "10.40.20.0/24",
-        "10.40.0.0/16",
-        "10.99.0.0/24",
-        "203.0.113.0/24",
-        "198.51.100.0/24",
-        "172.17.0.0/16",
-        "172.18.0.0/16",
-        "192.168.122.0/24",
-        "10.40.30.0/24",
-        "192.0.2.0/24",
-        "0.0.0.0/0",
-    ],
-    6: [
-        "fd00:40:10::/64",
-        "fd00:40:20::/64",
-        "fd00:40::/32",
-        "fd00:99::/64",
-        "2001:db8:ffff::/64",
-        "2001:db8:1::/48",
-        "fd00:17::/64",
-        "fd00:18::/64",
-        "fd00:122::/64",
-        "2001:db8:2::/48",
-        "fe80::/10",
-        "::/0",
-    ],
-}
-# Addresses that the lab gives to somebody.
-HOSTS = {
-    4: [
-        "10.40.10.1",
-        "10.40.10.2",
-        "203.0.113.1",
-        "203.0.113.7",
-        "203.0.113.2",
-        "172.17.0.2",
-        "172.17.0.3",
-        "172.18.0.2",
-        "192.168.122.2",
-        "10.99.0.2",
-        "10.40.20.2",
-        "172.17.0.1",
-    ],
-    6: [
-        "fd00:40:10::1",
-        "fd00:40:10::2",
-        "2001:db8:ffff::1",
-        "2001:db8:ffff::7",
-        "2001:db8:ffff::2",
-        "fd00:17::2",
-        "fd00:17::3",
-        "fd00:18::2",
-        "fd00:122::2",
-        "fd00:99::2",
-        "fd00:40:20::2",
-        "fd00:17::1",
-    ],
-}
-INTERFACES = ["eth0", "eth1", "eth1.20", "wg0", "docker0", "br-1", "virbr0"]
-PATTERNS = INTERFACES + ["eth*", "eth1*", "br-*", "wg*", "virbr*", "tun0", "e*"]
-PORTS = [
-    1,
-    22,
-    53,
-    67,
-    68,
-    80,
-    123,
-    443,
-    546,
-    547,
-    1023,
-    1024,
-    3000,
-    5353,
-    5432,
-    5678,
-    8000,
-    8080,
-    11434,
-    32768,
-    51820,
-    65534,
-    65535,
-]
-PUBLIC = [
-    "ssh",
-    "https",
-    "http",
-    "dns",
-    "ping",
-    "ntp",
-    "wireguard",
-    "mosh",
-    "ipsec",
-    "stun",
-]
-INTERNAL = [
-    "ollama",
-    "n8n",
-    "postgresql",
-    "grafana",
-    "redis",
-    "vllm",
-    "docker-swarm",
-    "mdns",
-    "ai-backends",
-]
-CATALOGUE_ZONES = ["private", "internet", "containers", "vms", "tailnet"]
-ANY_INTERFACE = frozenset([*INTERFACES, "tun0", "tailscale0", "other0"])
-PROTOCOL_NAMES = ["esp", "gre", "ospf", "igmp", 47, 89, 50]
-ICMP_TERMS = [
-    "echo-request/icmp",
-    "8/icmp",
-    "13/icmp",
-    "echo-request/icmpv6",
-    "128/icmpv6",
-    "3/icmp",
-    "redirect/icmp",
-    "139/icmpv6",
-    "134/icmpv6",
-    "135/icmpv6",
-]
+RARE = set(
+    "file except essentials connected nat forward masquerade user group until limit connections"
+    " log".split()
+)
+RARE_VALUES = {"antispoof", "containers", "counters"}
+WORDS = ["loose", "strict", "off", "open", "closed", "rules", "each"]
 
 
-class PolicyMaker:
-    """One random policy: .document, .text, .policy; .blocks and .ports for the packets."""
+class PolicyMaker(Clauses):
+    """One random policy: .spread, .policy; .blocks and .ports for the packets."""
 
-    def __init__(self, rng, catalogue_text):
-        self.rng = rng
+    def __init__(self, rng, catalogue_text, folder, built=frozenset(), now=None):
+        """folder: where its files are written. built: see tests/netns/built.py. now: seconds since
+        1970."""
+        self.rng, self.folder, self.built = rng, folder, built
+        self.now = time.time() if now is None else now
         self.catalogue_text = catalogue_text
+        self.catalogue = files.read(catalogue_text)
         self.plain_zones, self.zones, self.services = [], [], []
+        self.made_zones, self.lists = {}, {}
+        # those that follow networks, and those that take others' interfaces away
+        self.connected_zones, self.cut_zones = [], []
         self.blocks = {4: [], 6: []}
         # zone -> the interfaces of each of its boxes
         self.boxes = {
@@ -154,29 +55,43 @@ class PolicyMaker:
             "containers": [{"docker0", "br-1"}],
             "tailnet": [{"tailscale0"}],
         }
-        self.document = self._document()
         self._note_catalogue()
-        self.style = self.rng.choice([None, None, False])
-        self.width = self.rng.choice([90, 200])
+        self.document = self._document()
+        self.spread = Spread(rng, self.document, self.lists)
         self.compile()
 
     def compile(self):
-        self.text = yaml.safe_dump(
-            self.document, default_flow_style=self.style, sort_keys=False, width=self.width
-        )
-        self.policy = oracle.load(self.text, self.catalogue_text)
+        """Writes the files and reads them."""
+        self.path = self.spread.write(self.folder)
+        self.policy = oracle.load_files(self.path, self.catalogue_text, self.now)
 
-    def drop_rule(self, line):
-        """Takes the inbound rule away that the line of the text belongs to."""
-        rules = self.policy.sections["inbound"].rules
-        section = self.document["inbound"]
-        items = section if isinstance(section, list) else section["rules"]
-        at = [n for n, r in enumerate(rules) if r.line <= line]
+    def drop_rule(self, path, line):
+        """Takes the inbound rule away that the line of the file belongs to."""
+        name = os.path.relpath(path, self.folder)
+        if name not in self.spread.documents:
+            return False
+        section = files.read(self.spread.text(name)).get("inbound", [])
+        items = section["rules"] if isinstance(section, dict) else section
+        at = [n for n, r in enumerate(items) if isinstance(r, dict) and r.line <= line]
         if not at:
             return False
-        del items[at[-1]]
+        self.spread.drop_item(name, "inbound", at[-1])
         self.compile()
         return True
+
+    def words(self):
+        """Which of the rarer words the policy uses."""
+        found, todo = {"files"} if len(self.spread.documents) > 1 else set(), [self.document]
+        while todo:
+            value = todo.pop()
+            if isinstance(value, dict):
+                said = {k: v for k, v in value.items() if v is not None}
+                found |= set(said) & RARE
+                found |= {f"{k}: {v}" for k, v in said.items() if k in RARE_VALUES and v in WORDS}
+                todo += value.values()
+            elif isinstance(value, list):
+                todo += value
+        return found
 
     # --- what everything is made of ---
 
@@ -280,62 +195,116 @@ class PolicyMaker:
     # --- the document ---
 
     def _document(self):
-        d = {"ringwall": 1}
-        zones = self._zones()
-        services = self._services()
-        if zones:
-            d["zones"] = zones
-        if services:
-            d["services"] = services
+        d = {"zones": self._zones(), "services": self._services(), "settings": {}}
         for name, p in (("inbound", 0.95), ("outbound", 0.6), ("routed", 0.8)):
-            if self.chance(p):
-                section = self._section(name)
-                if section is not None:
-                    d[name] = section
-        protections = [self._protection() for _ in self.some(0, 3)]
-        if protections:
-            d["protected"] = protections
-        return d
+            section = self._section(name)
+            if section is not None and self.chance(p):
+                d[name] = section
+        d["nat"] = self._nat()
+        for item in d["nat"]:
+            if "forward" in item and "inbound" in d and self.chance(0.6):
+                rule = self._rule("inbound")
+                rule = {k: v for k, v in rule.items() if k not in ("deny", "to")}
+                d["inbound"]["rules"].append({**rule, "allow": item["forward"]})
+        d["protected"] = [self._protection() for _ in self.some(0, 3)]
+        if self.chance(0.7):
+            d["settings"] = self._settings()
+        return {key: value for key, value in d.items() if value}
 
     def _zones(self):
-        zones = {}
-        for n in self.some(1, 6):
-            name = f"z{n}"
-            value, plain, self.boxes[name] = self._zone()
-            zones[name] = value
-            self.zones.append(name)
-            if plain:
-                self.plain_zones.append(name)
         if self.chance(0.15):
-            zones["containers"] = {
+            self.made_zones["containers"] = {
                 "interfaces": ["docker0", "br-*"],
                 "addresses": ["172.16.0.0/13", "fd00:17::/64", self.address()],
             }
-        return zones
+        for n in self.some(1, 6):
+            name = f"z{n}"
+            self.made_zones[name], plain, self.boxes[name] = self._zone(name)
+            self.zones.append(name)
+            if plain:
+                self.plain_zones.append(name)
+        return self.made_zones
 
-    def _zone(self):
+    def _zone(self, name):
         """(value, whether it is free of interfaces, its boxes' interfaces)"""
         form, own, boxes = self.rng.random(), ANY_INTERFACE, [ANY_INTERFACE]
-        value = {}
+        value, plain = {}, True
         if form < 0.5:
-            value["interfaces"] = self.interfaces()
-            patterns = value["interfaces"]
-            patterns = patterns if isinstance(patterns, list) else [patterns]
+            value["interfaces"], plain = self.interfaces(), False
+            patterns = files.as_list(value["interfaces"])
             own = {i for i in ANY_INTERFACE if interface_matches(patterns, i)}
             boxes = [own]
-        if form < 0.25:
-            return value, False, boxes
-        addresses, plain = [self.address() for _ in self.some(1, 4)], form >= 0.5
-        for _ in self.some(0, 2):
-            other = self.rng.choice(self.zones + CATALOGUE_ZONES)
-            # A box behind interfaces of which none is the zone's own is a mistake.
-            if all(own & box for box in self.boxes[other]):
-                addresses.append(other)
-                boxes += [own & box for box in self.boxes[other]]
-                plain &= all(box == ANY_INTERFACE for box in self.boxes[other])
-        self.rng.shuffle(addresses)
-        value = {"addresses": addresses, **value}
-        return (addresses if form > 0.75 else value), plain, boxes
+        if form >= 0.25:
+            value["addresses"] = addresses = [self.address() for _ in self.some(1, 4)]
+            for _ in self.some(0, 2):
+                other = self.rng.choice(self.zones + CATALOGUE_ZONES)
+                # A box behind interfaces of which none is the zone's own is a mistake.
+                # (Of what a zone leaves to whom, only zones of any interface are sure.)
+                sure = other not in self.cut_zones or own == ANY_INTERFACE
+                if sure and all(own & box for box in self.boxes[other]):
+                    addresses.append(other)
+                    for special in (self.connected_zones, self.cut_zones):
+                        if other in special:
+                            special.append(name)
+                    boxes += [own & box for box in self.boxes[other]]
+                    plain &= other in [*self.plain_zones, "private", "internet"]
+            self.rng.shuffle(addresses)
+        if self.chance(0.25):
+            value["connected"] = self.interfaces()
+            self.connected_zones.append(name)
+            if len(boxes) == 1 and self.chance(0.5):
+                value.pop("addresses", None)
+        if self.chance(0.25):
+            self._list_addresses(value)
+        if self.chance(0.3):
+            free = self._except(value)
+            plain &= free
+            if not free:
+                self.cut_zones.append(name)
+        if set(value) == {"addresses"} and self.chance(0.5):
+            value = value["addresses"]
+        elif isinstance(value, dict):
+            value = dict(self.rng.sample(list(value.items()), len(value)))
+        return value, plain, boxes
+
+    def _list_addresses(self, value):
+        """Some or all of the zone's addresses stand in a list of their own."""
+        lines = [self.address() for _ in self.some(0 if "addresses" in value else 1, 6)]
+        if self.chance(0.05):
+            lines += [f"100.{64 + n // 16384}.{n // 64 % 256}.{n % 64 * 4}/31" for n in range(4000)]
+        comments = ["# a comment", "", "   ", "#"]
+        lines = [line + self.rng.choice(["", "", " # why", "#", "  "]) for line in lines]
+        for _ in self.some(0, 3):
+            lines.insert(self.rng.randint(0, len(lines)), self.rng.choice(comments))
+        value["file"] = f"lists/{len(self.lists)}.txt"
+        self.lists[value["file"]] = lines
+
+    def _except(self, value):
+        """Takes something away, if it leaves something. Returns whether that is free of
+        interfaces."""
+        names = [z for z in self.zones if z not in self.connected_zones] + CATALOGUE_ZONES
+        taken = self.several(
+            lambda: self.rng.choice(names) if self.chance(0.4) else self.address()
+        )
+        rest = value if "connected" not in value else {"interfaces": value.get("interfaces")}
+        if not self._leaves_something({**rest, "except": taken}):
+            return True
+        value["except"] = taken
+        bound = {*self.zones, *CATALOGUE_ZONES} - {*self.plain_zones, "private", "internet"}
+        return not bound & set(files.as_list(taken))
+
+    def _leaves_something(self, value):
+        """Whether a zone that takes something away is not empty. (Zones are made of boxes: if there
+        is anything, there is something at an edge.)"""
+        raw = {"zones": {**self.made_zones, "it": value}}
+        zone = language.read_zones(self.catalogue, raw, lists=self.lists)["it"]
+        return any(
+            zone.contains(interface, family, value + by)
+            for family, value in zone.edges()
+            for by in (0, 1)
+            if value + by < 1 << BITS[family]
+            for interface in ANY_INTERFACE
+        )
 
     def _services(self):
         services = {}
@@ -361,26 +330,25 @@ class PolicyMaker:
         return s
 
     def _section(self, name):
+        """{ rules, default, log }, the last two None if it does not say."""
         defaults = {
             "inbound": ["drop", "drop", "reject"],
             "routed": ["drop", "drop", "reject"],
             "outbound": ["allow", "drop", "reject"],
         }[name]
+        log = self._section_log()
         if self.chance(0.08):
-            return self.rng.choice(defaults)
+            return {"rules": [], "default": self.rng.choice(defaults), "log": log}
         most = self.rng.choice([2, 5, 8, 8, 25])
         rules = [self._rule(name) for _ in self.some(0 if name == "outbound" else 1, most)]
         if name == "outbound" and self.chance(0.3):
             rules = [r for r in rules if "deny" in r]
         if not rules:
             return None
-        if self.chance(0.5):
-            return rules
-        long_form = {"rules": rules}
-        holds_allow = any("allow" in r for r in rules)
-        if self.chance(0.7) or name == "outbound" and holds_allow:
-            long_form["default"] = self.rng.choice(defaults)
-        return long_form
+        default = self.rng.choice(defaults) if self.chance(0.4) else None
+        if name == "outbound" and default is None and any("allow" in r for r in rules):
+            default = "reject"
+        return {"rules": rules, "default": default, "log": log}
 
     def _rule(self, section):
         rule = {}
@@ -398,9 +366,7 @@ class PolicyMaker:
             rule["out"] = self.interfaces()
         public = section == "inbound" and verb == "allow" and not {"from", "in"} & set(rule)
         rule = {verb: self.several(lambda: self.service_term(public)), **rule}
-        if self.chance(0.1):
-            rule["name"] = f"rule {self.rng.randint(1, 99)}"
-        return rule
+        return {**rule, **self._more_of_a_rule(section, verb)}
 
     def _protection(self):
         p = {"services": self.several(lambda: self.service_term(public=False))}
@@ -413,8 +379,9 @@ class PolicyMaker:
     # --- edges ---
 
     def _note_catalogue(self):
-        zones = language.read_zones(files.read(self.catalogue_text))
-        blocks = [b for z in ("private", "internet") for b in zones[z].addresses + zones[z].excepted]
+        zones = language.read_zones(self.catalogue)
+        named = [zones[z] for z in ("private", "internet")]
+        blocks = [b for z in named for b in z.addresses + z.excepted]
         for b in self.rng.sample(blocks, 4):
             self.blocks[b.family].append((b.low, b.high))
 
