@@ -97,6 +97,16 @@ def pytest(*paths, variant="gcc"):
     return step
 
 
+def with_packages(packages, function):
+    """Installs what only this step needs."""
+
+    def step(run):
+        run.call([ROOT / "packaging/apt-install", *packages])
+        return function(run)
+
+    return step
+
+
 def layers(run):
     run.call([ROOT / "tests/layers"])
     return Count(passed=1) + pytest("tests/harness/test_harness.py", variant=None)(run)
@@ -213,6 +223,14 @@ RUN = [
     Step("golden", "policy in, text out, word for word", pytest("tests/golden"), 120),
     Step("cli", "the command line", pytest("tests/cli"), 180, True, True),
     Step("rpc", "the control socket, under attack", pytest("tests/rpc"), 120, True, True),
+    Step(
+        "packaging",
+        "completions of bash, zsh and fish",
+        with_packages(["zsh", "fish"], pytest("tests/packaging")),
+        240,
+        True,
+        True,
+    ),
     Step("oracle", "the oracle against POLICY's own examples", pytest("tests/oracle", variant=None), 60),
     Step("man", "the manual pages", man_pages, 60),
     Step("netns", "real packets, and the three-way property", pytest("tests/netns"), 420, True, True),
