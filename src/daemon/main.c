@@ -37,8 +37,10 @@ static const char help[] =
         "Without --policy it puts in force what was confirmed last, and waits for `ringwall "
         "apply`.\n"
         "\n"
-        "      --lockdown         close everything but the way in of those who may rescue, and "
-        "end\n"
+        "      --lockdown[=if-open]\n"
+        "                         close everything but the way in of those who may rescue, and "
+        "end;\n"
+        "                         if-open: unless something is in force\n"
         "      --policy FILE      put this policy in force at start\n"
         "      --state-dir DIR    what is confirmed, and its history (" STORE_FOLDER ")\n"
         "      --runtime-dir DIR  the control socket (" DAEMON_RUNTIME_DIR ")\n"
@@ -138,8 +140,6 @@ static int run(Daemon *d) {
         return r;
 }
 
-/* --lockdown: closes, and ends. What systemd calls when the daemon cannot start. Before the first
- * confirmation there is nothing to close for. */
 static int lockdown_put(Engine *e, Store *store, Arena **rules, Diag *d) {
         Ruleset *rs;
         int r;
@@ -150,7 +150,9 @@ static int lockdown_put(Engine *e, Store *store, Arena **rules, Diag *d) {
         return r == 0 ? engine_put_ruleset(e, rules, rs, d) : r;
 }
 
-static int run_lockdown(Daemon *d) {
+/* --lockdown: closes, and ends. What systemd calls when the daemon cannot start. Before the first
+ * confirmation there is nothing to close for. */
+static int run_lockdown(Daemon *d, bool if_open) {
         _cleanup_(arena_freep) Arena *a = arena_new(0), *rules = NULL;
         _cleanup_(engine_close) Engine e = {0};
         _cleanup_(store_closep) Store *store = NULL;
@@ -169,6 +171,9 @@ static int run_lockdown(Daemon *d) {
         if (r < 0)
                 store = store_close(store);
         r = engine_open(&e);
+        /* what cannot be read may be open */
+        if (r == 0 && if_open && engine_is_open(&e) == 0)
+                return 0;
         if (r == 0)
                 r = lockdown_put(&e, store, &rules, d->diag);
         if (r == -EBADMSG && engine_learn(&e))
@@ -190,7 +195,7 @@ static int usage(const char *problem) {
 
 int main(int argc, char **argv) {
         static const struct option options[] = {
-                {"lockdown", no_argument, NULL, 'l'},
+                {"lockdown", optional_argument, NULL, 'l'},
                 {"policy", required_argument, NULL, 'p'},
                 {"state-dir", required_argument, NULL, 's'},
                 {"runtime-dir", required_argument, NULL, 'r'},
@@ -205,7 +210,7 @@ int main(int argc, char **argv) {
                 .log_fd = -1,
                 .watch_fd = -1,
         };
-        bool lockdown = false;
+        bool lockdown = false, if_open = false;
         int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
@@ -215,7 +220,10 @@ int main(int argc, char **argv) {
                         d.standalone = true;
                         break;
                 case 'l':
+                        if (optarg && !streq(optarg, "if-open"))
+                                return usage("--lockdown takes nothing, or if-open");
                         lockdown = true;
+                        if_open = optarg != NULL;
                         break;
                 case 's':
                         d.state_dir = optarg;
@@ -234,5 +242,5 @@ int main(int argc, char **argv) {
                 }
         if (optind < argc)
                 return usage("it takes options only");
-        return (lockdown ? run_lockdown(&d) : run(&d)) < 0 ? 1 : 0;
+        return (lockdown ? run_lockdown(&d, if_open) : run(&d)) < 0 ? 1 : 0;
 }

@@ -172,6 +172,23 @@ int engine_holds(Engine *e) {
         return e->desired ? ruleset_equal(live, e->desired) : !live->exists;
 }
 
+int engine_is_open(const Engine *e) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        bool input = false, forward = false;
+        Ruleset *live;
+        int r = a ? nft_read(e->link, a, &live) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; live->exists && i < live->n_chains; i++) {
+                const Chain *c = live->chains[i];
+
+                input |= c->hook == HOOK_INPUT && c->policy_drop;
+                forward |= c->hook == HOOK_FORWARD && c->policy_drop;
+        }
+        return !input || !forward;
+}
+
 int engine_remove(Engine *e, bool *ret_was_there, Diag *d) {
         int r = nft_delete(e->link, ret_was_there, d);
 

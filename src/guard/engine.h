@@ -46,5 +46,9 @@ int engine_refresh(Engine *e, Diag *d);
 /* Whether the kernel holds what was put in force. 1, 0, or a negative errno. */
 int engine_holds(Engine *e);
 
+/* Whether the kernel lets things in past ringwall: there is no such table, or its base chains are
+ * gone. 1, 0, or a negative errno. */
+int engine_is_open(const Engine *e);
+
 /* Takes ringwall's table out of the kernel: open. As engine_put_ruleset(). */
 int engine_remove(Engine *e, bool *ret_was_there, Diag *d);

@@ -273,11 +273,10 @@ def test_what_rules_log_is_written_with_rule_and_connection(world, daemon):
         wait_until(lambda words=words: words in daemon.log(), 10, f"{words} in {daemon.log()}")
 
 
-def test_lockdown_alone_closes_what_was_armed_and_nothing_else(world, daemon):
+@pytest.mark.parametrize("option", ["--lockdown", "--lockdown=if-open"])
+def test_lockdown_alone_closes_what_was_armed_and_nothing_else(world, daemon, option):
     def lockdown():
-        return world.lab.run(
-            "fw", [DAEMON, "--lockdown", "--state-dir", daemon.state], env=ENVIRONMENT
-        )
+        return world.lab.run("fw", [DAEMON, option, "--state-dir", daemon.state], env=ENVIRONMENT)
 
     lockdown()
     assert reach(world, 443) == "open", "nothing was ever confirmed"
@@ -285,6 +284,24 @@ def test_lockdown_alone_closes_what_was_armed_and_nothing_else(world, daemon):
     daemon.apply(EXAMPLE, "--no-confirm")
     daemon.stop()
     world.lab.nft("flush ruleset")
+    lockdown()
+    assert reach(world, 443) == "dropped" and reach(world, 22) == "dropped"
+
+
+def test_what_is_in_force_needs_no_lockdown(world, daemon):
+    def lockdown():
+        words = [DAEMON, "--lockdown=if-open", "--state-dir", daemon.state]
+        assert world.lab.run("fw", words, env=ENVIRONMENT).stderr.count("the lockdown") == closes
+
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.stop()
+    closes = 0
+    lockdown()
+    assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
+    # a table that holds nothing back is nothing in force
+    world.lab.nft("delete chain inet ringwall forward")
+    closes = 1
     lockdown()
     assert reach(world, 443) == "dropped" and reach(world, 22) == "dropped"
 
