@@ -58,7 +58,7 @@ class Flood:
         if stream.peer:
             self.wire.send_frame(stream.peer, data)
         else:
-            self.wire.send_own(stream.packet.family, data, stream.packet.destination)
+            self.wire.send_own(replace(stream.packet, user=0, group=0), data)
 
     def run(self, streams, seconds):
         """All at once. What a stream lags behind it catches up with, so that the number of packets

@@ -119,7 +119,9 @@ class Traffic(ControlTraffic, TranslatedTraffic):
         if p.protocol in WITH_PORTS or p.protocol in (ICMP, ICMPV6):
             key = p.family, p.protocol, p.source_port
             if p.source_port in DHCP:
-                key += (p.source, p.destination)
+                # not the answer to an earlier one either
+                ends = (p.source, p.source_port), (p.destination, p.port)
+                key = p.family, p.protocol, frozenset(ends)
         else:
             # Without ports a connection is a pair of addresses; either way round.
             both = [(p.source, d) for d in (p.destination, at.destination)]

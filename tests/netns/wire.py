@@ -14,7 +14,7 @@ import struct
 
 from conntrack import Conntrack
 from counters import refused
-from host import Host, Interface, address_text, network
+from host import Host, Interface, address, address_text, network
 from lab import BRIDGES, LINKS, Lab, wait_until
 from owners import OWNERS, raw_sockets
 from packets import (
@@ -195,6 +195,10 @@ class Wire(Surroundings):
         host = Host(
             interfaces, routes, translations, groups, accept_local=martians, route_localnet=martians
         )
+        # Before 5.14 a network's first address was one of its broadcasts, too.
+        words = ["ip", "-j", "-4", "route", "show", "table", "local", "type", "broadcast"]
+        for route in json.loads(self.lab.run("fw", words).stdout or "[]"):
+            host.broadcasts.add(address(route["dst"]))
         host.on_link += [(LINKS[ns][0], network(net)) for net, ns in self.on_link]
         return host
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Random words of a policy that are not about addresses and ports."""
 
+import grp
+import pwd
 import time
 
 from values import FORWARDED_TO, PORTS
@@ -9,8 +11,11 @@ from words import ESSENTIALS
 HOUR = 3600
 DHCP = (67, 68, 546, 547)  # what a translated DHCP exchange would mean, POLICY.md leaves open
 TIMES = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]
-USERS = ["root", "nobody", "daemon", 0, 1000, 1001, 65534, 4294967294]
-GROUPS = ["root", "nogroup", "daemon", 0, 1000, 1001, 65534]
+USERS = [0, 1000, 1001, 65534, 4294967294]
+GROUPS = [0, 1000, 1001, 65534]
+# Names differ from host to host.
+USERS += [u.pw_name for u in pwd.getpwall() if u.pw_name in ("root", "daemon", "nobody")]
+GROUPS += [g.gr_name for g in grp.getgrall() if g.gr_name in ("root", "daemon", "nogroup")]
 # Of no consequence to a verdict.
 OTHER_SETTINGS = {
     "mark": ["0x20000000", 0x10000000],
