@@ -64,9 +64,12 @@ class Flood:
         """All at once. What a stream lags behind it catches up with, so that the number of packets
         is what was asked for, whatever else the machine does."""
         ready = [[self._bytes(s) for _ in range(int(s.rate * seconds))] for s in streams]
-        begin = time.monotonic()
+        begin = before = time.monotonic()
+        self.longest = 0.0  # seconds in which nothing was sent at all
         while any(s.sent < len(r) for s, r in zip(streams, ready)):
-            elapsed = time.monotonic() - begin
+            now = time.monotonic()
+            self.longest, before = max(self.longest, now - before), now
+            elapsed = now - begin
             for s, r in zip(streams, ready):
                 due = min(len(r), int((elapsed - s.start) * s.rate) + 1)
                 while s.sent < due:

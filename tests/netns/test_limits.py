@@ -2,6 +2,7 @@
 """`limit` with real packets: how many first packets get through in ten seconds, and what is not
 charged. All streams flow at once."""
 
+import contextlib
 import json
 import struct
 
@@ -111,6 +112,9 @@ FREE = {
 }
 REFUSED = {"what a deny is about": lan("10.40.10.66", UDP, 7008, 50)}
 
+# What is free first, so that the burst has room for the one packet that counts.
+ALL = [*FREE.values(), *REFUSED.values(), *(s for _, _, list_ in LIMITED.values() for s in list_)]
+
 
 @pytest.fixture(scope="module", name="wire")
 def make_wire(tmp_path_factory):
@@ -127,17 +131,29 @@ def load(wire, text):
 
 
 @pytest.fixture(scope="module", name="flowed")
-def flow_once(wire):
+def flow_once(tmp_path_factory):
+    """Where the machine stood still for longer than a burst makes up for, nothing is measured: what
+    was due meanwhile came too late to be admitted. Again then, in a new world."""
+    enough = min(burst / rate for rate, burst, _ in LIMITED.values()) / 2
+    for _ in range(4):
+        for s in ALL:
+            s.sent, s.passed, s.numbers, s.first, s.last = 0, 0, [], 0.0, 0.0
+        with contextlib.closing(Wire()) as w:
+            w.path = str(tmp_path_factory.mktemp("policy") / "policy.yaml")
+            flood = flow(w)
+        if flood.longest < enough:
+            break
+    return flood
+
+
+def flow(wire):
     load(wire, POLICY)
     to, final = address(PUBLISHED)[1], address(CONTAINER)[1]
     wire.translate([Translation(4, UDP, to, 7011, final, 7011)])
     wire.lab.nft(MUTE)
     flood, before = Flood(wire), wire.refused()
-    # (first, so that the burst has room for the one packet that counts)
-    streams = [*FREE.values(), *REFUSED.values()]
-    streams += [s for _, _, list_ in LIMITED.values() for s in list_]
-    flood.run(streams, SECONDS)
-    balanced(flood, streams, before)
+    flood.run(ALL, SECONDS)
+    balanced(flood, ALL, before)
     wire.lab.nft("delete table inet foreign_mute")
     wire.translate([])
     return flood
