@@ -198,7 +198,8 @@ class Wire(Surroundings):
         # Before 5.14 a network's first address was one of its broadcasts, too.
         words = ["ip", "-j", "-4", "route", "show", "table", "local", "type", "broadcast"]
         for route in json.loads(self.lab.run("fw", words).stdout or "[]"):
-            host.broadcasts.add(address(route["dst"]))
+            if route["dev"] != "lo":
+                host.broadcasts.add(address(route["dst"]))
         host.on_link += [(LINKS[ns][0], network(net)) for net, ns in self.on_link]
         return host
 
