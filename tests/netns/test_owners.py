@@ -2,6 +2,7 @@
 """`user`, `group` and `until` with real sockets."""
 
 import json
+import pwd
 import socket
 import time
 from datetime import datetime, timezone
@@ -36,6 +37,8 @@ for case in json.load(sys.stdin):
 """
 
 NOBODY = 65534
+# By name where there is one: a bare machine may know no users.
+NOBODYS_NAME = "nobody" if any(p.pw_name == "nobody" for p in pwd.getpwall()) else NOBODY
 REDIRECT = """
 table ip foreign_output {
     chain OUTPUT { type nat hook output priority -100
@@ -91,7 +94,7 @@ def test_the_owner_of_the_socket_decides(world, family):
         "ringwall: 1\noutbound:\n  default: reject\n  rules:\n"
         "    - { allow: 80/tcp, user: 1234 }\n"
         "    - { allow: 443/tcp, group: 4321 }\n"
-        "    - { allow: 5432/tcp, user: [nobody, 1236], group: 4321 }\n"
+        f"    - {{ allow: 5432/tcp, user: [{NOBODYS_NAME}, 1236], group: 4321 }}\n"
         "    - { allow: 3000/tcp }\n"
         "    - { deny: 3000/tcp, user: [1234, 1236] }\n"
     )
@@ -187,9 +190,11 @@ def until(seconds):
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_a_rule_ends_when_its_time_comes(world):
-    """Without anybody loading anything."""
-    end = int(time.time()) + 4
+SHORT_LIVED = "tcp from 10.40.10.2 to 10.40.10.1:9000 in eth1"
+
+
+def before_its_end(world, end):
+    """What happens while the rules are there; a connection that one of them has let in."""
     world.use(
         f"ringwall: 1\ninbound:\n  - {{ allow: 9000/tcp, until: '{until(end)}' }}\n"
         f"  - {{ deny: 443/tcp, until: '{until(end)}' }}\n  - allow: https\n  - {FAR}\n"
@@ -197,13 +202,24 @@ def test_a_rule_ends_when_its_time_comes(world):
         f"  rules: [{{ allow: 80/tcp, user: 0, until: '{until(end)}', log: yes }}]\n"
     )
     outcome, client = world.talk.dial("lan", world.address("host", 4), 9000)
+    happened = [
+        outcome,
+        world.reach("lan", "host", 443, 4),
+        world.reach("fw", "lan", 80, 4),
+        explain(world.lab, [SHORT_LIVED], "--live")[0]["verdict"],
+    ]
+    return happened, client
+
+
+def test_a_rule_ends_when_its_time_comes(world):
+    """Without anybody loading anything."""
+    for seconds in (3, 9, 27):  # a slow machine needs more
+        end = int(time.time()) + seconds
+        happened, client = before_its_end(world, end)
+        if time.time() < end:
+            break
+    assert happened == ["open", "dropped", "open", "accept"]
     server = accept_from(world, ("fw", 9000), client)
-    assert outcome == "open"
-    assert world.reach("lan", "host", 443, 4) == "dropped"
-    assert world.reach("fw", "lan", 80, 4) == "open"
-    assert time.time() < end, "this machine is too slow for the test"
-    question = "tcp from 10.40.10.2 to 10.40.10.1:9000 in eth1"
-    assert explain(world.lab, [question], "--live")[0]["verdict"] == "accept"
 
     def refused():
         begin = time.time()
@@ -212,12 +228,12 @@ def test_a_rule_ends_when_its_time_comes(world):
         assert over or begin <= end
         return over
 
-    wait_until(refused, 30, "the rule's end")
+    wait_until(refused, 60, "the rule's end")
     assert world.reach("fw", "lan", 80, 4) == "refused"
     assert world.reach("lan", "host", 443, 4) == "open"  # the deny is over, too
     assert world.reach("lan", "host", 5432, 4) == "open"
     assert exchange(client, server)  # what was open goes on
-    assert explain(world.lab, [question], "--live")[0]["verdict"] == "drop"
+    assert explain(world.lab, [SHORT_LIVED], "--live")[0]["verdict"] == "drop"
 
 
 def test_a_rule_that_is_over_is_gone_when_it_is_loaded(world):

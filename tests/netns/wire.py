@@ -83,19 +83,6 @@ class Wire(Surroundings):
 
     def _prepare_host(self):
         lab = self.lab
-        lab.sysctl(
-            "fw",
-            net__ipv4__icmp_ratemask=0x7FFFFFFF,
-            net__ipv4__icmp_msgs_per_sec=0,
-            net__ipv4__icmp_msgs_burst=0,
-            net__ipv4__icmp_ratelimit=1000,
-            net__ipv6__icmp__ratelimit=0x7FFFFFFF,
-            net__ipv4__icmp_echo_ignore_all=1,
-            net__ipv6__icmp__echo_ignore_all=1,
-            net__ipv4__icmp_echo_ignore_broadcasts=0,
-            net__netfilter__nf_conntrack_udp_timeout=3600,
-            net__netfilter__nf_conntrack_udp_timeout_stream=3600,
-        )
         for link in LINKS.values():
             if link[5]:
                 lab.sysctl("fw", **{f"net__ipv6__conf__{link[5]}__disable_ipv6": 1})
@@ -115,6 +102,20 @@ class Wire(Surroundings):
                     ip6 dscp {DSCP_NOTRACK} notrack
                 }}
             }}"""
+        )
+        # Connection tracking is there now, and its settings with it.
+        lab.sysctl(
+            "fw",
+            net__ipv4__icmp_ratemask=0x7FFFFFFF,
+            net__ipv4__icmp_msgs_per_sec=0,
+            net__ipv4__icmp_msgs_burst=0,
+            net__ipv4__icmp_ratelimit=1000,
+            net__ipv6__icmp__ratelimit=0x7FFFFFFF,
+            net__ipv4__icmp_echo_ignore_all=1,
+            net__ipv6__icmp__echo_ignore_all=1,
+            net__ipv4__icmp_echo_ignore_broadcasts=0,
+            net__netfilter__nf_conntrack_udp_timeout=3600,
+            net__netfilter__nf_conntrack_udp_timeout_stream=3600,
         )
 
     def _host_batch(self):
