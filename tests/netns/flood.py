@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from host import Packet, address
 from lab import LINKS, wait_until
 from packets import packet_bytes
+from wire import pinned
 
 PAUSE = 0.004  # seconds between two looks at the clock
 FIRST_PORT = 20000
@@ -36,8 +37,8 @@ class Stream:
 
 def packet(source, destination, protocol, port, peer="lan"):
     family, to = address(destination)
-    came_in = LINKS[peer][0] if peer else None
-    return Packet(family, address(source)[1], to, protocol, FIRST_PORT, port, came_in=came_in)
+    p = Packet(family, address(source)[1], to, protocol, FIRST_PORT, port)
+    return replace(p, came_in=LINKS[peer][0]) if peer else replace(p, user=0, group=0)
 
 
 class Flood:
@@ -56,9 +57,21 @@ class Flood:
 
     def _send(self, stream, data):
         if stream.peer:
-            self.wire.send_frame(stream.peer, data)
+            self.send_frame(stream.peer, data)
         else:
-            self.wire.send_own(replace(stream.packet, user=0, group=0), data)
+            self.wire.send_own(stream.packet, data)
+
+    def send_frame(self, peer, data):
+        """A slow machine has no room at times for what it has not handled yet."""
+
+        def sent():
+            try:
+                self.wire.send_frame(peer, data)
+            except BlockingIOError:
+                return False
+            return True
+
+        wait_until(sent, 10, "room for another packet")
 
     def run(self, streams, seconds):
         """All at once. What a stream lags behind it catches up with, so that the number of packets
@@ -84,11 +97,12 @@ class Flood:
     def burst(self, *streams, count=1):
         """So many packets of each, as fast as it goes. Those of the first that got through."""
         before = streams[0].passed
-        for _ in range(count):
-            for s in streams:
-                self._send(s, self._bytes(s))
-                s.sent += 1
-        self.settle(streams)
+        with pinned():
+            for _ in range(count):
+                for s in streams:
+                    self._send(s, self._bytes(s))
+                    s.sent += 1
+            self.settle(streams)
         return streams[0].passed - before
 
     def settle(self, streams):
