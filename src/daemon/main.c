@@ -150,6 +150,12 @@ static int lockdown_put(Engine *e, Store *store, Arena **rules, Diag *d) {
         return r == 0 ? engine_put_ruleset(e, rules, rs, d) : r;
 }
 
+/* What was confirmed cannot be read. Without the folder nothing was, unless it is on a file system
+ * that could not be mounted: then the policy that stands elsewhere is the only trace. */
+static bool may_be_armed(const Daemon *d, int error, bool if_open) {
+        return error != -ENOENT || (if_open && access(d->policy_file, F_OK) == 0);
+}
+
 /* --lockdown: closes, and ends. What systemd calls when the daemon cannot start. Before the first
  * confirmation there is nothing to close for. */
 static int run_lockdown(Daemon *d, bool if_open) {
@@ -165,7 +171,7 @@ static int run_lockdown(Daemon *d, bool if_open) {
         r = store_open(d->state_dir, STORE_READ, &store, d->diag);
         if (r == 0)
                 r = store_find(store, &found, d->diag);
-        if (r == -ENOENT || (r == 0 && !found.armed))
+        if (r == 0 ? !found.armed : !may_be_armed(d, r, if_open))
                 return 0;
         /* what cannot be read may hold what was confirmed: closed, and nobody is known to rescue */
         if (r < 0)

@@ -306,6 +306,27 @@ def test_what_is_in_force_needs_no_lockdown(world, daemon):
     assert reach(world, 443) == "dropped" and reach(world, 22) == "dropped"
 
 
+def test_where_nobody_can_tell_what_was_confirmed_it_is_closed(world, daemon):
+    def lockdown(*words):
+        words = [DAEMON, "--lockdown=if-open", "--state-dir", daemon.state, *words]
+        done = world.lab.run("fw", list(map(str, words)), env=ENVIRONMENT)
+        closed = "inet", "ringwall"
+        was = closed in world.lab.tables()
+        world.lab.nft("flush ruleset")
+        assert was == ("the lockdown" in done.stderr)
+        return was
+
+    policy = world.file(EXAMPLE)
+    # no folder: perhaps what it is on was not mounted, if there is a policy at all
+    assert not lockdown("--policy", daemon.folder / "none")
+    assert lockdown("--policy", policy)
+    daemon.state.mkdir(mode=0o700)
+    assert not lockdown("--policy", policy)
+    # a folder that cannot be trusted
+    daemon.state.chmod(0o777)
+    assert lockdown("--policy", policy)
+
+
 def test_the_lockdown_lets_in_who_may_rescue(world, daemon):
     daemon.start()
     rescue = "settings: { rescue: 203.0.113.2 }\n"
