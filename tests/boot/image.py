@@ -96,7 +96,7 @@ class Image:
         """debootstrap finds out which others those need, and checks their signatures."""
         target = self.folder / "download" / suite
         words = ["debootstrap", "--download-only", "--variant=minbase", "--arch=amd64"]
-        words += [f"--include={','.join(packages)}", suite, target, *_mirror()]
+        words += [f"--include={','.join(packages)}", suite, target, *mirror()]
         call(words, DOWNLOAD_SECONDS)
         return sorted((target / "var/cache/apt/archives").glob("*.deb"))
 
@@ -154,7 +154,7 @@ class Image:
         call(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", root, self.disk])
 
 
-def _mirror():
+def mirror():
     """The one that this machine's apt uses for Debian; none: debootstrap's own choice."""
     words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     listed = call([*words, "Origin: Debian", f"Codename: {SUITE}"], text=True).split()

@@ -142,7 +142,7 @@ def install(run):
     pages = list((prefix / "share/man").glob("man*/ringwall*"))
     if "ollama" not in services or not pages:
         raise Failed(f"{services}\nthe catalogue's services are not listed, or no man page is installed")
-    return Count(passed=1)
+    return Count(passed=1) + pytest("tests/packaging/test_install.py", variant=None)(run)
 
 
 def quickstart(run):
@@ -150,6 +150,25 @@ def quickstart(run):
     if "your host is unchanged and not yet protected" not in output:
         raise Failed(f"{output}\nthe last words are missing")
     return Count(passed=1)
+
+
+BOOTED = ["tests/boot/test_systemd.py", "tests/boot/test_package.py"]
+
+
+def boot(*paths, check=False):
+    """Builds the Debian package, and tries it on machines that are booted; check: lintian's word, too."""
+
+    def step(run):
+        options = {} if check else {"DEB_BUILD_OPTIONS": "noautodbgsym"}
+        run.call([ROOT / "packaging/build-deb"], options)
+        count = Count()
+        if check:
+            changes = next((BUILD / "deb").glob("ringwall_*.changes"))
+            run.call(["lintian", "--allow-root", "--pedantic", "--fail-on", "error,warning,info", changes])
+            count += Count(passed=1)
+        return count + pytest(*paths, variant=None)(run)
+
+    return with_packages(["debootstrap"] + ["lintian"] * check, step)
 
 
 def property_test(variant, policies, packets):
@@ -224,10 +243,10 @@ RUN = [
     Step("cli", "the command line", pytest("tests/cli"), 180, True, True),
     Step("rpc", "the control socket, under attack", pytest("tests/rpc"), 120, True, True),
     Step(
-        "packaging",
+        "completion",
         "completions of bash, zsh and fish",
-        with_packages(["zsh", "fish"], pytest("tests/packaging")),
-        240,
+        with_packages(["zsh", "fish"], pytest("tests/packaging/test_completions.py")),
+        120,
         True,
         True,
     ),
@@ -258,7 +277,15 @@ RUN = [
         False,
         True,
     ),
-    Step("install", "release build, installed under a prefix", install, 240, False),
+    Step("install", "release build, installed under a prefix, and uninstalled", install, 300, False, True),
+    Step(
+        "boot",
+        "the Debian package on machines with systemd",
+        boot(*BOOTED),
+        420,
+        False,
+        True,
+    ),
     Step("quickstart", "the first command of the README", quickstart, 240, False, True),
 ]
 
@@ -294,6 +321,14 @@ def long_steps(options):
             "kernel-5.10",
             "the kernel of Debian 11, likewise",
             old_kernel("5.10"),
+            1800,
+            True,
+            True,
+        ),
+        Step(
+            "boot",
+            "the Debian package checked, and on machines that have a hard life",
+            boot(*BOOTED, "tests/boot/test_systemd_long.py", check=True),
             1800,
             True,
             True,

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The package on a machine with systemd: what it brings, how confined the daemon is and what it can do
+all the same, and what it takes to get rid of it."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from lab import wait_until
+from stream import POLICY, Stream, assert_nothing_wrong
+
+DAEMON, LOCKDOWN = "ringwalld.service", "ringwall-lockdown.service"
+AGREE = "ringwall ringwall/remove boolean true\n"
+SSH = "ringwall: 1\ninbound: [{ allow: ssh, from: anywhere }]\n"
+
+
+@pytest.fixture(scope="module", name="guarded")
+def make_guarded(yard, armed):
+    machine = yard.machine(armed)
+    machine.boot()
+    yield machine
+    yard.retire(machine)
+
+
+@pytest.mark.parametrize("unit", [DAEMON, LOCKDOWN])
+def test_units_are_sound_and_confined(guarded, unit):
+    assert guarded.run("systemd-analyze", "verify", "--man=no", unit).stderr == ""
+    words = ["systemd-analyze", "security", "--no-pager", "--threshold=20", unit]
+    said = guarded.run(*words).stdout
+    assert re.search(r"Overall exposure level for \S+: [01]\.\d OK", said)
+
+
+def test_the_daemon_has_the_privileges_that_it_needs_and_no_more(guarded):
+    pid = guarded.show(DAEMON, "MainPID")
+    status = guarded.run("cat", f"/proc/{pid}/status").stdout
+    has = {int(mask, 16) for mask in re.findall(r"^Cap(?:Prm|Eff|Bnd):\s+(\w+)$", status, re.M)}
+    net_admin, sys_ptrace, dac_read_search = 1 << 12, 1 << 19, 1 << 2
+    assert has == {net_admin | sys_ptrace | dac_read_search}
+    assert re.search(r"^NoNewPrivs:\s+1$", status, re.M)
+    assert re.search(r"^Seccomp:\s+2$", status, re.M)
+
+
+@pytest.mark.parametrize("folder", ["/root", "/home/alice", "/tmp", "/srv", "/mnt/mounted-later"])
+def test_a_policy_may_stand_anywhere(guarded, folder):
+    guarded.run("mkdir", "-m", "700", "-p", folder)
+    if folder.endswith("later"):
+        guarded.run("mount", "-t", "tmpfs", "tmpfs", folder)
+    if folder.startswith("/home"):
+        guarded.run("chown", "1000:1000", folder)
+    guarded.run("sh", "-c", f"umask 077; cat >{folder}/new.yaml", text=POLICY)
+    done = guarded.run("ringwall", "apply", "--dry-run", f"{folder}/new.yaml", check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+def test_members_of_the_group_may_look_and_others_may_not(guarded):
+    guarded.run("useradd", "-G", "ringwall", "observer")
+    guarded.run("useradd", "stranger")
+
+    def status(user):
+        return guarded.run("setpriv", f"--reuid={user}", "--init-groups", f"--regid={user}",
+                           "ringwall", "status", check=False)  # fmt: skip
+
+    assert status("observer").returncode == 0
+    refused = status("stranger")
+    assert refused.returncode == 4 and "members of the group 'ringwall'" in refused.stderr
+
+
+def test_what_can_be_gone_back_to_is_completed(guarded):
+    words = ["/usr/share/ringwall/complete", "ringwall", "rollback", ""]
+    assert [line.split()[0] for line in guarded.run(*words).stdout.splitlines()] == ["1"]
+
+
+# --- over SSH: whether the confined daemon finds out who asks --------------------------------------
+
+
+@pytest.fixture(name="ssh")
+def make_ssh(yard, machine, tmp_path):
+    """Runs commands in a machine on which SSH is allowed; new: not over the connection that is kept."""
+    machine.path("/root/.ssh").mkdir(mode=0o700, exist_ok=True)
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    (machine.path("/root/.ssh") / "authorized_keys").write_bytes(key.with_suffix(".pub").read_bytes())
+    machine.boot()
+    machine.apply(SSH)
+    machine.run("systemctl", "unmask", "ssh")
+    machine.run("systemctl", "start", "ssh")
+    control = f"/tmp/ringwall-ssh-{os.getpid()}"  # a socket's path is short
+
+    def run(*words, new=True):
+        options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+        options += ["-o", "ControlPersist=60", "-F", "none", "-i", str(key)]
+        options += ["-S", "none" if new else control, "-o", f"ControlMaster={'no' if new else 'auto'}"]
+        command = ["ssh", *options, "root@203.0.113.1", *words]
+        return machine.net.run(machine.peer, command, check=False, timeout=60)
+
+    yield run
+    machine.net.run(machine.peer, ["ssh", "-S", control, "-O", "exit", "x"], check=False)
+
+
+def test_a_change_is_confirmed_from_a_new_connection_only(machine, ssh):
+    machine.write_policy(SSH + "routed: drop\nprotected: [{ services: ollama }]\n")
+    applied = ssh("ringwall", "apply", new=False)
+    assert applied.returncode == 9, f"{applied.stdout}{applied.stderr}{machine.tell()}"
+    assert "203.0.113.2" in applied.stdout
+    again = ssh("ringwall", "confirm", new=False)
+    assert again.returncode != 0 and "connect anew" in again.stderr
+    confirmed = ssh("ringwall", "confirm")
+    assert confirmed.returncode == 0, f"{confirmed.stdout}{confirmed.stderr}"
+    assert machine.status()["number"] == 3
+
+
+def test_who_would_lock_himself_out_is_told_and_nothing_changes(machine, ssh):
+    machine.write_policy(POLICY)
+    refused = ssh("ringwall", "apply")
+    assert refused.returncode == 7, f"{refused.stdout}{refused.stderr}{machine.tell()}"
+    assert machine.status()["number"] == 2 and ssh("true").returncode == 0
+
+
+# --- the way out ----------------------------------------------------------------------------------
+
+
+def test_a_host_that_is_guarded_stays_so_unless_somebody_agrees(machine):
+    machine.boot()
+    stream = Stream(machine)
+    refused = machine.run("dpkg", "--force-unsafe-io", "--purge", "ringwall", check=False)
+    assert refused.returncode != 0
+    assert "nobody has agreed" in refused.stderr and "debconf-set-selections" in refused.stderr
+    assert machine.show(DAEMON, "ActiveState") == "active"
+    assert machine.status()["state"] == "closed"
+
+    machine.run("debconf-set-selections", text=AGREE)
+    removed = machine.run("dpkg", "--force-unsafe-io", "--purge", "ringwall")
+    assert "stay in the kernel until the next boot" in removed.stderr
+    assert "nft delete table inet ringwall" in removed.stderr
+    # closed as before, though nothing of the program is left
+    stream.runs()
+    assert_nothing_wrong(stream.stop())
+    assert machine.tables() == ["inet ringwall"]
+    assert machine.run("systemctl", "cat", DAEMON, check=False).returncode != 0
+    listed = machine.run("sh", "-c", "find /etc /lib/systemd /usr /var -xdev -iname '*ringwall*'").stdout
+    left = [path for path in listed.splitlines() if not path.startswith("/var/log/")]
+    assert left == ["/etc/ringwall"], "the policy is its administrator's"
+    # what it has told to do does it
+    machine.run("nft", "delete", "table", "inet", "ringwall")
+    assert machine.tables() == []
+
+
+def test_where_nothing_was_confirmed_there_is_nothing_to_ask(yard, installed):
+    machine = yard.machine(installed)
+    machine.boot()
+    machine.run("dpkg", "--force-unsafe-io", "--purge", "ringwall")
+    assert machine.run("systemctl", "is-active", DAEMON, check=False).stdout.strip() == "inactive"
+    assert not machine.path("/var/lib/ringwall").exists()
+    yard.retire(machine)
+
+
+def test_what_was_removed_and_is_installed_again_guards_at_once(yard, machine):
+    machine.boot()
+    machine.path("/root/ringwall.deb").write_bytes(yard.package.read_bytes())
+    machine.run("debconf-set-selections", text=AGREE)
+    machine.run("dpkg", "--force-unsafe-io", "--remove", "ringwall")
+    machine.power_off()
+    machine.plug_in()
+    machine.boot()
+    assert machine.tables() == []
+    machine.run("dpkg", "--force-unsafe-io", "-i", "/root/ringwall.deb")
+    wait_until(lambda: machine.status()["state"] == "closed", 30, "the policy")
+    stream = Stream(machine)
+    stream.runs()
+    assert_nothing_wrong(stream.stop())

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""As test_systemd.py, often, and with more patience. For tests/long."""
+
+import time
+
+import pytest
+from lab import wait_until
+from stream import ALLOWED, Stream, assert_nothing_wrong
+from test_systemd import DAEMON, LOCKDOWN, active_since, boots, damage, restarted
+
+KILLS, BOOTS = 100, 20
+
+
+def drop_in(machine, text):
+    folder = machine.path(f"/etc/systemd/system/{DAEMON}.d")
+    folder.mkdir()
+    (folder / "x.conf").write_text(text)
+
+
+def test_killed_a_hundred_times_under_traffic(machine):
+    drop_in(machine, "[Unit]\nStartLimitIntervalSec=0\n")
+    machine.boot()
+    stream = Stream(machine)
+    for _ in range(KILLS):
+        before = machine.show(DAEMON, "MainPID")
+        machine.run("kill", "-9", before)
+        restarted(machine, before)
+    tally = stream.stop()
+    assert_nothing_wrong(tally)
+    print(tally)
+
+
+def test_restarted_a_hundred_times_under_traffic(machine):
+    drop_in(machine, "[Unit]\nStartLimitIntervalSec=0\n")
+    machine.boot()
+    stream = Stream(machine)
+    for _ in range(KILLS):
+        machine.run("systemctl", "restart", DAEMON)
+    tally = stream.stop()
+    assert_nothing_wrong(tally)
+    print(tally)
+
+
+def test_it_is_in_time_at_every_boot(machine):
+    for _ in range(BOOTS):
+        boots(machine, "policy")
+        assert active_since(machine, DAEMON) < active_since(machine, "network-pre.target")
+        assert machine.show(DAEMON, "NRestarts") == "0", machine.tell()
+        machine.power_off()
+        machine.plug_in()
+
+
+def test_power_is_cut_at_any_moment_of_a_change(machine):
+    """Before, while or after it is confirmed: afterwards it is one policy or the other, whole."""
+    machine.boot()
+    other = f"ringwall: 1\ninbound: [{{ allow: {ALLOWED}/udp, from: anywhere }}]\n"
+    for number in range(BOOTS):
+        machine.write_policy(other + f"# {number}\nservices: {{ s{number}: {{ tcp: {number + 1} }} }}\n")
+        pid = machine.leader
+        script = "ringwall apply; ringwall confirm"
+        child = machine.begin("sh", "-c", script)
+        time.sleep(number * 0.01)  # where it breaks off is what is varied
+        machine.cut_power()
+        child.wait(30)
+        assert machine.leader != pid
+        machine.plug_in()
+        boots(machine, "policy")
+        assert machine.status()["state"] == "closed"
+
+
+def test_one_that_hangs_is_replaced(machine):
+    drop_in(machine, "[Service]\nWatchdogSec=2s\n")
+    machine.boot()
+    before = machine.show(DAEMON, "MainPID")
+    stream = Stream(machine)
+    machine.run("kill", "-STOP", before)
+    restarted(machine, before)
+    stream.runs()
+    assert_nothing_wrong(stream.stop())
+    assert "watchdog" in machine.tell()
+
+
+def test_given_up_it_leaves_the_policy_in_force(machine):
+    """The kernel goes on with what it has: the lockdown is for those that have nothing."""
+    drop_in(machine, "[Unit]\nStartLimitBurst=3\n")
+    machine.boot()
+    stream = Stream(machine)
+    program = machine.path("/usr/sbin/ringwalld")
+    whole = program.read_bytes()
+    program.unlink()
+    machine.run("systemctl", "kill", "--signal=KILL", DAEMON)
+    wait_until(lambda: machine.show(DAEMON, "ActiveState") == "failed", 60, "the end of the tries")
+    wait_until(lambda: machine.show(LOCKDOWN, "Result") != "", 60, "the lockdown's end")
+    stream.runs()
+    assert_nothing_wrong(stream.stop())
+    program.write_bytes(whole)
+    program.chmod(0o755)
+    machine.run("systemctl", "reset-failed", DAEMON)
+    machine.run("systemctl", "start", DAEMON)
+    assert machine.status()["state"] == "closed"
+
+
+@pytest.mark.parametrize("name", ["armed", "rescue", "pending"])
+def test_files_beside_the_sealed_copy_may_get_lost_or_damaged(machine, name):
+    path = machine.path(f"/var/lib/ringwall/{name}")
+    if path.exists() and path.stat().st_size:
+        damage(path)
+    else:
+        path.write_bytes(b"what is this?")
+    boots(machine, "policy")
+    assert machine.status()["state"] == "closed"
