@@ -217,7 +217,10 @@ int change_start(Daemon *d) {
         if (r < 0)
                 daemon_say(d, LOG_CRIT, "what was confirmed could not be put in force: %s",
                            strerror(-r));
-        return d->standalone ? entry_start_file(d) : 0;
+        if (d->standalone)
+                return entry_start_file(d);
+        /* nobody is told that it is ready while this host may be open */
+        return d->confirm.is_known ? 0 : r;
 }
 
 void change_stop(Daemon *d) {

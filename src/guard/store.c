@@ -32,11 +32,14 @@ static int check_owner(const Store *s, Diag *d) {
                 diag_hint(d, "see who made it, and what it holds; then: chown root %s", s->path);
                 return -EBADMSG;
         }
-        if (st.st_mode & 077) {
-                (void)diag_error(d, (Span){0}, "others than root may look into %s", s->path);
-                diag_hint(d, "chmod 700 %s", s->path);
+        if (st.st_mode & 022) {
+                (void)diag_error(d, (Span){0}, "others than root may write in %s", s->path);
+                diag_hint(d, "see what it holds; then: chmod 700 %s", s->path);
                 return -EBADMSG;
         }
+        /* as a restored backup leaves it: no reason to lock the administrator out */
+        if (st.st_mode & 055 && s->writable && fchmod(s->folder, 0700) == 0)
+                diag_warning(d, (Span){0}, "others than root could look into %s: mended", s->path);
         return 0;
 }
 

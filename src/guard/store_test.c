@@ -99,15 +99,28 @@ static void only_root_may_look_into_the_folder(void **state) {
         assert_int_equal(st.st_mode & 07777, 0600);
 }
 
+static void a_folder_that_others_could_read_is_mended(void **state) {
+        StoreTest *t = *state;
+        struct stat st;
+
+        assert_int_equal(mkdir(t->folder, 0755), 0);
+        store_test_open(t);
+        check_message(t, "others than root could look into %s: mended");
+        assert_int_equal(stat(t->folder, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0700);
+}
+
 static void a_folder_that_others_may_use_is_refused(void **state) {
         StoreTest *t = *state;
         Store *store;
 
-        assert_int_equal(mkdir(t->folder, 0750), 0);
+        assert_int_equal(mkdir(t->folder, 0700), 0);
+        assert_int_equal(chmod(t->folder, 0770), 0);
         assert_int_equal(store_open(t->folder, STORE_WRITE, &store, t->d), -EBADMSG);
-        check_message(t, "others than root may look into %s");
-        assert_string_equal(t->d->messages[0].hint,
-                            arena_printf(t->arena, "chmod 700 %s", t->folder));
+        check_message(t, "others than root may write in %s");
+        assert_string_equal(
+                t->d->messages[0].hint,
+                arena_printf(t->arena, "see what it holds; then: chmod 700 %s", t->folder));
         assert_int_equal(chmod(t->folder, 0700), 0);
         assert_int_equal(chown(t->folder, 12345, 0), 0);
         t->d = diag_new(t->arena);
@@ -611,6 +624,7 @@ int main(void) {
                 store_test(an_entry_comes_back_as_it_was_added),
                 store_test(equal_contents_have_equal_digests),
                 store_test(only_root_may_look_into_the_folder),
+                store_test(a_folder_that_others_could_read_is_mended),
                 store_test(a_folder_that_others_may_use_is_refused),
                 store_test(one_process_writes_and_others_may_read),
                 store_test(a_folder_that_cannot_be_made_is_told),

@@ -387,10 +387,21 @@ def test_the_lockdown_comes_where_the_store_cannot_be_trusted(world, daemon):
     daemon.apply(EXAMPLE, "--no-confirm")
     daemon.stop(signal.SIGKILL)
     world.lab.nft("flush ruleset")
-    daemon.state.chmod(0o755)
+    daemon.state.chmod(0o777)
     daemon.start("--lockdown", ready=False)
     assert daemon.process.wait(20) == 0
     assert reach(world, 443) == "dropped"
+
+
+def test_a_store_that_others_could_read_is_mended(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.stop(signal.SIGKILL)
+    world.lab.nft("flush ruleset")
+    daemon.state.chmod(0o755)
+    daemon.start()
+    assert daemon.status()["state"] == "closed" and reach(world, 443) == "open"
+    assert daemon.state.stat().st_mode & 0o777 == 0o700
 
 
 def test_what_an_undone_change_let_in_ends_with_it(world, daemon):
