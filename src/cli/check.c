@@ -65,16 +65,24 @@ static const char *plural(size_t n) {
 
 /* Whoever passes traffic on needs more than rules. */
 static void print_forwarding(const Policy *p) {
+        static const struct {
+                bool ipv6;
+                const char *family, *key;
+        } switches[] = {
+                {false, "IPv4", "net.ipv4.ip_forward"},
+                {true, "IPv6", "net.ipv6.conf.all.forwarding"},
+        };
         bool routes = p->n_masquerades + p->n_forwards > 0;
 
         for (size_t i = 0; i < p->sections[SECTION_ROUTED].n_rules; i++)
                 routes |= p->sections[SECTION_ROUTED].rules[i].verb == RULE_ALLOW;
-        if (routes && !sysctl_forwards(false))
-                puts("  note: this policy lets traffic pass through, but forwarding is off here: "
-                     "sysctl net.ipv4.ip_forward=1");
-        else if (routes && !sysctl_forwards(true))
-                puts("  note: this policy lets traffic pass through, but forwarding of IPv6 is off "
-                     "here: sysctl net.ipv6.conf.all.forwarding=1");
+        if (!routes)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(switches); i++)
+                if (!sysctl_forwards(switches[i].ipv6))
+                        printf("  note: this policy lets traffic pass through, but forwarding of "
+                               "%s is off here: sysctl %s=1\n",
+                               switches[i].family, switches[i].key);
 }
 
 static void print_summary(const Input *input) {

@@ -100,6 +100,8 @@ static int report_unknown(Loader *l, const Node *n) {
         for (size_t i = 0; i < ARRAY_SIZE(wide_words); i++)
                 if (strcasecmp(n->text, wide_words[i]) == 0)
                         diag_hint(l->d, "did you mean 'anywhere'?");
+        if (strcasecmp(n->text, "localhost") == 0)
+                diag_hint(l->d, "this host always reaches itself: that needs no rule");
         if (node_is_boolean(n, &value))
                 diag_hint(l->d, "YAML takes '%s' for a boolean; as a zone's name, quote it: \"%s\"",
                           n->text, n->text);
