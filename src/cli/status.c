@@ -76,6 +76,16 @@ static void print_state(const json_t *s) {
                        (long long)json_integer_value(json_object_get(s, "chains")));
 }
 
+/* Of rules that are in force as they should be. */
+static void print_owner(const json_t *s) {
+        if (!json_is_true(json_object_get(s, "readBack")) ||
+            json_integer_value(json_object_get(s, "rules")) == 0)
+                return;
+        puts(json_is_true(json_object_get(s, "owned"))
+                     ? "owner        ringwalld: no other program can change its rules"
+                     : "owner        none: other programs can change the rules");
+}
+
 static void print_status(const json_t *s) {
         const json_t *pending = json_object_get(s, "pending");
         const json_t *events = json_object_get(s, "events");
@@ -91,6 +101,7 @@ static void print_status(const json_t *s) {
                        (long long)json_integer_value(json_object_get(pending, "seconds")));
         if (json_is_true(json_object_get(s, "fileDiffers")))
                 puts("files        say something else by now: ringwall plan, ringwall apply");
+        print_owner(s);
         printf("daemon       ringwalld %s, process %lld\n", text_of(s, "version"),
                (long long)json_integer_value(json_object_get(s, "pid")));
         for (size_t i = 0; i < json_array_size(events) && i < 8; i++) {

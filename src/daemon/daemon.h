@@ -73,6 +73,12 @@ void daemon_say_all(Daemon *d, const Diag *diag);
 /* CLOCK_REALTIME, in microseconds. */
 uint64_t daemon_now(void);
 
+/* park.c: the socket that owns the table, over restarts. open: opens the engine, with the socket
+ * that a daemon before this one has left if there is one; 0 or a negative errno. leave: hands a new
+ * socket to systemd. */
+int park_open(Daemon *d);
+void park_leave(Daemon *d);
+
 /* links.c: follows links, addresses and routes, from when something is in force. */
 int links_start(Daemon *d);
 void links_stop(Daemon *d);

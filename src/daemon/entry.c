@@ -92,6 +92,8 @@ int entry_put(Daemon *d, uint32_t number) {
                                        d->diag);
         if (r < 0)
                 return r;
+        d->engine.owner =
+                content.settings.ownership == OWNERSHIP_OFF ? ENGINE_OWNER_NONE : ENGINE_OWNER_SELF;
         r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
         if (r == 0)
                 keep_file(d, &content);
@@ -105,6 +107,7 @@ int entry_put_lockdown(Daemon *d) {
 
         if (r < 0)
                 return r;
+        d->engine.owner = ENGINE_OWNER_SELF;
         r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
         if (r == 0)
                 entry_forget(d);

@@ -129,7 +129,7 @@ static int run(Daemon *d) {
         if (r >= 0)
                 r = sd_event_set_watchdog(d->event, true);
         if (r >= 0)
-                r = engine_open(&d->engine);
+                r = park_open(d);
         if (r < 0) {
                 fprintf(stderr, "ringwalld: cannot start: %s\n", strerror(-r));
                 return r;
@@ -177,6 +177,7 @@ static int run_lockdown(Daemon *d, bool if_open) {
         if (r < 0)
                 store = store_close(store);
         r = engine_open(&e);
+        e.owner = ENGINE_OWNER_LEAVE; /* the daemon adopts it once it runs */
         /* what cannot be read may be open */
         if (r == 0 && if_open && engine_is_open(&e) == 0)
                 return 0;

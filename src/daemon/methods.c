@@ -39,6 +39,7 @@ static const RpcField status_out[] = {
         {"number", RPC_INT, RPC_OPTIONAL, "of the change that brought it"},
         {"since", RPC_INT, RPC_OPTIONAL, "microseconds since 1970"},
         {"readBack", RPC_BOOL, 0, "the kernel holds just that, now"},
+        {"owned", RPC_BOOL, 0, "no other program can change it"},
         {"fileDiffers", RPC_BOOL, 0, "the policy's files say something else by now"},
         {"pending", RPC_OBJECT, RPC_OPTIONAL, "a change that has not been confirmed", .fields = pending_fields},
         {"rules", RPC_INT, 0, "of the kernel's"},

@@ -61,11 +61,12 @@ json_t *request_status(Daemon *d) {
         ConfirmNow now = boot_now(d->boot);
         bool holds = engine_holds(&d->engine) == 1;
         const Ruleset *rs = d->engine.desired;
-        json_t *reply = json_pack(
-                "{s:s, s:b, s:b, s:I, s:I, s:s, s:I, s:o}", "state", state_word(d, holds),
-                "readBack", holds, "fileDiffers", entry_files_differ(d), "rules",
-                (json_int_t)count_rules(rs), "chains", (json_int_t)(rs ? rs->n_chains : 0),
-                "version", RINGWALL_VERSION, "pid", (json_int_t)getpid(), "events", json_events(d));
+        json_t *reply = json_pack("{s:s, s:b, s:b, s:b, s:I, s:I, s:s, s:I, s:o}", "state",
+                                  state_word(d, holds), "readBack", holds, "owned",
+                                  holds && d->engine.owns, "fileDiffers", entry_files_differ(d),
+                                  "rules", (json_int_t)count_rules(rs), "chains",
+                                  (json_int_t)(rs ? rs->n_chains : 0), "version", RINGWALL_VERSION,
+                                  "pid", (json_int_t)getpid(), "events", json_events(d));
 
         if (!reply)
                 return NULL;

@@ -2,23 +2,35 @@
 #include "guard/engine.h"
 
 #include "nft/host.h"
+#include "nft/owner.h"
 #include "nft/probe.h"
 #include "nft/sysctl.h"
 #include "ruleset/expect.h"
 
 #define TRIES 5 /* other programs' transactions may come between reading and writing */
 
-int engine_open(Engine *e) {
-        int r = nft_link_open(&e->link);
-
-        if (r < 0)
-                return r;
-        /* what a kernel can do is found out by doing it, see engine_put_policy() */
+/* What a kernel can do is found out by doing it, see engine_put_policy(). */
+static void expect_features(Engine *e) {
         e->features = (KernelFeatures){
                 .fib_in_filter = true,
                 .own_source_routed = sysctl_accepts_own_source(),
         };
-        return 0;
+}
+
+int engine_open(Engine *e) {
+        int r = nft_link_open(&e->link);
+
+        if (r == 0)
+                expect_features(e);
+        return r;
+}
+
+int engine_open_with(Engine *e, int fd) {
+        int r = nft_link_adopt(fd, &e->link);
+
+        if (r == 0)
+                expect_features(e);
+        return r;
 }
 
 void engine_close(Engine *e) {
@@ -57,8 +69,31 @@ static int report_read(int error, Diag *d) {
         return error == -EBUSY ? -EAGAIN : error;
 }
 
+/* Whether a table can be had that persists. A table that does is proof enough. */
+static bool can_own(Engine *e, const Ruleset *live) {
+        if (!e->asked_owner) {
+                int r = live->flags & TABLE_PERSIST ? 1 : nft_probe_owner(e->link);
+
+                e->asked_owner = r >= 0; /* else next time */
+                e->can_own = r > 0;
+        }
+        return e->can_own;
+}
+
+/* The flags that the table shall be made with, or be given. */
+static uint32_t table_flags(Engine *e, const Ruleset *live) {
+        if (e->owner == ENGINE_OWNER_NONE || (live->exists && !(live->flags & TABLE_PERSIST)) ||
+            !can_own(e, live))
+                return 0;
+        return e->owner == ENGINE_OWNER_SELF ? TABLE_OWNER | TABLE_PERSIST : TABLE_PERSIST;
+}
+
+static bool owns(const Engine *e, const Ruleset *live) {
+        return live->exists && live->flags & TABLE_OWNER && live->owner == nft_link_port(e->link);
+}
+
 /* Reads, compares and writes, again if another program's transaction came in between. */
-static int apply(Engine *e, const Ruleset *rs, NftChanges *ret, Diag *d) {
+static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
         for (int i = 0; i < TRIES; i++) {
                 _cleanup_(arena_freep) Arena *a = arena_new(0);
                 Ruleset *live;
@@ -66,6 +101,7 @@ static int apply(Engine *e, const Ruleset *rs, NftChanges *ret, Diag *d) {
 
                 if (r < 0)
                         return report_read(r, d);
+                rs->flags = table_flags(e, live);
                 r = nft_apply(e->link, live, rs, ret, d);
                 if (r != -EAGAIN)
                         return r;
@@ -88,6 +124,7 @@ static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
                           "ringwall show --live");
                 return -EIO;
         }
+        e->owns = owns(e, live);
         if (ruleset_equal(live, rs))
                 return 0;
         (void)diag_error(d, (Span){0},
@@ -169,7 +206,9 @@ int engine_holds(Engine *e) {
 
         if (r < 0)
                 return r;
-        return e->desired ? ruleset_equal(live, e->desired) : !live->exists;
+        if (!e->desired)
+                return !live->exists;
+        return ruleset_equal(live, e->desired) && (!e->owns || owns(e, live));
 }
 
 int engine_is_open(const Engine *e) {
@@ -196,5 +235,6 @@ int engine_remove(Engine *e, bool *ret_was_there, Diag *d) {
                 return r;
         e->arena = arena_free(e->arena);
         e->desired = NULL;
+        e->owns = false;
         return 0;
 }

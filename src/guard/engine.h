@@ -7,16 +7,29 @@
 #include "nft/apply.h"
 #include "ruleset/pass.h"
 
+/* Whose the table is. */
+typedef enum EngineOwner {
+        ENGINE_OWNER_NONE,  /* the table is made for everybody */
+        ENGINE_OWNER_LEAVE, /* it is nobody's, and waits for its owner */
+        ENGINE_OWNER_SELF,  /* no other program can write to it while the link's socket is open */
+} EngineOwner;
+
 typedef struct Engine {
         NftLink *link;           /* owned */
         KernelFeatures features; /* of this kernel, as far as it has been found out */
         Arena *arena;            /* owned; of desired */
         Ruleset *desired;        /* what was put in force last, or NULL */
         NftChanges changes;      /* that this took */
+        EngineOwner owner; /* what is wanted. A table that somebody made without can gain none */
+        bool asked_owner;  /* the kernel has been asked whether it can be had: */
+        bool can_own;
+        bool owns; /* as read back: the table is the link's */
 } Engine;
 
 /* 0, or what nft_link_open() says. */
 int engine_open(Engine *e);
+/* With the socket of a link that somebody had before. */
+int engine_open_with(Engine *e, int fd);
 void engine_close(Engine *e);
 
 /* Compiles for this kernel and checks the policy's expectations. *ret lives in the policy's arena.
@@ -43,7 +56,8 @@ bool engine_learn(Engine *e);
  * was something to do, 0 if not; as above. */
 int engine_refresh(Engine *e, Diag *d);
 
-/* Whether the kernel holds what was put in force. 1, 0, or a negative errno. */
+/* Whether the kernel holds what was put in force, and still as the link's own if it was. 1, 0, or a
+ * negative errno. */
 int engine_holds(Engine *e);
 
 /* Whether the kernel lets things in past ringwall: there is no such table, or its base chains are

@@ -7,12 +7,9 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include "nft/owner.h"
 #include "nft/probe.h"
 #include "nft/trial.h"
-
-/* Flags of a table that the headers may be too old for. */
-#define TABLE_OWNER (1U << 1)
-#define TABLE_PERSIST (1U << 2)
 
 #define SET "ringwall_seen"
 

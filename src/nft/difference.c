@@ -4,6 +4,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include "nft/encode.h"
+#include "nft/owner.h"
 #include "ruleset/statement.h"
 
 /* Two chains or two sets of one name; either may be NULL. */
@@ -308,6 +309,14 @@ static void encode_additions(Difference *d, const Ruleset *rs) {
         }
 }
 
+/* Somebody may have put the table to sleep. One that persists can be adopted as long as it belongs
+ * to nobody; the kernel changes nothing else about a table that is there. */
+static uint32_t table_flags(const Ruleset *live, const Ruleset *desired) {
+        uint32_t flags = live->flags & ~(uint32_t)NFT_TABLE_F_DORMANT;
+
+        return flags & TABLE_PERSIST ? flags | (desired->flags & TABLE_OWNER) : flags;
+}
+
 int difference_encode(NftBatch *b, const Ruleset *live, const Ruleset *desired, NftChanges *ret) {
         _cleanup_(difference_done) Difference d = {.batch = b};
 
@@ -315,11 +324,11 @@ int difference_encode(NftBatch *b, const Ruleset *live, const Ruleset *desired, 
                 return -ENOMEM;
         d.everything = limits_change(live, desired);
         decide(&d);
-        if (!live->exists || live->flags & NFT_TABLE_F_DORMANT) {
-                /* somebody may have put it to sleep; its other flags are not ours to change */
-                encode_table(b, live->flags & ~(uint32_t)NFT_TABLE_F_DORMANT);
-                d.changes.table_created = !live->exists;
-        }
+        if (!live->exists) {
+                encode_table(b, desired->flags);
+                d.changes.table_created = true;
+        } else if (table_flags(live, desired) != live->flags)
+                encode_table(b, table_flags(live, desired));
         encode_removals(&d);
         encode_limits(&d, live, desired, true);
         encode_limits(&d, desired, live, false);

@@ -7,11 +7,13 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include "nft/attribute.h"
 
 #define RECEIVE_SIZE ((size_t)256 * 1024) /* the kernel sends at most what one recv() asks for */
 #define SOCKET_BUFFER (8 * 1024 * 1024)
+#define DRAIN_MAX 100000 /* datagrams; more than fit into the buffer */
 
 struct NftLink {
         struct mnl_socket *socket;
@@ -41,22 +43,68 @@ static int set_options(NftLink *link) {
         return 0;
 }
 
+static NftLink *link_new(void) {
+        NftLink *link = calloc(1, sizeof(*link));
+
+        if (!link)
+                return NULL;
+        link->received = malloc(RECEIVE_SIZE);
+        if (!link->received)
+                return nft_link_close(link);
+        link->sequence = 1;
+        return link;
+}
+
 int nft_link_open(NftLink **ret) {
-        _cleanup_(nft_link_closep) NftLink *link = calloc(1, sizeof(*link));
+        _cleanup_(nft_link_closep) NftLink *link = link_new();
         int r;
 
         if (!link)
                 return -ENOMEM;
-        link->received = malloc(RECEIVE_SIZE);
-        if (!link->received)
-                return -ENOMEM;
-        link->sequence = 1;
         link->socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
         if (!link->socket || mnl_socket_bind(link->socket, 0, MNL_SOCKET_AUTOPID) < 0)
                 return -errno;
         r = set_options(link);
         if (r < 0)
                 return r;
+        *ret = TAKE_PTR(link);
+        return 0;
+}
+
+static bool is_our_kind(int fd) {
+        int domain = -1, protocol = -1;
+        socklen_t size = sizeof(int);
+
+        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+               getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+               domain == AF_NETLINK && protocol == NETLINK_NETFILTER;
+}
+
+/* Answers that whoever had the socket before did not wait for. */
+static void drain(int fd) {
+        char byte;
+
+        for (int i = 0; i < DRAIN_MAX; i++)
+                if (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC) < 0 &&
+                    errno != ENOBUFS && errno != EINTR)
+                        return;
+}
+
+int nft_link_adopt(int fd, NftLink **ret) {
+        _cleanup_(nft_link_closep) NftLink *link = is_our_kind(fd) ? link_new() : NULL;
+        struct timespec now;
+
+        if (!link)
+                return is_our_kind(fd) ? -ENOMEM : -EINVAL;
+        /* libmnl asks the kernel for the port */
+        link->socket = mnl_socket_fdopen(fd);
+        if (!link->socket)
+                return -EINVAL;
+        (void)set_options(link); /* they are set already */
+        drain(fd);
+        /* a late answer to somebody before us must not be taken for one to us */
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        link->sequence = (uint32_t)now.tv_nsec ^ (uint32_t)now.tv_sec << 12;
         *ret = TAKE_PTR(link);
         return 0;
 }
@@ -69,6 +117,10 @@ NftLink *nft_link_close(NftLink *link) {
         free(link->received);
         free(link);
         return NULL;
+}
+
+int nft_link_fd(const NftLink *link) {
+        return mnl_socket_get_fd(link->socket);
 }
 
 uint32_t nft_link_port(const NftLink *link) {

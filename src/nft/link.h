@@ -27,8 +27,14 @@ typedef struct NftOutcome {
 } NftOutcome;
 
 int nft_link_open(NftLink **ret);
+/* The same with a socket that was opened before, by this process or by one that it was handed on
+ * from: what that socket owns goes on being owned. The link closes it. -EINVAL: it is no such
+ * socket, and stays open. */
+int nft_link_adopt(int fd, NftLink **ret);
 NftLink *nft_link_close(NftLink *link); /* accepts NULL, returns NULL */
 
+/* The socket, which stays the link's. */
+int nft_link_fd(const NftLink *link);
 /* The socket's netlink port, which is what the kernel calls a table's owner. */
 uint32_t nft_link_port(const NftLink *link);
 /* The number that a new batch for this link begins with. */

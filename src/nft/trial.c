@@ -14,6 +14,14 @@ uint32_t trial_put_table(NftBatch *b, const char *name, uint32_t flags) {
         return nft_batch_last_sequence(b);
 }
 
+uint32_t trial_delete_table(NftBatch *b, const char *name) {
+        struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELTABLE, 0);
+
+        mnl_attr_put_strz(h, NFTA_TABLE_NAME, name);
+        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_TABLE, .removes = true, .name = name});
+        return nft_batch_last_sequence(b);
+}
+
 uint32_t trial_put_chain(NftBatch *b, const char *name, const char *type, uint32_t hook) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
 

@@ -11,6 +11,7 @@
 /* flags: NFT_TABLE_F_..., beside the one that makes it sleep. Each returns its message's sequence
  * number, by which a refusal is known. */
 uint32_t trial_put_table(NftBatch *b, const char *name, uint32_t flags);
+uint32_t trial_delete_table(NftBatch *b, const char *name);
 /* In TRIAL_TABLE, like all that follows. type NULL: no base chain. */
 uint32_t trial_put_chain(NftBatch *b, const char *name, const char *type, uint32_t hook);
 

@@ -209,7 +209,7 @@ typedef struct Ruleset {
         size_t n_limits;
         bool count_elements; /* sets that stand for several rules count each element */
         bool exists;         /* of one read from the kernel: whether there is such a table */
-        uint32_t flags;      /* the table's NFT_TABLE_F_ flags, as read */
+        uint32_t flags;      /* the table's NFT_TABLE_F_ flags: as read, or as it shall be made */
         uint32_t generation; /* of the kernel's whole ruleset when this was read */
         uint32_t owner;      /* the owner's netlink port, 0 if none */
 } Ruleset;

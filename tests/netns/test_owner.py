@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whose the table is: other programs cannot change it, and it has an owner over the daemon's death
+where a service manager keeps the socket (sd_pid_notify_with_fds(3))."""
+
+import os
+import signal
+import socket
+
+import pytest
+
+from lab import wait_until
+from program import ENVIRONMENT, ringwall
+from test_daemon import DAEMON, Daemon, reach
+from world import EXAMPLE, World
+
+ATTEMPTS = [
+    "add rule inet ringwall input accept",
+    "insert rule inet ringwall input tcp dport 22 accept",
+    "flush chain inet ringwall input",
+    "flush table inet ringwall",
+    "delete table inet ringwall",
+    "delete chain inet ringwall input",
+    "add element inet ringwall inbound-tcp { 22 : accept }",
+    "add table inet ringwall { flags dormant; }",
+    "add chain inet ringwall input { policy accept; }",
+]
+
+
+class Manager:
+    """What systemd does for a service with a descriptor store, over one socket."""
+
+    def __init__(self, folder):
+        self.path = folder / "notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.socket.settimeout(0.2)
+        self.kept = {}
+
+    def collect(self):
+        while True:
+            try:
+                text, fds, _, _ = socket.recv_fds(self.socket, 4096, 4)
+            except TimeoutError:
+                return
+            words = dict(line.split("=", 1) for line in text.decode().splitlines() if "=" in line)
+            if words.get("FDSTORE") == "1":
+                assert words["FDPOLL"] == "0" and len(fds) == 1
+                self.kept[words["FDNAME"]] = fds.pop()
+            for fd in fds:
+                os.close(fd)
+
+    def start(self, daemon):
+        """Hands on what was kept, from the third descriptor on."""
+        self.collect()
+        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(self.path)}
+        words = [DAEMON, "--state-dir", daemon.state, "--runtime-dir", daemon.runtime]
+        script = 'exec "$@"'
+        if self.kept:
+            (name, fd), = self.kept.items()
+            environment |= {"LISTEN_FDS": "1", "LISTEN_FDNAMES": name}
+            script = f'exec 3<&{fd}; LISTEN_PID=$$ exec "$@"'
+        with open(daemon.folder / "log", "ab") as log:
+            daemon.process = daemon.world.lab.popen(
+                "fw",
+                ["bash", "-c", script, "bash", *map(str, words)],
+                stderr=log,
+                env=environment,
+                pass_fds=list(self.kept.values()),
+            )
+        wait_until(lambda: daemon.ask("status")[0] == 0, 10, "the daemon's first answer")
+        self.collect()
+
+    def close(self):
+        for fd in self.kept.values():
+            os.close(fd)
+        self.socket.close()
+
+
+@pytest.fixture(name="world")
+def make_world(tmp_path):
+    w = World(tmp_path)
+    yield w
+    w.close()
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(world, tmp_path):
+    d = Daemon(world, tmp_path)
+    yield d
+    if d.process and d.process.poll() is None:
+        d.stop(signal.SIGKILL)
+
+
+@pytest.fixture(name="manager")
+def make_manager(tmp_path):
+    m = Manager(tmp_path)
+    yield m
+    m.close()
+
+
+def refused(world, command):
+    done = world.lab.run("fw", ["nft", command], check=False)
+    return done.returncode != 0 and "not permitted" in done.stderr
+
+
+def test_no_other_program_can_change_the_rules(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    assert daemon.status()["owned"]
+    for command in ATTEMPTS:
+        assert refused(world, command), command
+    world.lab.nft("flush ruleset")  # says nothing, and passes the table over
+    status = daemon.status()
+    assert status["state"] == "closed" and status["readBack"] and status["owned"]
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    # ours are taken as ever
+    daemon.apply(EXAMPLE.replace("https", "ssh"), "--no-confirm")
+    assert reach(world, 22) == "open" and daemon.status()["owned"]
+
+
+def test_a_rule_that_slipped_in_while_nobody_owned_the_table_is_gone(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.stop(signal.SIGKILL)
+    # nothing keeps the socket here: the rules stay, and are anybody's
+    assert reach(world, 22) == "dropped"
+    world.lab.nft("insert rule inet ringwall input tcp dport 22 accept")
+    assert reach(world, 22) == "open"
+    daemon.start()
+    assert reach(world, 22) == "dropped" and daemon.status()["owned"]
+    assert refused(world, ATTEMPTS[0])
+
+
+def test_the_table_has_its_owner_while_the_daemon_is_dead(world, daemon, manager):
+    manager.start(daemon)
+    assert "nftables" in manager.kept
+    daemon.apply(EXAMPLE, "--no-confirm")
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        daemon.stop(number)
+        for command in ATTEMPTS:
+            assert refused(world, command), command
+        world.lab.nft("flush ruleset")
+        assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+        manager.start(daemon)
+        status = daemon.status()
+        assert status["state"] == "closed" and status["readBack"] and status["owned"]
+        assert refused(world, ATTEMPTS[0])
+    # the socket that was handed on writes as the first one did
+    assert daemon.apply(EXAMPLE.replace("https", "ssh"), "--no-confirm")[0] == 0
+    assert reach(world, 22) == "open" and reach(world, 443) == "dropped"
+
+
+def test_a_descriptor_that_is_no_such_socket_is_left_behind(world, daemon, manager):
+    manager.kept["nftables"] = os.open("/dev/null", os.O_RDONLY)
+    manager.start(daemon)
+    daemon.apply(EXAMPLE, "--no-confirm")
+    assert daemon.status()["owned"] and reach(world, 22) == "dropped"
+
+
+def test_without_ownership_others_can_change_it_and_status_says_so(world, daemon):
+    daemon.start()
+    daemon.apply("settings: { ownership: off }\n" + EXAMPLE, "--no-confirm")
+    status = daemon.status()
+    assert status["readBack"] and not status["owned"]
+    assert not refused(world, "insert rule inet ringwall input tcp dport 22 accept")
+
+
+def test_a_table_made_without_an_owner_is_filled_and_not_owned(world, daemon):
+    world.use(EXAMPLE)
+    daemon.start()
+    daemon.apply(EXAMPLE.replace("https", "ssh"), "--no-confirm")
+    status = daemon.status()
+    assert status["state"] == "closed" and status["readBack"] and not status["owned"]
+
+
+def test_a_lockdown_is_adopted(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.stop()
+    world.lab.nft("flush ruleset")
+    world.lab.run("fw", [DAEMON, "--lockdown", "--state-dir", daemon.state], env=ENVIRONMENT)
+    assert reach(world, 443) == "dropped"
+    daemon.start()
+    assert daemon.status()["owned"] and reach(world, 443) == "open"
+
+
+def test_unloaded_on_demand_it_is_gone(world, daemon, manager):
+    manager.start(daemon)
+    daemon.apply(EXAMPLE, "--no-confirm")
+    ringwall(world.lab, "unload", "--yes", "--runtime-dir", str(daemon.runtime))
+    assert ("inet", "ringwall") not in world.lab.tables()
+    assert reach(world, 22) == "open"
