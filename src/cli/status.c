@@ -86,6 +86,20 @@ static void print_owner(const json_t *s) {
                      : "owner        none: other programs can change the rules");
 }
 
+static void print_drift(const json_t *s) {
+        const json_t *drift = json_object_get(s, "drift");
+        long long seen = (long long)json_integer_value(json_object_get(drift, "seen"));
+        long long longest = (long long)json_integer_value(json_object_get(drift, "longest"));
+
+        if (seen > 0)
+                printf("drift        other programs changed the rules %lld time%s, undone %lld; "
+                       "the "
+                       "longest for %lld.%lld ms\n",
+                       seen, seen == 1 ? "" : "s",
+                       (long long)json_integer_value(json_object_get(drift, "undone")),
+                       longest / 1000, longest / 100 % 10);
+}
+
 static void print_status(const json_t *s) {
         const json_t *pending = json_object_get(s, "pending");
         const json_t *events = json_object_get(s, "events");
@@ -102,6 +116,7 @@ static void print_status(const json_t *s) {
         if (json_is_true(json_object_get(s, "fileDiffers")))
                 puts("files        say something else by now: ringwall plan, ringwall apply");
         print_owner(s);
+        print_drift(s);
         printf("daemon       ringwalld %s, process %lld\n", text_of(s, "version"),
                (long long)json_integer_value(json_object_get(s, "pid")));
         for (size_t i = 0; i < json_array_size(events) && i < 8; i++) {

@@ -81,6 +81,7 @@ static int put(Daemon *d, Target target) {
         }
         if (r < 0)
                 return r;
+        engine_keep_tracking(&d->engine);
         d->since_usec = daemon_now();
         if (target.kind == TARGET_ENTRY)
                 daemon_say(d, LOG_NOTICE, "in force: change %u", target.entry);
@@ -90,7 +91,7 @@ static int put(Daemon *d, Target target) {
         return 0;
 }
 
-static int cut(Daemon *d) {
+int change_cut(Daemon *d) {
         CutCounts counts = {0};
         int r;
 
@@ -136,7 +137,7 @@ static int act(void *context, const ConfirmAction *action) {
                                                      d->diag)
                                : 0;
         case CONFIRM_CUT:
-                return cut(d);
+                return change_cut(d);
         case _CONFIRM_ACTION_MAX:
                 break;
         }
@@ -173,7 +174,7 @@ int change_run(Daemon *d, ConfirmPlan *plan) {
         /* what an unconfirmed change let in ends with it */
         if (was_pending && !d->confirm.is_pending && d->confirm.is_known &&
             target_equal(base, d->confirm.base) && base.kind != TARGET_NOTHING)
-                (void)cut(d);
+                (void)change_cut(d);
         /* whoever asked is told by whoever called; what nobody asked for is said here */
         if (own) {
                 daemon_say_all(d, d->diag);
@@ -211,7 +212,7 @@ int change_start(Daemon *d) {
         r = change_run(d, &plan);
         if (found.pending_state != PENDING_NONE && !d->confirm.is_pending && d->confirm.is_known &&
             d->confirm.in_force.kind != TARGET_NOTHING)
-                (void)cut(d); /* undone before the first event: see change_run() */
+                (void)change_cut(d); /* undone before the first event: see change_run() */
         daemon_say_all(d, d->diag);
         d->diag = NULL;
         if (r < 0)

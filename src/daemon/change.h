@@ -12,6 +12,8 @@ int change_start(Daemon *d);
 void change_stop(Daemon *d);
 /* Carries out what guard/confirm.h decided; the errno of the first action that failed. */
 int change_run(Daemon *d, ConfirmPlan *plan);
+/* Cuts open connections that what is in force does not admit; what cannot be done is said. */
+int change_cut(Daemon *d);
 /* "in force: change 7": for people. Valid until the next call. */
 const char *change_status(const Daemon *d);
 

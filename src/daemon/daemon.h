@@ -9,6 +9,7 @@
 #include "guard/confirm.h"
 #include "guard/engine.h"
 #include "guard/store.h"
+#include "guard/who.h"
 #include "host/sshd.h"
 #include "rpc/server.h"
 
@@ -17,10 +18,27 @@
 #define DAEMON_SOCKET RPC_INTERFACE /* within the runtime directory */
 #define DAEMON_EVENTS_MAX 16        /* that are kept to be shown */
 
+/* What other programs change while something is in force. */
+typedef struct DriftGuard {
+        CommitWatch watch;
+        sd_event_source *io, *tick, *retry;
+        uint32_t generation;  /* of the latest transaction that was told of */
+        bool sees_pids;       /* the kernel's process numbers are ours: see drift.c */
+        Arena *who_arena;     /* owned; of who */
+        Who who;              /* who last changed the table */
+        bool is_dirty;        /* something may have changed since it was compared */
+        bool is_told;         /* what differs has been told of, and stays */
+        uint64_t since_usec;  /* CLOCK_MONOTONIC: when it was noticed that something differs; 0:
+                               * nothing  does */
+        uint64_t window_usec; /* likewise: since when n_in_window heals are counted */
+        unsigned int n_in_window;
+        uint64_t n_drifts, n_heals, longest_usec; /* since the daemon was started */
+} DriftGuard;
+
 /* Something that an operator may want to know afterwards. */
 typedef struct DaemonEvent {
         uint64_t realtime_usec;
-        char text[256];
+        char text[512];
 } DaemonEvent;
 
 /* A file of the policy as it was when it was read. */
@@ -62,6 +80,8 @@ typedef struct Daemon {
         int watch_fd; /* of links, addresses and routes */
         sd_event_source *watch, *settle;
 
+        DriftGuard drift;
+
         DaemonEvent events[DAEMON_EVENTS_MAX]; /* a ring */
         size_t n_events;
 } Daemon;
@@ -78,6 +98,10 @@ uint64_t daemon_now(void);
  * socket to systemd. */
 int park_open(Daemon *d);
 void park_leave(Daemon *d);
+
+/* drift.c: notices what other programs change, and undoes it. */
+int drift_start(Daemon *d);
+void drift_stop(Daemon *d);
 
 /* links.c: follows links, addresses and routes, from when something is in force. */
 int links_start(Daemon *d);

@@ -15,7 +15,12 @@ static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Diag *diag = a ? diag_new(a) : NULL;
-        int r = diag ? engine_refresh(&d->engine, diag) : -ENOMEM;
+        int r;
+
+        /* it would put right what somebody else changed, and has been told to leave alone */
+        if (d->settings.drift == DRIFT_ALERT && d->drift.is_told)
+                return 0;
+        r = diag ? engine_refresh(&d->engine, diag) : -ENOMEM;
 
         if (r < 0 && diag)
                 daemon_say_all(d, diag);

@@ -23,9 +23,8 @@ typedef struct DaemonService {
 
 /* In this order: nobody is answered before something is in force. */
 static const DaemonService services[] = {
-        {"policy", change_start, change_stop},
-        {"links", links_start, links_stop},
-        {"logs", logs_start, logs_stop},
+        {"drift", drift_start, drift_stop},      {"policy", change_start, change_stop},
+        {"links", links_start, links_stop},      {"logs", logs_start, logs_stop},
         {"socket", methods_start, methods_stop},
 };
 
@@ -216,6 +215,7 @@ int main(int argc, char **argv) {
                 .runtime_dir = DAEMON_RUNTIME_DIR,
                 .log_fd = -1,
                 .watch_fd = -1,
+                .drift.watch.fd = -1,
         };
         bool lockdown = false, if_open = false;
         int c;

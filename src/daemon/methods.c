@@ -32,6 +32,13 @@ static const RpcField event_fields[] = {
         {0},
 };
 
+static const RpcField drift_fields[] = {
+        {"seen", RPC_INT, 0, "changes of the rules by other programs, since ringwalld was started"},
+        {"undone", RPC_INT, 0, "of these"},
+        {"longest", RPC_INT, 0, "microseconds for which one of these was so"},
+        {0},
+};
+
 static const RpcField status_out[] = {
         {"state", RPC_STRING, 0, "closed: a policy is in force; unarmed: none has been confirmed; unloaded: on demand; "
                                  "lockdown; changed: the kernel holds something else"},
@@ -42,6 +49,7 @@ static const RpcField status_out[] = {
         {"owned", RPC_BOOL, 0, "no other program can change it"},
         {"fileDiffers", RPC_BOOL, 0, "the policy's files say something else by now"},
         {"pending", RPC_OBJECT, RPC_OPTIONAL, "a change that has not been confirmed", .fields = pending_fields},
+        {"drift", RPC_OBJECT, 0, "what other programs changed", .fields = drift_fields},
         {"rules", RPC_INT, 0, "of the kernel's"},
         {"chains", RPC_INT, 0, "of the kernel's"},
         {"version", RPC_STRING, 0, "of ringwalld"},

@@ -70,6 +70,11 @@ json_t *request_status(Daemon *d) {
 
         if (!reply)
                 return NULL;
+        (void)json_object_set_new(reply, "drift",
+                                  json_pack("{s:I, s:I, s:I}", "seen",
+                                            (json_int_t)d->drift.n_drifts, "undone",
+                                            (json_int_t)d->drift.n_heals, "longest",
+                                            (json_int_t)d->drift.longest_usec));
         add_in_force(d, reply);
         if (d->confirm.is_pending)
                 (void)json_object_set_new(

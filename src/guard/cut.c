@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "guard/cut.h"
 
+#include <netinet/in.h>
+
 #include "guard/place.h"
+#include "nft/sockets.h"
 
 #define ROUNDS_MAX 5 /* each new one sees what the one before has left */
 
@@ -107,6 +110,54 @@ static int cut_one(const Connection *c, void *to) {
         return r < 0 ? r : 0;
 }
 
+static bool is_listening(const HostSockets *listening, const HostSocket *s) {
+        for (size_t i = 0; i < listening->n_items; i++) {
+                const HostSocket *l = &listening->items[i];
+
+                if (l->local_port == s->local_port && (l->family == s->family || l->is_dual) &&
+                    (u128_is_zero(l->local) || u128_equal(l->local, s->local)))
+                        return true;
+        }
+        return false;
+}
+
+/* Of connections to this host's own sockets that conntrack does not know: made while nothing asked
+ * for it, because no rule that needs it was there. The server's next segment would be taken for the
+ * first one of a connection of its own. So they become known, and cut. */
+static int cut_untracked(Cutter *c, Arena *a) {
+        HostSockets listening, connected;
+        int r = sockets_read_listening_tcp(a, &listening);
+
+        if (r == 0)
+                r = sockets_read_connected(a, 0, &connected);
+        for (size_t i = 0; i < connected.n_items && r == 0; i++) {
+                const HostSocket *s = &connected.items[i];
+                const Connection connection = {
+                        .family = s->family,
+                        .protocol = IPPROTO_TCP,
+                        .source = s->peer,
+                        .source_port = s->peer_port,
+                        .dialled = s->local,
+                        .dialled_port = s->local_port,
+                        .destination = s->local,
+                        .destination_port = s->local_port,
+                };
+                CutVerdict verdict;
+                int made;
+
+                if (!is_listening(&listening, s))
+                        continue;
+                r = cut_decide(c->rs, &c->host, &connection, &verdict);
+                if (r < 0 || verdict != CUT_YES)
+                        continue;
+                made = conntrack_add(c->link, &connection, c->mark);
+                if (made < 0)
+                        return made;
+                c->counts.n_cut += (size_t)made;
+        }
+        return r;
+}
+
 int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
         _cleanup_(conntrack_closep) ConntrackLink *link = NULL;
         _cleanup_(arena_freep) Arena *a = arena_new(0), *scratch = arena_new(0);
@@ -130,6 +181,8 @@ int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
                         break;
         }
         c.counts.n_cut = n_cut;
+        if (r == 0 || r == -EINTR)
+                r = cut_untracked(&c, a);
         *ret = c.counts;
-        return r == -EINTR ? 0 : r;
+        return r;
 }

@@ -112,6 +112,11 @@ static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
         return -EAGAIN;
 }
 
+/* A table that sleeps holds everything, and judges nothing. */
+static bool is_in_force(const Ruleset *live, const Ruleset *desired) {
+        return live->exists && !(live->flags & TABLE_DORMANT) && ruleset_equal(live, desired);
+}
+
 static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Ruleset *live;
@@ -125,7 +130,7 @@ static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
                 return -EIO;
         }
         e->owns = owns(e, live);
-        if (ruleset_equal(live, rs))
+        if (is_in_force(live, rs))
                 return 0;
         (void)diag_error(d, (Span){0},
                          "the kernel took the policy but holds something else: another program may "
@@ -199,6 +204,27 @@ int engine_refresh(Engine *e, Diag *d) {
         return r < 0 ? r : changes.messages > 0;
 }
 
+void engine_keep_tracking(Engine *e) {
+        if (e->desired && !e->owns && !e->tracks)
+                e->tracks = nft_keep_tracking(e->link) == 0; /* else tried again next time */
+}
+
+int engine_compare(Engine *e, Arena *a, Ruleset **ret_live) {
+        int r = nft_read(e->link, a, ret_live);
+
+        return r < 0 ? r : is_in_force(*ret_live, e->desired);
+}
+
+int engine_heal(Engine *e, const Ruleset *live, Diag *d) {
+        NftChanges changes = {0};
+        int r;
+
+        e->desired->flags = table_flags(e, live);
+        r = nft_apply(e->link, live, e->desired, &changes, d);
+        /* somebody was quicker: from the beginning, then */
+        return r == -EAGAIN ? engine_refresh(e, d) : r;
+}
+
 int engine_holds(Engine *e) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Ruleset *live;
@@ -208,7 +234,7 @@ int engine_holds(Engine *e) {
                 return r;
         if (!e->desired)
                 return !live->exists;
-        return ruleset_equal(live, e->desired) && (!e->owns || owns(e, live));
+        return is_in_force(live, e->desired) && (!e->owns || owns(e, live));
 }
 
 int engine_is_open(const Engine *e) {

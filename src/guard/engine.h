@@ -23,7 +23,8 @@ typedef struct Engine {
         EngineOwner owner; /* what is wanted. A table that somebody made without can gain none */
         bool asked_owner;  /* the kernel has been asked whether it can be had: */
         bool can_own;
-        bool owns; /* as read back: the table is the link's */
+        bool owns;   /* as read back: the table is the link's */
+        bool tracks; /* conntrack stays at work even if the table goes */
 } Engine;
 
 /* 0, or what nft_link_open() says. */
@@ -55,6 +56,17 @@ bool engine_learn(Engine *e);
 /* Looks at the host again (networks, bridges) and at the kernel, and makes it so again. 1 if there
  * was something to do, 0 if not; as above. */
 int engine_refresh(Engine *e, Diag *d);
+
+/* Where others can take the table away: keeps conntrack at work, so that what they let in is known.
+ */
+void engine_keep_tracking(Engine *e);
+
+/* Reads the table: whether it is what was put in force. 1, 0, or a negative errno; *ret lives in a.
+ */
+int engine_compare(Engine *e, Arena *a, Ruleset **ret_live);
+/* Makes it so again, as fast as can be, from what was just read. It is not read back: compare
+ * again. 0 or more, or a negative errno as of engine_put_ruleset(). */
+int engine_heal(Engine *e, const Ruleset *live, Diag *d);
 
 /* Whether the kernel holds what was put in force, and still as the link's own if it was. 1, 0, or a
  * negative errno. */

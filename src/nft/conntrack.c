@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
@@ -13,6 +14,7 @@
 
 #define REQUEST_SIZE 512
 #define ANSWER_SIZE 4096
+#define ESTABLISHED_SECONDS 432000 /* nf_conntrack_tcp_timeout_established as it comes */
 
 struct ConntrackLink {
         int fd;
@@ -177,26 +179,77 @@ static int read_answer(const ConntrackLink *l, uint32_t sequence) {
         }
 }
 
-int conntrack_mark(ConntrackLink *l, const Connection *c, uint32_t bits) {
+/* Sends a message about one entry. 0 or what the kernel answered. */
+static int ask(ConntrackLink *l, struct nlmsghdr *h, Family family) {
         struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-        unsigned char buf[REQUEST_SIZE] = {0};
-        struct nlmsghdr *h = put_header(buf, IPCTNL_MSG_CT_NEW, NLM_F_ACK);
         struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
         ssize_t n;
+
+        g->nfgen_family = family == FAMILY_IPV4 ? AF_INET : AF_INET6;
+        h->nlmsg_seq = l->sequence++;
+        do
+                n = sendto(l->fd, h, h->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel));
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : read_answer(l, h->nlmsg_seq);
+}
+
+int conntrack_mark(ConntrackLink *l, const Connection *c, uint32_t bits) {
+        unsigned char buf[REQUEST_SIZE] = {0};
+        struct nlmsghdr *h = put_header(buf, IPCTNL_MSG_CT_NEW, NLM_F_ACK);
         int r;
 
-        g->nfgen_family = c->family == FAMILY_IPV4 ? AF_INET : AF_INET6;
-        h->nlmsg_seq = l->sequence++;
         mnl_attr_put(h, CTA_TUPLE_ORIG | NLA_F_NESTED, c->tuple_size, c->tuple);
         if (c->zone != 0)
                 mnl_attr_put_u16(h, CTA_ZONE, htons(c->zone));
         mnl_attr_put_u32(h, CTA_MARK, htonl(bits));
         mnl_attr_put_u32(h, CTA_MARK_MASK, htonl(bits));
-        do
-                n = sendto(l->fd, h, h->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel));
-        while (n < 0 && errno == EINTR);
-        if (n < 0)
-                return -errno;
-        r = read_answer(l, h->nlmsg_seq);
+        r = ask(l, h, c->family);
         return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+static void put_address(struct nlmsghdr *h, Family family, bool source, U128 address) {
+        static const uint16_t types[_FAMILY_MAX][2] = {
+                [FAMILY_IPV4] = {CTA_IP_V4_DST, CTA_IP_V4_SRC},
+                [FAMILY_IPV6] = {CTA_IP_V6_DST, CTA_IP_V6_SRC},
+        };
+        size_t size = family == FAMILY_IPV4 ? 4 : 16;
+        unsigned char bytes[16];
+
+        u128_to_bytes(address, bytes, size);
+        mnl_attr_put(h, types[family][source], size, bytes);
+}
+
+static void put_tuple(struct nlmsghdr *h, const Connection *c, bool reply) {
+        struct nlattr *tuple = mnl_attr_nest_start(h, reply ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG);
+        struct nlattr *part = mnl_attr_nest_start(h, CTA_TUPLE_IP);
+
+        put_address(h, c->family, true, reply ? c->dialled : c->source);
+        put_address(h, c->family, false, reply ? c->source : c->dialled);
+        mnl_attr_nest_end(h, part);
+        part = mnl_attr_nest_start(h, CTA_TUPLE_PROTO);
+        mnl_attr_put_u8(h, CTA_PROTO_NUM, c->protocol);
+        mnl_attr_put_u16(h, CTA_PROTO_SRC_PORT, htons(reply ? c->dialled_port : c->source_port));
+        mnl_attr_put_u16(h, CTA_PROTO_DST_PORT, htons(reply ? c->source_port : c->dialled_port));
+        mnl_attr_nest_end(h, part);
+        mnl_attr_nest_end(h, tuple);
+}
+
+int conntrack_add(ConntrackLink *l, const Connection *c, uint32_t bits) {
+        unsigned char buf[REQUEST_SIZE] = {0};
+        struct nlmsghdr *h =
+                put_header(buf, IPCTNL_MSG_CT_NEW, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+        struct nlattr *info, *tcp;
+        int r;
+
+        put_tuple(h, c, false);
+        put_tuple(h, c, true);
+        mnl_attr_put_u32(h, CTA_TIMEOUT, htonl(ESTABLISHED_SECONDS));
+        mnl_attr_put_u32(h, CTA_MARK, htonl(bits));
+        info = mnl_attr_nest_start(h, CTA_PROTOINFO);
+        tcp = mnl_attr_nest_start(h, CTA_PROTOINFO_TCP);
+        mnl_attr_put_u8(h, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
+        mnl_attr_nest_end(h, tcp);
+        mnl_attr_nest_end(h, info);
+        r = ask(l, h, c->family);
+        return r == -EEXIST ? 0 : r < 0 ? r : 1;
 }

@@ -43,6 +43,10 @@ ConntrackLink *conntrack_close(ConntrackLink *l); /* accepts NULL, returns NULL 
  * negative errno. */
 int conntrack_mark(ConntrackLink *l, const Connection *c, uint32_t bits);
 
+/* Makes an entry for a connection that conntrack has not seen, with those bits as its mark. Of c its
+ * addresses, ports and protocol (TCP) count. 1; 0 if there is one; or a negative errno. */
+int conntrack_add(ConntrackLink *l, const Connection *c, uint32_t bits);
+
 /* Takes in one of the kernel's messages; false if it is not an entry that we understand. */
 bool conntrack_parse(const struct nlmsghdr *h, Connection *ret);
 

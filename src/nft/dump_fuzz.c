@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include "nft/attribute.h"
+#include "nft/commits.h"
 #include "nft/networks.h"
 #include "nft/sockets.h"
 
@@ -18,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ void *aligned = malloc(MAX(size, 1UL));
         HostNet net = {.arena = a};
         HostSockets sockets = {0};
+        Commit commit = {0};
         HostNetwork *networks;
         size_t n;
 
@@ -25,6 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
         memcpy(aligned, data, size);
         message_for_each(h, aligned, size) {
+                (void)commit_parse(&commit, h);
                 if (routes_take(h, &net) < 0 || sockets_take(a, IPPROTO_TCP, h, &sockets) < 0)
                         return 0;
         }

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "daemon/change.h"
+#include "guard/drift.h"
+#include "guard/who.h"
+
+/* The kernel tells of every transaction. One of another program's that touched the table is
+ * compared with what was put in force, told of, and undone; and connections that were won meanwhile
+ * are cut. Where the table is the daemon's own there is nothing to undo: nobody else's transaction
+ * is taken.
+ */
+
+#define FIRST_PID_NAMESPACE 0xEFFFFFFCU
+#define TICK_USEC (60 * UINT64_C(1000000)) /* should the kernel ever not tell */
+#define RETRY_USEC (100 * UINT64_C(1000))
+/* Two that undo each other's changes would go on for ever at full speed. */
+#define WINDOW_USEC UINT64_C(1000000)
+#define HEALS_MAX 10 /* in a window; then the next one waits for its end */
+
+static uint64_t monotonic_usec(void) {
+        struct timespec t = {0};
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void retry_in(Daemon *d, uint64_t usec) {
+        /* if the timer cannot be set, the slow tick is left */
+        if (sd_event_source_set_time_relative(d->drift.retry, usec) >= 0)
+                (void)sd_event_source_set_enabled(d->drift.retry, SD_EVENT_ONESHOT);
+}
+
+/* Who it was is looked up while they are still there. */
+static void remember(const Commit *c, void *to) {
+        Daemon *d = to;
+        DriftGuard *drift = &d->drift;
+        Tree tree = {.root = ""};
+
+        drift->generation = c->generation;
+        if (c->port == nft_link_port(d->engine.link)) { /* it was read back */
+                drift->is_told = false;
+                return;
+        }
+        if (!c->touches_ours)
+                return;
+        drift->is_dirty = true;
+        drift->who_arena = arena_free(drift->who_arena);
+        drift->who_arena = tree.arena = arena_new(0);
+        drift->who = (Who){.login_uid = WHO_UNKNOWN_LOGIN};
+        if (drift->sees_pids && tree.arena)
+                (void)who_read(&tree, c, &drift->who); /* else it stays unknown */
+}
+
+static const char *describe_who(Daemon *d, Arena *a) {
+        const Tree tree = {.arena = a, .root = ""};
+        const char *text;
+        Sshd sshd;
+
+        if (d->drift.who.known && sshd_read(&tree, &sshd) >= 0)
+                (void)who_find_connection(&tree, &sshd, &d->drift.who);
+        text = who_describe(a, &d->drift.who);
+        d->drift.who.by = NULL; /* lives in a */
+        return text ? text : "somebody";
+}
+
+/* Undoes it, and cuts what got in meanwhile. ret_usec: how long it was so. */
+static int heal(Daemon *d, const Ruleset *live, Diag *diag, uint64_t *ret_usec) {
+        DriftGuard *drift = &d->drift;
+        int r = engine_heal(&d->engine, live, diag);
+
+        if (r < 0) {
+                daemon_say_all(d, diag);
+                daemon_say(d, LOG_CRIT,
+                           "the rules could not be put right, and it is tried again: %s",
+                           strerror(-r));
+                drift->is_dirty = true;
+                retry_in(d, RETRY_USEC);
+                return r;
+        }
+        *ret_usec = monotonic_usec() - drift->since_usec;
+        (void)change_cut(d);
+        drift->since_usec = 0;
+        drift->n_heals++;
+        drift->longest_usec = MAX(drift->longest_usec, *ret_usec);
+        return 0;
+}
+
+/* Whether it may be undone at once; else it is tried again when the window ends. */
+static bool may_heal(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+        uint64_t now = monotonic_usec();
+
+        if (now - drift->window_usec >= WINDOW_USEC) {
+                drift->window_usec = now;
+                drift->n_in_window = 0;
+        }
+        if (drift->n_in_window++ < HEALS_MAX)
+                return true;
+        if (drift->n_in_window == HEALS_MAX + 1)
+                daemon_say(d, LOG_ALERT,
+                           "another program keeps changing the rules: they are put right once a "
+                           "second");
+        drift->is_dirty = true;
+        retry_in(d, drift->window_usec + WINDOW_USEC - now);
+        return false;
+}
+
+static void tell(Daemon *d, Arena *a, const Ruleset *live) {
+        const char *what = drift_describe(a, live, d->engine.desired);
+
+        daemon_say(d, LOG_ALERT, "another program changed the rules: %s; by %s",
+                   what ? what : "something", describe_who(d, a));
+}
+
+/* Compares, and does what is to be done. */
+static void check(Daemon *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Diag *diag = a ? diag_new(a) : NULL;
+        DriftGuard *drift = &d->drift;
+        uint64_t now = monotonic_usec(), usec;
+        Ruleset *live;
+        bool is_news;
+        int r;
+
+        drift->is_dirty = false;
+        if (!d->engine.desired)
+                return;
+        r = diag ? engine_compare(&d->engine, a, &live) : -ENOMEM;
+        if (r < 0) {
+                drift->is_dirty = true;
+                retry_in(d, RETRY_USEC);
+                return;
+        }
+        if (r > 0) {
+                drift->since_usec = 0;
+                drift->is_told = false;
+                return;
+        }
+        is_news = drift->since_usec == 0;
+        if (is_news) {
+                drift->n_drifts++;
+                drift->since_usec = now;
+        }
+        if (d->settings.drift == DRIFT_ALERT) {
+                if (!drift->is_told)
+                        tell(d, a, live);
+                drift->is_told = true;
+                return;
+        }
+        if (!may_heal(d))
+                return;
+        r = heal(d, live, diag, &usec);
+        if (is_news)
+                tell(d, a, live);
+        if (r == 0)
+                daemon_say(d, LOG_WARNING, "undone after %" PRIu64 ".%" PRIu64 " ms", usec / 1000,
+                           usec / 100 % 10);
+}
+
+/* What was put right is read back: nothing is taken for healed that was not seen to be. */
+static void check_until_right(Daemon *d) {
+        uint64_t before;
+
+        do {
+                before = d->drift.n_heals;
+                check(d);
+        } while (d->drift.n_heals != before);
+}
+
+static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Daemon *d = userdata;
+        int r = commit_watch_read(&d->drift.watch, remember, d);
+
+        if (r > 0) {
+                d->drift.is_dirty = true;
+                d->drift.who = (Who){.login_uid = WHO_UNKNOWN_LOGIN};
+        }
+        if (d->drift.is_dirty)
+                check_until_right(d);
+        return r < 0 ? r : 0;
+}
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+
+        if (d->drift.is_dirty)
+                check_until_right(d);
+        return 0;
+}
+
+static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+        uint32_t generation;
+
+        if (nft_link_generation(d->engine.link, &generation) == 0 &&
+            generation != d->drift.generation) {
+                d->drift.generation = generation;
+                check_until_right(d);
+        }
+        (void)sd_event_source_set_time_relative(s, TICK_USEC);
+        (void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+/* The kernel tells the numbers of the first process namespace, whose inode is fixed
+ * (PROC_PID_INIT_INO, include/linux/proc_ns.h); in another one they would be other processes'. */
+static bool sees_pids(void) {
+        struct stat st;
+
+        return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == FIRST_PID_NAMESPACE;
+}
+
+int drift_start(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+        int r = commit_watch_open(&drift->watch);
+
+        if (r < 0)
+                return r;
+        drift->sees_pids = sees_pids();
+        r = sd_event_add_io(d->event, &drift->io, drift->watch.fd, EPOLLIN, on_commits, d);
+        if (r >= 0) /* before whoever asks is answered */
+                r = sd_event_source_set_priority(drift->io, SD_EVENT_PRIORITY_IMPORTANT);
+        if (r >= 0)
+                r = sd_event_add_time_relative(d->event, &drift->retry, CLOCK_MONOTONIC, 0, 1000,
+                                               on_retry, d);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(drift->retry, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_time_relative(d->event, &drift->tick, CLOCK_MONOTONIC, TICK_USEC,
+                                               TICK_USEC / 4, on_tick, d);
+        return r < 0 ? r : 0;
+}
+
+void drift_stop(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+
+        drift->io = sd_event_source_disable_unref(drift->io);
+        drift->retry = sd_event_source_disable_unref(drift->retry);
+        drift->tick = sd_event_source_disable_unref(drift->tick);
+        commit_watch_close(&drift->watch);
+        drift->who_arena = arena_free(drift->who_arena);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guard/who.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+
+#include "base/address.h"
+
+/* What the audit subsystem wrote down at login (proc(5)); without it nobody knows. */
+static uint32_t read_login(const Tree *t, pid_t pid) {
+        const char *path = tree_path(t, "/proc/%d/loginuid", (int)pid);
+        const char *word;
+        char *end;
+        unsigned long uid;
+
+        if (!path || tree_read_word(t, path, &word) < 0)
+                return WHO_UNKNOWN_LOGIN;
+        uid = strtoul(word, &end, 10);
+        return *end || uid > UINT32_MAX ? WHO_UNKNOWN_LOGIN : (uint32_t)uid;
+}
+
+int who_read(const Tree *t, const Commit *c, Who *ret) {
+        Who who = {.login_uid = WHO_UNKNOWN_LOGIN, .pid = c->pid};
+        int r = c->pid > 0 ? process_read(t, c->pid, &who.process) : -ESRCH;
+
+        memcpy(who.name, c->name, sizeof(who.name));
+        if (r == -ENOMEM)
+                return r;
+        who.known = r == 0 && who.process.comm && streq(who.process.comm, who.name);
+        if (who.known) {
+                const struct passwd *user;
+
+                who.login_uid = read_login(t, c->pid);
+                user = who.login_uid == WHO_UNKNOWN_LOGIN ? NULL : getpwuid(who.login_uid);
+                who.login = user ? arena_strdup(t->arena, user->pw_name) : NULL;
+        }
+        *ret = who;
+        return 0;
+}
+
+int who_find_connection(const Tree *t, const Sshd *sshd, Who *who) {
+        SshProof proof;
+        int r;
+
+        if (!who->known)
+                return 0;
+        r = sshd_find_caller(t, sshd, who->pid, &proof, &who->by);
+        /* it has ended meanwhile; its parent, mostly a shell, is still there */
+        if (r == -ESRCH && who->process.parent > 1)
+                r = sshd_find_caller(t, sshd, who->process.parent, &proof, &who->by);
+        return r == -ESRCH ? 0 : r;
+}
+
+/* A process may give itself any name and arguments: they are shown as its words. */
+static const char *describe_process(Arena *a, const Who *who) {
+        const HostProcess *p = &who->process;
+        const char *what = p->command ? p->command : p->executable;
+        const char *unit = p->cgroup.container ? p->cgroup.container : p->cgroup.unit;
+
+        return arena_printf(a, "%s (process %d%s%s)%s%s", who->name, (int)who->pid,
+                            what ? ": " : "", what ? what : "",
+                            !unit                 ? ""
+                            : p->cgroup.container ? " in container "
+                                                  : " of ",
+                            unit ? unit : "");
+}
+
+const char *who_describe(Arena *a, const Who *who) {
+        char buf[ADDRESS_TEXT_MAX];
+        const char *text, *login;
+
+        if (!who->known)
+                return who->name[0] ? arena_printf(a, "%s (process %d, which is gone)", who->name,
+                                                   (int)who->pid)
+                                    : "somebody unknown";
+        text = describe_process(a, who);
+        if (!text || who->login_uid == WHO_UNKNOWN_LOGIN)
+                return text;
+        login = who->login ? who->login : arena_printf(a, "user %" PRIu32, who->login_uid);
+        if (!login)
+                return NULL;
+        return who->by ? arena_printf(
+                                 a, "%s, logged in as %s from %s", text, login,
+                                 address_print(who->by->socket.family, who->by->socket.peer, buf))
+                       : arena_printf(a, "%s, logged in as %s", text, login);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Who committed something to the kernel's rules, for people. The kernel tells a process's number
+ * and name; by the time that is looked up the process may be gone, and its number another's. What
+ * does not agree is unknown: never a wrong name. */
+
+#include "host/sshd.h"
+#include "nft/commits.h"
+
+#define WHO_UNKNOWN_LOGIN UINT32_MAX /* (uid_t)-1: nobody has logged in */
+
+typedef struct Who {
+        bool known; /* the process that the kernel named was still there, under its name */
+        HostProcess process;
+        uint32_t login_uid;          /* who logged in first, whatever they became since */
+        const char *login;           /* their name, or NULL */
+        const SshConnection *by;     /* that they came by, see who_find_connection(); or NULL */
+        char name[COMMIT_NAME_SIZE]; /* the kernel's word, also of one that is gone */
+        pid_t pid;
+} Who;
+
+/* To be called at once. Lives in the tree's arena. 0 or -ENOMEM. */
+int who_read(const Tree *t, const Commit *c, Who *ret);
+/* Takes its time: walks over all processes. 0 or a negative errno. */
+int who_find_connection(const Tree *t, const Sshd *sshd, Who *who);
+/* "nft (process 4711: nft flush ruleset) of ssh.service, logged in as anna from 198.51.100.7". NULL
+ * without memory. */
+const char *who_describe(Arena *a, const Who *who);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Of this very process, and of such as are not there. */
+
+#include "guard/who.h"
+
+#include "base/unit.h"
+
+static Commit commit_of(pid_t pid, const char *name) {
+        Commit c = {.pid = pid};
+
+        (void)snprintf(c.name, sizeof(c.name), "%s", name);
+        return c;
+}
+
+static const char *own_name(char buf[COMMIT_NAME_SIZE]) {
+        FILE *f = fopen("/proc/self/comm", "re");
+
+        assert_non_null(f);
+        assert_non_null(fgets(buf, COMMIT_NAME_SIZE, f));
+        (void)fclose(f); /* only read */
+        buf[strcspn(buf, "\n")] = '\0';
+        return buf;
+}
+
+static const char *told(Arena *a, Commit c, bool *ret_known) {
+        const Tree tree = {.arena = a, .root = ""};
+        Who who;
+
+        assert_int_equal(who_read(&tree, &c, &who), 0);
+        *ret_known = who.known;
+        return who_describe(a, &who);
+}
+
+static void a_process_that_is_there_is_told_with_its_arguments(void **state) {
+        Arena *a = *state;
+        char name[COMMIT_NAME_SIZE];
+        bool known;
+        const char *text = told(a, commit_of(getpid(), own_name(name)), &known);
+
+        assert_true(known);
+        assert_non_null(strstr(text, "guard_who_test"));
+        assert_non_null(strstr(text, arena_printf(a, "(process %d: ", (int)getpid())));
+}
+
+static void a_number_that_is_anothers_by_now_names_nobody(void **state) {
+        Arena *a = *state;
+        bool known;
+        const char *text = told(a, commit_of(getpid(), "nft"), &known);
+
+        assert_false(known);
+        assert_string_equal(text,
+                            arena_printf(a, "nft (process %d, which is gone)", (int)getpid()));
+        assert_null(strstr(text, "who_test"));
+}
+
+static void without_a_number_or_a_process_nobody_is_known(void **state) {
+        Arena *a = *state;
+        bool known;
+
+        assert_string_equal(told(a, commit_of(0, ""), &known), "somebody unknown");
+        assert_false(known);
+        (void)told(a, commit_of(INT32_MAX, "nft"), &known);
+        assert_false(known);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                unit_arena_test(a_process_that_is_there_is_told_with_its_arguments),
+                unit_arena_test(a_number_that_is_anothers_by_now_names_nobody),
+                unit_arena_test(without_a_number_or_a_process_nobody_is_known),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

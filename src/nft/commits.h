@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Who commits what to nf_tables in this network namespace: the kernel tells of every object of a
+ * transaction, and at its end of the transaction itself, with the writer's process (NFT_MSG_NEWGEN,
+ * include/uapi/linux/netfilter/nf_tables.h). Only who writes is told and which tables are
+ * concerned: whoever wants to know what has changed reads it. */
+
+#include <linux/netlink.h>
+#include <sys/types.h>
+
+#include "base/util.h"
+
+#define COMMIT_NAME_SIZE 16 /* TASK_COMM_LEN, with its NUL */
+
+typedef struct Commit {
+        uint32_t generation;         /* that it brought */
+        uint32_t port;               /* the writer's netlink socket; see nft_link_port() */
+        pid_t pid;                   /* as the first process namespace counts; 0: not told */
+        char name[COMMIT_NAME_SIZE]; /* the process's, which it may choose itself */
+        bool touches_ours;           /* something of the table inet ringwall was in it */
+        size_t n_objects;            /* that it made or removed, of any table */
+} Commit;
+
+typedef struct CommitWatch {
+        int fd;       /* to wait for input on; -1: closed */
+        Commit open;  /* whose end has not come yet */
+        void *buffer; /* owned */
+} CommitWatch;
+
+int commit_watch_open(CommitWatch *ret);
+void commit_watch_close(
+        CommitWatch *w); /* also of one that was never opened but for its fd of -1 */
+
+/* Hands over every transaction that has ended, without waiting. 1 if messages were lost (anything
+ * may have been committed), 0 if not; or a negative errno. */
+int commit_watch_read(CommitWatch *w, void (*take)(const Commit *c, void *to), void *to);
+
+/* Takes in one message; true if it ended a transaction, which is then in c. *c begins as zero. */
+bool commit_parse(Commit *c, const struct nlmsghdr *h);

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What other programs change in the table: noticed, told of with who it was, undone, and what got in
+meanwhile cut. Without ownership: with it there is nothing to undo (test_owner.py)."""
+
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from lab import wait_until
+from talk import exchange
+from test_daemon import Daemon, reach
+from world import EXAMPLE, World, accept_from
+
+OFF = "settings: { ownership: off }\n"
+CHANGES = {
+    "insert rule inet ringwall input tcp dport 22 accept": "tcp dport 22 accept",
+    "delete table inet ringwall": "removed",
+    "flush ruleset": "removed",
+    "flush table inet ringwall": "flushed",
+    "flush chain inet ringwall inbound": "gone from inbound",
+    "add table inet ringwall { flags dormant; }": "to sleep",
+    "add chain inet ringwall input { policy accept; }": "input",
+    "add element inet ringwall inbound-tcp { 23 : accept }": "inbound-tcp",
+    "add chain inet ringwall another": "another",
+}
+
+
+@pytest.fixture(name="world")
+def make_world(tmp_path):
+    w = World(tmp_path)
+    yield w
+    w.close()
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(world, tmp_path):
+    d = Daemon(world, tmp_path)
+    yield d
+    if d.process and d.process.poll() is None:
+        d.stop(signal.SIGKILL)
+
+
+def drift(daemon):
+    return daemon.status()["drift"]
+
+
+def healed(daemon, count):
+    wait_until(lambda: drift(daemon)["undone"] >= count, 10, f"heal number {count}")
+    status = daemon.status()
+    assert status["state"] == "closed" and status["readBack"], daemon.log()
+    return status
+
+
+def test_every_kind_of_change_is_told_of_and_undone(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    for number, (command, words) in enumerate(CHANGES.items(), start=1):
+        world.lab.run("fw", ["nft", command])
+        healed(daemon, number)
+        assert drift(daemon)["seen"] == number, command
+        told = [line for line in daemon.log().splitlines() if "another program changed" in line]
+        assert len(told) == number and words in told[-1], (command, told[-1])
+        assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    assert 0 < drift(daemon)["longest"] < 5_000_000
+
+
+def test_who_it_was_is_told_or_unknown_but_never_somebody_else(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    # a process that stays has its arguments told
+    nft = world.lab.popen("fw", ["nft", "-i"], stdin=-1, stdout=-1, text=True)
+    nft.stdin.write("insert rule inet ringwall input accept\n")
+    nft.stdin.flush()
+    healed(daemon, 1)
+    line = [line for line in daemon.log().splitlines() if "another program changed" in line][-1]
+    assert f"by nft (process {nft.pid}: nft -i)" in line, line
+    nft.kill()
+
+
+def test_changes_to_other_tables_are_no_drift(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    world.lab.nft("table inet other { chain c { type filter hook input priority 0; accept; }; }")
+    world.lab.nft("table ip ringwall { chain c { type filter hook input priority 0; accept; }; }")
+    world.lab.run("fw", ["nft", "insert rule inet ringwall input accept"])
+    healed(daemon, 1)
+    assert drift(daemon)["seen"] == 1 and ("inet", "other") in world.lab.tables()
+
+
+def silent(sender, receiver):
+    sender.sendall(b"still there?")
+    receiver.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        receiver.recv(100)
+
+
+def test_connections_that_were_won_meanwhile_are_cut(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    daemon.process.send_signal(signal.SIGSTOP)  # as long as it looks away, the gap is open
+    world.lab.run("fw", ["nft", "flush ruleset"])
+    pairs = {}
+    for port in (22, 443):
+        outcome, client = world.talk.dial("wan", world.address("host", 4), port)
+        assert outcome == "open"
+        pairs[port] = (client, accept_from(world, ("fw", port), client))
+        assert exchange(*pairs[port])
+    with world.lab.inside("fw"):
+        server = world.talk.keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        server.bind(("0.0.0.0", 999))
+        server.settimeout(2)
+    with world.lab.inside("wan"):
+        client = world.talk.keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        client.connect((world.address("host", 4), 999))
+    client.send(b"one")
+    peer = server.recvfrom(100)[1]
+    server.sendto(b"two", peer)
+    assert client.recv(100) == b"two"
+    daemon.process.send_signal(signal.SIGCONT)
+    healed(daemon, 1)
+    assert exchange(*pairs[443])
+    # the server speaks first, then the client
+    silent(pairs[22][1], pairs[22][0])
+    silent(*pairs[22])
+    client.settimeout(0.3)
+    with pytest.raises((TimeoutError, OSError)):
+        server.sendto(b"three", peer)
+        client.recv(100)
+    client.send(b"four")
+    server.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        server.recv(100)
+
+
+def test_who_wants_to_watch_only_is_told_once(world, daemon):
+    daemon.start()
+    daemon.apply("settings: { ownership: off, drift: alert }\n" + EXAMPLE, "--no-confirm")
+    world.lab.run("fw", ["nft", "insert rule inet ringwall input tcp dport 22 accept"])
+    wait_until(lambda: drift(daemon)["seen"] == 1, 10, "the change")
+    world.lab.run("fw", ["nft", "add chain inet ringwall another"])
+    assert daemon.status()["state"] == "changed" and reach(world, 22) == "open"
+    assert daemon.log().count("another program changed") == 1
+    # put right by hand, and changed again
+    daemon.apply("settings: { ownership: off, drift: alert }\n# again\n" + EXAMPLE, "--no-confirm")
+    assert daemon.status()["state"] == "closed"
+    world.lab.run("fw", ["nft", "insert rule inet ringwall input tcp dport 22 accept"])
+    wait_until(lambda: daemon.log().count("another program changed") == 2, 10, "the second alert")
+
+
+def feed(rival):
+    """As fast as it takes them."""
+    try:
+        while True:
+            rival.stdin.write("insert rule inet ringwall input accept\n")
+    except OSError:
+        pass
+
+
+def test_two_that_undo_each_others_changes_do_not_spin(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    rival = world.lab.popen("fw", ["nft", "-i"], stdin=-1, stdout=-3, text=True)
+    threading.Thread(target=feed, args=(rival,), daemon=True).start()
+    wait_until(lambda: "keeps changing the rules" in daemon.log(), 30, "that it says so")
+    before = time.monotonic(), drift(daemon)["undone"]
+    wait_until(lambda: time.monotonic() > before[0] + 3, 10, "three seconds")
+    assert drift(daemon)["undone"] - before[1] <= 6 * 10
+    rival.kill()
+    rival.wait()
+    wait_until(lambda: daemon.status()["state"] == "closed", 10, "the last heal")
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+
+
+def test_a_storm_of_foreign_changes_hides_none_of_ours(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    elements = ", ".join(f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(60_000))
+    daemon.process.send_signal(signal.SIGSTOP)
+    world.lab.nft(
+        "add table inet storm\nadd set inet storm s { type ipv4_addr; }\n"
+        f"add element inet storm s {{ {elements} }}\n"
+    )
+    for _ in range(5):
+        world.lab.nft(f"flush set inet storm s\nadd element inet storm s {{ {elements} }}\n")
+    world.lab.run("fw", ["nft", "insert rule inet ringwall input tcp dport 22 accept"])
+    assert reach(world, 22) == "open"
+    daemon.process.send_signal(signal.SIGCONT)
+    healed(daemon, 1)
+    assert reach(world, 22) == "dropped"
+
+
+def test_noticed_and_healed_when_killed_meanwhile(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    daemon.stop(signal.SIGKILL)
+    world.lab.run("fw", ["nft", "flush ruleset"])
+    daemon.start()
+    assert daemon.status()["state"] == "closed" and reach(world, 22) == "dropped"
