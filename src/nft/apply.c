@@ -95,36 +95,61 @@ static int refuse_owned(const NftLink *link, const Ruleset *live, Diag *d) {
         return -EPERM;
 }
 
-static int send_batch(NftLink *link, NftBatch *b, Diag *d) {
-        NftOutcome outcome;
-        int r = nft_batch_end(b, true);
+/* Nothing but chains that are to go, and that something leads to. */
+static bool chains_are_busy(const NftBatch *b, const NftOutcome *outcome) {
+        for (size_t i = 0; i < MIN(outcome->n_errors, (size_t)NFT_ERRORS_MAX); i++) {
+                const NftSubject *s = nft_batch_subject(b, outcome->errors[i].sequence);
 
-        if (r == 0)
-                r = nft_link_send(link, b, &outcome);
-        return r > 0 ? report_all(b, &outcome, d) : r;
+                if (!s || s->kind != SUBJECT_CHAIN || !s->removes ||
+                    outcome->errors[i].error != -EBUSY)
+                        return false;
+        }
+        return true;
 }
 
-int nft_apply(
-        NftLink *link, const Ruleset *live, const Ruleset *desired, NftChanges *ret, Diag *d) {
+/* As nft_apply(); 1: chains are busy, nothing has changed, and nothing was said of it. */
+static int apply(NftLink *link,
+                 const Ruleset *live,
+                 const Ruleset *desired,
+                 bool empties_maps,
+                 NftChanges *ret,
+                 Diag *d) {
         _cleanup_(nft_batch_freep) NftBatch *b = NULL;
         NftChanges changes = {0};
+        NftOutcome outcome;
         int r;
 
         b = nft_batch_new(nft_link_sequence(link), live->generation);
         if (!b)
                 return -ENOMEM;
-        r = difference_encode(b, live, desired, &changes);
+        r = difference_encode(b, live, desired, empties_maps, &changes);
         if (r < 0 || b->error < 0)
                 return r < 0 ? r : b->error;
         if (changes.messages > 0) {
                 r = refuse_owned(link, live, d);
                 if (r == 0)
-                        r = send_batch(link, b, d);
+                        r = nft_batch_end(b, true);
+                if (r == 0)
+                        r = nft_link_send(link, b, &outcome);
+                if (r > 0)
+                        return !empties_maps && chains_are_busy(b, &outcome)
+                                       ? 1
+                                       : report_all(b, &outcome, d);
                 if (r < 0)
                         return r;
         }
         *ret = changes;
         return 0;
+}
+
+int nft_apply(
+        NftLink *link, const Ruleset *live, const Ruleset *desired, NftChanges *ret, Diag *d) {
+        int r = apply(link, live, desired, false, ret, d);
+
+        /* Before Linux 6.5 and 6.1.36 ("drop map element references from preparation phase") a map
+         * that is deleted leads to its chains until the commit, and these cannot be removed. Only
+         * there are the elements taken out first; remove_set() tells why not everywhere. */
+        return r > 0 ? apply(link, live, desired, true, ret, d) : r;
 }
 
 int nft_delete(NftLink *link, bool *ret_was_there, Diag *d) {

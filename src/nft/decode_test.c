@@ -21,7 +21,7 @@ static NftBatch *as_dumped(Arena *a, const Ruleset *rs) {
         assert_non_null(rs);
         assert_non_null(b);
         assert_non_null(absent);
-        assert_int_equal(difference_encode(b, absent, rs, &changes), 0);
+        assert_int_equal(difference_encode(b, absent, rs, false, &changes), 0);
         assert_int_equal(nft_batch_end(b, true), 0);
         return b;
 }

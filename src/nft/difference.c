@@ -27,6 +27,7 @@ typedef struct Difference {
         /* Something is made anew that any rule or map may refer to: all of them go and come back.
          */
         bool everything;
+        bool empties_maps;
 } Difference;
 
 static void difference_done(Difference *d) {
@@ -221,13 +222,18 @@ static size_t encode_missing(NftBatch *b, const Set *of, const Set *other, bool 
         return n;
 }
 
+/* Of a set that goes the kernel takes the elements out itself. To empty a map first does lasting
+ * harm to Linux 6.1.176 to 6.1.190. They have "restore set elements when delete set fails", but not
+ * yet "fix memleak in map from abort path" (CVE-2024-27011): __nf_tables_abort() puts each element
+ * of such a map back twice, for NFT_MSG_DELSET and for its own NFT_MSG_DELSETELEM. From the first
+ * transaction that is taken back, and be it by the kernel itself to load a module, the chains that
+ * the map leads to are in use for ever, and cannot be removed. */
 static void remove_set(Difference *d, const Pair *p) {
         const Set *live = p->live;
         bool goes = !p->desired || p->recreate;
 
         if (goes || p->refill) {
-                /* of a set that will be deleted the kernel takes the elements out itself */
-                if (!live->dynamic)
+                if (goes ? d->empties_maps && live->is_map : !live->dynamic)
                         encode_flush_set(d->batch, live);
                 d->changes.elements_removed += live->n_elements;
         } else if (!live->interval && !live->dynamic)
@@ -317,8 +323,12 @@ static uint32_t table_flags(const Ruleset *live, const Ruleset *desired) {
         return flags & TABLE_PERSIST ? flags | (desired->flags & TABLE_OWNER) : flags;
 }
 
-int difference_encode(NftBatch *b, const Ruleset *live, const Ruleset *desired, NftChanges *ret) {
-        _cleanup_(difference_done) Difference d = {.batch = b};
+int difference_encode(NftBatch *b,
+                      const Ruleset *live,
+                      const Ruleset *desired,
+                      bool empties_maps,
+                      NftChanges *ret) {
+        _cleanup_(difference_done) Difference d = {.batch = b, .empties_maps = empties_maps};
 
         if (pair_chains(&d.chains, live, desired) < 0 || pair_sets(&d.sets, live, desired) < 0)
                 return -ENOMEM;

@@ -16,6 +16,11 @@ typedef struct NftChanges {
         size_t messages; /* 0: the kernel was left alone */
 } NftChanges;
 
-/* Adds to the batch what turns live into desired; nothing if they are equal. 0 or -ENOMEM; other
- * errors stay in the batch. Both Rulesets must outlive the batch. */
-int difference_encode(NftBatch *b, const Ruleset *live, const Ruleset *desired, NftChanges *ret);
+/* Adds to the batch what turns live into desired; nothing if they are equal. empties_maps: the
+ * elements of a map that goes are taken out first, see nft_apply(). 0 or -ENOMEM; other errors stay
+ * in the batch. Both Rulesets must outlive the batch. */
+int difference_encode(NftBatch *b,
+                      const Ruleset *live,
+                      const Ruleset *desired,
+                      bool empties_maps,
+                      NftChanges *ret);

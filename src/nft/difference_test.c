@@ -11,14 +11,18 @@ typedef struct Test {
         NftChanges changes;
 } Test;
 
-static Test difference(const Ruleset *live, const Ruleset *desired) {
+static Test difference_with(const Ruleset *live, const Ruleset *desired, bool empties_maps) {
         Test t = {.batch = nft_batch_new(1, 0)};
 
         assert_non_null(t.batch);
         assert_non_null(desired);
-        assert_int_equal(difference_encode(t.batch, live, desired, &t.changes), 0);
+        assert_int_equal(difference_encode(t.batch, live, desired, empties_maps, &t.changes), 0);
         assert_int_equal(nft_batch_end(t.batch, true), 0);
         return t;
+}
+
+static Test difference(const Ruleset *live, const Ruleset *desired) {
+        return difference_with(live, desired, false);
 }
 
 static void done(Test *t) {
@@ -81,13 +85,28 @@ static void everything_that_goes_is_freed_of_references_first(void **state) {
 
         assert_true(place_of(&t, SUBJECT_RULE, true, "input") <
                     place_of(&t, SUBJECT_SET, true, "services"));
-        assert_true(place_of(&t, SUBJECT_ELEMENTS, true, "services") <
+        assert_true(place_of(&t, SUBJECT_SET, true, "services") <
                     place_of(&t, SUBJECT_CHAIN, true, "ssh"));
         assert_true(place_of(&t, SUBJECT_RULE, true, "ssh") <
                     place_of(&t, SUBJECT_CHAIN, true, "ssh"));
         assert_false(is_there(&t, SUBJECT_CHAIN, true, "input"));
         assert_int_equal(t.changes.chains_removed, 2);
         assert_int_equal(t.changes.sets_removed, 2);
+        done(&t);
+}
+
+static void what_goes_is_emptied_only_if_it_is_a_map_and_that_is_asked_for(void **state) {
+        Test t = difference(applied(*state, true, NULL), sample_closed(*state));
+
+        assert_false(is_there(&t, SUBJECT_ELEMENTS, true, "services"));
+        assert_false(is_there(&t, SUBJECT_ELEMENTS, true, "clients"));
+        assert_int_equal(t.changes.elements_removed, 4);
+        done(&t);
+        t = difference_with(applied(*state, true, NULL), sample_closed(*state), true);
+        assert_true(place_of(&t, SUBJECT_ELEMENTS, true, "services") <
+                    place_of(&t, SUBJECT_SET, true, "services"));
+        assert_false(is_there(&t, SUBJECT_ELEMENTS, true, "clients"));
+        assert_int_equal(t.changes.elements_removed, 4);
         done(&t);
 }
 
@@ -180,6 +199,7 @@ int main(void) {
                 unit_arena_test(equal_tables_need_no_message),
                 unit_arena_test(an_absent_table_is_made_and_then_filled_from_the_chains_on),
                 unit_arena_test(everything_that_goes_is_freed_of_references_first),
+                unit_arena_test(what_goes_is_emptied_only_if_it_is_a_map_and_that_is_asked_for),
                 unit_arena_test(a_changed_rule_touches_its_chain_alone),
                 unit_arena_test(a_base_chain_that_moves_takes_every_rule_along),
                 unit_arena_test(a_base_chains_policy_is_one_message),

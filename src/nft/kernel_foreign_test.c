@@ -117,6 +117,27 @@ static void a_refused_rule_is_told_by_its_place_in_the_policy(void **state) {
         assert_false(read_table(t)->exists);
 }
 
+static void chains_that_something_unknown_leads_to_stay_and_are_told_once(void **state) {
+        Test *t = *state;
+        Ruleset *before = sample_services(t->arena, true, NULL), *live;
+        NftChanges changes;
+        size_t n = 0;
+
+        (void)apply_and_check("before", t, before);
+        live = read_table(t);
+        for (size_t i = 0; i < live->n_sets; i++)
+                if (!live->sets[i]->is_map)
+                        live->sets[n++] = live->sets[i];
+        live->n_sets = n;
+        assert_int_equal(nft_apply(t->link, live, sample_closed(t->arena), &changes, t->d),
+                         -EBADMSG);
+        assert_int_equal(t->d->n_errors, 2);
+        assert_non_null(strstr(t->d->messages[0].text, "the removal of chain "));
+        t->d = diag_new(t->arena);
+        assert_non_null(t->d);
+        equal_to_live("refused", t, before);
+}
+
 static void a_refused_element_is_told_by_its_place_in_the_policy(void **state) {
         Test *t = *state;
         Ruleset *rs = sample_closed(t->arena);
@@ -312,6 +333,7 @@ int main(void) {
                 kernel_test(foreign_changes_are_seen_and_healed),
                 kernel_test(a_table_read_before_a_foreign_commit_is_refused),
                 kernel_test(a_refused_rule_is_told_by_its_place_in_the_policy),
+                kernel_test(chains_that_something_unknown_leads_to_stay_and_are_told_once),
                 kernel_test(a_refused_element_is_told_by_its_place_in_the_policy),
                 kernel_test(a_table_with_another_owner_is_left_alone),
                 kernel_test(reading_goes_on_while_another_program_keeps_writing),

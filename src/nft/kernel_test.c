@@ -124,6 +124,32 @@ static void a_chain_that_a_map_leads_to_can_be_taken_away(void **state) {
         (void)apply_and_check("after", t, rs);
 }
 
+/* Asks for the route back on the way out, which every kernel refuses. */
+static Ruleset *refused(Test *t) {
+        Ruleset *rs = sample_closed(t->arena);
+        Chain *output = ruleset_add_base_chain(rs, "output", HOOK_OUTPUT);
+        Rule *rule = add_rule(rs, output, VERDICT_DROP);
+
+        assert_int_equal(rule_match_value(rs, rule, FIELD_FIB_SADDR_OIF, 0), 0);
+        return rs;
+}
+
+static void what_a_refused_transaction_would_have_taken_away_can_be_taken_away_later(void **state) {
+        Test *t = *state;
+        Ruleset *before = sample_services(t->arena, true, NULL), *map = sample_closed(t->arena);
+        NftChanges changes;
+
+        /* a map of the same name and another shape, which is made anew */
+        ruleset_add_set(map, "services", TYPE_IPV4_ADDR)->is_map = true;
+        (void)apply_and_check("before", t, before);
+        assert_int_equal(nft_apply(t->link, read_table(t), refused(t), &changes, t->d), -EBADMSG);
+        assert_int_equal(t->d->n_errors, 1);
+        t->d = diag_new(t->arena);
+        assert_non_null(t->d);
+        equal_to_live("refused", t, before);
+        (void)apply_and_check("after", t, map);
+}
+
 static void a_set_that_becomes_a_map_of_other_keys_is_made_anew(void **state) {
         Test *t = *state;
         Ruleset *rs;
@@ -263,6 +289,8 @@ int main(void) {
                 kernel_test(a_new_client_is_one_element_and_leaves_every_rule_alone),
                 kernel_test(a_changed_rule_refills_its_chain_alone_and_keeps_the_base_chain),
                 kernel_test(a_chain_that_a_map_leads_to_can_be_taken_away),
+                kernel_test(
+                        what_a_refused_transaction_would_have_taken_away_can_be_taken_away_later),
                 kernel_test(a_set_that_becomes_a_map_of_other_keys_is_made_anew),
                 kernel_test(a_base_chain_whose_priority_changes_is_made_anew),
                 kernel_test(a_hundred_thousand_elements_fit),

@@ -62,6 +62,35 @@ def test_the_kernel_loads_its_modules_when_a_policy_needs_them(tmp_path, module,
     assert module in loaded_modules()
 
 
+OTHER_PORTS = """
+ringwall: 1
+inbound:
+  - { allow: 68-168/tcp, from: private }
+  - { allow: 3000/tcp, from: private }
+routed:
+  - { allow: 5353/udp, from: private }
+"""
+CONNECTIONS = """
+ringwall: 1
+inbound:
+  - { allow: 22/tcp, from: private, connections: 10 }
+"""
+
+
+def test_a_module_that_is_loaded_on_the_way_leaves_nothing_of_the_old_policy_in_use(tmp_path):
+    """To load a module the kernel takes the transaction back and starts anew. Some count a map's
+    elements twice in it, and then refuse to remove the chains that the map leads to."""
+    files = [tmp_path / "old.yaml", tmp_path / "new.yaml"]
+    for path, text in zip(files, (OTHER_PORTS, CONNECTIONS)):
+        path.write_text(text)
+    assert "nft_connlimit" not in loaded_modules(), "too late: something has loaded it already"
+    script = '"$0" load "$1" && "$0" load "$2" && exec "$0" show --live'
+    done = program("unshare", "-n", "sh", "-c", script, PROGRAM, *map(str, files))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nft_connlimit" in loaded_modules()
+    assert "inbound-tcp-22" in done.stdout and "3000" not in done.stdout
+
+
 def test_the_machines_own_network_is_refused():
     done = program("nsenter", "-t", "1", "-n", PROGRAM, "load", AI_SERVER)
     assert done.returncode == 4 and "network namespace of process 1" in done.stderr
