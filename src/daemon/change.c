@@ -29,8 +29,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         if (plan.n_actions == 0)
                 return 0;
         if (d->confirm.is_pending && plan.actions[0].kind == CONFIRM_PUT)
-                daemon_say(d, LOG_WARNING, "change %u was not confirmed in time and is undone",
-                           number);
+                daemon_event(d, EVENT_UNDONE, LOG_WARNING,
+                             "change %u was not confirmed in time and is undone", number);
         (void)change_run(d, &plan); /* says itself what went wrong, and arms the next try */
         return 0;
 }
@@ -84,10 +84,11 @@ static int put(Daemon *d, Target target) {
         engine_keep_tracking(&d->engine);
         d->since_usec = daemon_now();
         if (target.kind == TARGET_ENTRY)
-                daemon_say(d, LOG_NOTICE, "in force: change %u", target.entry);
+                daemon_event(d, EVENT_IN_FORCE, LOG_NOTICE, "in force: change %u", target.entry);
         else
-                daemon_say(d, target.kind == TARGET_LOCKDOWN ? LOG_CRIT : LOG_WARNING,
-                           "in force: %s", target_texts[target.kind]);
+                daemon_event(d, target.kind == TARGET_LOCKDOWN ? EVENT_LOCKDOWN : EVENT_UNLOADED,
+                             target.kind == TARGET_LOCKDOWN ? LOG_CRIT : LOG_WARNING,
+                             "in force: %s", target_texts[target.kind]);
         return 0;
 }
 
@@ -104,8 +105,8 @@ int change_cut(Daemon *d) {
                 daemon_say(d, LOG_WARNING, "open connections could not all be looked at: %s",
                            strerror(-r));
         if (counts.n_cut > 0)
-                daemon_say(d, LOG_NOTICE, "%zu open connections that are not admitted were cut",
-                           counts.n_cut);
+                daemon_event(d, EVENT_CUT, LOG_NOTICE,
+                             "%zu open connections that are not admitted were cut", counts.n_cut);
         return 0;
 }
 
@@ -216,8 +217,8 @@ int change_start(Daemon *d) {
         daemon_say_all(d, d->diag);
         d->diag = NULL;
         if (r < 0)
-                daemon_say(d, LOG_CRIT, "what was confirmed could not be put in force: %s",
-                           strerror(-r));
+                daemon_event(d, EVENT_FAILURE, LOG_CRIT,
+                             "what was confirmed could not be put in force: %s", strerror(-r));
         if (d->standalone)
                 return entry_start_file(d);
         /* nobody is told that it is ready while this host may be open */

@@ -44,6 +44,13 @@ int request_confirm(
 int request_rollback(
         Daemon *d, int64_t number, const RpcPeer *peer, json_t **ret, RequestFailure *f);
 int request_history(Daemon *d, json_t **ret, RequestFailure *f);
+/* Of the log: with a number past `after` (0: all), not before `since` (microseconds since 1970; 0:
+ * all), at most `limit` (0: many) of the latest. */
+typedef struct EventsRequest {
+        int64_t after, since, limit;
+} EventsRequest;
+
+int request_events(Daemon *d, const EventsRequest *request, json_t **ret, RequestFailure *f);
 /* Reads lists of addresses again; says whether the policy's own files have changed. */
 int request_reload(Daemon *d, json_t **ret, RequestFailure *f);
 int request_unload(Daemon *d, RequestFailure *f);

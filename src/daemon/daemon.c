@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/daemon.h"
 
+#include <stdarg.h>
 #include <syslog.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 
 static uint64_t realtime_usec(void) {
@@ -13,15 +13,13 @@ static uint64_t realtime_usec(void) {
 }
 
 void daemon_say(Daemon *d, int priority, const char *format, ...) {
-        DaemonEvent *e = &d->events[d->n_events++ % DAEMON_EVENTS_MAX];
+        char text[EVENT_TEXT_MAX];
         va_list ap;
 
-        e->realtime_usec = realtime_usec();
         va_start(ap, format);
-        (void)vsnprintf(e->text, sizeof(e->text), format, ap);
+        (void)vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
-        /* systemd reads the priority from the line's beginning (sd-daemon(3)) */
-        fprintf(stderr, "<%d>%s\n", priority, e->text);
+        daemon_event(d, EVENT_NOTE, priority, "%s", text);
 }
 
 void daemon_say_all(Daemon *d, const Diag *diag) {

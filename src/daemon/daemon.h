@@ -8,6 +8,7 @@
 
 #include "guard/confirm.h"
 #include "guard/engine.h"
+#include "guard/event_log.h"
 #include "guard/store.h"
 #include "guard/who.h"
 #include "host/sshd.h"
@@ -38,7 +39,8 @@ typedef struct DriftGuard {
 /* Something that an operator may want to know afterwards. */
 typedef struct DaemonEvent {
         uint64_t realtime_usec;
-        char text[512];
+        EventKind kind;
+        char text[EVENT_TEXT_MAX];
 } DaemonEvent;
 
 /* A file of the policy as it was when it was read. */
@@ -82,11 +84,15 @@ typedef struct Daemon {
 
         DriftGuard drift;
 
+        EventLog log_file; /* every event */
+        bool log_failed;   /* the last one could not be written, which has been said */
         DaemonEvent events[DAEMON_EVENTS_MAX]; /* a ring */
         size_t n_events;
 } Daemon;
 
-/* Writes a line to the journal (or standard error), and keeps it as an event. */
+/* Tells the journal (or standard error) what happened, and keeps it. */
+void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, ...) _printf_(4, 5);
+/* A note. */
 void daemon_say(Daemon *d, int priority, const char *format, ...) _printf_(3, 4);
 /* Every message of diag in that way. */
 void daemon_say_all(Daemon *d, const Diag *diag);
@@ -102,6 +108,10 @@ void park_leave(Daemon *d);
 /* drift.c: notices what other programs change, and undoes it. */
 int drift_start(Daemon *d);
 void drift_stop(Daemon *d);
+
+/* events.c: the log of events. */
+int events_start(Daemon *d);
+void events_stop(Daemon *d);
 
 /* links.c: follows links, addresses and routes, from when something is in force. */
 int links_start(Daemon *d);

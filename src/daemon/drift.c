@@ -75,9 +75,9 @@ static int heal(Daemon *d, const Ruleset *live, Diag *diag, uint64_t *ret_usec) 
 
         if (r < 0) {
                 daemon_say_all(d, diag);
-                daemon_say(d, LOG_CRIT,
-                           "the rules could not be put right, and it is tried again: %s",
-                           strerror(-r));
+                daemon_event(d, EVENT_FAILURE, LOG_CRIT,
+                             "the rules could not be put right, and it is tried again: %s",
+                             strerror(-r));
                 drift->is_dirty = true;
                 retry_in(d, RETRY_USEC);
                 return r;
@@ -102,9 +102,9 @@ static bool may_heal(Daemon *d) {
         if (drift->n_in_window++ < HEALS_MAX)
                 return true;
         if (drift->n_in_window == HEALS_MAX + 1)
-                daemon_say(d, LOG_ALERT,
-                           "another program keeps changing the rules: they are put right once a "
-                           "second");
+                daemon_event(d, EVENT_DRIFT, LOG_ALERT,
+                             "another program keeps changing the rules: they are put right once a "
+                             "second");
         drift->is_dirty = true;
         retry_in(d, drift->window_usec + WINDOW_USEC - now);
         return false;
@@ -113,8 +113,8 @@ static bool may_heal(Daemon *d) {
 static void tell(Daemon *d, Arena *a, const Ruleset *live) {
         const char *what = drift_describe(a, live, d->engine.desired);
 
-        daemon_say(d, LOG_ALERT, "another program changed the rules: %s; by %s",
-                   what ? what : "something", describe_who(d, a));
+        daemon_event(d, EVENT_DRIFT, LOG_ALERT, "another program changed the rules: %s; by %s",
+                     what ? what : "something", describe_who(d, a));
 }
 
 /* Compares, and does what is to be done. */
@@ -158,8 +158,9 @@ static void check(Daemon *d) {
         if (is_news)
                 tell(d, a, live);
         if (r == 0)
-                daemon_say(d, LOG_WARNING, "undone after %" PRIu64 ".%" PRIu64 " ms", usec / 1000,
-                           usec / 100 % 10);
+                daemon_event(d, EVENT_HEALED, LOG_WARNING,
+                             "undone after %" PRIu64 ".%" PRIu64 " ms", usec / 1000,
+                             usec / 100 % 10);
 }
 
 /* What was put right is read back: nothing is taken for healed that was not seen to be. */

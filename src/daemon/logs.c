@@ -50,7 +50,6 @@ static int on_log(sd_event_source *s, int fd, uint32_t revents, void *userdata) 
 int logs_start(Daemon *d) {
         int r = log_open(RULESET_LOG_GROUP, &d->log_fd);
 
-        d->has_journal = access("/run/systemd/journal/socket", W_OK) == 0;
         if (r < 0) {
                 daemon_say(d, LOG_WARNING,
                            "what rules log cannot be read (netlink log group %d): %s",

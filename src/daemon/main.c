@@ -23,9 +23,9 @@ typedef struct DaemonService {
 
 /* In this order: nobody is answered before something is in force. */
 static const DaemonService services[] = {
-        {"drift", drift_start, drift_stop},      {"policy", change_start, change_stop},
-        {"links", links_start, links_stop},      {"logs", logs_start, logs_stop},
-        {"socket", methods_start, methods_stop},
+        {"events", events_start, events_stop}, {"drift", drift_start, drift_stop},
+        {"policy", change_start, change_stop}, {"links", links_start, links_stop},
+        {"logs", logs_start, logs_stop},       {"socket", methods_start, methods_stop},
 };
 
 static const char help[] =
@@ -216,6 +216,7 @@ int main(int argc, char **argv) {
                 .log_fd = -1,
                 .watch_fd = -1,
                 .drift.watch.fd = -1,
+                .log_file = {.folder = -1, .fd = -1, .head = -1},
         };
         bool lockdown = false, if_open = false;
         int c;

@@ -139,6 +139,26 @@ static const RpcField history_out[] = {
         {0},
 };
 
+static const RpcField events_in[] = {
+        {"after", RPC_INT, RPC_OPTIONAL, "only those with a higher number", offsetof(EventsRequest, after), .min = 0, .max = INT64_MAX},
+        {"since", RPC_INT, RPC_OPTIONAL, "microseconds since 1970: only those from then on", offsetof(EventsRequest, since), .min = 0, .max = INT64_MAX},
+        {"limit", RPC_INT, RPC_OPTIONAL, "the latest so many", offsetof(EventsRequest, limit), .min = 1, .max = 1000},
+        {0},
+};
+
+static const RpcField logged_fields[] = {
+        {"number", RPC_INT, 0, "of the event, from 1"},
+        {"time", RPC_INT, 0, "microseconds since 1970"},
+        {"kind", RPC_STRING, 0, "drift, healed, in-force, ..."},
+        {"text", RPC_STRING, 0, "what happened"},
+        {0},
+};
+
+static const RpcField events_out[] = {
+        {"events", RPC_OBJECT, RPC_ARRAY, "the earliest first", .fields = logged_fields},
+        {0},
+};
+
 static const RpcField reload_out[] = {
         {"changed", RPC_BOOL, 0, "lists of addresses were read anew"},
         {"policyDiffers", RPC_BOOL, 0, "the policy's files say something else by now: apply them"},
@@ -214,6 +234,14 @@ static int run_history(RpcCall *call, const void *parameters, void *context) {
         return finish(call, r, reply, &f);
 }
 
+static int run_events(RpcCall *call, const void *parameters, void *context) {
+        RequestFailure f = {0};
+        json_t *reply = NULL;
+        int r = request_events(context, parameters, &reply, &f);
+
+        return finish(call, r, reply, &f);
+}
+
 static int run_reload(RpcCall *call, const void *parameters, void *context) {
         RequestFailure f = {0};
         json_t *reply = NULL;
@@ -234,6 +262,7 @@ static int run_unload(RpcCall *call, const void *parameters, void *context) {
 static const RpcMethod methods[] = {
         {"Status",   RPC_GROUP, 0, "what is in force", NULL, status_out, 0, run_status},
         {"History",  RPC_GROUP, 0, "what was in force", NULL, history_out, 0, run_history},
+        {"Events",   RPC_GROUP, 0, "what happened", events_in, events_out, sizeof(EventsRequest), run_events},
         {"Apply",    RPC_ROOT,  0, "put a policy in force, to be confirmed", apply_in, apply_out, sizeof(ApplyIn), run_apply},
         {"Confirm",  RPC_ROOT,  0, "keep what was applied", confirm_in, confirm_out, sizeof(ConfirmIn), run_confirm},
         {"Rollback", RPC_ROOT,  0, "go back", rollback_in, rollback_out, sizeof(RollbackIn), run_rollback},

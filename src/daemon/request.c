@@ -312,8 +312,8 @@ int request_confirm(
                 r = confirm(d, a, peer, same_connection, f);
         if (r == 0) {
                 daemon_say_all(d, d->diag);
-                daemon_say(d, LOG_NOTICE, "change %u is confirmed by %s", number,
-                           d->caller.user ? d->caller.user : "somebody");
+                daemon_event(d, EVENT_CONFIRMED, LOG_NOTICE, "change %u is confirmed by %s", number,
+                             d->caller.user ? d->caller.user : "somebody");
                 *ret = json_pack("{s:I, s:I}", "number", (json_int_t)number, "cut",
                                  (json_int_t)d->n_cut);
         }
@@ -410,9 +410,9 @@ int request_unload(Daemon *d, RequestFailure *f) {
                 r = engine_remove(&d->engine, &was_there, d->diag);
         if (r < 0)
                 return finish(d, fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r));
-        daemon_say(d, LOG_WARNING,
-                   "unloaded: this host is open until something is applied, or ringwalld starts "
-                   "again");
+        daemon_event(d, EVENT_UNLOADED, LOG_WARNING,
+                     "unloaded: this host is open until something is applied, or ringwalld starts "
+                     "again");
         d->confirm.in_force = (Target){.kind = TARGET_NOTHING};
         d->confirm.is_known = true;
         d->timer = sd_event_source_disable_unref(d->timer);

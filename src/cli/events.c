@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
+#include <getopt.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "cli/output.h"
+#include "cli/remote.h"
+#include "guard/event_log.h"
+#include "guard/store.h"
+
+#define FOLLOW_NSEC 300000000L
+#define SHOWN 20 /* events, unless more are asked for */
+
+static const char help[] =
+        "Tells what happened: what came into force and who confirmed it, what other programs\n"
+        "changed, by whom and for how long, which connections were cut. The log is kept in the\n"
+        "daemon's state directory, each line chained to the one before.\n"
+        "\n"
+        "  -n, --lines=N       the latest N (20)\n"
+        "      --since=TIME    those since then: 90s, 10m, 2h or 3d ago\n"
+        "  -f, --follow        then wait for further ones\n"
+        "      --check-chain   whether anything in the log was changed, removed or cut off;\n"
+        "                      it reads the log itself, also without a daemon\n"
+        "      --state-dir=DIR where the log is, for --check-chain (" STORE_FOLDER ")\n"
+        "      --json          one object a line\n" REMOTE_HELP "  -h, --help\n"
+        "\n"
+        "Exit status of --check-chain: 0 whole, 8 not.\n"
+        "\n"
+        "Examples:\n"
+        "  ringwall events --since 1d\n"
+        "  ringwall events -f --json\n";
+
+typedef struct Options {
+        const char *runtime_dir, *state_dir;
+        json_int_t lines, since;
+        bool follow, check, json;
+} Options;
+
+/* "2h": how many seconds; 0 if it is none. */
+static uint64_t parse_age(const char *text) {
+        static const struct {
+                char unit;
+                uint64_t seconds;
+        } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+        char number[TEXT_NUMBER_MAX] = "";
+        size_t size = strlen(text);
+        uint64_t n;
+
+        if (size < 2 || size > 8)
+                return 0;
+        memcpy(number, text, size - 1);
+        if (!text_to_number(number, 1, 1000000, &n))
+                return 0;
+        for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+                if (units[i].unit == text[size - 1])
+                        return n * units[i].seconds;
+        return 0;
+}
+
+static void print_event(const json_t *e, bool json) {
+        time_t t = (time_t)(json_integer_value(json_object_get(e, "time")) / 1000000);
+        char when[32] = "?";
+        struct tm tm;
+
+        if (json) {
+                (void)json_dumpf(e, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+                putchar('\n');
+                return;
+        }
+        if (localtime_r(&t, &tm))
+                (void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+        printf("%s  %-9s  %s\n", when, json_string_value(json_object_get(e, "kind")),
+               json_string_value(json_object_get(e, "text")));
+}
+
+/* Prints what there is behind *after, and moves it on. An ExitCode; *ret_n: how many. */
+static int show(const Options *o, json_int_t limit, json_int_t *after, size_t *ret_n) {
+        json_t *parameters = json_pack("{s:I}", "limit", limit), *reply = NULL, *events;
+        int r;
+
+        if (*after > 0)
+                (void)json_object_set_new(parameters, "after", json_integer(*after));
+        if (o->since > 0)
+                (void)json_object_set_new(parameters, "since", json_integer(o->since));
+        r = remote_call("events", o->runtime_dir, "Events", parameters, &reply);
+        if (r != EXIT_OK)
+                return r;
+        events = json_object_get(reply, "events");
+        *ret_n = json_array_size(events);
+        for (size_t i = 0; i < *ret_n; i++) {
+                print_event(json_array_get(events, i), o->json);
+                *after = json_integer_value(json_object_get(json_array_get(events, i), "number"));
+        }
+        (void)fflush(stdout); /* whoever reads along waits for it */
+        json_decref(reply);
+        return EXIT_OK;
+}
+
+static int follow(const Options *o, json_int_t after) {
+        for (;;) {
+                const struct timespec pause = {.tv_nsec = FOLLOW_NSEC};
+                size_t n;
+                int r;
+
+                (void)nanosleep(&pause, NULL); /* woken early it only asks early */
+                if (ferror(stdout))
+                        return EXIT_FAILED;
+                r = show(o, 1000, &after, &n);
+                if (r != EXIT_OK)
+                        return r;
+        }
+}
+
+static int print_check(const Options *o, int r, const EventCheck *check, const Diag *d) {
+        if (o->json) {
+                json_t *wrong = json_array();
+
+                for (size_t i = 0; i < d->n_messages; i++)
+                        (void)json_array_append_new(wrong, json_string(d->messages[i].text));
+                (void)output_json(json_pack(
+                        "{s:b, s:I, s:I, s:I, s:s, s:o}", "whole", r == 0, "events",
+                        (json_int_t)check->n_events, "first", (json_int_t)check->first, "last",
+                        (json_int_t)check->last, "hash", check->hash, "wrong", wrong));
+        } else if (r == 0) {
+                printf("the log is whole: %zu events, number %" JSON_INTEGER_FORMAT
+                       " to %" JSON_INTEGER_FORMAT "\nlast hash %s\n",
+                       check->n_events, (json_int_t)check->first, (json_int_t)check->last,
+                       check->hash);
+        } else {
+                puts("the log is NOT as ringwalld wrote it:");
+                for (size_t i = 0; i < d->n_messages; i++)
+                        printf("  %s\n", d->messages[i].text);
+        }
+        return r == 0 ? EXIT_OK : EXIT_DIFFERS;
+}
+
+static int check_chain(const Options *o) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        _cleanup_close_ int folder = open(o->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        Diag *d = a ? diag_new(a) : NULL;
+        EventCheck check = {0};
+        int r = !d ? -ENOMEM : folder < 0 ? -errno : event_log_check(folder, a, &check, d);
+
+        if (r == 0 || r == -EBADMSG)
+                return print_check(o, r, &check, d);
+        fprintf(stderr, "ringwall events: there is no log to read in %s: %s\n", o->state_dir,
+                strerror(-r));
+        if (r == -EACCES)
+                fputs("  hint: only root may\n", stderr);
+        return r == -EACCES ? EXIT_NOT_PERMITTED : EXIT_FAILED;
+}
+
+static int run_options(const Options *o) {
+        json_int_t after = 0;
+        size_t n;
+        int r;
+
+        if (o->check)
+                return check_chain(o);
+        r = show(o, o->lines, &after, &n);
+        if (r != EXIT_OK)
+                return r;
+        if (n == 0 && !o->json && !o->follow)
+                puts("nothing has happened");
+        return o->follow ? follow(o, after) : EXIT_OK;
+}
+
+static int run(int argc, char **argv) {
+        static const struct option options[] = {
+                {"lines", required_argument, NULL, 'n'},
+                {"since", required_argument, NULL, 's'},
+                {"follow", no_argument, NULL, 'f'},
+                {"check-chain", no_argument, NULL, 'c'},
+                {"state-dir", required_argument, NULL, 'S'},
+                {"json", no_argument, NULL, 'j'},
+                {"help", no_argument, NULL, 'h'},
+                REMOTE_OPTION,
+                {0},
+        };
+        Options o = {.state_dir = STORE_FOLDER, .lines = SHOWN};
+        uint64_t number;
+        int c;
+
+        while ((c = getopt_long(argc, argv, "n:fh", options, NULL)) >= 0)
+                switch (c) {
+                case 'n':
+                        if (!text_to_number(optarg, 1, 1000, &number))
+                                return verb_usage(&verb_events, "--lines takes 1 to 1000");
+                        o.lines = (json_int_t)number;
+                        break;
+                case 's':
+                        number = parse_age(optarg);
+                        if (number == 0)
+                                return verb_usage(&verb_events, "--since takes 90s, 10m, 2h or 3d");
+                        o.since = ((json_int_t)time(NULL) - (json_int_t)number) * 1000000;
+                        o.lines = 1000;
+                        break;
+                case 'f':
+                        o.follow = true;
+                        break;
+                case 'c':
+                        o.check = true;
+                        break;
+                case 'S':
+                        o.state_dir = optarg;
+                        break;
+                case 'R':
+                        o.runtime_dir = optarg;
+                        break;
+                case 'j':
+                        o.json = true;
+                        break;
+                default:
+                        return c == 'h' ? verb_help(&verb_events) : verb_usage(&verb_events, NULL);
+                }
+        if (optind < argc)
+                return verb_usage(&verb_events, "it takes options only");
+        return run_options(&o);
+}
+
+const Verb verb_events = {
+        .name = "events",
+        .arguments = "[-f] [--since TIME] [--check-chain]",
+        .summary = "Tell what happened, and who did it",
+        .help = help,
+        .run = run,
+};

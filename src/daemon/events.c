@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <systemd/sd-journal.h>
+
+#include "daemon/change.h"
+
+/* What happens is told to the journal (without one, to standard error), to the chained log in the
+ * state directory, and to `status`. */
+
+#define ANSWER_MAX 1000 /* events of one answer */
+
+/* Whether standard error leads to the journal (systemd.exec(5), $JOURNAL_STREAM): then fields can
+ * be sent there as well. */
+static bool has_journal(void) {
+        const char *stream = getenv("JOURNAL_STREAM");
+        unsigned long long device, inode;
+        struct stat st;
+
+        return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+               fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+int events_start(Daemon *d) {
+        _cleanup_close_ int folder = open(d->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Diag *diag = a ? diag_new(a) : NULL;
+        int r = !diag ? -ENOMEM : folder < 0 ? -errno : event_log_open(folder, &d->log_file, diag);
+
+        d->has_journal = has_journal();
+        if (r < 0)
+                daemon_say(d, LOG_WARNING, "the log of events cannot be written: %s", strerror(-r));
+        for (size_t i = 0; diag && i < diag->n_messages; i++)
+                daemon_event(d, EVENT_TAMPERED, LOG_ALERT, "%s", diag->messages[i].text);
+        return 0; /* whatever becomes of it, the rules come first */
+}
+
+void events_stop(Daemon *d) {
+        event_log_close(&d->log_file);
+}
+
+static void write_down(Daemon *d, const DaemonEvent *e, uint64_t *ret_number) {
+        Event event = {.time_usec = e->realtime_usec, .kind = e->kind, .text = e->text};
+        int r;
+
+        if (d->log_file.fd < 0)
+                return;
+        r = event_log_append(&d->log_file, &event);
+        if (r < 0 && !d->log_failed)
+                fprintf(stderr, "<%d>the log of events cannot be written: %s\n", LOG_WARNING,
+                        strerror(-r));
+        d->log_failed = r < 0;
+        *ret_number = event.number;
+}
+
+void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, ...) {
+        DaemonEvent *e = &d->events[d->n_events++ % DAEMON_EVENTS_MAX];
+        uint64_t number = 0;
+        va_list ap;
+
+        e->realtime_usec = daemon_now();
+        e->kind = kind;
+        va_start(ap, format);
+        (void)vsnprintf(e->text, sizeof(e->text), format, ap);
+        va_end(ap);
+        write_down(d, e, &number);
+        if (d->has_journal &&
+            sd_journal_send("MESSAGE=%s", e->text, "PRIORITY=%d", priority, "MESSAGE_ID=%s",
+                            event_kind_id(kind), "RINGWALL_EVENT=%s", event_kind_to_string(kind),
+                            "RINGWALL_EVENT_NUMBER=%" PRIu64, number, NULL) >= 0)
+                return;
+        /* systemd reads the priority from the line's beginning (sd-daemon(3)) */
+        fprintf(stderr, "<%d>%s\n", priority, e->text);
+}
+
+static json_t *event_json(const Event *e) {
+        return json_pack("{s:I, s:I, s:s, s:s}", "number", (json_int_t)e->number, "time",
+                         (json_int_t)e->time_usec, "kind", event_kind_to_string(e->kind), "text",
+                         e->text);
+}
+
+int request_events(Daemon *d, const EventsRequest *request, json_t **ret, RequestFailure *f) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        size_t limit = request->limit > 0 ? (size_t)request->limit : ANSWER_MAX;
+        json_t *events = json_array();
+        EventList list = {0};
+        size_t first;
+        int r = !a || !events            ? -ENOMEM
+                : d->log_file.folder < 0 ? -ENOENT
+                                         : event_log_read(d->log_file.folder, a, &list);
+
+        if (r < 0 && r != -ENOENT) {
+                json_decref(events);
+                return r;
+        }
+        /* the latest ones of what is asked for */
+        first = list.n_items;
+        while (first > 0 && list.n_items - first < limit &&
+               list.items[first - 1].number > (uint64_t)request->after &&
+               list.items[first - 1].time_usec >= (uint64_t)request->since)
+                first--;
+        for (size_t i = first; i < list.n_items; i++)
+                (void)json_array_append_new(events, event_json(&list.items[i]));
+        *ret = json_pack("{s:o}", "events", events);
+        return *ret ? 0 : -ENOMEM;
+}

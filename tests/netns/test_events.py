@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What happened, as `ringwall events` tells it; and that nobody changes it unnoticed."""
+
+import json
+import signal
+
+import pytest
+
+from lab import wait_until
+from program import PROGRAM, ringwall
+from test_daemon import Daemon
+from world import EXAMPLE, World
+
+
+@pytest.fixture(name="world")
+def make_world(tmp_path):
+    w = World(tmp_path, foreign=None)
+    yield w
+    w.close()
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(world, tmp_path):
+    d = Daemon(world, tmp_path)
+    yield d
+    if d.process and d.process.poll() is None:
+        d.stop(signal.SIGKILL)
+
+
+def events(daemon, *words):
+    done = ringwall(
+        daemon.world.lab, "events", *words, "--json", "--runtime-dir", str(daemon.runtime)
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def check(daemon):
+    done = ringwall(
+        daemon.world.lab,
+        *("events", "--check-chain", "--state-dir", str(daemon.state), "--json"),
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+def kinds(found):
+    return [e["kind"] for e in found]
+
+
+def test_a_change_and_what_others_did_to_it_are_told_in_their_order(world, daemon):
+    daemon.start()
+    daemon.apply("settings: { ownership: off }\n" + EXAMPLE)
+    daemon.ask("confirm")
+    world.lab.run("fw", ["nft", "flush ruleset"])
+    wait_until(lambda: "healed" in kinds(events(daemon)), 10, "the heal")
+    found = events(daemon)
+    assert kinds(found)[:2] == ["in-force", "confirmed"]
+    assert kinds(found)[-2:] == ["drift", "healed"]
+    assert [e["number"] for e in found] == list(range(1, len(found) + 1))
+    assert "nft flush ruleset" in found[-2]["text"] and "undone after" in found[-1]["text"]
+    assert events(daemon, "-n", "1") == found[-1:]
+    assert events(daemon, "--since", "1h") == found
+
+
+def test_they_outlive_the_daemon_and_further_ones_are_waited_for(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    before = events(daemon)
+    assert kinds(before).count("in-force") == 2
+    words = ["events", "-f", "-n", "1", "--json", "--runtime-dir", str(daemon.runtime)]
+    child = world.lab.popen("fw", [PROGRAM, *words], stdout=-1, text=True)
+    assert json.loads(child.stdout.readline()) == before[-1]
+    daemon.apply(EXAMPLE.replace("https", "ssh"), "--no-confirm")
+    assert json.loads(child.stdout.readline())["kind"] == "in-force"
+    child.kill()
+
+
+def test_what_is_changed_in_the_log_is_found(world, daemon):
+    daemon.start()
+    for port in ("https", "ssh", "http"):
+        daemon.apply(EXAMPLE.replace("https", port), "--no-confirm")
+    code, answer = check(daemon)
+    assert code == 0 and answer["whole"] and answer["events"] == answer["last"]
+    log = daemon.state / "events"
+    text = log.read_bytes()
+    lines = text.splitlines(keepends=True)
+    for damaged, words in (
+        (text.replace(b"change 2", b"change 9"), "it was changed"),
+        (b"".join(lines[:2] + lines[3:]), "events are missing"),
+        (b"".join(lines[:-1]), "the end was cut off"),
+        (b"", "the end was cut off"),
+    ):
+        log.write_bytes(damaged)
+        code, answer = check(daemon)
+        assert code == 8 and not answer["whole"] and words in " ".join(answer["wrong"]), answer
+    # the daemon says so when it starts, and goes on
+    log.write_bytes(b"".join(lines[:-1]))
+    daemon.stop()
+    daemon.start()
+    found = events(daemon)
+    assert "tampered" in kinds(found) and kinds(found)[-1] == "in-force"
+
+
+def test_a_log_that_cannot_be_written_keeps_nothing_from_coming_into_force(world, daemon):
+    daemon.state.mkdir(mode=0o700)
+    (daemon.state / "events").mkdir()
+    daemon.start()
+    assert daemon.apply(EXAMPLE, "--no-confirm")[0] == 0
+    assert daemon.status()["state"] == "closed" and events(daemon) == []
+
+
+def test_wrong_words_are_told(world, daemon):
+    for words in (["-n", "0"], ["--since", "yesterday"], ["more"]):
+        assert ringwall(world.lab, "events", *words, check=False).returncode == 2
+    done = ringwall(world.lab, "events", "--runtime-dir", str(daemon.runtime), check=False)
+    assert done.returncode == 5
+    done = ringwall(
+        world.lab, "events", "--check-chain", "--state-dir", str(daemon.state), check=False
+    )
+    assert done.returncode == 1 and "no log" in done.stderr
