@@ -92,6 +92,20 @@ int policy_file_read(Loader *l, Source *source, Span at, size_t limit) {
         return 0;
 }
 
+int policy_list_read(Loader *l, Source *source, Span at, size_t limit) {
+        const PolicyTexts *texts = l->paths->texts;
+
+        if (!texts)
+                return policy_file_read(l, source, at, limit);
+        for (size_t i = texts->n_files; i < texts->n_sources; i++)
+                if (streq(texts->sources[i].name, source->name)) {
+                        source->text = texts->sources[i].text;
+                        source->size = texts->sources[i].size;
+                        return 0;
+                }
+        return report_unreadable(l, source, at, -ENOENT);
+}
+
 /* A file of the policy that is read already, or NULL. The catalogue may be looked at as a policy.
  */
 static const PolicyFile *find_file(const Loader *l, const struct stat *st) {
@@ -236,6 +250,8 @@ int policy_files_include(Loader *l, const PolicyFile *file) {
                 return r;
         if (!l->paths)
                 return diag_error(l->d, entry->key->at, "what is no file cannot include others");
+        if (l->paths->texts)
+                return 0; /* they are among the texts */
         if (n->kind != NODE_SEQUENCE)
                 return include_item(l, file, n);
         for (size_t i = 0; i < n->n_items; i++) {

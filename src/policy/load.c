@@ -178,8 +178,22 @@ static int read_texts(Loader *l, const void *what) {
         return r;
 }
 
+/* What they include, and what policy.d held, follows them in the list. */
+static int read_given(Loader *l, const PolicyTexts *texts) {
+        int r = 0;
+
+        if (texts->n_files < 2 || texts->n_files > texts->n_sources)
+                return diag_error(l->d, (Span){0}, "the texts of this policy are not known");
+        for (size_t i = 0; i < texts->n_files && r == 0; i++) {
+                PolicyFile *file = policy_file_new(l, texts->sources[i], NULL);
+
+                r = file ? policy_file_decode(l, file) : -ENOMEM;
+        }
+        return r;
+}
+
 static int read_files(Loader *l, const void *what) {
-        return policy_files_read(l);
+        return l->paths->texts ? read_given(l, l->paths->texts) : policy_files_read(l);
 }
 
 int policy_load_text(Arena *a, Source catalogue, Source policy, Policy **ret, Diag *d) {

@@ -109,6 +109,89 @@ static void files_that_cannot_be_read_say_why(void **state) {
         assert_int_equal(rmdir(folder), 0);
 }
 
+static void write_file(const char *path, const char *text) {
+        FILE *f = fopen(path, "we");
+
+        assert_non_null(f);
+        assert_true(fputs(text, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+}
+
+/* Sources in this order: the catalogue, policy.yaml, a.yaml, b.yaml, policy.d/c.yaml, list. */
+static Policy *load_six_files(Arena *a, const char *folder) {
+        static const struct {
+                const char *name, *text;
+        } files[] = {
+                {"catalogue.yaml", LOAD_CATALOGUE},
+                {"policy.yaml", "ringwall: 1\n"
+                                "include: [\"[ab].yaml\", a.yaml]\n"
+                                "zones: { z: { file: list } }\n"
+                                "inbound: [{ allow: ssh, from: z }]\n"},
+                {"a.yaml", "ringwall: 1\noutbound: [{ deny: ssh, user: root }]\n"},
+                {"b.yaml", "ringwall: 1\noutbound: [{ deny: https, group: [root, 5] }]\n"},
+                {"policy.d/c.yaml", "ringwall: 1\ninbound: [{ deny: https }]\n"},
+                {"list", "10.1.0.0/16\n"},
+        };
+        const char *paths[ARRAY_SIZE(files)], *sub = arena_printf(a, "%s/policy.d", folder);
+        Diag *d = diag_new(a);
+        Policy *p = NULL;
+
+        assert_int_equal(mkdir(sub, 0755), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                paths[i] = arena_printf(a, "%s/%s", folder, files[i].name);
+                write_file(paths[i], files[i].text);
+        }
+        if (policy_load(a, &(PolicyPaths){paths[0], paths[1]}, &p, d) < 0)
+                fail_msg("%s", d->messages[0].text);
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+                assert_int_equal(unlink(paths[i]), 0);
+        assert_int_equal(rmdir(sub), 0);
+        return p;
+}
+
+static void what_was_loaded_from_files_is_loaded_again_without_them(void **state) {
+        char folder[] = "/tmp/ringwall-load-XXXXXX";
+        PolicyOwner owners[] = {{.name = "root", .number = 7},
+                                {.is_group = true, .name = "root", .number = 8}};
+        PolicyTexts texts = {.owners = owners, .n_owners = 2};
+        Source sources[6];
+        Diag *d = diag_new(*state);
+        const Policy *p;
+        Policy *again;
+
+        assert_non_null(mkdtemp(folder));
+        p = load_six_files(*state, folder);
+        assert_int_equal(rmdir(folder), 0);
+        assert_int_equal(p->n_sources, 6);
+        assert_int_equal(p->n_files, 5);
+        assert_int_equal(p->n_owners, 2);
+        assert_false(p->owners[0].is_group);
+        assert_int_equal(p->owners[0].number, 0);
+        for (size_t i = 0; i < 6; i++)
+                sources[i] = *p->sources[i];
+        texts.sources = sources;
+        texts.n_sources = 6;
+        texts.n_files = 5;
+        if (policy_load(*state, &(PolicyPaths){.texts = &texts}, &again, d) < 0)
+                fail_msg("%s", d->messages[0].text);
+        assert_string_equal(again->file, p->file);
+        assert_int_equal(again->n_sources, 6);
+        for (size_t i = 0; i < 6; i++)
+                assert_string_equal(again->sources[i]->name, sources[i].name);
+        assert_int_equal(again->sections[SECTION_INBOUND].n_rules, 2);
+        assert_int_equal(again->sections[SECTION_OUTBOUND].n_rules, 2);
+        assert_true(
+                zone_contains(policy_find_zone(again, "z"), NULL, FAMILY_IPV4, u128(0x0a010203)));
+        /* the numbers are those of then, and this host is not asked */
+        assert_true(range_set_contains(&again->sections[SECTION_OUTBOUND].rules[0].users, u128(7)));
+        assert_true(
+                range_set_contains(&again->sections[SECTION_OUTBOUND].rules[1].groups, u128(8)));
+        assert_int_equal(again->n_owners, 2);
+        texts.n_owners = 1;
+        assert_int_equal(policy_load(*state, &(PolicyPaths){.texts = &texts}, &again, d), -EBADMSG);
+        assert_string_equal(d->messages[0].text, "there is no group 'root' on this host");
+}
+
 static void without_memory_the_load_says_so_at_every_step(void **state) {
         static const char text[] = "ringwall: 1\nzones: { a: [10.0.0.0/8, private], "
                                    "b: { addresses: a, except: [vms, 10.0.0.1] } }\n"
@@ -143,6 +226,7 @@ int main(void) {
                 unit_arena_test(a_text_without_a_file_includes_none),
                 unit_arena_test(a_catalogue_without_its_zones_is_an_error),
                 unit_arena_test(files_that_cannot_be_read_say_why),
+                unit_arena_test(what_was_loaded_from_files_is_loaded_again_without_them),
                 unit_arena_test(without_memory_the_load_says_so_at_every_step),
         };
 

@@ -108,6 +108,8 @@ int source_register(Loader *l, const Source *source);
  * must not be writable by others, and belong to root if l->paths says so. 0, or -EBADMSG with a
  * message, or -ENOMEM. */
 int policy_file_read(Loader *l, Source *source, Span at, size_t limit);
+/* The same for a list that a policy file names, which may be among the given texts. */
+int policy_list_read(Loader *l, Source *source, Span at, size_t limit);
 /* What `name` means in a policy file: relative to the file's folder. NULL without memory. */
 const char *policy_file_path(Arena *a, const PolicyFile *file, const char *name);
 /* Reads the catalogue, the policy, and the folder policy.d beside it. 0 or -ENOMEM, as above. */
@@ -298,7 +300,7 @@ typedef enum OwnerKind {
         OWNER_GROUP,
 } OwnerKind;
 
-/* Names, which this host has to know, or numbers. */
+/* Names, which this host has to know (or the given texts say), or numbers. */
 int owner_decode(Loader *l, const NodeEntry *entry, OwnerKind kind, RangeSet *ret);
 
 /* ---- words.c */

@@ -7,26 +7,49 @@
 /* The highest number is not a user: the kernel means nobody at all by it. */
 #define OWNER_MAX (UINT32_MAX - 1)
 
-static bool find_user(const char *name, uint64_t *ret) {
-        const struct passwd *p = getpwnam(name);
-
-        if (p)
-                *ret = p->pw_uid;
-        return p != NULL;
+static const PolicyOwner *
+find_known(const PolicyOwner *owners, size_t n, OwnerKind kind, const char *name) {
+        for (size_t i = 0; i < n; i++)
+                if (owners[i].is_group == (kind == OWNER_GROUP) && streq(owners[i].name, name))
+                        return &owners[i];
+        return NULL;
 }
 
-static bool find_group(const char *name, uint64_t *ret) {
-        const struct group *g = getgrnam(name);
+static bool look_up(OwnerKind kind, const char *name, uint32_t *ret) {
+        const struct passwd *p = kind == OWNER_USER ? getpwnam(name) : NULL;
+        const struct group *g = kind == OWNER_GROUP ? getgrnam(name) : NULL;
 
-        if (g)
-                *ret = g->gr_gid;
-        return g != NULL;
+        if (p || g)
+                *ret = p ? p->pw_uid : g->gr_gid;
+        return p || g;
+}
+
+/* Whoever loads given texts may have no name service, or one that says something else by now. 1, 0
+ * if nobody knows the name, or -ENOMEM. */
+static int find_owner(Loader *l, OwnerKind kind, const char *name, uint64_t *ret) {
+        const PolicyTexts *texts = l->paths ? l->paths->texts : NULL;
+        Policy *p = l->policy;
+        const PolicyOwner *known = find_known(p->owners, p->n_owners, kind, name);
+        PolicyOwner owner = {.is_group = kind == OWNER_GROUP, .name = name};
+
+        if (!known && texts)
+                known = find_known(texts->owners, texts->n_owners, kind, name);
+        if (known)
+                owner.number = known->number;
+        else if (texts || !look_up(kind, name, &owner.number))
+                return 0;
+        *ret = owner.number;
+        if (find_known(p->owners, p->n_owners, kind, name))
+                return 1;
+        owner.name = arena_strdup(l->arena, name);
+        return owner.name && arena_append(l->arena, p->owners, p->n_owners, owner) ? 1 : -ENOMEM;
 }
 
 static int add_owner(Loader *l, const Node *n, OwnerKind kind, RangeSet *ret) {
         bool is_user = kind == OWNER_USER;
         const char *what = is_user ? "user" : "group";
         uint64_t number = 0;
+        int r;
 
         if (n->kind != NODE_SCALAR)
                 return diag_error(l->d, n->at, "expected a %s's name or number, found %s", what,
@@ -37,7 +60,12 @@ static int add_owner(Loader *l, const Node *n, OwnerKind kind, RangeSet *ret) {
                 if (!text_to_number(n->text, 0, OWNER_MAX, &number))
                         return diag_error(l->d, n->at, "a %s's number is from 0 to %u", what,
                                           OWNER_MAX);
-        } else if (!(is_user ? find_user : find_group)(n->text, &number)) {
+                return range_set_add(l->arena, ret, range_single(u128(number)));
+        }
+        r = find_owner(l, kind, n->text, &number);
+        if (r < 0)
+                return r;
+        if (r == 0) {
                 diag_error(l->d, n->at, "there is no %s '%s' on this host", what,
                            node_shown(l->arena, n));
                 diag_hint(l->d, "names are looked up on the host where the policy is read; a "

@@ -266,13 +266,20 @@ typedef struct Settings {
         Counters counters;
 } Settings;
 
+/* A user or a group that the policy names, and what the host knew it by. */
+typedef struct PolicyOwner {
+        bool is_group;
+        const char *name;
+        uint32_t number;
+} PolicyOwner;
+
 typedef struct Policy {
         Arena *arena;
         const char *file; /* as the user named it */
         /* All texts that it was made of: the catalogue, the policy's files, then lists of zones. */
         const Source **sources;
         size_t n_sources, n_files; /* n_files of them are no lists */
-        Zone **zones;     /* sorted by name, the catalogue's included */
+        Zone **zones;              /* sorted by name, the catalogue's included */
         size_t n_zones;
         Service **services; /* likewise */
         size_t n_services;
@@ -287,7 +294,18 @@ typedef struct Policy {
         size_t n_expects;
         Settings settings;
         const Zone *containers, *vms; /* the catalogue's, or what the policy redefined them to */
+        PolicyOwner *owners;          /* each once */
+        size_t n_owners;
 } Policy;
+
+/* What a policy was made of when it was loaded: enough to load it again without the host's files
+ * and names. */
+typedef struct PolicyTexts {
+        const Source *sources; /* as Policy has them, in the same order */
+        size_t n_sources, n_files;
+        const PolicyOwner *owners;
+        size_t n_owners;
+} PolicyTexts;
 
 typedef struct PolicyPaths {
         const char *catalogue; /* the catalogue's file */
@@ -295,6 +313,9 @@ typedef struct PolicyPaths {
         /* Tells which networks are on link at this host; asked only if a zone is `connected`. NULL:
          * none is known. 0, or a negative errno that is told with the zone. */
         int (*networks)(Arena *a, HostNetwork **ret, size_t *ret_n);
+        /* NULL, or what is read instead of files: the two names above are not looked at then, and
+         * no name of a user or group is looked up. Must live as long as the arena. */
+        const PolicyTexts *texts;
         bool of_root; /* refuse files that do not belong to root: whoever puts the policy
                        * in force asks for it; standard input excepted */
 } PolicyPaths;

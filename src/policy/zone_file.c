@@ -86,6 +86,6 @@ int zone_file_read(Loader *l, const Definition *def, const NodeEntry *entry, Zon
         source->name = policy_file_path(l->arena, def->file, entry->value->text);
         if (!source->name)
                 return -ENOMEM;
-        r = policy_file_read(l, source, entry->value->at, ZONE_FILE_MAX);
+        r = policy_list_read(l, source, entry->value->at, ZONE_FILE_MAX);
         return r < 0 ? r : add_lines(l, source, part);
 }
