@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "daemon/change.h"
 #include "guard/boot.h"
+#include "guard/copy.h"
 #include "guard/lockdown.h"
 #include "nft/host.h"
 #include "nft/networks.h"
@@ -20,21 +21,17 @@ static uint64_t hash_bytes(const void *bytes, size_t size) {
         return hash;
 }
 
-static bool is_list(const Source *source) {
-        return source->size < 9 || !memmem(source->text, source->size, "ringwall:", 9);
-}
-
 static void keep_marks(Daemon *d, const StoreContent *content) {
         d->marks_arena = arena_free(d->marks_arena);
         d->marks = NULL;
         d->n_marks = 0;
         d->marks_arena = arena_new(0);
-        for (size_t i = 0; i < content->n_files && d->marks_arena; i++) {
-                const Source *s = &content->files[i];
+        for (size_t i = 0; i < content->texts.n_files && d->marks_arena; i++) {
+                const Source *s = &content->texts.sources[i];
                 FileMark mark = {.name = arena_strdup(d->marks_arena, s->name),
                                  .hash = hash_bytes(s->text, s->size)};
 
-                if (!is_list(s) && mark.name)
+                if (mark.name)
                         (void)arena_append(d->marks_arena, d->marks, d->n_marks, mark);
         }
 }
@@ -65,7 +62,7 @@ bool entry_files_differ(const Daemon *d) {
 
 /* Without it nothing says which file was in force: the first that is no catalogue. */
 static void keep_file(Daemon *d, const StoreContent *content) {
-        const char *name = content->n_files > 1 ? content->files[1].name : "";
+        const char *name = content->texts.n_sources > 1 ? content->texts.sources[1].name : "";
 
         (void)snprintf(d->file, sizeof(d->file), "%s", name);
         keep_marks(d, content);
@@ -74,11 +71,10 @@ static void keep_file(Daemon *d, const StoreContent *content) {
         d->settings.n_rescue = 0;
 }
 
-int entry_put(Daemon *d, uint32_t number) {
+static int try_put(Daemon *d, uint32_t number) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         StoreContent content;
         StoreEntry entry;
-        KernelFeatures features;
         Ruleset *rs;
         int r;
 
@@ -88,8 +84,7 @@ int entry_put(Daemon *d, uint32_t number) {
         if (r == -ENOENT)
                 r = store_read_sealed(d->store, a, &entry, &content, d->diag);
         if (r == 0)
-                r = ruleset_read_image(a, content.image, content.image_size, &rs, &features,
-                                       d->diag);
+                r = copy_read(&content, &d->engine.features, a, &rs, d->diag);
         if (r < 0)
                 return r;
         d->engine.owner =
@@ -98,6 +93,16 @@ int entry_put(Daemon *d, uint32_t number) {
         if (r == 0)
                 keep_file(d, &content);
         return r;
+}
+
+int entry_put(Daemon *d, uint32_t number) {
+        Diag before = *d->diag;
+        int r = try_put(d, number);
+
+        if (r != -EBADMSG || !engine_learn(&d->engine))
+                return r;
+        *d->diag = before; /* what a kernel lacks can be done without: compiled anew */
+        return try_put(d, number);
 }
 
 int entry_put_lockdown(Daemon *d) {
@@ -116,19 +121,16 @@ int entry_put_lockdown(Daemon *d) {
 
 /* Whether the policy says, word for word, what is in force; lists may say something else. */
 static bool is_kept(const Daemon *d, const Policy *p) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < p->n_sources; i++) {
+        if (p->n_files != d->n_marks)
+                return false;
+        for (size_t i = 0; i < p->n_files; i++) {
                 const Source *s = p->sources[i];
 
-                if (is_list(s))
-                        continue;
-                if (n == d->n_marks || !streq(d->marks[n].name, s->name) ||
-                    d->marks[n].hash != hash_bytes(s->text, s->size))
+                if (!streq(d->marks[i].name, s->name) ||
+                    d->marks[i].hash != hash_bytes(s->text, s->size))
                         return false;
-                n++;
         }
-        return n == d->n_marks;
+        return true;
 }
 
 void draft_done(Draft *draft) {
@@ -160,15 +162,20 @@ int draft_make(Daemon *d, const char *file, Draft *ret) {
         return r;
 }
 
-static int collect_files(const Draft *draft, Arena *a, StoreContent *ret) {
-        Source *files = arena_alloc_array(a, draft->policy->n_sources, sizeof(*files));
+static int collect_texts(const Policy *policy, Arena *a, PolicyTexts *ret) {
+        Source *sources = arena_alloc_array(a, policy->n_sources, sizeof(*sources));
 
-        if (!files)
+        if (!sources)
                 return -ENOMEM;
-        for (size_t i = 0; i < draft->policy->n_sources; i++)
-                files[i] = *draft->policy->sources[i];
-        ret->files = files;
-        ret->n_files = draft->policy->n_sources;
+        for (size_t i = 0; i < policy->n_sources; i++)
+                sources[i] = *policy->sources[i];
+        *ret = (PolicyTexts){
+                .sources = sources,
+                .n_sources = policy->n_sources,
+                .n_files = policy->n_files,
+                .owners = policy->owners,
+                .n_owners = policy->n_owners,
+        };
         return 0;
 }
 
@@ -176,7 +183,7 @@ int draft_store(Daemon *d, const Draft *draft, const char *message, uint32_t *re
         StoreEntry entry = {.created_usec = daemon_now(), .by = d->caller, .message = message};
         StoreContent content = {0};
         void *image;
-        int r = collect_files(draft, draft->arena, &content);
+        int r = collect_texts(draft->policy, draft->arena, &content.texts);
 
         if (r == 0)
                 r = store_settings(draft->arena, draft->policy, &content.settings);

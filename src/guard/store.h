@@ -61,9 +61,7 @@ typedef struct StoreSettings {
 
 /* The entry itself: all that it takes to bring it into force, and to compile it anew. */
 typedef struct StoreContent {
-        const Source
-                *files; /* the catalogue first, then the policy's; with included and list files */
-        size_t n_files;
+        PolicyTexts texts; /* the catalogue, the policy's own files, then lists */
         StoreSettings settings;
         const void *image; /* of ruleset_write_image() */
         size_t image_size;

@@ -279,33 +279,72 @@ static const void *get_blob(ByteReader *r, size_t *ret_size) {
         return r->wrong ? "" : (const void *)at;
 }
 
-void store_put_content(ByteWriter *out, const StoreContent *content) {
-        put_settings(out, &content->settings);
-        bytes_put_number(out, content->n_files);
-        for (size_t i = 0; i < content->n_files; i++) {
-                bytes_put_string(out, content->files[i].name);
-                put_blob(out, content->files[i].text, content->files[i].size);
+static void put_sources(ByteWriter *out, const PolicyTexts *texts) {
+        bytes_put_number(out, texts->n_sources);
+        for (size_t i = 0; i < texts->n_sources; i++) {
+                bytes_put_string(out, texts->sources[i].name);
+                put_blob(out, texts->sources[i].text, texts->sources[i].size);
         }
+}
+
+static void get_sources(ByteReader *r, Arena *a, PolicyTexts *ret) {
+        size_t n = bytes_get_count(r, 3);
+        Source *sources = arena_alloc_array(a, MAX(n, 1UL), sizeof(*sources));
+
+        if (!sources)
+                bytes_fail(r, "there is not enough memory");
+        for (size_t i = 0; i < n && !r->wrong; i++) {
+                sources[i].name = bytes_get_string(r, a);
+                sources[i].text = get_blob(r, &sources[i].size);
+        }
+        ret->sources = sources;
+        ret->n_sources = r->wrong ? 0 : n;
+}
+
+static void put_owners(ByteWriter *out, const PolicyTexts *texts) {
+        bytes_put_number(out, texts->n_owners);
+        for (size_t i = 0; i < texts->n_owners; i++) {
+                bytes_put_number(out, texts->owners[i].is_group);
+                bytes_put_string(out, texts->owners[i].name);
+                bytes_put_number(out, texts->owners[i].number);
+        }
+}
+
+static void get_owners(ByteReader *r, Arena *a, PolicyTexts *ret) {
+        size_t n = bytes_get_count(r, 3);
+        PolicyOwner *owners = arena_alloc_array(a, MAX(n, 1UL), sizeof(*owners));
+
+        if (!owners)
+                bytes_fail(r, "there is not enough memory");
+        for (size_t i = 0; i < n && !r->wrong; i++) {
+                owners[i].is_group = bytes_get_bool(r);
+                owners[i].name = bytes_get_string(r, a);
+                owners[i].number = (uint32_t)bytes_get_number(r, UINT32_MAX);
+        }
+        ret->owners = owners;
+        ret->n_owners = r->wrong ? 0 : n;
+}
+
+void store_put_content(ByteWriter *out, const StoreContent *content) {
+        const PolicyTexts *texts = &content->texts;
+
+        put_settings(out, &content->settings);
+        put_sources(out, texts);
         put_blob(out, content->image, content->image_size);
+        bytes_put_number(out, texts->n_files);
+        put_owners(out, texts);
 }
 
 void store_get_content(ByteReader *r, Arena *a, StoreContent *ret) {
-        Source *files;
-        size_t n;
-
         *ret = (StoreContent){0};
         get_settings(r, a, &ret->settings);
-        n = bytes_get_count(r, 3);
-        files = arena_alloc_array(a, MAX(n, 1UL), sizeof(Source));
-        if (!files)
-                bytes_fail(r, "there is not enough memory");
-        for (size_t i = 0; i < n && !r->wrong; i++) {
-                files[i].name = bytes_get_string(r, a);
-                files[i].text = get_blob(r, &files[i].size);
-        }
-        ret->files = files;
-        ret->n_files = r->wrong ? 0 : n;
+        get_sources(r, a, &ret->texts);
         ret->image = get_blob(r, &ret->image_size);
+        /* what was written before these were known has an image alone to offer */
+        if (!r->wrong && r->at == r->end)
+                return;
+        ret->texts.n_files = (size_t)bytes_get_number(r, ret->texts.n_sources);
+        get_owners(r, a, &ret->texts);
         expect_end(r);
 }
 

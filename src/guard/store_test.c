@@ -22,11 +22,16 @@ static ConfirmFound found(StoreTest *t) {
 static void check_content(const StoreContent *content, unsigned int n, Arena *a) {
         StoreContent expected = store_test_content(a, n);
 
-        assert_int_equal(content->n_files, expected.n_files);
-        for (size_t i = 0; i < expected.n_files; i++) {
-                assert_string_equal(content->files[i].name, expected.files[i].name);
-                assert_string_equal(content->files[i].text, expected.files[i].text);
-                assert_int_equal(content->files[i].size, expected.files[i].size);
+        assert_int_equal(content->texts.n_sources, expected.texts.n_sources);
+        assert_int_equal(content->texts.n_files, expected.texts.n_files);
+        assert_int_equal(content->texts.n_owners, 1);
+        assert_true(content->texts.owners[0].is_group);
+        assert_string_equal(content->texts.owners[0].name, "adm");
+        assert_int_equal(content->texts.owners[0].number, 4);
+        for (size_t i = 0; i < expected.texts.n_sources; i++) {
+                assert_string_equal(content->texts.sources[i].name, expected.texts.sources[i].name);
+                assert_string_equal(content->texts.sources[i].text, expected.texts.sources[i].text);
+                assert_int_equal(content->texts.sources[i].size, expected.texts.sources[i].size);
         }
         assert_int_equal(content->image_size, expected.image_size);
         assert_memory_equal(content->image, expected.image, expected.image_size);

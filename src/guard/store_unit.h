@@ -70,6 +70,7 @@ static const StoreCaller store_test_caller = {
 
 /* The content of the n-th entry, so that one can be told from another. */
 static inline StoreContent store_test_content(Arena *a, unsigned int n) {
+        static const PolicyOwner owners[] = {{.is_group = true, .name = "adm", .number = 4}};
         Source *files = arena_alloc_array(a, 2, sizeof(Source));
         ZonePart *rescue = arena_new0(a, ZonePart);
         char *image = arena_printf(a, "image %u", n);
@@ -84,8 +85,11 @@ static inline StoreContent store_test_content(Arena *a, unsigned int n) {
                                        (Range){u128(0x0a000000U + n), u128(0x0a0000ff)}),
                          0);
         return (StoreContent){
-                .files = files,
-                .n_files = 2,
+                .texts = {.sources = files,
+                          .n_sources = 2,
+                          .n_files = 2,
+                          .owners = owners,
+                          .n_owners = 1},
                 .settings = {.confirm = 100 + n,
                              .rescue = rescue,
                              .n_rescue = 1,

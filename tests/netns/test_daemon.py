@@ -9,6 +9,7 @@ import pytest
 
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
+from stored import of_another_version
 from talk import exchange
 from world import EXAMPLE, World, accept_from, with_inbound
 
@@ -417,3 +418,29 @@ def test_what_an_undone_change_let_in_ends_with_it(world, daemon):
     server.settimeout(0.3)
     with pytest.raises(TimeoutError):
         server.recv(100)
+
+
+def test_after_an_upgrade_the_policy_is_compiled_anew_from_what_was_confirmed(world, daemon):
+    """Whatever its files say by now, and whoever `root` is."""
+    listed = world.file("203.0.113.0/24\n", "list")
+    text = "ringwall: 1\nzones: { wan: { file: list }, home: { connected: [eth0] } }\ninclude: more.yaml\n"
+    more = world.file("ringwall: 1\noutbound: [{ deny: smtp, user: root }]\n", "more.yaml")
+    text += "inbound: [{ allow: https, from: wan }, { allow: http, from: home }]\n"
+    daemon.start()
+    assert daemon.apply(text, "--no-confirm")[0] == 0
+    daemon.stop()
+    for file in (listed, more, world.file(text)):
+        os.unlink(file)
+    for copy in ("sealed", "history/00000001"):
+        of_another_version(daemon.state / copy)
+    world.lab.nft("flush ruleset")
+    daemon.start()
+    status = daemon.status()
+    assert status["state"] == "closed" and status["number"] == 1
+    assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
+    assert any("another version of ringwall compiled" in e["text"] for e in status["events"])
+    assert "skuid 0" in world.lab.run("fw", ["nft", "-nn", "list", "table", "inet", "ringwall"]).stdout
+    # it can be changed and gone back to as ever
+    daemon.apply(EXAMPLE, "--no-confirm")
+    assert daemon.ask("rollback", "1")[0] == 9 and daemon.ask("confirm")[0] == 0
+    assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
