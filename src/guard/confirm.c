@@ -202,13 +202,24 @@ unsigned int confirm_remaining(const Confirm *c, const ConfirmNow *now) {
         return (unsigned int)((c->pending.deadline_usec - now->boottime_usec + 999999) / 1000000);
 }
 
+/* What waits gives way to another change. */
+static void replace_pending(Confirm *c, const ConfirmAction *action) {
+        c->has_former = c->is_pending && c->is_known &&
+                        target_equal(c->in_force, target_entry(c->pending.entry));
+        c->former = c->pending;
+        c->former_put_usec = c->put_usec;
+        c->is_pending = true;
+        c->pending = action->pending;
+        c->put_usec = action->usec;
+        c->has_leftover = false;
+        if (action->usec > 0) /* it was itself that gave way */
+                c->has_former = false;
+}
+
 void confirm_done(Confirm *c, const ConfirmAction *action, const ConfirmNow *now) {
         switch (action->kind) {
         case CONFIRM_WRITE_PENDING:
-                c->is_pending = true;
-                c->pending = action->pending;
-                c->put_usec = 0;
-                c->has_leftover = false;
+                replace_pending(c, action);
                 break;
         case CONFIRM_REMOVE_PENDING:
                 c->has_leftover = false;
@@ -216,6 +227,7 @@ void confirm_done(Confirm *c, const ConfirmAction *action, const ConfirmNow *now
         case CONFIRM_PUT:
                 c->is_known = true;
                 c->in_force = action->target;
+                c->has_former = false;
                 if (target_equal(action->target, c->base))
                         c->is_pending = false;
                 else
@@ -246,11 +258,33 @@ static void retry(ConfirmPlan *plan, const ConfirmNow *now) {
         add_timer(plan, now->boottime_usec + CONFIRM_RETRY_USEC);
 }
 
+static bool changed_nothing(int error) {
+        return error == -EBADMSG || error == -EPERM || error == -EAGAIN;
+}
+
+/* The change that should have given way to another one, with the time that it had. */
+static void wait_on(const Confirm *c, ConfirmPlan *plan) {
+        *plan = (ConfirmPlan){0};
+        add(plan, (ConfirmAction){.kind = CONFIRM_WRITE_PENDING,
+                                  .pending = c->former,
+                                  .usec = c->former_put_usec});
+        add_timer(plan, c->former.deadline_usec);
+}
+
 /* Something else takes the place of what could not be put in force; the rest of the plan stays. */
-static void
-failed_put(Confirm *c, ConfirmPlan *plan, size_t i, uint32_t next_copy, const ConfirmNow *now) {
+static void failed_put(Confirm *c,
+                       ConfirmPlan *plan,
+                       size_t i,
+                       int error,
+                       uint32_t next_copy,
+                       const ConfirmNow *now) {
         Target failed = plan->actions[i].target;
 
+        if (c->has_former && target_equal(failed, target_entry(c->pending.entry)) &&
+            changed_nothing(error)) {
+                wait_on(c, plan);
+                return;
+        }
         c->is_known = false;
         if (!target_equal(failed, c->base)) {
                 fall_back(c, plan);
@@ -275,22 +309,33 @@ static bool puts_behind(const ConfirmPlan *plan, size_t i) {
         return false;
 }
 
-void confirm_failed(
-        Confirm *c, ConfirmPlan *plan, size_t i, uint32_t next_copy, const ConfirmNow *now) {
+void confirm_failed(Confirm *c,
+                    ConfirmPlan *plan,
+                    size_t i,
+                    int error,
+                    uint32_t next_copy,
+                    const ConfirmNow *now) {
         switch (plan->actions[i].kind) {
-        case CONFIRM_STAGE:
         case CONFIRM_WRITE_PENDING:
-        case CONFIRM_SEAL:
+                if (plan->actions[i].usec > 0) { /* it stands there that another one waits */
+                        fall_back(c, plan);
+                        break;
+                }
                 *plan = (ConfirmPlan){0}; /* all is as it was */
                 break;
+        case CONFIRM_STAGE:
+        case CONFIRM_SEAL:
+                *plan = (ConfirmPlan){0};
+                break;
         case CONFIRM_ARM_TIMER:
-                if (puts_behind(plan, i))
+                /* nothing waits for ever */
+                if (puts_behind(plan, i) || (c->is_pending && c->is_known))
                         fall_back(c, plan);
                 else
                         go_on_behind(plan, i);
                 break;
         case CONFIRM_PUT:
-                failed_put(c, plan, i, next_copy, now);
+                failed_put(c, plan, i, error, next_copy, now);
                 break;
         case CONFIRM_REMOVE_PENDING:
                 c->has_leftover = true;
@@ -325,7 +370,7 @@ int confirm_run(Confirm *c, ConfirmPlan *plan, const ConfirmHands *hands) {
                 if (action->kind == CONFIRM_PUT && action->target.kind == TARGET_ENTRY &&
                     ++n_failures < FAILURES_MAX)
                         next = hands->next_copy(hands->context, action->target.entry);
-                confirm_failed(c, plan, i, next, &now);
+                confirm_failed(c, plan, i, r, next, &now);
                 i = 0;
         }
         return result;

@@ -45,6 +45,10 @@ typedef struct Confirm {
         bool is_known;     /* whether the next is sure */
         Target in_force;
         bool has_leftover; /* the file of a change that waits no more could not be removed */
+        /* While another change takes the place of one that waits and is in force: that one. */
+        bool has_former;
+        Pending former;
+        uint64_t former_put_usec;
 } Confirm;
 
 typedef enum ConfirmActionKind {
@@ -64,7 +68,7 @@ typedef struct ConfirmAction {
         ConfirmActionKind kind;
         Target target; /* of CONFIRM_PUT; its entry also of CONFIRM_STAGE and CONFIRM_SEAL */
         Pending pending;
-        uint64_t usec;
+        uint64_t usec; /* of CONFIRM_WRITE_PENDING: when it came into force, if it is already */
 } ConfirmAction;
 
 typedef struct ConfirmPlan {
@@ -134,7 +138,8 @@ unsigned int confirm_remaining(const Confirm *c, const ConfirmNow *now);
 /* Carries a plan out; c follows each action that was done. */
 typedef struct ConfirmHands {
         void *context;
-        /* 0 or a negative errno, its reason kept elsewhere. */
+        /* 0 or a negative errno, its reason kept elsewhere. -EBADMSG, -EPERM and -EAGAIN of
+         * CONFIRM_PUT say that what was in force still is. */
         int (*act)(void *context, const ConfirmAction *action);
         ConfirmNow (*now)(void *context);
         /* The copy that comes behind this one in boot order and can be read, or 0. */
@@ -142,15 +147,20 @@ typedef struct ConfirmHands {
 } ConfirmHands;
 
 /* What fails is made up for: without a pending file nothing comes into force, what does not come
- * into force is undone, a copy that the kernel does not take gives way to the next one, at last to
- * the lockdown. The errno of the first action that failed, or 0. */
+ * into force is undone (a change that waited before it and still is in force waits on), a copy that
+ * the kernel does not take gives way to the next one, at last to the lockdown. The errno of the
+ * first action that failed, or 0. */
 int confirm_run(Confirm *c, ConfirmPlan *plan, const ConfirmHands *hands);
 
 /* The two halves of confirm_run(), for tests: c after an action that was done; the plan after the
- * action with number i failed. next_copy: as above, of a CONFIRM_PUT. */
+ * action with number i failed with that error. next_copy: as above, of a CONFIRM_PUT. */
 void confirm_done(Confirm *c, const ConfirmAction *action, const ConfirmNow *now);
-void confirm_failed(
-        Confirm *c, ConfirmPlan *plan, size_t i, uint32_t next_copy, const ConfirmNow *now);
+void confirm_failed(Confirm *c,
+                    ConfirmPlan *plan,
+                    size_t i,
+                    int error,
+                    uint32_t next_copy,
+                    const ConfirmNow *now);
 
 bool target_equal(Target a, Target b);
 const char *confirm_action_to_string(ConfirmActionKind kind);

@@ -419,6 +419,7 @@ static void a_start_goes_on_with_what_stands_on_disk(void **state) {
 typedef struct Clumsy {
         ConfirmPlan done;
         const char *fails[4]; /* as print_action() words them; each fails as often as it comes */
+        const char *refused;  /* likewise: the kernel refuses it, and nothing changes */
         size_t n_acts;
 } Clumsy;
 
@@ -434,6 +435,8 @@ static int clumsy_act(void *context, const ConfirmAction *action) {
         for (size_t i = 0; i < ARRAY_SIZE(clumsy->fails); i++)
                 if (clumsy->fails[i] && startswith(text, clumsy->fails[i]))
                         return -EIO;
+        if (clumsy->refused && startswith(text, clumsy->refused))
+                return -EBADMSG;
         assert_true(clumsy->done.n_actions < CONFIRM_ACTIONS_MAX);
         clumsy->done.actions[clumsy->done.n_actions++] = *action;
         return 0;
@@ -547,6 +550,54 @@ static void what_fails_is_made_up_for(void **state) {
         }
 }
 
+#define FORMER_WAITS "write-pending 7 else 5 at 1120 (9120, boot-a), arm-timer 1120"
+#define REPLACED "stage 8, write-pending 8 else 5 at 1150 (9150, boot-a), arm-timer 1150"
+
+static void a_change_waits_on_if_the_one_after_it_is_refused(void **state) {
+        Clumsy clumsy = {.refused = "put 8"};
+        ConfirmHands hands = {&clumsy, clumsy_act, clumsy_now, clumsy_next_copy};
+        Confirm c = state_of(CHANGE_WAITS);
+        ConfirmCaller caller = {.over_ssh = true, .connected_usec = 1001 * SECOND};
+        ConfirmPlan plan;
+
+        (void)decide(&c, APPLY, &plan);
+        assert_int_equal(confirm_run(&c, &plan, &hands), -EBADMSG);
+        check_plan("kept", &clumsy.done, REPLACED ", " FORMER_WAITS);
+        assert_true(c.is_pending && c.is_known);
+        assert_int_equal(c.pending.entry, 7);
+        assert_true(target_equal(c.in_force, of_entry(7)));
+        /* and is confirmed as ever: from a connection that is younger than itself */
+        assert_int_equal(confirm_confirm(&c, &caller, &soon, &plan), CONFIRM_OLD_CONNECTION);
+        caller.connected_usec = 1002 * SECOND;
+        assert_int_equal(confirm_confirm(&c, &caller, &soon, &plan), CONFIRM_OK);
+        confirm_timer(&c, &late, &plan);
+        check_plan("its own time", &plan, "put 5, remove-pending, disarm-timer");
+}
+
+static void it_is_undone_where_nobody_knows_whether_it_is_in_force(void **state) {
+        static const char *const fails[][2] = {
+                {"put 8", NULL}, /* it may have come into force */
+                {NULL, "write-pending 7"},
+                {NULL, "arm-timer 1120"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(fails); i++) {
+                Clumsy clumsy = {.fails = {fails[i][0], fails[i][1]},
+                                 .refused = fails[i][0] ? NULL : "put 8"};
+                ConfirmHands hands = {&clumsy, clumsy_act, clumsy_now, clumsy_next_copy};
+                Confirm c = state_of(CHANGE_WAITS);
+                ConfirmPlan plan;
+
+                (void)decide(&c, APPLY, &plan);
+                assert_true(confirm_run(&c, &plan, &hands) < 0);
+                assert_false(c.is_pending);
+                assert_true(c.is_known);
+                assert_true(target_equal(c.in_force, of_entry(5)));
+                assert_int_equal(clumsy.done.actions[clumsy.done.n_actions - 2].kind,
+                                 CONFIRM_REMOVE_PENDING);
+        }
+}
+
 static void what_could_not_be_removed_is_tried_again(void **state) {
         Clumsy clumsy = {.fails = {"remove-pending"}};
         ConfirmHands hands = {&clumsy, clumsy_act, clumsy_now, clumsy_next_copy};
@@ -603,6 +654,8 @@ int main(void) {
                 unit_arena_test(every_event_in_every_state_has_its_plan),
                 unit_arena_test(a_start_goes_on_with_what_stands_on_disk),
                 unit_arena_test(what_fails_is_made_up_for),
+                unit_arena_test(a_change_waits_on_if_the_one_after_it_is_refused),
+                unit_arena_test(it_is_undone_where_nobody_knows_whether_it_is_in_force),
                 unit_arena_test(what_could_not_be_removed_is_tried_again),
                 unit_arena_test(the_time_left_is_rounded_up),
                 unit_arena_test(a_change_made_by_these_hands_can_be_confirmed),

@@ -33,9 +33,9 @@ typedef struct World {
         unsigned int acts_to_live; /* 0: it lives on */
         unsigned int failing;      /* a bit for each kind of action that fails */
         /* what was asked for */
-        bool may_seal;                            /* somebody confirms right now */
-        uint64_t asked_deadline, latest_deadline; /* of the change that waits */
-        size_t n_crashes, n_confirmed, n_undone, n_lockdowns, n_resumed;
+        bool may_seal;                                          /* somebody confirms right now */
+        uint64_t asked_deadlines[ENTRIES_MAX], latest_deadline; /* of the change that waits */
+        size_t n_kept, n_crashes, n_confirmed, n_undone, n_lockdowns, n_resumed;
 } World;
 
 static uint32_t draw(World *w, uint32_t below) {
@@ -115,7 +115,7 @@ static void take_effect(World *w, const ConfirmAction *action) {
         case CONFIRM_WRITE_PENDING:
                 w->pending = action->pending;
                 w->pending_state = PENDING_READ;
-                w->latest_deadline = w->asked_deadline;
+                w->latest_deadline = w->asked_deadlines[action->pending.entry];
                 break;
         case CONFIRM_REMOVE_PENDING:
                 w->pending_state = PENDING_NONE;
@@ -154,8 +154,17 @@ static int act(void *context, const ConfirmAction *action) {
                         take_effect(w, action);
                 return -EIO;
         }
-        if (unreadable || (w->failing & 1U << action->kind && draw(w, 3) > 0))
+        if (unreadable)
+                return -EBADMSG;
+        if (w->failing & 1U << action->kind && draw(w, 3) > 0) {
+                if (action->kind != CONFIRM_PUT)
+                        return -EIO;
+                if (draw(w, 2))
+                        return -EBADMSG; /* refused */
+                if (draw(w, 2))          /* it was taken, and something else was read back */
+                        take_effect(w, action);
                 return -EIO;
+        }
         take_effect(w, action);
         return 0;
 }
@@ -207,15 +216,23 @@ static void apply(World *w) {
         ConfirmNow at = now(w);
         ConfirmPlan plan;
         uint32_t entry = 1 + draw(w, w->n_entries + 1);
-        uint64_t wait = (10 + draw(w, 120)) * SECOND;
+        uint64_t wait = (10 + draw(w, 120)) * SECOND, asked;
+        Confirm before = w->c;
 
         if (!is_usable(w, entry)) {
                 entry = ++w->n_entries;
                 w->has[entry] = true;
         }
-        w->asked_deadline = at.boottime_usec + wait;
+        asked = at.boottime_usec + wait;
+        if (before.is_pending && before.pending.entry == entry) /* the later one may be refused */
+                asked = MAX(asked, w->asked_deadlines[entry]);
+        w->asked_deadlines[entry] = asked;
         confirm_apply(&w->c, entry, wait, &at, &plan);
-        (void)run(w, &plan);
+        if (run(w, &plan) < 0 && before.is_pending && !w->is_dead && w->c.is_pending &&
+            w->c.pending.entry == before.pending.entry) {
+                assert_true(w->c.pending.deadline_usec <= before.pending.deadline_usec);
+                w->n_kept++;
+        }
 }
 
 static void confirm(World *w) {
@@ -379,7 +396,8 @@ static void check_recovery(World *w) {
 }
 
 static void nothing_unconfirmed_outlives_its_time_whatever_happens(void **state) {
-        size_t n_crashes = 0, n_confirmed = 0, n_undone = 0, n_lockdowns = 0, n_resumed = 0;
+        size_t n_kept = 0, n_crashes = 0, n_confirmed = 0, n_undone = 0, n_lockdowns = 0,
+               n_resumed = 0;
 
         for (uint64_t seed = 1; seed <= N_WALKS; seed++) {
                 World w = {
@@ -392,6 +410,7 @@ static void nothing_unconfirmed_outlives_its_time_whatever_happens(void **state)
                         if (draw(&w, 20) == 0)
                                 check_recovery(&w);
                 }
+                n_kept += w.n_kept;
                 n_crashes += w.n_crashes;
                 n_confirmed += w.n_confirmed;
                 n_undone += w.n_undone;
@@ -400,7 +419,7 @@ static void nothing_unconfirmed_outlives_its_time_whatever_happens(void **state)
         }
         /* the walks came everywhere */
         assert_true(n_crashes > 1000 && n_confirmed > 1000 && n_undone > 1000);
-        assert_true(n_lockdowns > 100 && n_resumed > 100);
+        assert_true(n_lockdowns > 100 && n_resumed > 100 && n_kept > 100);
 }
 
 int main(void) {
