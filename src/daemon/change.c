@@ -53,6 +53,20 @@ static bool is_passing(int r) {
         return r < 0 && r != -EBADMSG && r != -ENOENT;
 }
 
+/* What is wrong with the kernel now, and not with this copy, may be over: another copy is an older
+ * policy. */
+static int put_entry(Daemon *d, uint32_t number) {
+        int r = entry_put(d, number);
+        bool is_sure = true; /* that what was in force still is */
+
+        for (int i = 0; i < PUT_TRIES && is_passing(r); i++) {
+                is_sure &= r == -EAGAIN || r == -EPERM;
+                (void)usleep(PUT_WAIT_USEC);
+                r = entry_put(d, number);
+        }
+        return r < 0 && !is_sure ? -EIO : r;
+}
+
 static int put(Daemon *d, Target target) {
         bool was_there;
         int r;
@@ -68,13 +82,7 @@ static int put(Daemon *d, Target target) {
                         r = entry_put_lockdown(d);
                 break;
         case TARGET_ENTRY:
-                r = entry_put(d, target.entry);
-                /* what is wrong with the kernel now, and not with this copy, may be over: another
-                 * copy is an older policy */
-                for (int i = 0; i < PUT_TRIES && is_passing(r); i++) {
-                        (void)usleep(PUT_WAIT_USEC);
-                        r = entry_put(d, target.entry);
-                }
+                r = put_entry(d, target.entry);
                 break;
         default:
                 return -EINVAL;
@@ -110,9 +118,7 @@ int change_cut(Daemon *d) {
         return 0;
 }
 
-static int act(void *context, const ConfirmAction *action) {
-        Daemon *d = context;
-
+static int do_action(Daemon *d, const ConfirmAction *action) {
         switch (action->kind) {
         case CONFIRM_STAGE:
                 return store_stage(d->store, action->target.entry, d->diag);
@@ -143,6 +149,15 @@ static int act(void *context, const ConfirmAction *action) {
                 break;
         }
         return -EINVAL;
+}
+
+static int act(void *context, const ConfirmAction *action) {
+        Daemon *d = context;
+        int r = do_action(d, action);
+
+        if (r < 0 && d->failed == _CONFIRM_ACTION_MAX)
+                d->failed = action->kind;
+        return r;
 }
 
 static ConfirmNow now_of(void *context) {

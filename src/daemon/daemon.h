@@ -74,6 +74,7 @@ typedef struct Daemon {
         Diag *diag;
         StoreCaller caller;
         size_t n_cut;
+        ConfirmActionKind failed; /* the first action that did; _CONFIRM_ACTION_MAX: none */
 
         int log_fd; /* of what rules log */
         sd_event_source *log;

@@ -281,8 +281,8 @@ static const RpcField invalid_fields[] = {
 static const RpcError errors[] = {
         {"PolicyInvalid", "it has mistakes; nothing has changed", invalid_fields},
         {"WouldLockOut", "the caller could not come in again; nothing has changed", message_fields},
-        {"KernelRefused", "nothing has changed", message_fields},
-        {"NotArmed", "it cannot be written down, and is not applied", message_fields},
+        {"KernelRefused", "nothing has changed", invalid_fields},
+        {"NotArmed", "it cannot be written down, and is not applied or not confirmed", invalid_fields},
         {"AwaitsConfirmation", "another change has not been confirmed", message_fields},
         {"NothingPending", "there is nothing to confirm", message_fields},
         {"SameConnection", "the caller came before the change", message_fields},

@@ -72,11 +72,46 @@ static int begin(Daemon *d, Arena *a) {
         d->diag = a ? diag_new(a) : NULL;
         d->caller = (StoreCaller){0};
         d->n_cut = 0;
+        d->failed = _CONFIRM_ACTION_MAX;
         return d->diag ? 0 : -ENOMEM;
 }
 
 static int finish(Daemon *d, int r) {
         d->diag = NULL;
+        return r;
+}
+
+/* A change that waits before another one is asked for; or 0. */
+static uint32_t waiting(const Daemon *d) {
+        return d->confirm.is_pending ? d->confirm.pending.entry : 0;
+}
+
+/* What became of the change that waited, if one did. */
+static void tell_of_former(Daemon *d, uint32_t former, RequestFailure *f) {
+        bool is_kept = waiting(d) == former;
+        char text[128];
+
+        if (former == 0)
+                return;
+        (void)snprintf(text, sizeof(text),
+                       is_kept ? "change %u waits for its confirmation as before"
+                               : "change %u, which waited for its confirmation, is undone",
+                       former);
+        if (!is_kept)
+                daemon_say(d, LOG_WARNING, "%s", text);
+        if (f)
+                (void)json_array_append_new(
+                        f->messages, json_pack("{s:s, s:s}", "severity", "note", "message", text));
+}
+
+/* A change that could not be written down, or that the kernel did not take. */
+static int fail_to_put(Daemon *d, uint32_t former, RequestFailure *f, int r) {
+        bool is_disk = d->failed == CONFIRM_STAGE || d->failed == CONFIRM_WRITE_PENDING ||
+                       d->failed == CONFIRM_SEAL || d->failed == CONFIRM_ARM_TIMER;
+
+        r = fail_with_diag(f, is_disk ? RPC_INTERFACE ".NotArmed" : RPC_INTERFACE ".KernelRefused",
+                           d->diag, r);
+        tell_of_former(d, former, f);
         return r;
 }
 
@@ -154,13 +189,16 @@ static int check_way(const Caller *caller,
 
 static int
 apply_draft(Daemon *d, Draft *draft, const ApplyRequest *q, json_t *reply, RequestFailure *f) {
-        uint32_t number;
+        uint32_t number, former = waiting(d);
         int r = draft_store(d, draft, q->message, &number);
 
-        if (r < 0)
-                return fail_with_diag(f, RPC_INTERFACE ".NotArmed", d->diag, r);
+        if (r < 0) {
+                r = fail_with_diag(f, RPC_INTERFACE ".NotArmed", d->diag, r);
+                tell_of_former(d, former, f);
+                return r;
+        }
         r = put_number(d, number, draft->policy->settings.confirm, q, reply);
-        return r < 0 ? fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r) : 0;
+        return r < 0 ? fail_to_put(d, former, f, r) : 0;
 }
 
 static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFailure *f) {
@@ -346,7 +384,7 @@ static int rollback(Daemon *d,
                     RequestFailure *f) {
         const ApplyRequest q = {.peer = peer};
         StoreContent content = {0};
-        uint32_t to = (uint32_t)number;
+        uint32_t to = (uint32_t)number, former = waiting(d);
         ConfirmPlan plan;
         Caller caller;
         int r;
@@ -376,7 +414,7 @@ static int rollback(Daemon *d,
                             to);
         r = put_number(d, to, content.settings.confirm, &q, reply);
         (void)json_object_del(reply, "changed");
-        return r < 0 ? fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r) : 0;
+        return r < 0 ? fail_to_put(d, former, f, r) : 0;
 }
 
 int request_rollback(

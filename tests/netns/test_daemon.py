@@ -4,6 +4,9 @@
 import json
 import os
 import signal
+import socket
+import struct
+import subprocess
 
 import pytest
 
@@ -444,3 +447,126 @@ def test_after_an_upgrade_the_policy_is_compiled_anew_from_what_was_confirmed(wo
     daemon.apply(EXAMPLE, "--no-confirm")
     assert daemon.ask("rollback", "1")[0] == 9 and daemon.ask("confirm")[0] == 0
     assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
+
+
+@pytest.fixture(name="disk")
+def make_disk(daemon):
+    """A file system of the state's own, of 2 MiB."""
+    mount = daemon.folder / "disk"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", mount], check=True)
+    daemon.state = mount / "state"
+    yield mount
+    if daemon.process and daemon.process.poll() is None:
+        daemon.stop(signal.SIGKILL)
+    subprocess.run(["umount", mount], check=True)
+
+
+def fill(disk, but):
+    """All but so many bytes."""
+    filler = disk / "filler"
+    filler.write_bytes(b"")
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    filler.write_bytes(b"x" * max(0, free - but))
+    return filler
+
+
+def test_what_cannot_be_written_down_is_not_applied(world, daemon, disk):
+    daemon.start()
+    assert daemon.apply(EXAMPLE, "--no-confirm")[0] == 0
+    failed = 0
+    for room in range(0, 200_000, 4096):
+        filler = fill(disk, room)
+        code, said = daemon.apply(QUICK + with_inbound("{ allow: ssh }"))
+        filler.unlink()
+        if code == 9:
+            break
+        failed += 1
+        assert code == 1 and "the disk is full; nothing has changed" in str(said), (room, code, said)
+        assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+        status = daemon.status()
+        assert status["state"] == "closed" and status["number"] == 1 and "pending" not in status
+    assert code == 9 and failed >= 3, "the entry, its staged copy, and what waits each need room"
+    # from here on no room is needed
+    fill(disk, 0)
+    assert daemon.ask("confirm")[0] == 0 and reach(world, 22) == "open"
+    daemon.stop(signal.SIGKILL)
+    world.lab.nft("flush ruleset")
+    daemon.start()
+    assert reach(world, 22) == "open" and daemon.status()["state"] == "closed"
+
+
+def test_on_a_read_only_disk_nothing_is_applied_or_confirmed_and_all_is_undone(world, daemon, disk):
+    def remount(how):
+        subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
+
+    daemon.start()
+    assert daemon.apply(EXAMPLE, "--no-confirm")[0] == 0
+    assert daemon.apply(QUICK + with_inbound("{ allow: ssh }"))[0] == 9
+    daemon.stop(signal.SIGKILL)  # nobody has a file open for writing
+    remount("ro")
+    daemon.start()
+    code, said = daemon.ask("confirm")
+    assert code == 1 and "read-only" in str(said) and reach(world, 22) == "open"
+    code, said = daemon.apply(with_inbound("{ allow: http }"))
+    assert code == 1 and "read-only; nothing has changed" in str(said)
+    assert "change 2 waits for its confirmation as before" in str(said)
+    wait_until(lambda: reach(world, 22) == "dropped", 20, "the way back")
+    assert reach(world, 443) == "open" and daemon.status()["number"] == 1
+    # what was confirmed comes into force there, too
+    daemon.stop(signal.SIGKILL)
+    world.lab.nft("flush ruleset")
+    daemon.start()
+    assert daemon.status()["state"] == "closed" and reach(world, 443) == "open"
+    remount("rw")
+    wait_until(lambda: not (daemon.state / "pending").exists(), 20, "what waited is forgotten")
+
+
+def test_a_policy_named_at_start_is_not_in_force_unless_it_is_written_down(world, daemon, disk):
+    daemon.start()
+    fill(disk, 0)
+    daemon.stop()
+    daemon.start("--policy", str(world.file(EXAMPLE)), ready=False)
+    assert daemon.process.wait(20) == 1
+    assert "the disk is full" in daemon.log() and reach(world, 22) == "open"
+
+
+def own_table(world):
+    """Another program takes the table for its own: the kernel lets nobody else change it."""
+
+    def message(kind, flags, number, rest):
+        return struct.pack("=LHHLL", 16 + len(rest), kind, flags, number, 0) + rest
+
+    name = struct.pack("=HH", 4 + 9, 1) + b"ringwall\0" + b"\0" * 3
+    flags = struct.pack("=HH", 8, 2) + struct.pack(">L", 2)
+    batch = message(0x10, 1, 1, struct.pack(">BBH", 0, 0, 10))
+    batch += message(10 << 8 | 2, 1, 2, struct.pack(">BBH", 1, 0, 0) + name)
+    batch += message(10 << 8, 1 | 4 | 0x400, 3, struct.pack(">BBH", 1, 0, 0) + name + flags)
+    batch += message(0x11, 1, 4, struct.pack(">BBH", 0, 0, 10))
+    with world.lab.inside("fw"):
+        s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+        s.bind((0, 0))
+        s.send(batch)
+    assert struct.unpack_from("=l", s.recv(4096), 16) == (0,)
+    return s
+
+
+FOR_EVERYBODY = "settings: { ownership: off }\n"  # as on kernels without tables that are owned
+
+
+def test_a_change_waits_on_if_the_one_after_it_is_refused(world, daemon):
+    daemon.start()
+    daemon.apply(FOR_EVERYBODY + EXAMPLE, "--no-confirm")
+    assert daemon.apply(FOR_EVERYBODY + with_inbound("{ allow: ssh }"))[0] == 9
+    for text, expected in (("ringwall: 1\ninbound: [{ allow: shh }]\n", 3), (None, 3)):
+        code, _ = daemon.apply(text) if text else daemon.ask("apply", "/nowhere")
+        assert code == expected and daemon.status()["pending"]["number"] == 2
+    with own_table(world):
+        code, said = daemon.apply(FOR_EVERYBODY + with_inbound("{ allow: http }"))
+        assert code == 6 and "change 2 waits for its confirmation as before" in str(said)
+        pending = daemon.status()["pending"]
+        assert pending["number"] == 2 and pending["seconds"] > 100
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    assert daemon.status()["pending"]["number"] == 2 and reach(world, 22) == "open"
+    assert daemon.ask("confirm")[0] == 0 and daemon.status()["number"] == 2
