@@ -82,6 +82,8 @@ typedef struct Daemon {
 
         int watch_fd; /* of links, addresses and routes */
         sd_event_source *watch, *settle;
+        uint64_t retry_usec; /* until what could not be followed is tried again; 0: it could */
+        bool is_retrying;    /* that is what `settle` waits for */
 
         DriftGuard drift;
 
@@ -114,7 +116,9 @@ void drift_stop(Daemon *d);
 int events_start(Daemon *d);
 void events_stop(Daemon *d);
 
-/* links.c: follows links, addresses and routes, from when something is in force. */
+/* links.c: follows links, addresses and routes, from when something is in force. What changes after
+ * links_open() is not missed: so before the host is looked at. */
+int links_open(Daemon *d);
 int links_start(Daemon *d);
 void links_stop(Daemon *d);
 

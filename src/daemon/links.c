@@ -7,9 +7,35 @@
 #include "nft/watch.h"
 
 /* Zones that are connected follow addresses and routes, and the sets of bridges follow links. What
- * changes comes in bursts, so that a moment of quiet is awaited, but never for long. */
+ * changes comes in bursts, so that a moment of quiet is awaited, but never for long. What could not
+ * be followed is tried again, more and more seldom, and at once when more changes. */
 
 #define SETTLE_USEC (20 * UINT64_C(1000))
+#define RETRY_MIN_USEC (1000 * UINT64_C(1000))
+#define RETRY_MAX_USEC (60 * RETRY_MIN_USEC)
+
+static int arm(Daemon *d, uint64_t usec) {
+        int r = sd_event_source_set_time_relative(d->settle, usec);
+
+        return r < 0 ? r : sd_event_source_set_enabled(d->settle, SD_EVENT_ONESHOT);
+}
+
+/* Said once, and not at each further try: status keeps only the last events. */
+static void try_later(Daemon *d, int error, const Diag *diag) {
+        bool is_first = d->retry_usec == 0;
+
+        d->retry_usec = is_first ? RETRY_MIN_USEC : MIN(2 * d->retry_usec, RETRY_MAX_USEC);
+        if (is_first && diag)
+                daemon_say_all(d, diag);
+        if (is_first)
+                daemon_say(d, LOG_ERR,
+                           "this host's networks and bridges are not followed (%s): tried again "
+                           "until they are",
+                           strerror(-error));
+        d->is_retrying = true;
+        if (arm(d, d->retry_usec) < 0) /* the next change brings it */
+                daemon_say(d, LOG_ERR, "there is no timer to try again");
+}
 
 static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
@@ -17,15 +43,18 @@ static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         Diag *diag = a ? diag_new(a) : NULL;
         int r;
 
+        d->is_retrying = false;
         /* it would put right what somebody else changed, and has been told to leave alone */
         if (d->settings.drift == DRIFT_ALERT && d->drift.is_told)
                 return 0;
         r = diag ? engine_refresh(&d->engine, diag) : -ENOMEM;
-
-        if (r < 0 && diag)
-                daemon_say_all(d, diag);
-        if (r > 0)
+        if (r < 0) {
+                try_later(d, r, diag);
+                return 0;
+        }
+        if (r > 0 || d->retry_usec > 0)
                 daemon_say(d, LOG_INFO, "this host's networks or bridges have changed: followed");
+        d->retry_usec = 0;
         return 0;
 }
 
@@ -37,16 +66,19 @@ static int changed(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
         if (r <= 0 || !d->engine.desired)
                 return 0;
-        if (sd_event_source_get_enabled(d->settle, &enabled) >= 0 && enabled != SD_EVENT_OFF)
+        if (!d->is_retrying && sd_event_source_get_enabled(d->settle, &enabled) >= 0 &&
+            enabled != SD_EVENT_OFF)
                 return 0;
-        r = sd_event_source_set_time_relative(d->settle, SETTLE_USEC);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(d->settle, SD_EVENT_ONESHOT);
-        return r;
+        d->is_retrying = false; /* now rather than later */
+        return arm(d, SETTLE_USEC);
+}
+
+int links_open(Daemon *d) {
+        return watch_open(&d->watch_fd);
 }
 
 int links_start(Daemon *d) {
-        int r = watch_open(&d->watch_fd);
+        int r = d->watch_fd < 0 ? links_open(d) : 0;
 
         if (r < 0)
                 return r;

@@ -133,6 +133,7 @@ static int run(Daemon *d) {
                 fprintf(stderr, "ringwalld: cannot start: %s\n", strerror(-r));
                 return r;
         }
+        (void)links_open(d); /* if it cannot be, links_start() says so */
         r = run_services(d);
         engine_close(&d->engine);
         d->event = sd_event_unref(d->event);

@@ -28,11 +28,11 @@ class Daemon:
         self.state, self.runtime = folder / "state", folder / "run"
         self.process = None
 
-    def start(self, *args, ready=True):
+    def start(self, *args, ready=True, under=()):
         with open(self.folder / "log", "ab") as log:
             self.process = self.world.lab.popen(
                 "fw",
-                [DAEMON, "--state-dir", self.state, "--runtime-dir", self.runtime, *args],
+                [*under, DAEMON, "--state-dir", self.state, "--runtime-dir", self.runtime, *args],
                 stderr=log,
                 env=ENVIRONMENT,
             )
@@ -570,3 +570,37 @@ def test_a_change_waits_on_if_the_one_after_it_is_refused(world, daemon):
     daemon.start()
     assert daemon.status()["pending"]["number"] == 2 and reach(world, 22) == "open"
     assert daemon.ask("confirm")[0] == 0 and daemon.status()["number"] == 2
+
+
+def has_network(world):
+    listed = world.lab.run("fw", ["nft", "-j", "list", "set", "inet", "ringwall", "home-ipv4"], check=False)
+    return "198.51.100.0" in listed.stdout
+
+
+HOME = "ringwall: 1\nzones: { home: { connected: [eth0] } }\ninbound: [{ allow: ssh, from: home }]\n"
+
+
+def test_a_network_that_comes_while_it_starts_is_not_missed(world, daemon):
+    """The host is listened to before it is looked at: here, each socket takes its time to be there."""
+    daemon.start()
+    assert daemon.apply(HOME, "--no-confirm")[0] == 0
+    daemon.stop()
+    world.lab.nft("flush ruleset")
+    slowly = ["strace", "-D", "-o", "/dev/null", "-e", "inject=bind:delay_enter=1000000"]
+    daemon.start(ready=False, under=slowly)
+    wait_until(lambda: ("inet", "ringwall") in world.lab.tables(), 20, "the table")
+    world.lab.ip("fw", "addr add 198.51.100.1/24 dev eth0\n")
+    wait_until(lambda: has_network(world), 20, "the network that came meanwhile")
+    wait_until(lambda: daemon.ask("status")[0] == 0, 20, "the daemon's first answer")
+
+
+def test_what_could_not_be_followed_is_tried_again(world, daemon):
+    daemon.start()
+    assert daemon.apply(FOR_EVERYBODY + HOME, "--no-confirm")[0] == 0
+    with own_table(world):
+        world.lab.ip("fw", "addr add 198.51.100.1/24 dev eth0\n")
+        wait_until(lambda: "are not followed" in daemon.log(), 10, "that it cannot be followed")
+    # that table has gone with its owner, and nothing else happens
+    wait_until(lambda: has_network(world), 20, "the next try")
+    assert daemon.status()["state"] == "closed" and reach(world, 22) == "open"
+    assert daemon.log().count("are not followed") == 1
