@@ -85,6 +85,14 @@ static void print_messages(const json_t *reply) {
         }
 }
 
+static void print_cut(const json_t *reply) {
+        if (number_of(reply, "cut") > 0)
+                printf("%lld open connections that it does not admit were cut\n",
+                       number_of(reply, "cut"));
+        if (*text_of(reply, "notCut"))
+                printf("note: %s\n", text_of(reply, "notCut"));
+}
+
 static int print_applied(const json_t *reply, bool dry_run) {
         const char *file = text_of(reply, "file");
 
@@ -100,9 +108,7 @@ static int print_applied(const json_t *reply, bool dry_run) {
         }
         printf("%s is in force: change %lld\n", file, number_of(reply, "number"));
         if (!json_is_true(json_object_get(reply, "awaitsConfirmation"))) {
-                if (number_of(reply, "cut") > 0)
-                        printf("%lld open connections that it does not admit were cut\n",
-                               number_of(reply, "cut"));
+                print_cut(reply);
                 return EXIT_OK;
         }
         printf("unless confirmed within %lld s it is undone: connect anew, and say `ringwall "
@@ -192,9 +198,7 @@ static int run_apply(int argc, char **argv) {
 
 static int print_confirmed(const json_t *reply) {
         printf("change %lld is confirmed\n", number_of(reply, "number"));
-        if (number_of(reply, "cut") > 0)
-                printf("%lld open connections that it does not admit were cut\n",
-                       number_of(reply, "cut"));
+        print_cut(reply);
         return EXIT_OK;
 }
 

@@ -100,18 +100,44 @@ static int put(Daemon *d, Target target) {
         return 0;
 }
 
+static void say_not_cut(Daemon *d, const char *format, ...) _printf_(2, 3);
+
+static void say_not_cut(Daemon *d, const char *format, ...) {
+        size_t len = strlen(d->not_cut);
+        char text[sizeof(d->not_cut)];
+        va_list ap;
+
+        va_start(ap, format);
+        (void)vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        daemon_say(d, LOG_WARNING, "%s", text);
+        (void)snprintf(d->not_cut + len, sizeof(d->not_cut) - len, "%s%s", len > 0 ? "; " : "",
+                       text);
+}
+
 int change_cut(Daemon *d) {
         CutCounts counts = {0};
         int r;
 
         d->n_cut = 0;
+        d->not_cut[0] = '\0';
         if (!d->engine.desired || !d->settings.cut_denied)
                 return 0;
         r = cut_all(d->engine.desired, d->settings.mark, &counts);
         d->n_cut = counts.n_cut;
         if (r < 0)
-                daemon_say(d, LOG_WARNING, "open connections could not all be looked at: %s",
-                           strerror(-r));
+                say_not_cut(d, "open connections could not all be looked at: %s", strerror(-r));
+        if (counts.n_failed > 0)
+                say_not_cut(d, "%zu open connections that are not admitted could not be cut: %s",
+                            counts.n_failed, strerror(-counts.error));
+        if (counts.is_fleeting)
+                say_not_cut(d, "open connections changed all the time: some may not have been "
+                               "looked at");
+        if (counts.n_unknown > 0)
+                say_not_cut(d,
+                            "%zu open connections of this host's own were left alone: whether they "
+                            "are admitted depends on who owns them, which nobody can tell",
+                            counts.n_unknown);
         if (counts.n_cut > 0)
                 daemon_event(d, EVENT_CUT, LOG_NOTICE,
                              "%zu open connections that are not admitted were cut", counts.n_cut);

@@ -74,6 +74,7 @@ typedef struct Daemon {
         Diag *diag;
         StoreCaller caller;
         size_t n_cut;
+        char not_cut[256];        /* what may be left that is not admitted, and why; or "" */
         ConfirmActionKind failed; /* the first action that did; _CONFIRM_ACTION_MAX: none */
 
         int log_fd; /* of what rules log */

@@ -89,6 +89,7 @@ static const RpcField apply_out[] = {
         {"ways", RPC_OBJECT, RPC_ARRAY, "open connections to sshd, and whether each could be made anew", .fields = way_fields},
         {"messages", RPC_OBJECT, RPC_ARRAY, "warnings and notes about the policy", .fields = place_fields},
         {"cut", RPC_INT, RPC_OPTIONAL, "connections that were cut, if it is confirmed already"},
+        {"notCut", RPC_STRING, RPC_OPTIONAL, "which may be left, and why"},
         {0},
 };
 
@@ -104,6 +105,7 @@ static const RpcField confirm_in[] = {
 static const RpcField confirm_out[] = {
         {"number", RPC_INT, 0, "of the change"},
         {"cut", RPC_INT, 0, "open connections that it does not admit, and were cut"},
+        {"notCut", RPC_STRING, RPC_OPTIONAL, "which may be left, and why"},
         {0},
 };
 

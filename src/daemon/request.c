@@ -72,6 +72,7 @@ static int begin(Daemon *d, Arena *a) {
         d->diag = a ? diag_new(a) : NULL;
         d->caller = (StoreCaller){0};
         d->n_cut = 0;
+        d->not_cut[0] = '\0';
         d->failed = _CONFIRM_ACTION_MAX;
         return d->diag ? 0 : -ENOMEM;
 }
@@ -119,6 +120,12 @@ static bool is_base(const Daemon *d, uint32_t number) {
         return d->confirm.base.kind == TARGET_ENTRY && d->confirm.base.entry == number;
 }
 
+static void add_cut(const Daemon *d, json_t *reply) {
+        (void)json_object_set_new(reply, "cut", json_integer((json_int_t)d->n_cut));
+        if (d->not_cut[0])
+                (void)json_object_set_new(reply, "notCut", json_string(d->not_cut));
+}
+
 /* ---- apply */
 
 /* What nobody has to wait for may still take this long to be written down. */
@@ -132,7 +139,7 @@ static int confirm_self(Daemon *d, uint32_t number, json_t *reply) {
         ConfirmAnswer answer = confirm_confirm(&d->confirm, &self, &now, &plan);
         int r = change_run(d, &plan);
 
-        (void)json_object_set_new(reply, "cut", json_integer((json_int_t)d->n_cut));
+        add_cut(d, reply);
         if (answer == CONFIRM_OK && is_base(d, number))
                 return 0;
         if (d->confirm.is_pending) { /* nobody waits for a confirmation: it must not stay */
@@ -352,8 +359,8 @@ int request_confirm(
                 daemon_say_all(d, d->diag);
                 daemon_event(d, EVENT_CONFIRMED, LOG_NOTICE, "change %u is confirmed by %s", number,
                              d->caller.user ? d->caller.user : "somebody");
-                *ret = json_pack("{s:I, s:I}", "number", (json_int_t)number, "cut",
-                                 (json_int_t)d->n_cut);
+                *ret = json_pack("{s:I}", "number", (json_int_t)number);
+                add_cut(d, *ret);
         }
         return finish(d, r);
 }

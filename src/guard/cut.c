@@ -51,7 +51,21 @@ static bool describe(const CutHost *host, const Connection *c, PacketQuestion *r
                !streq(ret->in, ret->out) || !is_bridge(host->net, ret->in);
 }
 
+static bool find_owner(const CutHost *host, const Connection *c, PacketQuestion *q) {
+        const HostSocket *s = NULL;
+
+        if (host->sockets && c->protocol == IPPROTO_TCP)
+                s = sockets_find_connection(host->sockets, c->family, c->source, c->source_port,
+                                            c->dialled, c->dialled_port);
+        if (!s)
+                return false;
+        q->has_user = true;
+        q->user = s->uid;
+        return true;
+}
+
 int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutVerdict *ret) {
+        bool is_certain = true;
         PacketQuestion q;
         Evaluation e;
         Packet p;
@@ -60,6 +74,8 @@ int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutV
         *ret = CUT_NO;
         if (!describe(host, c, &q))
                 return 0;
+        if (q.hook == HOOK_OUTPUT && (host->asks_user || host->asks_group))
+                is_certain = find_owner(host, c, &q) && !host->asks_group;
         arena_reset(host->scratch);
         packet_init(&p, &q);
         r = ruleset_eval(rs, host->scratch, q.hook, &p, &e);
@@ -67,15 +83,14 @@ int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutV
                 return r;
         if (e.verdict == VERDICT_ACCEPT)
                 return 0;
-        *ret = q.hook == HOOK_OUTPUT && host->asks_owner ? CUT_UNKNOWN : CUT_YES;
+        *ret = is_certain ? CUT_YES : CUT_UNKNOWN;
         return 0;
 }
 
-static bool asks_owner(const Ruleset *rs) {
+static bool asks(const Ruleset *rs, FieldId field) {
         for (size_t i = 0; i < rs->n_chains; i++)
                 for (size_t j = 0; j < rs->chains[i]->n_rules; j++)
-                        if (rule_has_match(&rs->chains[i]->rules[j], FIELD_SKUID) ||
-                            rule_has_match(&rs->chains[i]->rules[j], FIELD_SKGID))
+                        if (rule_has_match(&rs->chains[i]->rules[j], field))
                                 return true;
         return false;
 }
@@ -107,7 +122,11 @@ static int cut_one(const Connection *c, void *to) {
         r = conntrack_mark(cutter->link, c, cutter->mark);
         if (r > 0)
                 cutter->n_marked++;
-        return r < 0 ? r : 0;
+        if (r < 0) { /* the others are cut all the same */
+                cutter->counts.n_failed++;
+                cutter->counts.error = r;
+        }
+        return 0;
 }
 
 static bool is_listening(const HostSockets *listening, const HostSocket *s) {
@@ -125,7 +144,7 @@ static bool is_listening(const HostSockets *listening, const HostSocket *s) {
  * for it, because no rule that needs it was there. The server's next segment would be taken for the
  * first one of a connection of its own. So they become known, and cut. */
 static int cut_untracked(Cutter *c, Arena *a) {
-        HostSockets listening, connected;
+        HostSockets listening = {0}, connected = {0};
         int r = sockets_read_listening_tcp(a, &listening);
 
         if (r == 0)
@@ -151,8 +170,11 @@ static int cut_untracked(Cutter *c, Arena *a) {
                 if (r < 0 || verdict != CUT_YES)
                         continue;
                 made = conntrack_add(c->link, &connection, c->mark);
-                if (made < 0)
-                        return made;
+                if (made < 0) {
+                        c->counts.n_failed++;
+                        c->counts.error = made;
+                        continue;
+                }
                 c->counts.n_cut += (size_t)made;
         }
         return r;
@@ -163,6 +185,7 @@ int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
         _cleanup_(arena_freep) Arena *a = arena_new(0), *scratch = arena_new(0);
         Cutter c = {.rs = rs, .mark = mark};
         size_t n_cut = 0;
+        HostSockets sockets = {0};
         HostNet net;
         int r = a && scratch ? routes_read(a, &net) : -ENOMEM;
 
@@ -171,7 +194,15 @@ int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
         if (r < 0)
                 return r;
         c.link = link;
-        c.host = (CutHost){.net = &net, .scratch = scratch, .asks_owner = asks_owner(rs)};
+        c.host = (CutHost){
+                .net = &net,
+                .scratch = scratch,
+                .asks_user = asks(rs, FIELD_SKUID),
+                .asks_group = asks(rs, FIELD_SKGID),
+        };
+        /* what cannot be listed is not known, and left alone */
+        if (c.host.asks_user && sockets_read_connected(a, 0, &sockets) == 0)
+                c.host.sockets = &sockets;
         for (int i = 0; i < ROUNDS_MAX && (r == 0 || r == -EINTR); i++) {
                 c.counts = (CutCounts){0};
                 c.n_marked = 0;
@@ -181,6 +212,7 @@ int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
                         break;
         }
         c.counts.n_cut = n_cut;
+        c.counts.is_fleeting = r == -EINTR;
         if (r == 0 || r == -EINTR)
                 r = cut_untracked(&c, a);
         *ret = c.counts;

@@ -6,14 +6,17 @@
 
 #include "nft/conntrack.h"
 #include "nft/routes.h"
+#include "nft/sockets.h"
 #include "ruleset/packet.h"
 
 /* The host as it matters to a connection. */
 typedef struct CutHost {
         const HostNet *net;
         Arena *scratch; /* emptied for each connection */
-        /* Whether rules ask who owns a socket, which nobody can tell of an open connection. */
-        bool asks_owner;
+        /* Whether rules ask who owns a socket. The user of a TCP connection is known while its
+         * socket is there; others, and groups, nobody can tell of an open connection. */
+        bool asks_user, asks_group;
+        const HostSockets *sockets; /* connected ones; NULL: none is known */
 } CutHost;
 
 typedef enum CutVerdict {
@@ -28,9 +31,12 @@ int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutV
 
 typedef struct CutCounts {
         size_t n_seen, n_cut, n_unknown;
+        size_t n_failed;  /* that are not admitted, and could not be marked */
+        int error;        /* why the last of them could not */
+        bool is_fleeting; /* entries came and went all the time: some may not have been looked at */
 } CutCounts;
 
 /* Marks all that rs does not admit, with the bit that its rules test, until none is left: other
- * programs may write marks, too. 0 or a negative errno; counts are of the last round but for n_cut.
- */
+ * programs may write marks, too. 0; a negative errno if not all could be looked at. Counts are of
+ * the last round but for n_cut. */
 int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret);

@@ -135,7 +135,7 @@ static void what_depends_on_an_unknown_owner_is_left_alone(void **state) {
         Ruleset *rs = compile(*state, "ringwall: 1\noutbound: [{ allow: web, user: 1000 }]\n");
         struct Case c = {NULL, "192.0.2.1", "198.51.100.7", NULL, 80, 80, CUT_UNKNOWN};
         HostNet net = host_net(*state);
-        CutHost host = {.net = &net, .scratch = arena_new(0), .asks_owner = true};
+        CutHost host = {.net = &net, .scratch = arena_new(0), .asks_user = true};
         Connection connection = connection_of(&c);
         CutVerdict verdict;
 
@@ -144,10 +144,75 @@ static void what_depends_on_an_unknown_owner_is_left_alone(void **state) {
         (void)arena_free(host.scratch);
 }
 
+static void a_connection_whose_owner_is_known_is_judged_by_it(void **state) {
+        static const struct {
+                const char *policy;
+                uint32_t uid;
+                CutVerdict expected;
+        } rows[] = {
+                {"[{ allow: web, user: 1000 }]", 1000, CUT_NO},
+                {"[{ allow: web, user: 1000 }]", 1001, CUT_YES},
+                {"{ default: allow, rules: [{ deny: web, user: 1000 }] }", 1000, CUT_YES},
+                {"{ default: allow, rules: [{ deny: web, user: 1000 }] }", 1001, CUT_NO},
+                {"[{ allow: web, user: 1000 }, { allow: web, group: 5 }]", 1001, CUT_UNKNOWN},
+                {"[{ allow: web, user: 1000 }, { allow: web, group: 5 }]", 1000, CUT_NO},
+        };
+        struct Case c = {NULL, "192.0.2.1", "198.51.100.7", NULL, 80, 80, CUT_YES};
+        Connection connection = connection_of(&c);
+        HostNet net = host_net(*state);
+        HostSocket items[] = {
+                {.proto = IPPROTO_TCP,
+                 .family = FAMILY_IPV4,
+                 .local = address("192.0.2.1"),
+                 .local_port = 22,
+                 .peer = address("198.51.100.7"),
+                 .peer_port = 80},
+                {.proto = IPPROTO_TCP,
+                 .family = FAMILY_IPV4,
+                 .local = address("192.0.2.1"),
+                 .local_port = 40000,
+                 .peer = address("198.51.100.6"),
+                 .peer_port = 80},
+                {.proto = IPPROTO_TCP,
+                 .family = FAMILY_IPV4,
+                 .local = address("192.0.2.1"),
+                 .local_port = 40000,
+                 .peer = address("198.51.100.7"),
+                 .peer_port = 80,
+                 .link = 2,
+                 .inode = 7},
+                {.proto = IPPROTO_TCP,
+                 .family = FAMILY_IPV4,
+                 .local = address("192.0.2.1"),
+                 .local_port = 40000,
+                 .peer = address("198.51.100.7"),
+                 .peer_port = 443},
+        };
+        HostSockets sockets = {.items = items, .n_items = ARRAY_SIZE(items)};
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const char *text =
+                        arena_printf(*state, "ringwall: 1\noutbound: %s\n", rows[i].policy);
+                CutHost host = {.net = &net,
+                                .scratch = arena_new(0),
+                                .asks_user = true,
+                                .asks_group = strstr(rows[i].policy, "group"),
+                                .sockets = &sockets};
+                CutVerdict verdict;
+
+                items[2].uid = rows[i].uid;
+                assert_int_equal(cut_decide(compile(*state, text), &host, &connection, &verdict),
+                                 0);
+                unit_equal(rows[i].policy, verdict, rows[i].expected);
+                (void)arena_free(host.scratch);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 unit_arena_test(what_the_policy_would_not_admit_is_cut),
                 unit_arena_test(what_depends_on_an_unknown_owner_is_left_alone),
+                unit_arena_test(a_connection_whose_owner_is_known_is_judged_by_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,40 @@ static void sort(HostSockets *sockets) {
                 qsort(sockets->items, sockets->n_items, sizeof(*sockets->items), compare);
 }
 
+const HostSocket *sockets_find_connection(const HostSockets *sockets,
+                                          Family family,
+                                          U128 local,
+                                          uint16_t local_port,
+                                          U128 peer,
+                                          uint16_t peer_port) {
+        /* before every socket of this connection, whatever its interface and inode */
+        const HostSocket wanted = {
+                .proto = IPPROTO_TCP,
+                .family = family,
+                .local = local,
+                .peer = peer,
+                .local_port = local_port,
+                .peer_port = peer_port,
+        };
+        size_t low = 0, high = sockets->n_items;
+        const HostSocket *s;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (compare(&sockets->items[middle], &wanted) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        s = low < sockets->n_items ? &sockets->items[low] : NULL;
+        return s && s->proto == wanted.proto && s->family == family &&
+                               s->local_port == local_port && s->peer_port == peer_port &&
+                               u128_equal(s->local, local) && u128_equal(s->peer, peer)
+                       ? s
+                       : NULL;
+}
+
 static int read_one(Arena *a, uint32_t states, uint16_t port, HostSockets *ret) {
         HostSockets sockets = {0};
         Question q = {.arena = a,

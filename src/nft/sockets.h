@@ -41,6 +41,14 @@ int sockets_read_listening_tcp(Arena *a, HostSockets *ret);
  * them. */
 int sockets_read_connected(Arena *a, uint16_t local_port, HostSockets *ret);
 
+/* The connection between these two, of what sockets_read_connected() has read; or NULL. */
+const HostSocket *sockets_find_connection(const HostSockets *sockets,
+                                          Family family,
+                                          U128 local,
+                                          uint16_t local_port,
+                                          U128 peer,
+                                          uint16_t peer_port);
+
 /* Takes in one of the kernel's messages about such a protocol's sockets; others, and malformed
  * ones, are passed over. 0, -E2BIG or -ENOMEM. */
 int sockets_take(Arena *a, uint8_t proto, const struct nlmsghdr *h, HostSockets *to);

@@ -604,3 +604,44 @@ def test_what_could_not_be_followed_is_tried_again(world, daemon):
     wait_until(lambda: has_network(world), 20, "the next try")
     assert daemon.status()["state"] == "closed" and reach(world, 22) == "open"
     assert daemon.log().count("are not followed") == 1
+
+
+def connect_as(world, user, port, kind=socket.SOCK_STREAM):
+    with world.lab.inside("fw"):
+        os.seteuid(user)
+        s = world.talk.keep(socket.socket(socket.AF_INET, kind))
+        os.seteuid(0)
+    s.settimeout(5)
+    s.connect((world.address("wan", 4), port))
+    return s
+
+
+def test_connections_of_this_hosts_own_are_cut_by_who_owns_them(world, daemon):
+    daemon.start()
+    assert daemon.apply("ringwall: 1\n", "--no-confirm")[0] == 0
+    server = world.talk.listen("wan", 8443)
+    pairs = {}
+    for user in (0, 1000):
+        client = connect_as(world, user, 8443)
+        pairs[user] = (client, server.accept()[0])
+        assert exchange(*pairs[user])
+    text = "ringwall: 1\noutbound: [{ allow: 8443/tcp, user: 1000 }]\n"
+    code, answer = daemon.apply(text, "--no-confirm")
+    assert code == 0 and answer["cut"] == 1 and "notCut" not in answer
+    assert exchange(*pairs[1000])
+    client, peer = pairs[0]
+    client.sendall(b"still there?")
+    peer.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        peer.recv(100)
+
+
+def test_what_could_not_be_decided_is_told(world, daemon):
+    daemon.start()
+    assert daemon.apply("ringwall: 1\n", "--no-confirm")[0] == 0
+    world.talk.receive_on("wan", 8443)
+    connect_as(world, 0, 8443, socket.SOCK_DGRAM).send(b"whose?")
+    assert daemon.apply("ringwall: 1\noutbound: [{ allow: 8443/udp, user: 1000 }]\n")[0] == 9
+    code, answer = daemon.ask("confirm")
+    assert code == 0 and "who owns them" in answer["notCut"]
+    assert any("who owns them" in e["text"] for e in daemon.status()["events"])
