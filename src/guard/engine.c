@@ -33,10 +33,16 @@ int engine_open_with(Engine *e, int fd) {
         return r;
 }
 
+static void forget(Engine *e) {
+        e->arena = arena_free(e->arena);
+        e->host = arena_free(e->host);
+        e->desired = NULL;
+        e->is_seen = false;
+}
+
 void engine_close(Engine *e) {
         e->link = nft_link_close(e->link);
-        e->arena = arena_free(e->arena);
-        e->desired = NULL;
+        forget(e);
 }
 
 int engine_compile(
@@ -69,6 +75,23 @@ static int report_read(int error, Diag *d) {
         return error == -EBUSY ? -EAGAIN : error;
 }
 
+/* An answer that did not come may still come, or block what is asked next (a list that was not read
+ * to its end: EBUSY). The socket stays: the table may be its own. Whether it was that. */
+static bool was_stuck(Engine *e, int error) {
+        if (error != -ETIMEDOUT && error != -EBUSY && error != -ENOBUFS && error != -EPROTO)
+                return false;
+        nft_link_reset(e->link);
+        return true;
+}
+
+/* Once more where it was only the link, but not to wait a second time for a kernel that is silent.
+ */
+static int read_live(Engine *e, Arena *a, Ruleset **ret) {
+        int r = nft_read(e->link, a, ret);
+
+        return was_stuck(e, r) && r != -ETIMEDOUT ? nft_read(e->link, a, ret) : r;
+}
+
 /* Whether a table can be had that persists. A table that does is proof enough. */
 static bool can_own(Engine *e, const Ruleset *live) {
         if (!e->asked_owner) {
@@ -92,17 +115,32 @@ static bool owns(const Engine *e, const Ruleset *live) {
         return live->exists && live->flags & TABLE_OWNER && live->owner == nft_link_port(e->link);
 }
 
+/* A table that sleeps holds everything, and judges nothing. */
+static bool is_in_force(const Ruleset *live, const Ruleset *desired) {
+        return live->exists && !(live->flags & TABLE_DORMANT) && ruleset_equal(live, desired);
+}
+
+/* In force, and still the link's if it was. */
+static bool is_same(Engine *e, const Ruleset *live, const Ruleset *rs) {
+        e->is_seen = is_in_force(live, rs) && (!e->owns || owns(e, live));
+        e->seen = live->generation;
+        return e->is_seen;
+}
+
 /* Reads, compares and writes, again if another program's transaction came in between. */
 static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
         for (int i = 0; i < TRIES; i++) {
                 _cleanup_(arena_freep) Arena *a = arena_new(0);
                 Ruleset *live;
-                int r = a ? nft_read(e->link, a, &live) : -ENOMEM;
+                int r = a ? read_live(e, a, &live) : -ENOMEM;
 
                 if (r < 0)
                         return report_read(r, d);
                 rs->flags = table_flags(e, live);
                 r = nft_apply(e->link, live, rs, ret, d);
+                (void)was_stuck(e, r);
+                if (r == 0 && ret->messages == 0)
+                        (void)is_same(e, live, rs);
                 if (r != -EAGAIN)
                         return r;
         }
@@ -112,15 +150,10 @@ static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
         return -EAGAIN;
 }
 
-/* A table that sleeps holds everything, and judges nothing. */
-static bool is_in_force(const Ruleset *live, const Ruleset *desired) {
-        return live->exists && !(live->flags & TABLE_DORMANT) && ruleset_equal(live, desired);
-}
-
 static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Ruleset *live;
-        int r = a ? nft_read(e->link, a, &live) : -ENOMEM;
+        int r = a ? read_live(e, a, &live) : -ENOMEM;
 
         if (r < 0) {
                 (void)report_read(r, d);
@@ -130,7 +163,7 @@ static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
                 return -EIO;
         }
         e->owns = owns(e, live);
-        if (is_in_force(live, rs))
+        if (is_same(e, live, rs))
                 return 0;
         (void)diag_error(d, (Span){0},
                          "the kernel took the policy but holds something else: another program may "
@@ -141,9 +174,12 @@ static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
 
 /* What the kernel has taken is ours from now on. */
 static int keep(Engine *e, Arena **arena, Ruleset *rs, int r) {
+        bool is_seen = r == 0;
+
         if (r < 0 && r != -EIO)
                 return r;
-        (void)arena_free(e->arena);
+        forget(e);
+        e->is_seen = is_seen;
         e->arena = TAKE_PTR(*arena);
         e->desired = rs;
         return r;
@@ -188,16 +224,58 @@ int engine_put_policy(Engine *e, Arena **arena, const Policy *policy, Ruleset *r
         return keep(e, arena, rs, r);
 }
 
+static bool is_same_set(const Set *x, const Set *y) {
+        if (x->n_elements != y->n_elements)
+                return false;
+        for (size_t i = 0; i < x->n_elements; i++)
+                if (memcmp(x->elements[i].key, y->elements[i].key, sizeof(x->elements[i].key)) != 0)
+                        return false;
+        return true;
+}
+
+/* 1 if the host is another one than before, 0 if not. a takes the place of e->host. */
+static int look_again(Engine *e, Arena *a) {
+        Ruleset *rs = e->desired;
+        Set *before = a ? arena_alloc_array(a, MAX(rs->n_sets, 1UL), sizeof(*before)) : NULL;
+        bool changed = false;
+        int r;
+
+        if (!before)
+                return -ENOMEM;
+        for (size_t i = 0; i < rs->n_sets; i++)
+                before[i] = *rs->sets[i];
+        r = nft_add_host(a, rs);
+        for (size_t i = 0; i < rs->n_sets && r == 0; i++)
+                changed |= !is_same_set(&before[i], rs->sets[i]);
+        return r < 0 ? r : changed;
+}
+
+/* Nothing changes a rule without a new generation. */
+static bool is_still_seen(const Engine *e) {
+        uint32_t generation;
+
+        return e->is_seen && nft_link_generation(e->link, &generation) == 0 &&
+               generation == e->seen;
+}
+
 int engine_refresh(Engine *e, Diag *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
         NftChanges changes = {0};
         int r;
 
         if (!e->desired)
                 return 0;
-        r = nft_add_host(e->arena, e->desired);
-        if (r < 0)
-                return diag_error(d, (Span){0}, "cannot list this host's networks and bridges: %s",
-                                  strerror(-r));
+        r = look_again(e, a);
+        if (r < 0) {
+                (void)diag_error(d, (Span){0}, "cannot list this host's networks and bridges: %s",
+                                 strerror(-r));
+                return r;
+        }
+        (void)arena_free(e->host); /* nothing of it is in use any more */
+        e->host = TAKE_PTR(a);
+        if (r == 0 && is_still_seen(e))
+                return 0;
+        e->is_seen = false; /* something else is desired now */
         r = apply(e, e->desired, &changes, d);
         if (r == 0 && changes.messages > 0)
                 r = read_back(e, e->desired, d);
@@ -210,7 +288,7 @@ void engine_keep_tracking(Engine *e) {
 }
 
 int engine_compare(Engine *e, Arena *a, Ruleset **ret_live) {
-        int r = nft_read(e->link, a, ret_live);
+        int r = read_live(e, a, ret_live);
 
         return r < 0 ? r : is_in_force(*ret_live, e->desired);
 }
@@ -221,27 +299,30 @@ int engine_heal(Engine *e, const Ruleset *live, Diag *d) {
 
         e->desired->flags = table_flags(e, live);
         r = nft_apply(e->link, live, e->desired, &changes, d);
+        (void)was_stuck(e, r);
         /* somebody was quicker: from the beginning, then */
         return r == -EAGAIN ? engine_refresh(e, d) : r;
 }
 
 int engine_holds(Engine *e) {
-        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        _cleanup_(arena_freep) Arena *a = NULL;
         Ruleset *live;
-        int r = a ? nft_read(e->link, a, &live) : -ENOMEM;
+        int r;
 
+        if (is_still_seen(e))
+                return 1;
+        a = arena_new(0);
+        r = a ? read_live(e, a, &live) : -ENOMEM;
         if (r < 0)
                 return r;
-        if (!e->desired)
-                return !live->exists;
-        return is_in_force(live, e->desired) && (!e->owns || owns(e, live));
+        return e->desired ? is_same(e, live, e->desired) : !live->exists;
 }
 
-int engine_is_open(const Engine *e) {
+int engine_is_open(Engine *e) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         bool input = false, forward = false;
         Ruleset *live;
-        int r = a ? nft_read(e->link, a, &live) : -ENOMEM;
+        int r = a ? read_live(e, a, &live) : -ENOMEM;
 
         if (r < 0)
                 return r;
@@ -259,8 +340,7 @@ int engine_remove(Engine *e, bool *ret_was_there, Diag *d) {
 
         if (r < 0)
                 return r;
-        e->arena = arena_free(e->arena);
-        e->desired = NULL;
+        forget(e);
         e->owns = false;
         return 0;
 }

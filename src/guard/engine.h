@@ -2,7 +2,8 @@
 #pragma once
 
 /* What is in force, and how something else comes into force: compile, complete with what the host
- * adds, one transaction, read back. Nothing is called in force that was not read back. */
+ * adds, one transaction, read back. Nothing is called in force that was not read back. A link that
+ * the kernel did not answer on is made ready for the next attempt. */
 
 #include "nft/apply.h"
 #include "ruleset/pass.h"
@@ -19,6 +20,9 @@ typedef struct Engine {
         KernelFeatures features; /* of this kernel, as far as it has been found out */
         Arena *arena;            /* owned; of desired */
         Ruleset *desired;        /* what was put in force last, or NULL */
+        Arena *host;             /* owned; of what engine_refresh() found in this host last */
+        bool is_seen;            /* whether desired was read back, */
+        uint32_t seen;           /* and the kernel's generation then */
         NftChanges changes;      /* that this took */
         EngineOwner owner; /* what is wanted. A table that somebody made without can gain none */
         bool asked_owner;  /* the kernel has been asked whether it can be had: */
@@ -53,8 +57,9 @@ int engine_put_ruleset(Engine *e, Arena **arena, Ruleset *rs, Diag *d);
  * that it is worth compiling anew. */
 bool engine_learn(Engine *e);
 
-/* Looks at the host again (networks, bridges) and at the kernel, and makes it so again. 1 if there
- * was something to do, 0 if not; as above. */
+/* Looks at the host again (networks, bridges) and, if that or any rule in the kernel has changed,
+ * at the kernel, and makes it so again. 1 if there was something to do, 0 if not; as above. However
+ * often: it needs no more memory. */
 int engine_refresh(Engine *e, Diag *d);
 
 /* Where others can take the table away: keeps conntrack at work, so that what they let in is known.
@@ -68,13 +73,13 @@ int engine_compare(Engine *e, Arena *a, Ruleset **ret_live);
  * again. 0 or more, or a negative errno as of engine_put_ruleset(). */
 int engine_heal(Engine *e, const Ruleset *live, Diag *d);
 
-/* Whether the kernel holds what was put in force, and still as the link's own if it was. 1, 0, or a
- * negative errno. */
+/* Whether the kernel holds what was put in force, and still as the link's own if it was. Reads it
+ * only if any program has changed any rule since it was read last. 1, 0, or a negative errno. */
 int engine_holds(Engine *e);
 
 /* Whether the kernel lets things in past ringwall: there is no such table, or its base chains are
  * gone. 1, 0, or a negative errno. */
-int engine_is_open(const Engine *e);
+int engine_is_open(Engine *e);
 
 /* Takes ringwall's table out of the kernel: open. As engine_put_ruleset(). */
 int engine_remove(Engine *e, bool *ret_was_there, Diag *d);

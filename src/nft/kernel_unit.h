@@ -6,6 +6,11 @@
  * proves nothing. */
 
 #include <sched.h>
+#include <sys/socket.h>
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
 
 #include "base/unit.h"
 #include "nft/apply.h"
@@ -90,6 +95,21 @@ static inline Rule *add_rule(Ruleset *rs, Chain *chain, VerdictKind kind) {
 
         assert_non_null(rule);
         return rule;
+}
+
+/* Asks for a list on the link, and reads nothing of it: as where the kernel answered too late. */
+static inline void kernel_leave_unread(int fd) {
+        struct {
+                struct nlmsghdr h;
+                struct nfgenmsg g;
+        } ask = {
+                .h = {.nlmsg_len = sizeof(ask),
+                      .nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE,
+                      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                      .nlmsg_seq = 0x7fffffff},
+        };
+
+        assert_int_equal(send(fd, &ask, sizeof(ask), 0), sizeof(ask));
 }
 
 /* Runs in this program's namespace, like everything here. */

@@ -90,9 +90,17 @@ static void drain(int fd) {
                         return;
 }
 
+void nft_link_reset(NftLink *link) {
+        struct timespec now;
+
+        drain(mnl_socket_get_fd(link->socket)); /* a list goes on as it is read, and ends */
+        /* a late answer must not be taken for one to what is asked from here on */
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        link->sequence = (uint32_t)now.tv_nsec ^ (uint32_t)now.tv_sec << 12;
+}
+
 int nft_link_adopt(int fd, NftLink **ret) {
         _cleanup_(nft_link_closep) NftLink *link = is_our_kind(fd) ? link_new() : NULL;
-        struct timespec now;
 
         if (!link)
                 return is_our_kind(fd) ? -ENOMEM : -EINVAL;
@@ -101,10 +109,7 @@ int nft_link_adopt(int fd, NftLink **ret) {
         if (!link->socket)
                 return -EINVAL;
         (void)set_options(link); /* they are set already */
-        drain(fd);
-        /* a late answer to somebody before us must not be taken for one to us */
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        link->sequence = (uint32_t)now.tv_nsec ^ (uint32_t)now.tv_sec << 12;
+        nft_link_reset(link);
         *ret = TAKE_PTR(link);
         return 0;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /* One netlink socket to the kernel's nf_tables. Nothing here blocks for longer than
- * NFT_TIMEOUT_SECONDS: a kernel that does not answer gives -ETIMEDOUT, and the link is then of no
- * more use. One thread at a time. */
+ * NFT_TIMEOUT_SECONDS: a kernel that does not answer gives -ETIMEDOUT, after which the link
+ * wants to be reset. One thread at a time. */
 
 #include "nft/batch.h"
 
@@ -31,6 +31,9 @@ int nft_link_open(NftLink **ret);
  * from: what that socket owns goes on being owned. The link closes it. -EINVAL: it is no such
  * socket, and stays open. */
 int nft_link_adopt(int fd, NftLink **ret);
+/* What is on its way to it is nobody's any more, as after -ETIMEDOUT, or a list that was not read
+ * to its end: the link can be used again. What the socket owns goes on being owned. */
+void nft_link_reset(NftLink *link);
 NftLink *nft_link_close(NftLink *link); /* accepts NULL, returns NULL */
 
 /* The socket, which stays the link's. */

@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -645,3 +646,19 @@ def test_what_could_not_be_decided_is_told(world, daemon):
     code, answer = daemon.ask("confirm")
     assert code == 0 and "who owns them" in answer["notCut"]
     assert any("who owns them" in e["text"] for e in daemon.status()["events"])
+
+
+def test_while_nothing_happens_it_sleeps(world, daemon):
+    def woken():
+        status = open(f"/proc/{daemon.process.pid}/status", encoding="ascii").read()
+        return int(status.split("voluntary_ctxt_switches:")[1].split()[0])
+
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+
+    def rests():
+        before = woken()
+        time.sleep(3)  # what is measured
+        return woken() == before
+
+    wait_until(rests, 30, "three seconds without waking up, once the new interfaces have settled")

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guard/engine.h"
+
+#include "guard/lockdown.h"
+#include "nft/kernel_unit.h"
+
+#define N_BRIDGES 12
+#define N_TABLES 3000 /* more than the kernel lists before somebody reads */
+
+static void put_something(Engine *e, Diag *d) {
+        Arena *a = arena_new(0);
+        Ruleset *rs;
+
+        assert_int_equal(lockdown_compile(NULL, 0, NULL, 0, LOCKDOWN_MARK, &e->features, a, &rs, d),
+                         0);
+        assert_non_null(ruleset_find_set(rs, RULESET_BRIDGE_FRAMES));
+        unit_equal("put", engine_put_ruleset(e, &a, rs, d), 0);
+        assert_null(a);
+}
+
+static void what_is_followed_for_years_takes_no_more_memory(void **state) {
+        Test *t = *state;
+        _cleanup_(engine_close) Engine e = {0};
+        size_t rules, host = 0;
+
+        assert_int_equal(engine_open(&e), 0);
+        put_something(&e, t->d);
+        rules = arena_used(e.arena);
+        for (int i = 0; i < N_BRIDGES; i++) {
+                char command[64];
+
+                (void)snprintf(command, sizeof(command), "ip link add b%d type bridge", i);
+                shell(command);
+                assert_int_equal(engine_refresh(&e, t->d), 1);
+        }
+        for (int i = 0; i < 200; i++) {
+                assert_int_equal(engine_refresh(&e, t->d), 0);
+                host = i == 0 ? arena_used(e.host) : host;
+        }
+        assert_int_equal(ruleset_find_set(e.desired, RULESET_BRIDGE_FRAMES)->n_elements, N_BRIDGES);
+        assert_int_equal(arena_used(e.arena), rules);
+        assert_int_equal(arena_used(e.host), host);
+        assert_int_equal(engine_holds(&e), 1);
+        for (int i = 0; i < N_BRIDGES; i++) {
+                char command[64];
+
+                (void)snprintf(command, sizeof(command), "ip link del b%d", i);
+                shell(command);
+        }
+        assert_int_equal(engine_refresh(&e, t->d), 1);
+        assert_int_equal(engine_holds(&e), 1);
+        no_errors("followed", t);
+}
+
+static void what_others_change_is_seen_whenever_it_is_asked(void **state) {
+        Test *t = *state;
+        _cleanup_(engine_close) Engine e = {0};
+
+        assert_int_equal(engine_open(&e), 0);
+        put_something(&e, t->d);
+        for (int i = 0; i < 3; i++) {
+                assert_int_equal(engine_holds(&e), 1);
+                shell(NFT " add table ip other"); /* none of ours */
+                assert_int_equal(engine_holds(&e), 1);
+                shell(NFT " insert rule inet ringwall input accept");
+                assert_int_equal(engine_holds(&e), 0);
+                assert_int_equal(engine_holds(&e), 0);
+                assert_int_equal(engine_refresh(&e, t->d), 1);
+                assert_int_equal(engine_holds(&e), 1);
+                shell(NFT " flush ruleset");
+                assert_int_equal(engine_holds(&e), 0);
+                put_something(&e, t->d);
+        }
+        no_errors("seen", t);
+}
+
+/* The lowest one that is free is the next one that is opened. */
+static int next_fd(void) {
+        int fd = dup(STDERR_FILENO);
+
+        assert_true(fd >= 0);
+        assert_int_equal(close(fd), 0);
+        return fd;
+}
+
+static void a_link_that_is_stuck_can_be_used_again(void **state) {
+        Test *t = *state;
+        _cleanup_(engine_close) Engine e = {0};
+        FILE *nft = popen(NFT " -f -", "we");
+        bool was_there;
+        int fd;
+
+        assert_non_null(nft);
+        for (int i = 0; i < N_TABLES; i++)
+                fprintf(nft, "add table ip table-with-a-long-name-number-%d\n", i);
+        assert_int_equal(pclose(nft), 0);
+        fd = next_fd();
+        assert_int_equal(engine_open(&e), 0);
+        put_something(&e, t->d);
+        kernel_leave_unread(fd);
+        unit_equal("holds", engine_holds(&e), 1);
+        fd = next_fd();
+        assert_int_equal(engine_holds(&e), 1);
+        engine_close(&e);
+        fd = next_fd();
+        assert_int_equal(engine_open(&e), 0);
+        put_something(&e, t->d);
+        kernel_leave_unread(fd);
+        assert_int_equal(engine_refresh(&e, t->d), 0);
+        assert_int_equal(engine_is_open(&e), 0);
+        assert_int_equal(engine_remove(&e, &was_there, t->d), 0);
+        assert_true(was_there);
+        shell(NFT " flush ruleset");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                kernel_test(what_is_followed_for_years_takes_no_more_memory),
+                kernel_test(what_others_change_is_seen_whenever_it_is_asked),
+                kernel_test(a_link_that_is_stuck_can_be_used_again),
+        };
+
+        if (kernel_enter_namespace() < 0)
+                return 1;
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
