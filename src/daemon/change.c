@@ -144,6 +144,14 @@ int change_cut(Daemon *d) {
         return 0;
 }
 
+static int remember_peer(Daemon *d) {
+        const StorePeer peer = {d->caller.family, d->caller.peer, d->caller.port};
+        int r = d->caller.has_peer ? store_remember_peer(d->store, peer, d->diag) : 0;
+
+        lockdown_write(d->store, &d->engine.features, d->diag);
+        return r;
+}
+
 static int do_action(Daemon *d, const ConfirmAction *action) {
         switch (action->kind) {
         case CONFIRM_STAGE:
@@ -163,12 +171,7 @@ static int do_action(Daemon *d, const ConfirmAction *action) {
                 return store_seal(d->store, action->target.entry, daemon_now(), &d->caller,
                                   d->diag);
         case CONFIRM_REMEMBER_PEER:
-                return d->caller.has_peer
-                               ? store_remember_peer(d->store,
-                                                     (StorePeer){d->caller.family, d->caller.peer,
-                                                                 d->caller.port},
-                                                     d->diag)
-                               : 0;
+                return remember_peer(d);
         case CONFIRM_CUT:
                 return change_cut(d);
         case _CONFIRM_ACTION_MAX:
@@ -255,6 +258,8 @@ int change_start(Daemon *d) {
         if (found.pending_state != PENDING_NONE && !d->confirm.is_pending && d->confirm.is_known &&
             d->confirm.in_force.kind != TARGET_NOTHING)
                 (void)change_cut(d); /* undone before the first event: see change_run() */
+        if (found.armed && !store_has_lockdown(d->store)) /* as after an upgrade */
+                lockdown_write(d->store, &d->engine.features, d->diag);
         daemon_say_all(d, d->diag);
         d->diag = NULL;
         if (r < 0)

@@ -3,7 +3,10 @@
 
 #include <inttypes.h>
 
+#include "guard/lockdown_file.h"
 #include "host/sshd.h"
+#include "nft/apply.h"
+#include "nft/host.h"
 
 /* A policy like any other, only that nobody wrote it: what is always so, and what refuses, is
  * lower's. */
@@ -173,4 +176,34 @@ int lockdown_make(Store *s, const KernelFeatures *features, Arena *a, Ruleset **
         for (size_t i = 0; r == -EBADMSG && i < own->n_messages; i++)
                 (void)diag_error(d, own->messages[i].at, "%s", own->messages[i].text);
         return r;
+}
+
+static int write_batch(Store *s, const Ruleset *rs) {
+        _cleanup_(nft_bytes_done) NftBytes batch = {0}, file = {0};
+        LockdownHead head = {.magic = LOCKDOWN_FILE_MAGIC};
+        int r = nft_write_batch(rs, &batch, &head.last);
+
+        if (r < 0)
+                return r;
+        head.size = batch.size;
+        head.sum = lockdown_sum(batch.data, batch.size);
+        r = nft_bytes_append(&file, &head, sizeof(head));
+        if (r == 0)
+                r = nft_bytes_append(&file, batch.data, batch.size);
+        return r == 0 ? store_write_lockdown(s, file.data, file.size) : r;
+}
+
+void lockdown_write(Store *s, const KernelFeatures *features, Diag *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Ruleset *rs;
+        int r = a ? lockdown_make(s, features, a, &rs, d) : -ENOMEM;
+
+        if (r == 0)
+                r = nft_add_host(a, rs);
+        if (r == 0)
+                r = write_batch(s, rs);
+        if (r < 0)
+                diag_warning(d, (Span){0},
+                             "the lockdown for ringwall-lockdown is not up to date: %s",
+                             strerror(-r));
 }

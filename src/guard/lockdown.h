@@ -17,6 +17,10 @@
  * our own mistake. */
 int lockdown_make(Store *s, const KernelFeatures *features, Arena *a, Ruleset **ret, Diag *d);
 
+/* Writes it down as it would be now, for the time when this program cannot run. What fails is a
+ * warning in d. */
+void lockdown_write(Store *s, const KernelFeatures *features, Diag *d);
+
 /* The same from what is known. ports: n_ports of TCP. mark: the bit that tells a cut connection. */
 int lockdown_compile(const ZonePart *rescue,
                      size_t n_rescue,

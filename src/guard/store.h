@@ -9,6 +9,7 @@
  *   pending           that something waits, until when, and what comes instead
  *   rescue            from where was confirmed
  *   armed             that something was confirmed once, if `sealed` should get lost
+ *   lockdown.batch    what ringwall-lockdown sends to the kernel, see guard/lockdown_file.h
  *
  * Every file is written beside its place, synced, renamed and synced again, and bears a digest: it
  * is there whole, in its old or its new form, or is known to be damaged. An error says what to do,
@@ -131,3 +132,7 @@ typedef struct StorePeer {
 /* From where was confirmed, latest first; none if the file is missing or damaged (d says so). */
 int store_read_rescue(Store *s, Arena *a, StorePeer **ret, size_t *ret_n, Diag *d);
 int store_remember_peer(Store *s, StorePeer peer, Diag *d);
+
+/* The file of guard/lockdown_file.h. 0 or a negative errno; whether there is one. */
+int store_write_lockdown(Store *s, const void *bytes, size_t size);
+bool store_has_lockdown(const Store *s);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "guard/lockdown_file.h"
 #include "guard/store_disk.h"
 
 int store_refuse(const Store *s, Diag *d, const char *name, int error) {
@@ -354,4 +355,12 @@ int store_remember_peer(Store *s, StorePeer peer, Diag *d) {
         store_put_rescue(&meta, peers, n);
         r = write_frame(s->folder, STORE_RESCUE, FRAME_RESCUE, &meta, NULL, 0);
         return r < 0 ? store_refuse(s, d, STORE_RESCUE, r) : 0;
+}
+
+int store_write_lockdown(Store *s, const void *bytes, size_t size) {
+        return file_replace(s->folder, LOCKDOWN_FILE, bytes, size);
+}
+
+bool store_has_lockdown(const Store *s) {
+        return faccessat(s->folder, LOCKDOWN_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }

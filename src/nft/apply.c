@@ -170,3 +170,23 @@ int nft_delete(NftLink *link, bool *ret_was_there, Diag *d) {
         *ret_was_there = r == 0;
         return 0;
 }
+
+int nft_write_batch(const Ruleset *rs, NftBytes *ret, uint32_t *ret_last) {
+        _cleanup_(nft_batch_freep) NftBatch *b = nft_batch_new(1, 0);
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const Ruleset *nothing = a ? ruleset_new(a) : NULL;
+        NftChanges changes = {0};
+        struct nlmsghdr *table;
+        int r = b && nothing ? difference_encode(b, nothing, rs, false, &changes) : -ENOMEM;
+
+        if (r == 0)
+                r = nft_batch_end(b, true);
+        if (r < 0)
+                return r;
+        if (b->n_subjects == 0 || b->subjects[0].kind != SUBJECT_TABLE)
+                return -EINVAL;
+        table = (void *)(b->bytes.data + b->subjects[0].offset);
+        table->nlmsg_flags |= NLM_F_EXCL;
+        *ret_last = nft_batch_last_sequence(b);
+        return nft_bytes_append(ret, b->bytes.data, b->bytes.size);
+}

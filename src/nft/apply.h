@@ -11,6 +11,11 @@
  * the kernel's rules, for a second at most: then -EBUSY. Else -ENOMEM, -EPERM, -ETIMEDOUT, ... */
 int nft_read(NftLink *link, Arena *a, Ruleset **ret);
 
+/* A batch to be sent as it is, by whomever and whenever, that makes the whole table, and is refused
+ * (EEXIST, of its second message) where there is one. Its messages are numbered from 1; the last
+ * one of *ret_last is answered. 0, -ENOMEM, ... */
+int nft_write_batch(const Ruleset *rs, NftBytes *ret, uint32_t *ret_last);
+
 /* Turns the table, read as live, into desired in one transaction; sends nothing if they are equal.
  * -EAGAIN: some program committed something since live was read, nothing has changed: read and try
  * again. -EPERM: not privileged, or another program owns the table; d says so. -EBADMSG: the kernel

@@ -662,3 +662,42 @@ def test_while_nothing_happens_it_sleeps(world, daemon):
         return woken() == before
 
     wait_until(rests, 30, "three seconds without waking up, once the new interfaces have settled")
+
+
+def test_without_the_daemon_the_lockdown_that_it_wrote_down_closes(world, daemon):
+    """ringwall-lockdown needs no library, no catalogue and no daemon."""
+
+    def lockdown():
+        words = [os.path.join(os.path.dirname(DAEMON), "ringwall-lockdown"), "--state-dir", daemon.state]
+        return world.lab.run("fw", words, check=False, env={})
+
+    daemon.start()
+    done = lockdown()
+    assert (done.returncode, done.stderr) == (0, "") and reach(world, 22) == "open"
+    rescue = "settings: { rescue: 203.0.113.2 }\n"
+    assert daemon.apply(rescue + EXAMPLE)[0] == 9
+    assert not (daemon.state / "lockdown.batch").exists(), "nothing is confirmed yet"
+    assert daemon.ask("confirm")[0] == 0
+    daemon.stop()
+    # what is in force stays
+    done = lockdown()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
+    world.lab.nft("flush ruleset")
+    done = lockdown()
+    assert done.returncode == 0 and "in force: the lockdown" in done.stderr
+    assert reach(world, 443) == "dropped" and reach(world, 22) == "open"
+    assert world.reach("lan", "host", 22, 4) == "dropped" and world.reach("wan", "host", 443, 6) == "dropped"
+    # the daemon that comes back takes it over
+    daemon.start()
+    assert daemon.status()["state"] == "closed" and reach(world, 443) == "open"
+    daemon.stop()
+    world.lab.nft("flush ruleset")
+    batch = daemon.state / "lockdown.batch"
+    batch.write_bytes(batch.read_bytes()[:-1])
+    done = lockdown()
+    assert done.returncode == 1 and "lockdown.batch" in done.stderr and reach(world, 22) == "open"
+    # an upgrade makes it anew
+    batch.unlink()
+    daemon.start()
+    assert batch.exists()

@@ -52,10 +52,12 @@ def test_everything_is_put_where_it_is_looked_for_and_nothing_stays(host):
     for path in (
         "bin/ringwall",
         "sbin/ringwalld",
+        "sbin/ringwall-lockdown",
         "lib/systemd/system/ringwalld.service",
         "lib/systemd/system/ringwall-lockdown.service",
         "lib/sysusers.d/ringwall.conf",
         "share/man/man8/ringwalld.8",
+        "share/man/man8/ringwall-lockdown.8",
         "share/ringwall/catalogue.yaml",
         "share/bash-completion/completions/ringwall",
         "share/zsh/site-functions/_ringwall",
@@ -65,6 +67,7 @@ def test_everything_is_put_where_it_is_looked_for_and_nothing_stays(host):
     unit = (host / "usr/local/lib/systemd/system/ringwalld.service").read_text()
     assert "\nExecStart=/usr/local/sbin/ringwalld\n" in unit
     assert "exec /usr/local/sbin/ringwalld --lockdown=if-open" in unit
+    assert "\nExecStopPost=+/usr/local/sbin/ringwall-lockdown\n" in unit
     program = host / "usr/local/bin/ringwall"
     assert "ollama" in call(program, "list", "services").stdout
     assert call(program, "check", POLICY).returncode == 0
