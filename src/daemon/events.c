@@ -46,7 +46,7 @@ static void write_down(Daemon *d, const DaemonEvent *e, uint64_t *ret_number) {
         Event event = {.time_usec = e->realtime_usec, .kind = e->kind, .text = e->text};
         int r;
 
-        if (d->log_file.fd < 0)
+        if (d->log_file.folder < 0)
                 return;
         r = event_log_append(&d->log_file, &event);
         if (r < 0 && !d->log_failed)

@@ -217,7 +217,7 @@ int main(int argc, char **argv) {
                 .log_fd = -1,
                 .watch_fd = -1,
                 .drift.watch.fd = -1,
-                .log_file = {.folder = -1, .fd = -1, .head = -1},
+                .log_file.folder = -1,
         };
         bool lockdown = false, if_open = false;
         int c;

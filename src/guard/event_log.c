@@ -282,54 +282,60 @@ int event_log_check(int folder, Arena *a, EventCheck *ret, Diag *d) {
 
 /* ---- writing */
 
-static int open_file(int folder, const char *name, int flags) {
-        int fd = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+/* Files are open only while they are written to: the disk can be made read-only at any time. */
+static int open_file(const EventLog *log, const char *name, int flags) {
+        int fd = openat(log->folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 
         return fd < 0 ? -errno : fd;
 }
 
-static int write_chain(EventLog *log) {
-        char hash[EVENT_HASH_TEXT], line[LINE_MAX_SIZE];
-        int size;
+static int write_line(int fd, const char *line, int size) {
+        ssize_t n = write(fd, line, (size_t)size);
 
-        hash_text(log->hash, hash);
-        size = snprintf(line, sizeof(line), "%s " CHAIN "\n", hash);
-        if (write(log->fd, line, (size_t)size) != size)
-                return -EIO;
-        log->size = (size_t)size;
-        return 0;
+        return n < 0 ? -errno : n != size ? -ENOSPC : 0;
 }
 
-static int begin_file(EventLog *log) {
-        struct stat st;
+static int write_chain(EventLog *log, int fd) {
+        char hash[EVENT_HASH_TEXT], line[LINE_MAX_SIZE];
+
+        hash_text(log->hash, hash);
+        return write_line(fd, line, snprintf(line, sizeof(line), "%s " CHAIN "\n", hash));
+}
+
+/* The file to append to, which may have to be begun; its size. Or a negative errno. */
+static int open_log(EventLog *log, off_t *ret_size) {
+        int fd = open_file(log, EVENT_LOG_FILE, O_APPEND), r = 0;
         char last = '\n';
-        int fd = open_file(log->folder, EVENT_LOG_FILE, O_APPEND);
+        struct stat st;
 
         if (fd < 0)
                 return fd;
-        if (log->fd >= 0)
-                (void)close(log->fd); /* each line was written by itself */
-        log->fd = fd;
         if (fstat(fd, &st) < 0)
-                return -errno;
-        log->size = (size_t)st.st_size;
-        if (log->size == 0)
-                return write_chain(log);
+                r = -errno;
+        else if (st.st_size == 0)
+                r = write_chain(log, fd);
         /* a line that was broken off ends here, so that the next one is not part of it */
-        if (pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n' && write(fd, "\n", 1) == 1)
-                log->size++;
-        return 0;
+        else if (pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n')
+                r = write_line(fd, "\n", 1);
+        if (r == 0 && fstat(fd, &st) < 0)
+                r = -errno;
+        if (r < 0) {
+                (void)close(fd); /* nothing that counts was written */
+                return r;
+        }
+        *ret_size = st.st_size;
+        return fd;
 }
 
 static void tell_what_is_wrong(const Diag *found, Diag *d) {
         for (size_t i = 0; i < found->n_messages; i++)
-                (void)diag_warning(d, (Span){0}, "the log of events: %s", found->messages[i].text);
+                diag_warning(d, (Span){0}, "the log of events: %s", found->messages[i].text);
 }
 
 int event_log_open(int folder, EventLog *ret, Diag *d) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
-        EventLog log = {.folder = -1, .fd = -1, .head = -1};
         Diag *found = a ? diag_new(a) : NULL;
+        EventLog log = {0};
         Walk w = {.d = found};
         int r = found ? follow(folder, a, &w) : -ENOMEM;
 
@@ -340,56 +346,47 @@ int event_log_open(int folder, EventLog *ret, Diag *d) {
         log.number = w.number;
         memcpy(log.hash, w.hash, sizeof(log.hash));
         log.folder = fcntl(folder, F_DUPFD_CLOEXEC, 3);
-        r = log.folder < 0 ? -errno : begin_file(&log);
-        if (r == 0) {
-                log.head = open_file(folder, EVENT_LOG_HEAD, 0);
-                r = log.head < 0 ? log.head : 0;
-        }
-        if (r < 0)
-                event_log_close(&log);
-        else
-                *ret = log;
-        return r;
-}
-
-static void close_one(int *fd) {
-        if (*fd >= 0)
-                (void)close(*fd); /* each line was written by itself */
-        *fd = -1;
+        if (log.folder < 0)
+                return -errno;
+        *ret = log;
+        return 0;
 }
 
 void event_log_close(EventLog *log) {
-        close_one(&log->folder);
-        close_one(&log->fd);
-        close_one(&log->head);
+        if (log->folder >= 0)
+                (void)close(log->folder); /* only a folder */
+        log->folder = -1;
 }
 
 /* Not synced: a power failure may take the last lines, and the next start says so. */
 static void write_head(const EventLog *log) {
+        _cleanup_close_ int fd = open_file(log, EVENT_LOG_HEAD, 0);
         char hash[EVENT_HASH_TEXT], line[LINE_MAX_SIZE];
         int size;
 
         hash_text(log->hash, hash);
         size = snprintf(line, sizeof(line), "%20" PRIu64 " %s\n", log->number, hash);
         /* if it cannot be written, a check says that it does not belong to the log */
-        (void)!pwrite(log->head, line, (size_t)size, 0);
+        if (fd >= 0)
+                (void)!pwrite(fd, line, (size_t)size, 0);
 }
 
 static int rotate(EventLog *log) {
-        int r;
+        struct stat st;
 
-        if (log->size < EVENT_LOG_SIZE)
-                return 0;
-        r = file_rename(log->folder, EVENT_LOG_FILE, EVENT_LOG_OLD);
-        return r < 0 ? r : begin_file(log);
+        if (fstatat(log->folder, EVENT_LOG_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return (size_t)st.st_size < EVENT_LOG_SIZE
+                       ? 0
+                       : file_rename(log->folder, EVENT_LOG_FILE, EVENT_LOG_OLD);
 }
 
 int event_log_append(EventLog *log, Event *event) {
         unsigned char hash[EVENT_HASH_SIZE];
         char hex[EVENT_HASH_TEXT], text[EVENT_TEXT_MAX], body[LINE_MAX_SIZE], line[LINE_MAX_SIZE];
-        int size;
-        ssize_t n;
-        int r = rotate(log);
+        _cleanup_close_ int fd = -1;
+        off_t before = 0;
+        int size, r = rotate(log);
 
         if (r < 0)
                 return r;
@@ -401,16 +398,15 @@ int event_log_append(EventLog *log, Event *event) {
                         event->time_usec, event_kind_to_string(event->kind), text);
         hash_line(log->hash, body, (size_t)size, hash);
         hash_text(hash, hex);
-        size = snprintf(line, sizeof(line), "%s %s\n", hex, body);
-        n = write(log->fd, line, (size_t)size);
-        if (n != size) {
-                r = n < 0 ? -errno : -ENOSPC;
+        fd = open_log(log, &before);
+        if (fd < 0)
+                return fd;
+        r = write_line(fd, line, snprintf(line, sizeof(line), "%s %s\n", hex, body));
+        if (r < 0) {
                 /* half a line is taken back; if that fails it is found broken off */
-                if (n > 0)
-                        (void)!ftruncate(log->fd, (off_t)log->size);
+                (void)!ftruncate(fd, before);
                 return r;
         }
-        log->size += (size_t)n;
         event->number = ++log->number;
         memcpy(log->hash, hash, sizeof(log->hash));
         write_head(log);

@@ -50,10 +50,9 @@ typedef struct Event {
 } Event;
 
 typedef struct EventLog {
-        int folder, fd, head;                /* owned; -1: closed */
+        int folder;                          /* owned; -1: closed */
         uint64_t number;                     /* of the last event; 0: none */
         unsigned char hash[EVENT_HASH_SIZE]; /* its */
-        size_t size;
 } EventLog;
 
 /* Opens or begins the log in an open folder, which is copied. What is wrong with what is there is
