@@ -272,7 +272,7 @@ typedef struct Policy {
         /* All texts that it was made of: the catalogue, the policy's files, then lists of zones. */
         const Source **sources;
         size_t n_sources, n_files; /* n_files of them are no lists */
-        Zone **zones;     /* sorted by name, the catalogue's included */
+        Zone **zones;              /* sorted by name, the catalogue's included */
         size_t n_zones;
         Service **services; /* likewise */
         size_t n_services;
@@ -289,6 +289,14 @@ typedef struct Policy {
         const Zone *containers, *vms; /* the catalogue's, or what the policy redefined them to */
 } Policy;
 
+/* What one of a policy's files is going to say: read in its place, and as one of policy.d if there
+ * is no such file yet. */
+typedef struct PolicyDraft {
+        const char *path;
+        const char *text; /* must live as long as the policy */
+        size_t size;
+} PolicyDraft;
+
 typedef struct PolicyPaths {
         const char *catalogue; /* the catalogue's file */
         const char *policy;    /* the administrator's; "-" is standard input, NULL says nothing */
@@ -297,6 +305,7 @@ typedef struct PolicyPaths {
         int (*networks)(Arena *a, HostNetwork **ret, size_t *ret_n);
         bool of_root; /* refuse files that do not belong to root: whoever puts the policy
                        * in force asks for it; standard input excepted */
+        const PolicyDraft *draft; /* or NULL */
 } PolicyPaths;
 
 /* Loads the policy with what it includes and the folder policy.d beside it, merges, resolves and
