@@ -54,7 +54,7 @@ int change_check(const Change *c,
         const PolicyDraft draft = {c->path, c->after, c->after_size};
         int r;
 
-        *input = (Input){.of_root = true, .quiet = translate != NULL, .draft = &draft};
+        *input = (Input){.of_root = !c->no_apply, .quiet = translate != NULL, .draft = &draft};
         r = input_load(input, c->policy);
         if (translate) {
                 for (size_t i = 0; input->diag && i < input->diag->n_messages; i++)
@@ -89,9 +89,8 @@ int change_ask(Change *c) {
         c->files_differed = json_is_true(json_object_get(status, "fileDiffers"));
         if (file && *file && !is_same_file(file, c->policy)) {
                 fprintf(stderr, "ringwall %s: another policy is in force: %s\n", c->verb, file);
-                fprintf(stderr,
-                        "  hint: change that one with --policy, or first: ringwall apply %s\n",
-                        c->policy);
+                fprintf(stderr, "  hint: ringwall %s %s%s; --no-apply only writes\n", c->verb,
+                        streq(c->verb, "edit") ? "" : "... --policy ", file);
                 r = EXIT_FAILED;
         }
         json_decref(status);
@@ -152,7 +151,7 @@ static void put_back(Change *c) {
 /* From the file's new text to the daemon's answer nobody breaks off: it would say what was never
  * decided. */
 static void hold_signals(bool hold, sigset_t *before) {
-        static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+        static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGPIPE};
         sigset_t set;
 
         if (!hold) {

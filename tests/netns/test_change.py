@@ -166,3 +166,53 @@ def test_programs_get_json(host):
     assert answer["come"] == ["allow ssh"] and answer["go"] == []
     done = host.say("allow", "ssh", "--json", "--no-confirm")
     assert done.returncode == 0 and not json.loads(done.stdout)["written"]
+
+
+# --- edit -----------------------------------------------------------------------------------------
+
+
+def edit(host, command, *words):
+    """With an editor that is one command on the file, behind it."""
+    host.environment["EDITOR"] = command
+    words = [PROGRAM, "edit", host.policy, "--runtime-dir", str(host.daemon.runtime), *words]
+    return host.world.lab.run("fw", words, text="", check=False, env=host.environment)
+
+
+def test_edited_it_is_in_force_and_confirmed_it_stays(host):
+    assert host.reach(80) == "dropped"
+    done = edit(host, "sed -i 's/- allow: https/- allow: [https, http]/'", "-m", "a web server")
+    assert done.returncode == 9, done.stderr
+    assert "policy.yaml:10: allow https, http" in done.stdout, "the plan"
+    assert "unless confirmed within" in done.stdout and "keeps its new text even then" in done.stdout
+    assert host.reach(80) == "refused"
+    host.confirm()
+    assert not host.daemon.status()["fileDiffers"]
+    done = edit(host, "true")
+    assert done.returncode == 0 and "is unchanged" in done.stdout
+    done = edit(host, "sed -i s/https,.http/https/", "--no-confirm")
+    assert done.returncode == 0 and host.reach(80) == "dropped" and host.reach(443) == "open"
+
+
+def test_an_edit_that_is_refused_leaves_the_file_and_keeps_what_was_written(host):
+    draft = os.path.join(host.world.folder, ".edit-policy.yaml")
+    done = edit(host, "sed -i s/https/shttps/")
+    assert done.returncode == 3 and "there is no service 'shttps'" in done.stderr
+    os.unlink(draft)
+    host.environment["SSH_CONNECTION"] = "203.0.113.77 40000 203.0.113.1 22"
+    done = edit(host, "sed -i s/https/http/")
+    assert done.returncode == 7 and f"is kept in {draft}" in done.stderr, done.stderr
+    with open(host.policy, encoding="utf-8") as f:
+        assert f.read() == EXAMPLE
+    with open(draft, encoding="utf-8") as f:
+        assert f.read() == EXAMPLE.replace("https", "http")
+    assert host.reach(443) == "open" and host.reach(80) == "dropped"
+    assert not host.daemon.status()["fileDiffers"]
+
+
+def test_two_changes_at_once_are_both_there(host):
+    """While somebody edits the policy, somebody else lets a service in."""
+    words = [PROGRAM, "allow", "ssh", "--no-confirm", "--policy", host.policy]
+    words += ["--runtime-dir", str(host.daemon.runtime)]
+    done = edit(host, f"sh -c '{' '.join(words)} && sed -i s/https/http/ \"$0\"'", "--no-confirm")
+    assert done.returncode == 0, done.stderr
+    assert host.reach(22) == "open" and host.reach(80) == "refused" and host.reach(443) == "dropped"
