@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
 
 int file_read_fd(Arena *a, int fd, size_t limit, char **ret, size_t *ret_size) {
         _cleanup_free_ char *buf = NULL;
@@ -91,7 +90,15 @@ static int sync_folder(int folder) {
         return fsync(folder) < 0 ? -errno : 0;
 }
 
-static int write_beside(int folder, const char *name, const void *bytes, size_t size) {
+/* Nobody else can read it before it is its owner's. */
+static int set_like(int fd, const struct stat *like) {
+        if (fchown(fd, like->st_uid, like->st_gid) < 0 || fchmod(fd, like->st_mode & 07777) < 0)
+                return -errno;
+        return 0;
+}
+
+static int write_beside(
+        int folder, const char *name, const void *bytes, size_t size, const struct stat *like) {
         _cleanup_close_ int fd = -1;
         int r;
 
@@ -101,18 +108,25 @@ static int write_beside(int folder, const char *name, const void *bytes, size_t 
         if (fd < 0)
                 return -errno;
         r = write_all(fd, bytes, size);
+        if (r == 0 && like)
+                r = set_like(fd, like);
         if (r == 0 && fsync(fd) < 0)
                 r = -errno;
         return r;
 }
 
 int file_replace(int folder, const char *name, const void *bytes, size_t size) {
+        return file_replace_like(folder, name, bytes, size, NULL);
+}
+
+int file_replace_like(
+        int folder, const char *name, const void *bytes, size_t size, const struct stat *like) {
         char beside[NAME_MAX + 1];
         int n = snprintf(beside, sizeof(beside), "%s" FILE_UNFINISHED, name), r;
 
         if (n < 0 || (size_t)n >= sizeof(beside))
                 return -ENAMETOOLONG;
-        r = write_beside(folder, beside, bytes, size);
+        r = write_beside(folder, beside, bytes, size, like);
         if (r == 0 && renameat(folder, beside, folder, name) < 0)
                 r = -errno;
         if (r < 0) {

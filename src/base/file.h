@@ -3,6 +3,8 @@
 
 /* Reading whole files, with a limit; replacing them whole. */
 
+#include <sys/stat.h>
+
 #include "base/arena.h"
 
 /* Opens the file at path for reading, without waiting for a FIFO's writer. The descriptor is the
@@ -21,6 +23,9 @@ int file_read_fd(Arena *a, int fd, size_t limit, char **ret, size_t *ret_size);
 
 /* Writes beside the file, syncs, renames; the owner alone may read it. */
 int file_replace(int folder, const char *name, const void *bytes, size_t size);
+/* The same, with the mode and the owner of `like`: of the file as it was, say. */
+int file_replace_like(
+        int folder, const char *name, const void *bytes, size_t size, const struct stat *like);
 /* Renames within the folder, over what may be there. */
 int file_rename(int folder, const char *from, const char *to);
 /* 0 also if there is no such file. */

@@ -162,6 +162,25 @@ static void a_file_is_replaced_whole_and_is_its_owners_alone(void **state) {
         assert_null(text_of(folder, "file" FILE_UNFINISHED));
 }
 
+static void a_file_is_replaced_with_the_mode_and_owner_it_had(void **state) {
+        Folder *folder = *state;
+        _cleanup_close_ int fd = open_folder(folder);
+        struct stat before, st;
+
+        assert_int_equal(file_replace(fd, "file", "first", 5), 0);
+        assert_int_equal(fchmodat(fd, "file", 0640, 0), 0);
+        if (geteuid() == 0)
+                assert_int_equal(fchownat(fd, "file", 0, 4, 0), 0);
+        assert_int_equal(fstatat(fd, "file", &before, 0), 0);
+        assert_int_equal(file_replace_like(fd, "file", "second", 6, &before), 0);
+        assert_string_equal(text_of(folder, "file"), "second");
+        assert_int_equal(fstatat(fd, "file", &st, 0), 0);
+        assert_int_equal(st.st_mode, before.st_mode);
+        assert_int_equal(st.st_uid, before.st_uid);
+        assert_int_equal(st.st_gid, before.st_gid);
+        assert_int_not_equal(st.st_ino, before.st_ino);
+}
+
 static void what_a_killed_writer_left_behind_is_no_obstacle(void **state) {
         Folder *folder = *state;
         _cleanup_close_ int fd = open_folder(folder);
@@ -214,6 +233,7 @@ int main(void) {
                 folder_test(a_fifo_that_nobody_writes_to_does_not_hang),
                 folder_test(a_slow_writer_behind_a_pipe_is_waited_for),
                 folder_test(a_file_is_replaced_whole_and_is_its_owners_alone),
+                folder_test(a_file_is_replaced_with_the_mode_and_owner_it_had),
                 folder_test(what_a_killed_writer_left_behind_is_no_obstacle),
                 folder_test(what_cannot_be_written_leaves_the_old_file),
                 folder_test(files_are_renamed_over_others_and_removed),

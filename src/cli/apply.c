@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/apply.h"
+
 #include <getopt.h>
 #include <limits.h>
 
@@ -14,13 +16,7 @@ static const char apply_help[] =
         "whether your own SSH connection could be made anew, and puts it in force. Unless it is\n"
         "confirmed in time (settings.confirm), from a connection that was made after it, it is "
         "undone.\n"
-        "\n"
-        "      --no-confirm       keep it without confirmation: for a console, and for scripts "
-        "that\n"
-        "                         know what they do\n"
-        "      --i-have-console   go on although you could not come in again\n"
-        "  -n, --dry-run          show what would change, and do nothing\n"
-        "  -m, --message TEXT     for the history\n" REMOTE_HELP "      --json\n"
+        "\n" APPLY_HELP "      --json\n"
         "  -h, --help\n"
         "\n"
         "Exit status: 9 in force, and awaiting confirmation; 0 confirmed, or nothing to change;\n"
@@ -44,6 +40,7 @@ static const char rollback_help[] = "Undoes a change that waits for its confirma
                                     "NUMBER of the history, or when nothing\n"
                                     "waits, goes back to that change, or to the one before: a "
                                     "change of its own, to be confirmed.\n"
+                                    "The policy's files stay as they are.\n"
                                     "\n" REMOTE_HELP "      --json\n"
                                     "  -h, --help\n";
 
@@ -93,12 +90,17 @@ static void print_cut(const json_t *reply) {
                 printf("note: %s\n", text_of(reply, "notCut"));
 }
 
-static int print_applied(const json_t *reply, bool dry_run) {
+static void print_awaiting(const json_t *reply) {
+        printf("unless confirmed within %lld s it is undone: connect anew, and say `ringwall "
+               "confirm` there\n",
+               number_of(reply, "seconds"));
+}
+
+int apply_print(const json_t *reply, const ApplyOptions *options) {
         const char *file = text_of(reply, "file");
 
-        print_messages(reply);
         print_ways(reply);
-        if (dry_run) {
+        if (options->dry_run) {
                 puts("nothing was done: --dry-run");
                 return EXIT_OK;
         }
@@ -111,9 +113,7 @@ static int print_applied(const json_t *reply, bool dry_run) {
                 print_cut(reply);
                 return EXIT_OK;
         }
-        printf("unless confirmed within %lld s it is undone: connect anew, and say `ringwall "
-               "confirm` there\n",
-               number_of(reply, "seconds"));
+        print_awaiting(reply);
         return EXIT_AWAITING;
 }
 
@@ -124,76 +124,89 @@ static json_t *absolute_path(const char *file) {
         return realpath(file, path) ? json_string(path) : NULL;
 }
 
-static int apply(const char *file, json_t *parameters, const char *runtime_dir, bool json) {
-        bool dry_run = json_is_true(json_object_get(parameters, "dryRun"));
+bool apply_option(int c, const char *argument, ApplyOptions *ret) {
+        switch (c) {
+        case 'y':
+                ret->no_confirm = true;
+                return true;
+        case 'c':
+                ret->has_console = true;
+                return true;
+        case 'n':
+                ret->dry_run = true;
+                return true;
+        case 'm':
+                ret->message = argument;
+                return true;
+        case 'R':
+                ret->runtime_dir = argument;
+                return true;
+        default:
+                return false;
+        }
+}
+
+int apply_call(const char *verb, const char *file, const ApplyOptions *options, json_t **ret) {
+        json_t *parameters = json_object();
+
+        if (options->no_confirm)
+                (void)json_object_set_new(parameters, "noConfirm", json_true());
+        if (options->has_console)
+                (void)json_object_set_new(parameters, "hasConsole", json_true());
+        if (options->dry_run)
+                (void)json_object_set_new(parameters, "dryRun", json_true());
+        if (options->message)
+                (void)json_object_set_new(parameters, "message", json_string(options->message));
+        if (file && json_object_set_new(parameters, "file", absolute_path(file)) < 0) {
+                fprintf(stderr, "ringwall %s: %s: %s\n", verb, file, strerror(errno));
+                json_decref(parameters);
+                return EXIT_INVALID;
+        }
+        return remote_call(verb, options->runtime_dir, "Apply", parameters, ret);
+}
+
+int apply_code(const json_t *reply) {
+        return json_is_true(json_object_get(reply, "awaitsConfirmation")) ? EXIT_AWAITING : EXIT_OK;
+}
+
+static int apply(const char *file, const ApplyOptions *options, bool json) {
         json_t *reply = NULL;
         int r;
 
-        if (file && json_object_set_new(parameters, "file", absolute_path(file)) < 0) {
-                fprintf(stderr, "ringwall apply: %s: %s\n", file, strerror(errno));
-                return EXIT_INVALID;
-        }
-        if (!json)
+        if (!json && (!file || access(file, F_OK) == 0))
                 (void)plan_show(file); /* what is wrong the daemon says, too */
-        r = remote_call("apply", runtime_dir, "Apply", parameters, &reply);
+        r = apply_call("apply", file, options, &reply);
         if (r != EXIT_OK)
                 return r;
         if (json) {
-                r = json_is_true(json_object_get(reply, "awaitsConfirmation")) ? EXIT_AWAITING
-                                                                               : EXIT_OK;
+                r = apply_code(reply);
                 return output_json(reply) == EXIT_OK ? r : EXIT_FAILED;
         }
-        r = print_applied(reply, dry_run);
+        print_messages(reply);
+        r = apply_print(reply, options);
         json_decref(reply);
         return r;
 }
 
 static int run_apply(int argc, char **argv) {
         static const struct option options[] = {
-                {"no-confirm", no_argument, NULL, 'y'},
-                {"i-have-console", no_argument, NULL, 'c'},
-                {"dry-run", no_argument, NULL, 'n'},
-                {"message", required_argument, NULL, 'm'},
+                APPLY_OPTIONS,
                 {"json", no_argument, NULL, 'j'},
                 {"help", no_argument, NULL, 'h'},
-                REMOTE_OPTION,
                 {0},
         };
-        json_t *parameters = json_object();
-        const char *runtime_dir = NULL;
+        ApplyOptions wanted = {0};
         bool json = false;
-        int c, r;
+        int c;
 
         while ((c = getopt_long(argc, argv, "hnm:", options, NULL)) >= 0)
-                switch (c) {
-                case 'y':
-                        (void)json_object_set_new(parameters, "noConfirm", json_true());
-                        break;
-                case 'c':
-                        (void)json_object_set_new(parameters, "hasConsole", json_true());
-                        break;
-                case 'n':
-                        (void)json_object_set_new(parameters, "dryRun", json_true());
-                        break;
-                case 'm':
-                        (void)json_object_set_new(parameters, "message", json_string(optarg));
-                        break;
-                case 'R':
-                        runtime_dir = optarg;
-                        break;
-                case 'j':
+                if (c == 'j')
                         json = true;
-                        break;
-                default:
-                        json_decref(parameters);
+                else if (!apply_option(c, optarg, &wanted))
                         return c == 'h' ? verb_help(&verb_apply) : verb_usage(&verb_apply, NULL);
-                }
-        if (argc - optind > 1) {
-                json_decref(parameters);
+        if (argc - optind > 1)
                 return verb_usage(&verb_apply, "one FILE at a time");
-        }
-        r = apply(argv[optind], parameters, runtime_dir, json);
-        return r;
+        return apply(argv[optind], &wanted, json);
 }
 
 static int print_confirmed(const json_t *reply) {
@@ -209,10 +222,20 @@ static int print_rolled_back(const json_t *reply) {
                 puts("nothing is in force: this host is as open as before");
         if (!json_is_true(json_object_get(reply, "awaitsConfirmation")))
                 return EXIT_OK;
-        printf("unless confirmed within %lld s it is undone: connect anew, and say `ringwall "
-               "confirm` there\n",
-               number_of(reply, "seconds"));
+        print_awaiting(reply);
         return EXIT_AWAITING;
+}
+
+/* What was undone is in the files still, and comes back with the next `apply`. */
+static void print_files(const char *runtime_dir) {
+        json_t *status = NULL;
+
+        if (remote_call("rollback", runtime_dir, "Status", NULL, &status) != EXIT_OK)
+                return;
+        if (json_is_true(json_object_get(status, "fileDiffers")))
+                puts("the policy's files say something else than that: ringwall plan, ringwall "
+                     "edit");
+        json_decref(status);
 }
 
 /* A call whose answer is printed by `print`, or as it is. */
@@ -303,7 +326,10 @@ static int run_rollback(int argc, char **argv) {
         parameters = json_object();
         if (number > 0)
                 (void)json_object_set_new(parameters, "number", json_integer((json_int_t)number));
-        return call(&verb_rollback, runtime_dir, "Rollback", parameters, json, print_rolled_back);
+        c = call(&verb_rollback, runtime_dir, "Rollback", parameters, json, print_rolled_back);
+        if (!json && (c == EXIT_OK || c == EXIT_AWAITING))
+                print_files(runtime_dir);
+        return c;
 }
 
 const Verb verb_apply = {

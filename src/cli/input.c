@@ -26,7 +26,10 @@ void input_print_messages(Input *input) {
 }
 
 static int load(Input *input, const char *file) {
-        PolicyPaths paths = {.policy = file, .of_root = input->of_root, .networks = networks_read};
+        PolicyPaths paths = {.policy = file,
+                             .of_root = input->of_root,
+                             .networks = networks_read,
+                             .draft = input->draft};
         const char *datadir;
         int r;
 

@@ -18,6 +18,7 @@ typedef struct Input {
         size_t n_printed; /* messages that have been printed */
         bool quiet;       /* print none: the caller does it in another form */
         bool of_root;     /* every file must belong to root: the policy is to be put in force */
+        const PolicyDraft *draft; /* what one of its files is going to say; or NULL */
 } Input;
 
 #define INPUT_NULL ((Input){0})

@@ -354,14 +354,12 @@ static int compile(PlanInput *p) {
         return kernel_add_host(&p->input);
 }
 
-static int plan(PlanInput *p, const char *file) {
+static int plan_loaded(PlanInput *p) {
         _cleanup_(nft_link_closep) NftLink *link = NULL;
         Ruleset *live;
         Plan *made;
-        int r = input_load(&p->input, file);
+        int r = kernel_open(&link);
 
-        if (r == EXIT_OK)
-                r = kernel_open(&link);
         if (r == EXIT_OK)
                 r = kernel_read(link, p->input.arena, &live);
         if (r != EXIT_OK)
@@ -375,6 +373,22 @@ static int plan(PlanInput *p, const char *file) {
                 return input_failed(r, "comparing");
         p->plan = made;
         return p->json ? print_json(p) : print_text(p);
+}
+
+static int plan(PlanInput *p, const char *file) {
+        int r = input_load(&p->input, file);
+
+        return r == EXIT_OK ? plan_loaded(p) : r;
+}
+
+int plan_show_loaded(Input *input) {
+        PlanInput p = {.input = *input};
+        int r;
+
+        p.input.quiet = true;
+        r = plan_loaded(&p);
+        input->ruleset = p.input.ruleset;
+        return r;
 }
 
 int plan_show(const char *file) {

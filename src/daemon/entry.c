@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/entry.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <syslog.h>
 
 #include "base/file.h"
@@ -53,7 +55,43 @@ static bool mark_differs(const FileMark *mark) {
         return hash_bytes(text, size) != mark->hash;
 }
 
+static bool has_mark(const Daemon *d, const char *folder, const char *name) {
+        for (size_t i = 0; i < d->n_marks; i++) {
+                const char *known = d->marks[i].name;
+                size_t len = strlen(folder);
+
+                if (strncmp(known, folder, len) == 0 && known[len] == '/' &&
+                    strcmp(known + len + 1, name) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* A file in policy.d that was not there when the policy was read. */
+static bool has_new_file(const Daemon *d) {
+        const char *slash = strrchr(d->file, '/'), *suffix;
+        char folder[PATH_MAX];
+        const struct dirent *entry;
+        bool found = false;
+        DIR *dir;
+
+        if (!slash || (size_t)snprintf(folder, sizeof(folder), "%.*s/policy.d",
+                                       (int)(slash - d->file), d->file) >= sizeof(folder))
+                return false;
+        dir = opendir(folder);
+        while (dir && !found && (entry = readdir(dir))) {
+                suffix = strrchr(entry->d_name, '.');
+                found = entry->d_name[0] != '.' && suffix && streq(suffix, ".yaml") &&
+                        !has_mark(d, folder, entry->d_name);
+        }
+        if (dir)
+                (void)closedir(dir);
+        return found;
+}
+
 bool entry_files_differ(const Daemon *d) {
+        if (has_new_file(d))
+                return true;
         for (size_t i = 0; i < d->n_marks; i++)
                 if (mark_differs(&d->marks[i]))
                         return true;

@@ -74,21 +74,42 @@ static void check_trust(Loader *l, const Source *source, const struct stat *st) 
         }
 }
 
+/* Whether what is going to be said is the file of this name. */
+static bool is_drafted(const Loader *l, const char *name) {
+        const PolicyDraft *draft = l->paths->draft;
+        struct stat a, b;
+
+        if (!draft || streq(draft->path, name))
+                return draft != NULL;
+        return stat(draft->path, &a) == 0 && stat(name, &b) == 0 && a.st_dev == b.st_dev &&
+               a.st_ino == b.st_ino;
+}
+
 int policy_file_read(Loader *l, Source *source, Span at, size_t limit) {
         _cleanup_close_ int fd = file_open(source->name);
+        bool drafted = is_drafted(l, source->name);
         struct stat st;
         char *text;
-        int r;
+        int r = 0;
 
+        if (drafted) {
+                source->text = l->paths->draft->text;
+                source->size = l->paths->draft->size;
+                if (fd == -ENOENT)
+                        return 0;
+        }
         if (fd < 0)
                 return report_unreadable(l, source, at, fd);
         if (fstat(fd, &st) < 0)
                 return report_unreadable(l, source, at, -errno);
-        r = file_read_fd(l->arena, fd, limit, &text, &source->size);
-        if (r < 0)
-                return report_unreadable(l, source, at, r);
-        check_trust(l, source, &st);
-        source->text = text;
+        if (!drafted) {
+                r = file_read_fd(l->arena, fd, limit, &text, &source->size);
+                if (r < 0)
+                        return report_unreadable(l, source, at, r);
+                source->text = text;
+        } else if (source->size > limit)
+                return report_unreadable(l, source, at, -EFBIG);
+        check_trust(l, source, &st); /* which a draft inherits */
         return 0;
 }
 
@@ -319,10 +340,23 @@ static int byte_order(const struct dirent **a, const struct dirent **b) {
         return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* The name in the folder of a draft that is no file yet, or NULL. */
+static const char *find_drafted(const Loader *l, const char *folder) {
+        const char *path = l->paths->draft ? l->paths->draft->path : "";
+        size_t len = strlen(folder);
+        struct stat st;
+
+        if (!startswith(path, folder) || path[len] != '/' || strchr(path + len + 1, '/') ||
+            stat(path, &st) == 0)
+                return NULL;
+        return path + len + 1;
+}
+
 /* policy.d beside the policy, if there is one. */
 static int read_folder(Loader *l, const PolicyFile *policy) {
         Source *source = arena_new0(l->arena, Source);
         struct dirent **names = NULL;
+        const char *drafted;
         struct stat st;
         int n, r = 0;
 
@@ -331,17 +365,25 @@ static int read_folder(Loader *l, const PolicyFile *policy) {
         source->name = policy_file_path(l->arena, policy, POLICY_FOLDER);
         if (!source->name)
                 return -ENOMEM;
-        if (stat(source->name, &st) < 0)
-                return errno == ENOENT ? 0 : report_unreadable(l, source, (Span){0}, -errno);
+        drafted = find_drafted(l, source->name);
+        if (stat(source->name, &st) < 0) {
+                if (errno != ENOENT)
+                        return report_unreadable(l, source, (Span){0}, -errno);
+                return drafted ? read_entry(l, source->name, drafted, policy) : 0;
+        }
         check_trust(l, source, &st);
         n = scandir(source->name, &names, is_policy_file, byte_order);
         if (n < 0)
                 return report_unreadable(l, source, (Span){0}, -errno);
         for (int i = 0; i < n; i++) {
+                if (drafted && strcmp(drafted, names[i]->d_name) < 0 && r != -ENOMEM)
+                        r = read_entry(l, source->name, TAKE_PTR(drafted), policy);
                 if (r != -ENOMEM)
                         r = read_entry(l, source->name, names[i]->d_name, policy);
                 free(names[i]);
         }
+        if (drafted && r != -ENOMEM)
+                r = read_entry(l, source->name, drafted, policy);
         free(names);
         return r;
 }

@@ -216,6 +216,99 @@ static void without_memory_the_load_says_so_at_every_step(void **state) {
         assert_true(limit > 4096);
 }
 
+/* A folder with a catalogue, a policy and what is in policy.d. */
+typedef struct Files {
+        char folder[32];
+        const char *catalogue, *policy, *part;
+} Files;
+
+static void write_text(const char *path, const char *text) {
+        FILE *f = fopen(path, "w");
+
+        assert_non_null(f);
+        assert_true(fputs(text, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(chmod(path, 0644), 0);
+}
+
+static Files make_files(Arena *a) {
+        Files f = {.folder = "/tmp/ringwall-load-XXXXXX"};
+
+        assert_non_null(mkdtemp(f.folder));
+        f.catalogue = arena_printf(a, "%s/catalogue.yaml", f.folder);
+        f.policy = arena_printf(a, "%s/policy.yaml", f.folder);
+        f.part = arena_printf(a, "%s/policy.d/50.yaml", f.folder);
+        write_text(f.catalogue, LOAD_CATALOGUE);
+        write_text(f.policy, "ringwall: 1\ninbound: [{ allow: ssh }]\n");
+        return f;
+}
+
+static void remove_files(Arena *a, const Files *f) {
+        assert_int_equal(system(arena_printf(a, "rm -r %s", f->folder)), 0);
+}
+
+/* The services of the inbound rules with the draft: "ssh https". */
+static const char *
+services_with(Arena *a, const Files *f, const char *path, const char *text, Diag *d) {
+        const PolicyDraft draft = {path, text, strlen(text)};
+        const PolicyPaths paths = {f->catalogue, f->policy, .draft = &draft};
+        const char *all = "";
+        Policy *p = NULL;
+
+        if (policy_load(a, &paths, &p, d) < 0)
+                return NULL;
+        for (size_t i = 0; i < p->sections[SECTION_INBOUND].n_rules; i++)
+                all = arena_printf(a, "%s %s", all,
+                                   p->sections[SECTION_INBOUND].rules[i].services.text);
+        return all;
+}
+
+static void a_draft_is_read_in_the_place_of_its_file(void **state) {
+        static const char https[] = "ringwall: 1\ninbound: [{ allow: https }]\n";
+        Files f = make_files(*state);
+        const char *folder = arena_printf(*state, "%s/policy.d", f.folder);
+        const char *same = arena_printf(*state, "%s/policy.d/../policy.yaml", f.folder);
+        Diag *d = diag_new(*state);
+
+        assert_string_equal(services_with(*state, &f, f.policy, https, d), " https");
+        assert_int_equal(mkdir(folder, 0755), 0);
+        assert_string_equal(services_with(*state, &f, same, https, d), " https");
+        write_text(f.part, "ringwall: 1\ninbound: [{ allow: ping }]\n");
+        assert_string_equal(services_with(*state, &f, f.part, https, d), " ssh https");
+        assert_null(services_with(*state, &f, f.part, "ringwall: 1\ninbound: [{ allow: x }]\n", d));
+        assert_string_equal(d->messages[0].at.source->name, f.part);
+        assert_int_equal(d->messages[0].at.line, 2);
+        remove_files(*state, &f);
+}
+
+static void a_draft_that_is_no_file_yet_counts_as_one_of_the_folder(void **state) {
+        static const char https[] = "ringwall: 1\ninbound: [{ allow: https }]\n";
+        Files f = make_files(*state);
+        const char *folder = arena_printf(*state, "%s/policy.d", f.folder);
+        const char *other = arena_printf(*state, "%s/policy.d/70.yaml", f.folder);
+        const char *elsewhere = arena_printf(*state, "%s/policy.e/50.yaml", f.folder);
+        Diag *d = diag_new(*state);
+
+        assert_string_equal(services_with(*state, &f, f.part, https, d), " ssh https");
+        assert_int_equal(mkdir(folder, 0755), 0);
+        assert_string_equal(services_with(*state, &f, f.part, https, d), " ssh https");
+        write_text(other, "ringwall: 1\ninbound: [{ allow: ping }]\n");
+        assert_string_equal(services_with(*state, &f, f.part, https, d), " ssh https ping");
+        assert_string_equal(services_with(*state, &f, elsewhere, https, d), " ssh ping");
+        assert_int_equal(d->n_messages, 0);
+        remove_files(*state, &f);
+}
+
+static void a_draft_is_no_way_around_who_may_write_the_file(void **state) {
+        Files f = make_files(*state);
+        Diag *d = diag_new(*state);
+
+        assert_int_equal(chmod(f.policy, 0664), 0);
+        assert_null(services_with(*state, &f, f.policy, "ringwall: 1\n", d));
+        assert_non_null(strstr(d->messages[0].text, "can be written by its group"));
+        remove_files(*state, &f);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 unit_arena_test(an_empty_policy_denies_what_comes_in),
@@ -228,6 +321,9 @@ int main(void) {
                 unit_arena_test(files_that_cannot_be_read_say_why),
                 unit_arena_test(what_was_loaded_from_files_is_loaded_again_without_them),
                 unit_arena_test(without_memory_the_load_says_so_at_every_step),
+                unit_arena_test(a_draft_is_read_in_the_place_of_its_file),
+                unit_arena_test(a_draft_that_is_no_file_yet_counts_as_one_of_the_folder),
+                unit_arena_test(a_draft_is_no_way_around_who_may_write_the_file),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

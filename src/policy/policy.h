@@ -307,6 +307,14 @@ typedef struct PolicyTexts {
         size_t n_owners;
 } PolicyTexts;
 
+/* What one of a policy's files is going to say: read in its place, and as one of policy.d if there
+ * is no such file yet. */
+typedef struct PolicyDraft {
+        const char *path;
+        const char *text; /* must live as long as the policy */
+        size_t size;
+} PolicyDraft;
+
 typedef struct PolicyPaths {
         const char *catalogue; /* the catalogue's file */
         const char *policy;    /* the administrator's; "-" is standard input, NULL says nothing */
@@ -318,6 +326,7 @@ typedef struct PolicyPaths {
         const PolicyTexts *texts;
         bool of_root; /* refuse files that do not belong to root: whoever puts the policy
                        * in force asks for it; standard input excepted */
+        const PolicyDraft *draft; /* or NULL */
 } PolicyPaths;
 
 /* Loads the policy with what it includes and the folder policy.d beside it, merges, resolves and

@@ -222,6 +222,30 @@ def test_services_and_zones_are_completed_wherever_help_names_them(tmp_path):
     assert ask("ban", "192.0.2.1", "https", "private", "", program=program) == []
 
 
+def test_words_that_say_what_follows_are_completed_with_it():
+    keywords = ["from", "in", "for"]
+    for command in ("allow", "deny"):
+        assert {"ollama", "https"} <= set(ask(command, ""))
+        assert ask(command, "https", "") == keywords
+        assert {"private", "tailnet"} <= set(ask(command, "https", "from", ""))
+        assert ask(command, "https", "from", "private", "") == keywords
+        assert "lo" in ask(command, "-n", "https", "from", "private", "in", "")
+        assert ask(command, "https", "for", "") == []
+
+
+def test_rules_that_can_be_removed_are_those_that_the_program_lists(tmp_path):
+    program = tmp_path / "ringwall"
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("ringwall: 1\n")
+    program.write_text(f'#!/bin/sh\ncommand=$1\nshift\nexec {PROGRAM} $command --policy {policy} "$@"\n')
+    program.chmod(0o755)
+    for rule in (["allow", "ssh"], ["deny", "http", "from", "private"]):
+        subprocess.run([program, *rule, "--no-apply"], check=True, capture_output=True)
+    words = [SOURCES / "complete", program, "remove", ""]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\tallow ssh\n2\tdeny http from private\n"
+
+
 @pytest.mark.parametrize("words", [("nothing", ""), ("$(touch /tmp/x)", "-"), ("check", "--a/b=x")])
 def test_what_is_not_known_completes_nothing(words):
     assert ask(*words) == []
