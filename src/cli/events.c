@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/text.h"
+#include "cli/age.h"
 #include "cli/output.h"
 #include "cli/remote.h"
 #include "guard/event_log.h"
@@ -36,27 +37,6 @@ typedef struct Options {
         json_int_t lines, since;
         bool follow, check, json;
 } Options;
-
-/* "2h": how many seconds; 0 if it is none. */
-static uint64_t parse_age(const char *text) {
-        static const struct {
-                char unit;
-                uint64_t seconds;
-        } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-        char number[TEXT_NUMBER_MAX] = "";
-        size_t size = strlen(text);
-        uint64_t n;
-
-        if (size < 2 || size > 8)
-                return 0;
-        memcpy(number, text, size - 1);
-        if (!text_to_number(number, 1, 1000000, &n))
-                return 0;
-        for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-                if (units[i].unit == text[size - 1])
-                        return n * units[i].seconds;
-        return 0;
-}
 
 static void print_event(const json_t *e, bool json) {
         time_t t = (time_t)(json_integer_value(json_object_get(e, "time")) / 1000000);
@@ -190,7 +170,7 @@ static int run(int argc, char **argv) {
                         o.lines = (json_int_t)number;
                         break;
                 case 's':
-                        number = parse_age(optarg);
+                        number = age_parse(optarg);
                         if (number == 0)
                                 return verb_usage(&verb_events, "--since takes 90s, 10m, 2h or 3d");
                         o.since = ((json_int_t)time(NULL) - (json_int_t)number) * 1000000;

@@ -61,6 +61,11 @@ static void print_state(const json_t *s) {
                        "tried "
                        "again: journalctl -u ringwalld\n",
                        style.bad, style.reset);
+        else if (streq(state, "panic"))
+                printf("%spanic%s        only those who may rescue come in, since %s: ringwall "
+                       "panic "
+                       "off\n",
+                       style.bad, style.reset, time_text(s, "since", buf, sizeof(buf)));
         else if (streq(state, "lockdown"))
                 printf("%slockdown%s     no confirmed policy can be read: only those who may "
                        "rescue "

@@ -71,6 +71,9 @@ static int put(Daemon *d, Target target) {
         bool was_there;
         int r;
 
+        /* what should be in force is decided as ever, and comes when the panic is over */
+        if (d->panic.is_on)
+                return d->engine.desired ? 0 : entry_put_lockdown(d);
         switch (target.kind) {
         case TARGET_NOTHING:
                 r = engine_remove(&d->engine, &was_there, d->diag);
@@ -98,6 +101,10 @@ static int put(Daemon *d, Target target) {
                              target.kind == TARGET_LOCKDOWN ? LOG_CRIT : LOG_WARNING,
                              "in force: %s", target_texts[target.kind]);
         return 0;
+}
+
+int change_put_again(Daemon *d) {
+        return put(d, d->confirm.in_force);
 }
 
 static void say_not_cut(Daemon *d, const char *format, ...) _printf_(2, 3);
@@ -252,9 +259,12 @@ int change_start(Daemon *d) {
                 d->diag = NULL;
                 return r;
         }
+        panic_start(d);
         now = boot_now(d->boot);
         confirm_start(&d->confirm, &found, &now, &plan);
         r = change_run(d, &plan);
+        if (r == 0 && d->panic.is_on && !d->engine.desired) /* nothing was confirmed yet */
+                r = put(d, d->confirm.in_force);
         if (found.pending_state != PENDING_NONE && !d->confirm.is_pending && d->confirm.is_known &&
             d->confirm.in_force.kind != TARGET_NOTHING)
                 (void)change_cut(d); /* undone before the first event: see change_run() */
@@ -268,11 +278,12 @@ int change_start(Daemon *d) {
         if (d->standalone)
                 return entry_start_file(d);
         /* nobody is told that it is ready while this host may be open */
-        return d->confirm.is_known ? 0 : r;
+        return d->confirm.is_known && !d->panic.is_on ? 0 : r;
 }
 
 void change_stop(Daemon *d) {
         d->timer = sd_event_source_disable_unref(d->timer);
+        panic_stop(d);
         d->store = store_close(d->store);
 }
 

@@ -12,6 +12,8 @@ int change_start(Daemon *d);
 void change_stop(Daemon *d);
 /* Carries out what guard/confirm.h decided; the errno of the first action that failed. */
 int change_run(Daemon *d, ConfirmPlan *plan);
+/* Puts in force what shall be, whatever the kernel holds: after a panic. As entry_put(). */
+int change_put_again(Daemon *d);
 /* Cuts open connections that what is in force does not admit; what cannot be done is said. */
 int change_cut(Daemon *d);
 /* "in force: change 7": for people. Valid until the next call. */
@@ -44,6 +46,23 @@ int request_confirm(
 int request_rollback(
         Daemon *d, int64_t number, const RpcPeer *peer, json_t **ret, RequestFailure *f);
 int request_history(Daemon *d, json_t **ret, RequestFailure *f);
+/* A failure in so many words; -EBADMSG, or -ENOMEM. */
+int request_fail(RequestFailure *f, const char *error, const char *text);
+
+typedef struct PanicRequest {
+        bool on, has_console;
+        int64_t seconds;     /* until it ends; 0: on demand */
+        const RpcPeer *peer; /* NULL: the daemon itself */
+} PanicRequest;
+
+/* panic.c: everything closed but the rescue path. */
+int request_panic(Daemon *d, const PanicRequest *q, json_t **ret, RequestFailure *f);
+/* Before anything is put in force: whether a panic goes on. */
+void panic_start(Daemon *d);
+void panic_stop(Daemon *d);
+int panic_end_in(Daemon *d, uint64_t usec);
+json_int_t panic_seconds(const Daemon *d);
+
 /* Of the log: with a number past `after` (0: all), not before `since` (microseconds since 1970; 0:
  * all), at most `limit` (0: many) of the latest. */
 typedef struct EventsRequest {

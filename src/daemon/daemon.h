@@ -87,6 +87,11 @@ typedef struct Daemon {
         bool is_retrying;    /* that is what `settle` waits for */
 
         DriftGuard drift;
+        struct {
+                bool is_on;
+                uint64_t end_usec; /* CLOCK_BOOTTIME; UINT64_MAX: on demand */
+                sd_event_source *timer;
+        } panic;
 
         EventLog log_file; /* every event */
         bool log_failed;   /* the last one could not be written, which has been said */

@@ -39,9 +39,14 @@ static const RpcField drift_fields[] = {
         {0},
 };
 
+static const RpcField panic_fields[] = {
+        {"seconds", RPC_INT, 0, "until it ends; 0: on demand"},
+        {0},
+};
+
 static const RpcField status_out[] = {
         {"state", RPC_STRING, 0, "closed: a policy is in force; unarmed: none has been confirmed; unloaded: on demand; "
-                                 "lockdown; changed: the kernel holds something else"},
+                                 "lockdown; panic; changed: the kernel holds something else"},
         {"inForce", RPC_STRING, RPC_OPTIONAL, "the policy's file"},
         {"number", RPC_INT, RPC_OPTIONAL, "of the change that brought it"},
         {"since", RPC_INT, RPC_OPTIONAL, "microseconds since 1970"},
@@ -50,6 +55,7 @@ static const RpcField status_out[] = {
         {"fileDiffers", RPC_BOOL, 0, "the policy's files say something else by now"},
         {"pending", RPC_OBJECT, RPC_OPTIONAL, "a change that has not been confirmed", .fields = pending_fields},
         {"drift", RPC_OBJECT, 0, "what other programs changed", .fields = drift_fields},
+        {"panic", RPC_OBJECT, RPC_OPTIONAL, "everything is closed but the rescue path", .fields = panic_fields},
         {"rules", RPC_INT, 0, "of the kernel's"},
         {"chains", RPC_INT, 0, "of the kernel's"},
         {"version", RPC_STRING, 0, "of ringwalld"},
@@ -138,6 +144,20 @@ static const RpcField entry_fields[] = {
 
 static const RpcField history_out[] = {
         {"entries", RPC_OBJECT, RPC_ARRAY, "the latest first", .fields = entry_fields},
+        {0},
+};
+
+static const RpcField panic_in[] = {
+        {"on", RPC_BOOL, 0, "or off", offsetof(PanicRequest, on)},
+        {"seconds", RPC_INT, RPC_OPTIONAL, "until it ends by itself; absent: on demand alone", offsetof(PanicRequest, seconds), .min = 1, .max = 31536000},
+        {"hasConsole", RPC_BOOL, RPC_OPTIONAL, "go on although the caller could not come in again", offsetof(PanicRequest, has_console)},
+        {0},
+};
+
+static const RpcField panic_out[] = {
+        {"on", RPC_BOOL, 0, "what is so now"},
+        {"cut", RPC_INT, RPC_OPTIONAL, "open connections that were cut"},
+        {"ways", RPC_OBJECT, RPC_ARRAY | RPC_OPTIONAL, "open connections to sshd, and whether each could be made anew", .fields = way_fields},
         {0},
 };
 
@@ -236,6 +256,17 @@ static int run_history(RpcCall *call, const void *parameters, void *context) {
         return finish(call, r, reply, &f);
 }
 
+static int run_panic(RpcCall *call, const void *parameters, void *context) {
+        PanicRequest request = *(const PanicRequest *)parameters;
+        RequestFailure f = {0};
+        json_t *reply = NULL;
+        int r;
+
+        request.peer = rpc_call_peer(call);
+        r = request_panic(context, &request, &reply, &f);
+        return finish(call, r, reply, &f);
+}
+
 static int run_events(RpcCall *call, const void *parameters, void *context) {
         RequestFailure f = {0};
         json_t *reply = NULL;
@@ -268,6 +299,7 @@ static const RpcMethod methods[] = {
         {"Apply",    RPC_ROOT,  0, "put a policy in force, to be confirmed", apply_in, apply_out, sizeof(ApplyIn), run_apply},
         {"Confirm",  RPC_ROOT,  0, "keep what was applied", confirm_in, confirm_out, sizeof(ConfirmIn), run_confirm},
         {"Rollback", RPC_ROOT,  0, "go back", rollback_in, rollback_out, sizeof(RollbackIn), run_rollback},
+        {"Panic",    RPC_ROOT,  0, "close everything but the rescue path, or take that back", panic_in, panic_out, sizeof(PanicRequest), run_panic},
         {"Reload",   RPC_ROOT,  0, "read lists of addresses again", NULL, reload_out, 0, run_reload},
         {"Unload",   RPC_ROOT,  0, "take everything out of force: open", NULL, NULL, 0, run_unload},
         {0},
@@ -286,6 +318,7 @@ static const RpcError errors[] = {
         {"KernelRefused", "nothing has changed", invalid_fields},
         {"NotArmed", "it cannot be written down, and is not applied or not confirmed", invalid_fields},
         {"AwaitsConfirmation", "another change has not been confirmed", message_fields},
+        {"Panic", "panic is on; nothing has changed", message_fields},
         {"NothingPending", "there is nothing to confirm", message_fields},
         {"SameConnection", "the caller came before the change", message_fields},
         {"NoSuchChange", "no change of that number is kept", message_fields},

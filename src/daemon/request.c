@@ -29,6 +29,10 @@ static int fail(RequestFailure *f, const char *error, const char *format, ...) {
         return f->text ? -EBADMSG : -ENOMEM;
 }
 
+int request_fail(RequestFailure *f, const char *error, const char *text) {
+        return fail(f, error, "%s", text);
+}
+
 static json_t *json_message(const DiagMessage *m) {
         json_t *object = json_pack("{s:s, s:s}", "severity", diag_severity_to_string(m->severity),
                                    "message", m->text);
@@ -248,10 +252,21 @@ static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFai
         return r;
 }
 
+/* Nobody takes for in force what is not. */
+static int refuse_panic(const Daemon *d, RequestFailure *f) {
+        return d->panic.is_on
+                       ? fail(f, RPC_INTERFACE ".Panic",
+                              "panic is on, and only those who may rescue come in: `ringwall "
+                              "panic off` first")
+                       : 0;
+}
+
 int request_apply(Daemon *d, const ApplyRequest *q, json_t **ret, RequestFailure *f) {
         json_t *reply = NULL;
-        int r = 0;
+        int r = q->dry_run ? 0 : refuse_panic(d, f);
 
+        if (r < 0)
+                return r;
         /* a second time if the kernel turns out to lack something that can be done without */
         for (int i = 0; i < 2; i++) {
                 _cleanup_(arena_freep) Arena *a = arena_new(0);
@@ -354,6 +369,8 @@ int request_confirm(
         int r = begin(d, a);
 
         if (r == 0)
+                r = refuse_panic(d, f);
+        if (r == 0)
                 r = confirm(d, a, peer, same_connection, f);
         if (r == 0) {
                 daemon_say_all(d, d->diag);
@@ -431,6 +448,8 @@ int request_rollback(
         int r = begin(d, a);
 
         if (r == 0)
+                r = refuse_panic(d, f);
+        if (r == 0)
                 r = rollback(d, a, number, peer, reply, f);
         if (r < 0)
                 json_decref(reply);
@@ -447,7 +466,11 @@ int request_unload(Daemon *d, RequestFailure *f) {
         bool was_there;
         int r = begin(d, a);
 
-        if (r == 0 && d->confirm.is_pending) {
+        if (r == 0)
+                r = refuse_panic(d, f);
+        if (r < 0)
+                return finish(d, r);
+        if (d->confirm.is_pending) {
                 (void)confirm_give_up(&d->confirm, &plan);
                 r = change_run(d, &plan);
         }

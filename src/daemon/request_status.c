@@ -15,6 +15,8 @@ static const char *state_word(const Daemon *d, bool holds) {
                 return "failed";
         if (!holds)
                 return "changed";
+        if (d->panic.is_on)
+                return "panic";
         switch (d->confirm.in_force.kind) {
         case TARGET_NOTHING:
                 return d->confirm.base.kind == TARGET_NOTHING ? "unarmed" : "unloaded";
@@ -75,6 +77,9 @@ json_t *request_status(Daemon *d) {
                                             (json_int_t)d->drift.n_drifts, "undone",
                                             (json_int_t)d->drift.n_heals, "longest",
                                             (json_int_t)d->drift.longest_usec));
+        if (d->panic.is_on)
+                (void)json_object_set_new(reply, "panic",
+                                          json_pack("{s:I}", "seconds", panic_seconds(d)));
         add_in_force(d, reply);
         if (d->confirm.is_pending)
                 (void)json_object_set_new(

@@ -26,6 +26,7 @@ static const struct {
         [EVENT_CUT] = {"cut", "c2c4018785704c47a636a0f0f2ae2d3b"},
         [EVENT_DRIFT] = {"drift", "08b56f7f91f34fb286ca861ae9fa056e"},
         [EVENT_HEALED] = {"healed", "92345a8a5d614bf8889a45946ce02b14"},
+        [EVENT_PANIC] = {"panic", "8e278fbfe93d4432b316a81345c0671d"},
         [EVENT_FAILURE] = {"failure", "699ef8b235f549b78be729dfdd982ba1"},
         [EVENT_TAMPERED] = {"tampered", "bcea6e1dd6a7410ba958c04bd0da7ea2"},
 };

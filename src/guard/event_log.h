@@ -31,6 +31,7 @@ typedef enum EventKind {
         EVENT_CUT,
         EVENT_DRIFT,
         EVENT_HEALED,
+        EVENT_PANIC,
         EVENT_FAILURE,
         EVENT_TAMPERED,
         _EVENT_KIND_MAX,

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/age.h"
+
+#include "base/text.h"
+
+uint64_t age_parse(const char *text) {
+        static const struct {
+                char unit;
+                uint64_t seconds;
+        } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+        char number[TEXT_NUMBER_MAX] = "";
+        size_t size = strlen(text);
+        uint64_t n;
+
+        if (size < 2 || size > 8)
+                return 0;
+        memcpy(number, text, size - 1);
+        if (!text_to_number(number, 1, 1000000, &n))
+                return 0;
+        for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+                if (units[i].unit == text[size - 1])
+                        return n * units[i].seconds;
+        return 0;
+}

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`ringwall panic`: everything closed at once but the rescue path, until it is taken back."""
+
+import signal
+
+import pytest
+
+from lab import wait_until
+from program import ringwall
+from talk import exchange
+from test_daemon import QUICK, Daemon, reach
+from test_drift import silent
+from world import EXAMPLE, World, accept_from, with_inbound
+
+RESCUE = "settings: { rescue: lan, confirm: 10s }\n"
+
+
+@pytest.fixture(name="world")
+def make_world(tmp_path):
+    w = World(tmp_path)
+    yield w
+    w.close()
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(world, tmp_path):
+    d = Daemon(world, tmp_path)
+    yield d
+    if d.process and d.process.poll() is None:
+        d.stop(signal.SIGKILL)
+
+
+def closed(world):
+    """But for rescue, which comes from the LAN, to sshd alone."""
+    return (
+        reach(world, 443) == "dropped"
+        and reach(world, 22) == "dropped"
+        and world.reach("lan", "host", 22, 4) == "open"
+        and world.reach("lan", "host", 443, 4) == "dropped"
+    )
+
+
+def test_everything_is_cut_and_comes_back(world, daemon):
+    daemon.start()
+    daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
+    outcome, client = world.talk.dial("wan", world.address("host", 4), 443)
+    server = accept_from(world, ("fw", 443), client)
+    assert outcome == "open" and exchange(client, server)
+    code, answer = daemon.ask("panic", "on")
+    assert code == 0 and answer["on"] and answer["cut"] >= 1
+    assert closed(world)
+    silent(server, client)
+    silent(client, server)
+    status = daemon.status()
+    assert status["state"] == "panic" and status["panic"]["seconds"] == 0 and status["readBack"]
+    code, answer = daemon.ask("panic", "off")
+    assert code == 0 and not answer["on"]
+    assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
+    assert daemon.status()["state"] == "closed" and "panic" not in daemon.status()
+    assert daemon.ask("panic", "off")[0] == 0
+
+
+def test_neither_death_nor_a_boot_ends_it(world, daemon):
+    daemon.start()
+    daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
+    daemon.ask("panic", "on")
+    for reboots in (False, True):
+        daemon.stop(signal.SIGKILL)
+        assert closed(world)
+        if reboots:
+            world.lab.nft("flush ruleset")
+        daemon.start()
+        assert daemon.status()["state"] == "panic" and closed(world)
+    daemon.ask("panic", "off")
+    daemon.stop()
+    daemon.start()
+    assert daemon.status()["state"] == "closed" and reach(world, 443) == "open"
+
+
+def test_it_ends_by_itself_when_its_time_is_up(world, daemon):
+    daemon.start()
+    daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
+    code, _ = daemon.ask("panic", "on", "--for", "4s")
+    assert code == 0 and 0 < daemon.status()["panic"]["seconds"] <= 4 and closed(world)
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    wait_until(lambda: daemon.status()["state"] == "closed", 20, "the end")
+    assert reach(world, 443) == "open"
+    # and if nobody was there when it was
+    daemon.ask("panic", "on", "--for", "1s")
+    daemon.stop(signal.SIGKILL)
+    path = daemon.state / "panic"
+    if path.exists():
+        path.write_text("1000000 1000000\n")
+    daemon.start()
+    assert daemon.status()["state"] == "closed" and not path.exists()
+
+
+def test_a_damaged_file_stands_for_a_panic_without_an_end(world, daemon):
+    daemon.start()
+    daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
+    daemon.stop()
+    (daemon.state / "panic").write_text("\0\1 what")
+    daemon.start()
+    assert daemon.status()["state"] == "panic" and closed(world)
+
+
+def test_nothing_is_changed_meanwhile_and_an_unconfirmed_change_is_undone(world, daemon):
+    daemon.start()
+    daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
+    assert daemon.apply(RESCUE + with_inbound("{ allow: ssh }"))[0] == 9
+    daemon.ask("panic", "on")
+    for words in (["confirm"], ["rollback"], ["apply", str(world.file(QUICK + EXAMPLE))]):
+        code, said = daemon.ask(*words)
+        assert code == 1 and "panic is on" in str(said)
+    done = ringwall(
+        world.lab, "unload", "--yes", "--runtime-dir", str(daemon.runtime), check=False
+    )
+    assert done.returncode == 1 and "panic is on" in done.stderr
+    wait_until(lambda: "pending" not in daemon.status(), 30, "that it is undone")
+    assert daemon.status()["state"] == "panic" and closed(world)
+    daemon.ask("panic", "off")
+    assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
+
+
+def test_what_others_change_is_undone_in_a_panic_too(world, daemon):
+    daemon.start()
+    daemon.apply("settings: { rescue: lan, ownership: off }\n" + EXAMPLE, "--no-confirm")
+    daemon.ask("panic", "on")
+    world.lab.run("fw", ["nft", "flush ruleset"])
+    wait_until(lambda: daemon.status()["drift"]["undone"] > 0, 10, "the heal")
+    assert closed(world)
+
+
+def test_before_anything_was_confirmed_it_closes_and_opens_again(world, daemon):
+    daemon.start()
+    assert daemon.ask("panic", "on")[0] == 0
+    assert reach(world, 443) == "dropped" and daemon.status()["state"] == "panic"
+    daemon.stop(signal.SIGKILL)
+    world.lab.nft("flush ruleset")
+    daemon.start()
+    assert reach(world, 443) == "dropped"
+    daemon.ask("panic", "off")
+    assert reach(world, 443) == "open" and daemon.status()["state"] == "unarmed"
+
+
+def test_wrong_words_are_told(world):
+    for words in ([], ["of"], ["on", "off"], ["on", "--for", "ever"], ["off", "--for", "1h"]):
+        assert ringwall(world.lab, "panic", *words, check=False).returncode == 2
