@@ -194,7 +194,7 @@ int draft_make(Daemon *d, const char *file, Draft *ret) {
         if (r == 0)
                 r = nft_add_host(draft.arena, ret->rs);
         if (r == 0)
-                ret->is_same = d->engine.desired && ruleset_equal(ret->rs, d->engine.desired);
+                ret->is_same = engine_is_same(&d->engine, ret->rs);
         if (r == 0)
                 ret->is_kept = is_kept(d, ret->policy);
         return r;
