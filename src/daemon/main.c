@@ -23,9 +23,10 @@ typedef struct DaemonService {
 
 /* In this order: nobody is answered before something is in force. */
 static const DaemonService services[] = {
-        {"events", events_start, events_stop}, {"drift", drift_start, drift_stop},
-        {"policy", change_start, change_stop}, {"links", links_start, links_stop},
-        {"logs", logs_start, logs_stop},       {"socket", methods_start, methods_stop},
+        {"events", events_start, events_stop},   {"drift", drift_start, drift_stop},
+        {"policy", change_start, change_stop},   {"links", links_start, links_stop},
+        {"logs", logs_start, logs_stop},         {"refused", refused_start, refused_stop},
+        {"socket", methods_start, methods_stop},
 };
 
 static const char help[] =
@@ -129,6 +130,7 @@ static int run(Daemon *d) {
                 r = sd_event_set_watchdog(d->event, true);
         if (r >= 0)
                 r = park_open(d);
+        d->engine.reports_refused = true;
         if (r < 0) {
                 fprintf(stderr, "ringwalld: cannot start: %s\n", strerror(-r));
                 return r;
@@ -215,6 +217,7 @@ int main(int argc, char **argv) {
                 .state_dir = STORE_FOLDER,
                 .runtime_dir = DAEMON_RUNTIME_DIR,
                 .log_fd = -1,
+                .sample_fd = -1,
                 .watch_fd = -1,
                 .drift.watch.fd = -1,
                 .log_file.folder = -1,

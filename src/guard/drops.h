@@ -8,7 +8,7 @@
 
 #include "guard/refusal.h"
 
-#define DROPS_MAX ((size_t)2048) /* groups */
+#define DROPS_MAX ((size_t)1024) /* groups */
 #define DROPS_SOURCES 8 /* of a network (IPv4 /24, IPv6 /64) that have a group of their own */
 
 /* One packet that was refused, and then a group of them: what it holds of the latest. */
