@@ -152,3 +152,5 @@ void refused_stop(Daemon *d);
 /* methods.c: the control socket. */
 int methods_start(Daemon *d);
 void methods_stop(Daemon *d);
+/* Writes its interface in Varlink's own language. 0 or a negative errno. */
+int methods_describe(FILE *f);

@@ -44,6 +44,7 @@ static const char help[] =
         "      --policy FILE      put this policy in force at start\n"
         "      --state-dir DIR    what is confirmed, and its history (" STORE_FOLDER ")\n"
         "      --runtime-dir DIR  the control socket (" DAEMON_RUNTIME_DIR ")\n"
+        "      --describe         print the control socket's interface, and end\n"
         "  -h, --help\n"
         "      --version\n"
         "\n"
@@ -208,6 +209,7 @@ int main(int argc, char **argv) {
                 {"policy", required_argument, NULL, 'p'},
                 {"state-dir", required_argument, NULL, 's'},
                 {"runtime-dir", required_argument, NULL, 'r'},
+                {"describe", no_argument, NULL, 'd'},
                 {"help", no_argument, NULL, 'h'},
                 {"version", no_argument, NULL, 'V'},
                 {0},
@@ -243,6 +245,8 @@ int main(int argc, char **argv) {
                 case 'r':
                         d.runtime_dir = optarg;
                         break;
+                case 'd':
+                        return methods_describe(stdout) < 0 ? 1 : 0;
                 case 'h':
                         fputs(help, stdout);
                         return 0;

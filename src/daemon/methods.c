@@ -167,7 +167,7 @@ typedef struct DropsIn {
 
 static const RpcField drops_in[] = {
         {"since", RPC_INT, RPC_OPTIONAL, "only what came after the packet of that number", offsetof(DropsIn, since), .min = 0, .max = INT64_MAX},
-        {"limit", RPC_INT, RPC_OPTIONAL, "groups in one answer; absent: 100", offsetof(DropsIn, limit), .min = 1, .max = DAEMON_DROPS_MAX, .fallback = 100},
+        {"limit", RPC_INT, RPC_OPTIONAL, "groups in one answer", offsetof(DropsIn, limit), .min = 1, .max = DAEMON_DROPS_MAX, .fallback = 100},
         {0},
 };
 
@@ -349,6 +349,14 @@ static const RpcInterface interface = {
         .methods = methods,
         .errors = errors,
 };
+
+int methods_describe(FILE *f) {
+        _cleanup_free_ char *text = rpc_interface_describe(&interface);
+
+        if (!text)
+                return -ENOMEM;
+        return fputs(text, f) < 0 || fflush(f) != 0 ? -EIO : 0;
+}
 
 static gid_t reader_group(void) {
         const struct group *g = getgrnam(RPC_GROUP_NAME);
