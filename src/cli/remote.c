@@ -89,7 +89,11 @@ static int report_failure(const char *verb, int r, const Diag *d) {
                 d && d->n_messages > 0 ? d->messages[0].text : strerror(-r));
         if (hint)
                 fprintf(stderr, "  hint: %s\n", hint);
-        return rpc_is_absent(r) ? EXIT_NO_DAEMON : r == -EACCES ? EXIT_NOT_PERMITTED : EXIT_FAILED;
+        if (r == -EACCES)
+                return EXIT_NOT_PERMITTED;
+        /* one that does not answer is as good as none */
+        return rpc_is_absent(r) || r == -ETIMEDOUT || r == -ECONNRESET ? EXIT_NO_DAEMON
+                                                                       : EXIT_FAILED;
 }
 
 int remote_call(const char *verb,

@@ -42,12 +42,15 @@ static const RpcField drift_fields[] = {
 static const RpcField status_out[] = {
         {"state", RPC_STRING, 0, "closed: a policy is in force; unarmed: none has been confirmed; unloaded: on demand; "
                                  "lockdown; changed: the kernel holds something else"},
-        {"inForce", RPC_STRING, RPC_OPTIONAL, "the policy's file"},
+        {"inForce", RPC_STRING, RPC_OPTIONAL, "the policy's file, if it was read back just now"},
+        {"expected", RPC_STRING, RPC_OPTIONAL, "the policy's file, if it should be in force and is not"},
         {"number", RPC_INT, RPC_OPTIONAL, "of the change that brought it"},
         {"since", RPC_INT, RPC_OPTIONAL, "microseconds since 1970"},
         {"readBack", RPC_BOOL, 0, "the kernel holds just that, now"},
         {"owned", RPC_BOOL, 0, "no other program can change it"},
         {"fileDiffers", RPC_BOOL, 0, "the policy's files say something else by now"},
+        {"differingFile", RPC_STRING, RPC_OPTIONAL, "the first of them"},
+        {"kernelDiffers", RPC_STRING, RPC_OPTIONAL, "what the kernel holds instead of what it should"},
         {"pending", RPC_OBJECT, RPC_OPTIONAL, "a change that has not been confirmed", .fields = pending_fields},
         {"drift", RPC_OBJECT, 0, "what other programs changed", .fields = drift_fields},
         {"rules", RPC_INT, 0, "of the kernel's"},
@@ -132,7 +135,7 @@ static const RpcField entry_fields[] = {
         {"peer", RPC_STRING, RPC_OPTIONAL, "from where"},
         {"message", RPC_STRING, RPC_OPTIONAL, "why"},
         {"file", RPC_STRING, RPC_OPTIONAL, "the policy's"},
-        {"state", RPC_STRING, 0, "in force, pending, confirmed, undone"},
+        {"state", RPC_STRING, 0, "in force; expected: it should be, but the kernel holds something else; pending, confirmed, undone, damaged"},
         {0},
 };
 
