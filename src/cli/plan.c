@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "cli/plan.h"
 #include "ruleset/plan.h"
+#include "ruleset/refused.h"
 #include "ruleset/statement.h"
 
 static const char help[] =
@@ -349,9 +350,13 @@ static int compile(PlanInput *p) {
                     p->live->chains[i]->type == CHAIN_FILTER)
                         features.fib_in_filter = false;
         r = input_compile_loaded(&p->input, NULL, &features);
-        if (r != EXIT_OK)
-                return r;
-        return kernel_add_host(&p->input);
+        if (r == EXIT_OK)
+                r = kernel_add_host(&p->input);
+        /* as the daemon does, which follows it: no change of the policy */
+        if (r == EXIT_OK && ruleset_find_chain(p->live, RULESET_REFUSED) &&
+            ruleset_report_refused(p->input.ruleset) < 0)
+                r = input_failed(-ENOMEM, "compiling the policy");
+        return r;
 }
 
 static int plan_loaded(PlanInput *p) {

@@ -81,6 +81,21 @@ bool remote_is_there(const char *runtime_dir) {
         return fd >= 0;
 }
 
+/* Why there was no answer. */
+static int report_failure(const char *verb, int r, const Diag *d) {
+        const char *hint = d && d->n_messages > 0 ? d->messages[0].hint : NULL;
+
+        fprintf(stderr, "ringwall %s: %s\n", verb,
+                d && d->n_messages > 0 ? d->messages[0].text : strerror(-r));
+        if (hint)
+                fprintf(stderr, "  hint: %s\n", hint);
+        if (r == -EACCES)
+                return EXIT_NOT_PERMITTED;
+        /* one that does not answer is as good as none */
+        return rpc_is_absent(r) || r == -ETIMEDOUT || r == -ECONNRESET ? EXIT_NO_DAEMON
+                                                                       : EXIT_FAILED;
+}
+
 int remote_call(const char *verb,
                 const char *runtime_dir,
                 const char *method,
@@ -96,21 +111,47 @@ int remote_call(const char *verb,
         name = path ? arena_printf(a, "%s.%s", RPC_INTERFACE, method) : NULL;
         r = name ? rpc_call(path, name, parameters, TIMEOUT_USEC, &answer, d) : -ENOMEM;
         json_decref(parameters);
-        if (r < 0) {
-                const char *hint = d && d->n_messages > 0 ? d->messages[0].hint : NULL;
-
-                fprintf(stderr, "ringwall %s: %s\n", verb,
-                        d && d->n_messages > 0 ? d->messages[0].text : strerror(-r));
-                if (hint)
-                        fprintf(stderr, "  hint: %s\n", hint);
-                return rpc_is_absent(r) ? EXIT_NO_DAEMON
-                       : r == -EACCES   ? EXIT_NOT_PERMITTED
-                                        : EXIT_FAILED;
-        }
+        if (r < 0)
+                return report_failure(verb, r, d);
         if (r == 1)
                 code = report(verb, &answer, d);
         else
                 *ret = json_incref(answer.parameters);
         rpc_answer_done(&answer);
         return code;
+}
+
+int remote_follow(const char *verb,
+                  const char *runtime_dir,
+                  const char *method,
+                  json_t *parameters,
+                  bool (*take)(json_t *answer, void *to),
+                  void *to) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        _cleanup_(rpc_client_closep) RpcClient *client = NULL;
+        Diag *d = a ? diag_new(a) : NULL;
+        const char *path = d ? socket_path(a, runtime_dir) : NULL;
+        const char *name = path ? arena_printf(a, "%s.%s", RPC_INTERFACE, method) : NULL;
+        int r = name ? rpc_client_open(path, TIMEOUT_USEC, &client, d) : -ENOMEM;
+        bool wanted = true;
+
+        if (r == 0)
+                r = rpc_client_send(client, name, parameters, RPC_SEND_MORE, TIMEOUT_USEC, d);
+        json_decref(parameters);
+        while (r == 0 && wanted) {
+                RpcAnswer answer = {0};
+
+                r = rpc_client_next(client, RPC_TIMEOUT_NONE, &answer, d);
+                if (r < 0)
+                        break;
+                if (r == 1) {
+                        int code = report(verb, &answer, d);
+
+                        rpc_answer_done(&answer);
+                        return code;
+                }
+                wanted = take(answer.parameters, to) && answer.continues;
+                rpc_answer_done(&answer);
+        }
+        return r < 0 ? report_failure(verb, r, d) : EXIT_OK;
 }

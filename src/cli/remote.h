@@ -25,3 +25,11 @@ int remote_call(const char *verb,
                 const char *method,
                 json_t *parameters,
                 json_t **ret);
+
+/* The same for a method that goes on answering: take gets each answer, until it returns false. */
+int remote_follow(const char *verb,
+                  const char *runtime_dir,
+                  const char *method,
+                  json_t *parameters,
+                  bool (*take)(json_t *answer, void *to),
+                  void *to);

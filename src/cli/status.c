@@ -72,10 +72,16 @@ static void print_state(const json_t *s) {
                        "come in, since %s\n",
                        style.bad, style.reset, time_text(s, "since", buf, sizeof(buf)));
         else
-                printf("%schanged%s      the kernel holds something else than what was put in "
-                       "force: ringwall plan\n",
-                       style.bad, style.reset);
-        if (json_is_true(json_object_get(s, "readBack")))
+                printf("%snot in force%s %s%schange %lld should be: what the kernel holds is "
+                       "something else\n",
+                       style.bad, style.reset, text_of(s, "expected"),
+                       *text_of(s, "expected") ? ", " : "",
+                       (long long)json_integer_value(json_object_get(s, "number")));
+        if (*text_of(s, "kernelDiffers"))
+                printf("%skernel%s       %s\n", style.bad, style.reset,
+                       text_of(s, "kernelDiffers"));
+        if (json_is_true(json_object_get(s, "readBack")) &&
+            json_integer_value(json_object_get(s, "rules")) > 0)
                 printf("kernel       as it should be: %lld rules in %lld chains, read back now\n",
                        (long long)json_integer_value(json_object_get(s, "rules")),
                        (long long)json_integer_value(json_object_get(s, "chains")));
@@ -119,7 +125,9 @@ static void print_status(const json_t *s) {
                        (long long)json_integer_value(json_object_get(pending, "number")),
                        (long long)json_integer_value(json_object_get(pending, "seconds")));
         if (json_is_true(json_object_get(s, "fileDiffers")))
-                puts("files        say something else by now: ringwall plan, ringwall apply");
+                printf("files        %s says something else by now: ringwall plan, ringwall "
+                       "apply\n",
+                       text_of(s, "differingFile"));
         print_owner(s);
         print_drift(s);
         printf("daemon       ringwalld %s, process %lld\n", text_of(s, "version"),

@@ -73,3 +73,6 @@ int request_events(Daemon *d, const EventsRequest *request, json_t **ret, Reques
 /* Reads lists of addresses again; says whether the policy's own files have changed. */
 int request_reload(Daemon *d, json_t **ret, RequestFailure *f);
 int request_unload(Daemon *d, RequestFailure *f);
+/* refused.c: answers with what was refused since the packet of that number, and goes on doing so if
+ * the caller wants more. limit: groups in one answer. */
+int request_drops(Daemon *d, RpcCall *call, uint64_t since, size_t limit);

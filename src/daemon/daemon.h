@@ -7,17 +7,21 @@
 #include <systemd/sd-event.h>
 
 #include "guard/confirm.h"
+#include "guard/drops.h"
 #include "guard/engine.h"
 #include "guard/event_log.h"
 #include "guard/store.h"
 #include "guard/who.h"
 #include "host/sshd.h"
+#include "rpc/call.h"
 #include "rpc/server.h"
 
 #define DAEMON_RUNTIME_DIR "/run/ringwall"
 #define DAEMON_POLICY_FILE "/etc/ringwall/policy.yaml"
 #define DAEMON_SOCKET RPC_INTERFACE /* within the runtime directory */
 #define DAEMON_EVENTS_MAX 16        /* that are kept to be shown */
+#define DAEMON_DROPS_MAX 500        /* groups in one answer: a few KiB each while it is made */
+#define DAEMON_FOLLOWERS_MAX 8      /* calls that follow what is refused */
 
 /* What other programs change while something is in force. */
 typedef struct DriftGuard {
@@ -48,6 +52,13 @@ typedef struct FileMark {
         const char *name;
         uint64_t hash;
 } FileMark;
+
+/* A call that is told of what is refused from now on. */
+typedef struct Follower {
+        RpcCall *call;
+        uint64_t number; /* up to which it has been told */
+        size_t limit;
+} Follower;
 
 typedef struct Daemon {
         sd_event *event;
@@ -80,6 +91,13 @@ typedef struct Daemon {
         int log_fd; /* of what rules log */
         sd_event_source *log;
         bool has_journal;
+
+        int sample_fd; /* of what rules refuse */
+        sd_event_source *sample, *follow;
+        bool sees_refused; /* it is read */
+        Drops *drops;      /* owned */
+        Follower followers[DAEMON_FOLLOWERS_MAX];
+        size_t n_followers;
 
         int watch_fd; /* of links, addresses and routes */
         sd_event_source *watch, *settle;
@@ -132,6 +150,12 @@ void links_stop(Daemon *d);
 int logs_start(Daemon *d);
 void logs_stop(Daemon *d);
 
+/* refused.c: what rules refuse is kept to be asked for. */
+int refused_start(Daemon *d);
+void refused_stop(Daemon *d);
+
 /* methods.c: the control socket. */
 int methods_start(Daemon *d);
 void methods_stop(Daemon *d);
+/* Writes its interface in Varlink's own language. 0 or a negative errno. */
+int methods_describe(FILE *f);

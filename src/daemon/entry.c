@@ -2,7 +2,6 @@
 #include "daemon/entry.h"
 
 #include <dirent.h>
-#include <limits.h>
 #include <syslog.h>
 
 #include "base/file.h"
@@ -55,47 +54,49 @@ static bool mark_differs(const FileMark *mark) {
         return hash_bytes(text, size) != mark->hash;
 }
 
-static bool has_mark(const Daemon *d, const char *folder, const char *name) {
-        for (size_t i = 0; i < d->n_marks; i++) {
-                const char *known = d->marks[i].name;
-                size_t len = strlen(folder);
-
-                if (strncmp(known, folder, len) == 0 && known[len] == '/' &&
-                    strcmp(known + len + 1, name) == 0)
+static bool is_marked(const Daemon *d, const char *path) {
+        for (size_t i = 0; i < d->n_marks; i++)
+                if (streq(d->marks[i].name, path))
                         return true;
-        }
         return false;
 }
 
-/* A file in policy.d that was not there when the policy was read. */
-static bool has_new_file(const Daemon *d) {
-        const char *slash = strrchr(d->file, '/'), *suffix;
-        char folder[PATH_MAX];
-        const struct dirent *entry;
-        bool found = false;
-        DIR *dir;
+static int is_policy_file(const struct dirent *entry) {
+        const char *dot = strrchr(entry->d_name, '.');
 
-        if (!slash || (size_t)snprintf(folder, sizeof(folder), "%.*s/policy.d",
-                                       (int)(slash - d->file), d->file) >= sizeof(folder))
-                return false;
-        dir = opendir(folder);
-        while (dir && !found && (entry = readdir(dir))) {
-                suffix = strrchr(entry->d_name, '.');
-                found = entry->d_name[0] != '.' && suffix && streq(suffix, ".yaml") &&
-                        !has_mark(d, folder, entry->d_name);
+        return entry->d_name[0] != '.' && dot && streq(dot, ".yaml");
+}
+
+/* A file that came to policy.d, or NULL. */
+static const char *find_new_file(const Daemon *d, Arena *a) {
+        const char *slash = strrchr(d->file, '/'), *path = NULL;
+        struct dirent **names = NULL;
+        int n, length = slash ? (int)(slash - d->file) : 0;
+        const char *folder = slash ? arena_printf(a, "%.*s/policy.d", length, d->file) : NULL;
+
+        n = folder ? scandir(folder, &names, is_policy_file, alphasort) : 0;
+        for (int i = 0; i < n; i++) {
+                const char *one = path ? NULL : arena_printf(a, "%s/%s", folder, names[i]->d_name);
+
+                if (one && !is_marked(d, one))
+                        path = one;
+                free(names[i]);
         }
-        if (dir)
-                (void)closedir(dir);
-        return found;
+        free(names);
+        return path;
+}
+
+const char *entry_differing_file(const Daemon *d, Arena *a) {
+        for (size_t i = 0; i < d->n_marks; i++)
+                if (mark_differs(&d->marks[i]))
+                        return d->marks[i].name;
+        return d->n_marks > 0 ? find_new_file(d, a) : NULL;
 }
 
 bool entry_files_differ(const Daemon *d) {
-        if (has_new_file(d))
-                return true;
-        for (size_t i = 0; i < d->n_marks; i++)
-                if (mark_differs(&d->marks[i]))
-                        return true;
-        return false;
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+
+        return !a || entry_differing_file(d, a) != NULL;
 }
 
 /* Without it nothing says which file was in force: the first that is no catalogue. */
@@ -194,7 +195,7 @@ int draft_make(Daemon *d, const char *file, Draft *ret) {
         if (r == 0)
                 r = nft_add_host(draft.arena, ret->rs);
         if (r == 0)
-                ret->is_same = d->engine.desired && ruleset_equal(ret->rs, d->engine.desired);
+                ret->is_same = engine_is_same(&d->engine, ret->rs);
         if (r == 0)
                 ret->is_kept = is_kept(d, ret->policy);
         return r;

@@ -29,6 +29,8 @@ int draft_store(Daemon *d, const Draft *draft, const char *message, uint32_t *re
 
 /* Whether the policy's own files (lists of addresses aside) say something else by now. */
 bool entry_files_differ(const Daemon *d);
+/* The first of them, or one that came to policy.d; NULL if they do not. */
+const char *entry_differing_file(const Daemon *d, Arena *a);
 
 /* --policy: puts that file in force. */
 int entry_start_file(Daemon *d);

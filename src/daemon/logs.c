@@ -48,7 +48,7 @@ static int on_log(sd_event_source *s, int fd, uint32_t revents, void *userdata) 
 
 /* Without log lines everything else goes on. */
 int logs_start(Daemon *d) {
-        int r = log_open(RULESET_LOG_GROUP, &d->log_fd);
+        int r = log_open(RULESET_LOG_GROUP, false, &d->log_fd);
 
         if (r < 0) {
                 daemon_say(d, LOG_WARNING,

@@ -23,9 +23,10 @@ typedef struct DaemonService {
 
 /* In this order: nobody is answered before something is in force. */
 static const DaemonService services[] = {
-        {"events", events_start, events_stop}, {"drift", drift_start, drift_stop},
-        {"policy", change_start, change_stop}, {"links", links_start, links_stop},
-        {"logs", logs_start, logs_stop},       {"socket", methods_start, methods_stop},
+        {"events", events_start, events_stop},   {"drift", drift_start, drift_stop},
+        {"policy", change_start, change_stop},   {"links", links_start, links_stop},
+        {"logs", logs_start, logs_stop},         {"refused", refused_start, refused_stop},
+        {"socket", methods_start, methods_stop},
 };
 
 static const char help[] =
@@ -43,6 +44,7 @@ static const char help[] =
         "      --policy FILE      put this policy in force at start\n"
         "      --state-dir DIR    what is confirmed, and its history (" STORE_FOLDER ")\n"
         "      --runtime-dir DIR  the control socket (" DAEMON_RUNTIME_DIR ")\n"
+        "      --describe         print the control socket's interface, and end\n"
         "  -h, --help\n"
         "      --version\n"
         "\n"
@@ -129,6 +131,7 @@ static int run(Daemon *d) {
                 r = sd_event_set_watchdog(d->event, true);
         if (r >= 0)
                 r = park_open(d);
+        d->engine.reports_refused = true;
         if (r < 0) {
                 fprintf(stderr, "ringwalld: cannot start: %s\n", strerror(-r));
                 return r;
@@ -206,6 +209,7 @@ int main(int argc, char **argv) {
                 {"policy", required_argument, NULL, 'p'},
                 {"state-dir", required_argument, NULL, 's'},
                 {"runtime-dir", required_argument, NULL, 'r'},
+                {"describe", no_argument, NULL, 'd'},
                 {"help", no_argument, NULL, 'h'},
                 {"version", no_argument, NULL, 'V'},
                 {0},
@@ -215,6 +219,7 @@ int main(int argc, char **argv) {
                 .state_dir = STORE_FOLDER,
                 .runtime_dir = DAEMON_RUNTIME_DIR,
                 .log_fd = -1,
+                .sample_fd = -1,
                 .watch_fd = -1,
                 .drift.watch.fd = -1,
                 .log_file.folder = -1,
@@ -240,6 +245,8 @@ int main(int argc, char **argv) {
                 case 'r':
                         d.runtime_dir = optarg;
                         break;
+                case 'd':
+                        return methods_describe(stdout) < 0 ? 1 : 0;
                 case 'h':
                         fputs(help, stdout);
                         return 0;

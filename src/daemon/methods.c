@@ -47,12 +47,15 @@ static const RpcField panic_fields[] = {
 static const RpcField status_out[] = {
         {"state", RPC_STRING, 0, "closed: a policy is in force; unarmed: none has been confirmed; unloaded: on demand; "
                                  "lockdown; panic; changed: the kernel holds something else"},
-        {"inForce", RPC_STRING, RPC_OPTIONAL, "the policy's file"},
+        {"inForce", RPC_STRING, RPC_OPTIONAL, "the policy's file, if it was read back just now"},
+        {"expected", RPC_STRING, RPC_OPTIONAL, "the policy's file, if it should be in force and is not"},
         {"number", RPC_INT, RPC_OPTIONAL, "of the change that brought it"},
         {"since", RPC_INT, RPC_OPTIONAL, "microseconds since 1970"},
         {"readBack", RPC_BOOL, 0, "the kernel holds just that, now"},
         {"owned", RPC_BOOL, 0, "no other program can change it"},
         {"fileDiffers", RPC_BOOL, 0, "the policy's files say something else by now"},
+        {"differingFile", RPC_STRING, RPC_OPTIONAL, "the first of them"},
+        {"kernelDiffers", RPC_STRING, RPC_OPTIONAL, "what the kernel holds instead of what it should"},
         {"pending", RPC_OBJECT, RPC_OPTIONAL, "a change that has not been confirmed", .fields = pending_fields},
         {"drift", RPC_OBJECT, 0, "what other programs changed", .fields = drift_fields},
         {"panic", RPC_OBJECT, RPC_OPTIONAL, "everything is closed but the rescue path", .fields = panic_fields},
@@ -138,7 +141,7 @@ static const RpcField entry_fields[] = {
         {"peer", RPC_STRING, RPC_OPTIONAL, "from where"},
         {"message", RPC_STRING, RPC_OPTIONAL, "why"},
         {"file", RPC_STRING, RPC_OPTIONAL, "the policy's"},
-        {"state", RPC_STRING, 0, "in force, pending, confirmed, undone"},
+        {"state", RPC_STRING, 0, "in force; expected: it should be, but the kernel holds something else; pending, confirmed, undone, damaged"},
         {0},
 };
 
@@ -178,6 +181,49 @@ static const RpcField logged_fields[] = {
 
 static const RpcField events_out[] = {
         {"events", RPC_OBJECT, RPC_ARRAY, "the earliest first", .fields = logged_fields},
+        {0},
+};
+
+typedef struct DropsIn {
+        int64_t since, limit;
+} DropsIn;
+
+static const RpcField drops_in[] = {
+        {"since", RPC_INT, RPC_OPTIONAL, "only what came after the packet of that number", offsetof(DropsIn, since), .min = 0, .max = INT64_MAX},
+        {"limit", RPC_INT, RPC_OPTIONAL, "groups in one answer", offsetof(DropsIn, limit), .min = 1, .max = DAEMON_DROPS_MAX, .fallback = 100},
+        {0},
+};
+
+static const char *const drop_sections[] = {"inbound", "routed", "outbound", NULL};
+static const char *const drop_kinds[] = {"default", "deny", "protected", "limit", "outdated", NULL};
+
+static const RpcField drop_fields[] = {
+        {"number", RPC_INT, 0, "of its latest packet: grows with every packet"},
+        {"count", RPC_INT, 0, "packets that were seen; of a source that sends many a part: the rules' own counters count all"},
+        {"first", RPC_INT, 0, "microseconds since 1970"},
+        {"last", RPC_INT, 0, "microseconds since 1970"},
+        {"section", RPC_STRING, 0, "of the policy, which refused it", .words = drop_sections},
+        {"from", RPC_STRING, 0, "an address; or a network, if many of its addresses are refused alike"},
+        {"to", RPC_STRING, RPC_OPTIONAL, "the address; of a translated connection the one that was dialled, if the kernel tells"},
+        {"protocol", RPC_STRING, 0, "its name or number"},
+        {"port", RPC_INT, RPC_OPTIONAL, "the destination's; of a translated connection the one that was dialled"},
+        {"type", RPC_INT, RPC_OPTIONAL, "of ICMP and ICMPv6"},
+        {"in", RPC_STRING, RPC_OPTIONAL, "the interface by which it came"},
+        {"out", RPC_STRING, RPC_OPTIONAL, "the interface by which it would have left"},
+        {"user", RPC_INT, RPC_OPTIONAL, "whose socket sent it, from this host"},
+        {"target", RPC_STRING, RPC_OPTIONAL, "of a translated connection (a published port): where it ends"},
+        {"targetPort", RPC_INT, RPC_OPTIONAL, "likewise"},
+        {"kind", RPC_STRING, 0, "default: no rule admits it; deny: a rule refuses it; protected: likewise, and no rule could admit it; "
+                                "limit: a rule's limit was reached; outdated: the rules now in force admit it", .words = drop_kinds},
+        {"by", RPC_STRING, RPC_OPTIONAL, "the line of the policy that refused it, or whose limit was reached"},
+        {0},
+};
+
+static const RpcField drops_out[] = {
+        {"drops", RPC_OBJECT, RPC_ARRAY, "alike ones together, the latest first", .fields = drop_fields},
+        {"number", RPC_INT, 0, "of the latest packet: for since"},
+        {"forgotten", RPC_INT, 0, "groups that had to make room for later ones"},
+        {"watching", RPC_BOOL, 0, "the kernel shows what is refused, and ringwalld reads it"},
         {0},
 };
 
@@ -275,6 +321,12 @@ static int run_events(RpcCall *call, const void *parameters, void *context) {
         return finish(call, r, reply, &f);
 }
 
+static int run_drops(RpcCall *call, const void *parameters, void *context) {
+        const DropsIn *in = parameters;
+
+        return request_drops(context, call, (uint64_t)in->since, (size_t)in->limit);
+}
+
 static int run_reload(RpcCall *call, const void *parameters, void *context) {
         RequestFailure f = {0};
         json_t *reply = NULL;
@@ -296,6 +348,7 @@ static const RpcMethod methods[] = {
         {"Status",   RPC_GROUP, 0, "what is in force", NULL, status_out, 0, run_status},
         {"History",  RPC_GROUP, 0, "what was in force", NULL, history_out, 0, run_history},
         {"Events",   RPC_GROUP, 0, "what happened", events_in, events_out, sizeof(EventsRequest), run_events},
+        {"Drops",    RPC_GROUP, RPC_MORE, "what was refused lately, and with more: as it comes", drops_in, drops_out, sizeof(DropsIn), run_drops},
         {"Apply",    RPC_ROOT,  0, "put a policy in force, to be confirmed", apply_in, apply_out, sizeof(ApplyIn), run_apply},
         {"Confirm",  RPC_ROOT,  0, "keep what was applied", confirm_in, confirm_out, sizeof(ConfirmIn), run_confirm},
         {"Rollback", RPC_ROOT,  0, "go back", rollback_in, rollback_out, sizeof(RollbackIn), run_rollback},
@@ -332,6 +385,14 @@ static const RpcInterface interface = {
         .methods = methods,
         .errors = errors,
 };
+
+int methods_describe(FILE *f) {
+        _cleanup_free_ char *text = rpc_interface_describe(&interface);
+
+        if (!text)
+                return -ENOMEM;
+        return fputs(text, f) < 0 || fflush(f) != 0 ? -EIO : 0;
+}
 
 static gid_t reader_group(void) {
         const struct group *g = getgrnam(RPC_GROUP_NAME);

@@ -7,6 +7,7 @@
 #include "daemon/change.h"
 #include "daemon/entry.h"
 #include "guard/boot.h"
+#include "guard/drift.h"
 
 /* What is asked of the daemon and changes little: status, history, reload. */
 
@@ -42,13 +43,43 @@ static json_t *json_events(const Daemon *d) {
         return array;
 }
 
-static void add_in_force(const Daemon *d, json_t *reply) {
-        if (d->confirm.in_force.kind == TARGET_ENTRY) {
-                (void)json_object_set_new(reply, "inForce", json_string(d->file));
+/* Nothing is called in force that was not read back. */
+static void add_in_force(const Daemon *d, bool holds, json_t *reply) {
+        if (d->confirm.in_force.kind == TARGET_ENTRY && !d->panic.is_on) {
+                (void)json_object_set_new(reply, holds ? "inForce" : "expected",
+                                          json_string(d->file));
                 (void)json_object_set_new(reply, "number", json_integer(d->confirm.in_force.entry));
         }
         if (d->since_usec > 0)
                 (void)json_object_set_new(reply, "since", json_integer((json_int_t)d->since_usec));
+}
+
+/* What the kernel holds instead of what it should. */
+static json_t *describe_kernel(Daemon *d, Arena *a) {
+        const char *text;
+        Ruleset *live;
+        int r;
+
+        if (!d->engine.desired)
+                return json_string("rules of ringwall's that nothing confirmed stands behind");
+        r = engine_compare(&d->engine, a, &live);
+        if (r < 0)
+                return json_sprintf("it cannot be read: %s", strerror(-r));
+        if (r > 0) /* by now */
+                return json_string("the rules, but they are not ringwalld's own any more");
+        text = drift_describe(a, live, d->engine.desired);
+        return text ? json_string(text) : NULL;
+}
+
+static void add_differences(Daemon *d, bool holds, json_t *reply) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const char *file = a ? entry_differing_file(d, a) : NULL;
+
+        (void)json_object_set_new(reply, "fileDiffers", json_boolean(!a || file));
+        if (file)
+                (void)json_object_set_new(reply, "differingFile", json_string(file));
+        if (a && !holds)
+                (void)json_object_set_new(reply, "kernelDiffers", describe_kernel(d, a));
 }
 
 static size_t count_rules(const Ruleset *rs) {
@@ -63,12 +94,11 @@ json_t *request_status(Daemon *d) {
         ConfirmNow now = boot_now(d->boot);
         bool holds = engine_holds(&d->engine) == 1;
         const Ruleset *rs = d->engine.desired;
-        json_t *reply = json_pack("{s:s, s:b, s:b, s:b, s:I, s:I, s:s, s:I, s:o}", "state",
-                                  state_word(d, holds), "readBack", holds, "owned",
-                                  holds && d->engine.owns, "fileDiffers", entry_files_differ(d),
-                                  "rules", (json_int_t)count_rules(rs), "chains",
-                                  (json_int_t)(rs ? rs->n_chains : 0), "version", RINGWALL_VERSION,
-                                  "pid", (json_int_t)getpid(), "events", json_events(d));
+        json_t *reply = json_pack(
+                "{s:s, s:b, s:b, s:I, s:I, s:s, s:I, s:o}", "state", state_word(d, holds),
+                "readBack", holds, "owned", holds && d->engine.owns, "rules",
+                (json_int_t)count_rules(rs), "chains", (json_int_t)(rs ? rs->n_chains : 0),
+                "version", RINGWALL_VERSION, "pid", (json_int_t)getpid(), "events", json_events(d));
 
         if (!reply)
                 return NULL;
@@ -80,7 +110,8 @@ json_t *request_status(Daemon *d) {
         if (d->panic.is_on)
                 (void)json_object_set_new(reply, "panic",
                                           json_pack("{s:I}", "seconds", panic_seconds(d)));
-        add_in_force(d, reply);
+        add_in_force(d, holds, reply);
+        add_differences(d, holds, reply);
         if (d->confirm.is_pending)
                 (void)json_object_set_new(
                         reply, "pending",
@@ -89,7 +120,7 @@ json_t *request_status(Daemon *d) {
         return reply;
 }
 
-static const char *entry_state(const Daemon *d, const StoreListed *listed) {
+static const char *entry_state(const Daemon *d, const StoreListed *listed, bool holds) {
         const StoreEntry *e = &listed->entry;
 
         if (listed->damage)
@@ -97,14 +128,15 @@ static const char *entry_state(const Daemon *d, const StoreListed *listed) {
         if (d->confirm.is_pending && e->number == d->confirm.pending.entry)
                 return "pending";
         if (d->confirm.in_force.kind == TARGET_ENTRY && e->number == d->confirm.in_force.entry)
-                return "in force";
+                return holds ? "in force" : "expected";
         return e->confirmed ? "confirmed" : "undone";
 }
 
-static json_t *json_entry(const Daemon *d, const StoreListed *listed) {
+static json_t *json_entry(const Daemon *d, const StoreListed *listed, bool holds) {
         const StoreEntry *e = &listed->entry;
-        json_t *object = json_pack("{s:I, s:I, s:s}", "number", (json_int_t)e->number, "time",
-                                   (json_int_t)e->created_usec, "state", entry_state(d, listed));
+        json_t *object =
+                json_pack("{s:I, s:I, s:s}", "number", (json_int_t)e->number, "time",
+                          (json_int_t)e->created_usec, "state", entry_state(d, listed, holds));
         char buf[ADDRESS_TEXT_MAX];
 
         if (e->by.user)
@@ -122,12 +154,13 @@ int request_history(Daemon *d, json_t **ret, RequestFailure *f) {
         json_t *entries = json_array();
         StoreListed *list;
         size_t n = 0;
+        bool holds = engine_holds(&d->engine) == 1;
         int r;
 
         d->diag = a ? diag_new(a) : NULL;
         r = d->diag ? store_list(d->store, a, &list, &n, d->diag) : -ENOMEM;
         for (size_t i = 0; i < n && r == 0; i++)
-                (void)json_array_append_new(entries, json_entry(d, &list[i]));
+                (void)json_array_append_new(entries, json_entry(d, &list[i], holds));
         d->diag = NULL;
         if (r < 0) {
                 json_decref(entries);

@@ -6,6 +6,7 @@
 #include "nft/probe.h"
 #include "nft/sysctl.h"
 #include "ruleset/expect.h"
+#include "ruleset/refused.h"
 
 #define TRIES 5 /* other programs' transactions may come between reading and writing */
 
@@ -150,6 +151,26 @@ static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
         return -EAGAIN;
 }
 
+/* Nobody goes unprotected because the kernel cannot tell of it. */
+static int apply_reporting(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
+        Diag before = *d;
+        int r;
+
+        if (!e->reports_refused)
+                return apply(e, rs, ret, d);
+        if (ruleset_report_refused(rs) < 0)
+                return -ENOMEM;
+        r = apply(e, rs, ret, d);
+        if (r != -EBADMSG)
+                return r;
+        *d = before; /* if it is something else, it is met again */
+        ruleset_forget_refused(rs);
+        r = apply(e, rs, ret, d);
+        if (r == 0)
+                e->reports_refused = false;
+        return r;
+}
+
 static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Ruleset *live;
@@ -192,7 +213,7 @@ static int put(Engine *e, Arena *arena, Ruleset *rs, Diag *d) {
                 (void)diag_error(d, (Span){0}, "cannot list this host's networks and bridges: %s",
                                  strerror(-r));
         if (r == 0)
-                r = apply(e, rs, &e->changes, d);
+                r = apply_reporting(e, rs, &e->changes, d);
         return r == 0 ? read_back(e, rs, d) : r;
 }
 
@@ -222,6 +243,16 @@ int engine_put_policy(Engine *e, Arena **arena, const Policy *policy, Ruleset *r
                         r = put(e, *arena, rs, d);
         }
         return keep(e, arena, rs, r);
+}
+
+bool engine_is_same(const Engine *e, Ruleset *rs) {
+        bool same;
+
+        if (!e->desired || (e->reports_refused && ruleset_report_refused(rs) < 0))
+                return false;
+        same = ruleset_equal(rs, e->desired);
+        ruleset_forget_refused(rs);
+        return same;
 }
 
 static bool is_same_set(const Set *x, const Set *y) {

@@ -27,8 +27,9 @@ typedef struct Engine {
         EngineOwner owner; /* what is wanted. A table that somebody made without can gain none */
         bool asked_owner;  /* the kernel has been asked whether it can be had: */
         bool can_own;
-        bool owns;   /* as read back: the table is the link's */
-        bool tracks; /* conntrack stays at work even if the table goes */
+        bool owns;            /* as read back: the table is the link's */
+        bool tracks;          /* conntrack stays at work even if the table goes */
+        bool reports_refused; /* what is refused is made known: see ruleset/refused.h */
 } Engine;
 
 /* 0, or what nft_link_open() says. */
@@ -52,6 +53,9 @@ int engine_compile(
 int engine_put_policy(Engine *e, Arena **arena, const Policy *policy, Ruleset *rs, Diag *d);
 /* The same for a Ruleset that was compiled before, for a kernel with the same features. */
 int engine_put_ruleset(Engine *e, Arena **arena, Ruleset *rs, Diag *d);
+
+/* Whether rs, complete with what the host adds, is what was put in force last. */
+bool engine_is_same(const Engine *e, Ruleset *rs);
 
 /* Once the kernel has refused something (-EBADMSG): asks it what it lacks. Whether that is news, so
  * that it is worth compiling anew. */

@@ -63,22 +63,17 @@ static bool parse_tuple(const Attributes *a, uint16_t type, Tuple *ret) {
         return true;
 }
 
-bool conntrack_parse(const struct nlmsghdr *h, Connection *ret) {
+bool conntrack_parse_entry(const Attributes *a, Connection *ret) {
         Tuple original = {0}, reply = {0};
         uint32_t status = 0;
         const void *tuple;
         size_t size = 0;
-        Attributes a;
 
-        if (h->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW) ||
-            mnl_nlmsg_get_payload_len(h) < sizeof(struct nfgenmsg))
+        tuple = attribute_bytes(a, CTA_TUPLE_ORIG, &size);
+        if (!tuple || size > CONNTRACK_TUPLE_MAX || !parse_tuple(a, CTA_TUPLE_ORIG, &original) ||
+            !parse_tuple(a, CTA_TUPLE_REPLY, &reply) || reply.family != original.family)
                 return false;
-        attributes_of_message(h, &a);
-        tuple = attribute_bytes(&a, CTA_TUPLE_ORIG, &size);
-        if (!tuple || size > CONNTRACK_TUPLE_MAX || !parse_tuple(&a, CTA_TUPLE_ORIG, &original) ||
-            !parse_tuple(&a, CTA_TUPLE_REPLY, &reply) || reply.family != original.family)
-                return false;
-        (void)attribute_u32(&a, CTA_STATUS, &status);
+        (void)attribute_u32(a, CTA_STATUS, &status);
         *ret = (Connection){
                 .family = original.family,
                 .protocol = original.protocol,
@@ -91,12 +86,23 @@ bool conntrack_parse(const struct nlmsghdr *h, Connection *ret) {
                 .destination_port = reply.source_port,
                 .translated = status & IPS_DST_NAT,
                 .confirmed = status & IPS_CONFIRMED,
+                .expected = status & IPS_EXPECTED,
                 .tuple_size = (uint16_t)size,
         };
-        (void)attribute_u32(&a, CTA_MARK, &ret->mark); /* absent: 0, as the zone */
-        (void)attribute_u16(&a, CTA_ZONE, &ret->zone);
+        (void)attribute_u32(a, CTA_MARK, &ret->mark); /* absent: 0, as the zone */
+        (void)attribute_u16(a, CTA_ZONE, &ret->zone);
         memcpy(ret->tuple, tuple, size);
         return true;
+}
+
+bool conntrack_parse(const struct nlmsghdr *h, Connection *ret) {
+        Attributes a;
+
+        if (h->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW) ||
+            mnl_nlmsg_get_payload_len(h) < sizeof(struct nfgenmsg))
+                return false;
+        attributes_of_message(h, &a);
+        return conntrack_parse_entry(&a, ret);
 }
 
 typedef struct Reader {

@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 
 #include "base/address.h"
+#include "nft/attribute.h"
 
 #define CONNTRACK_MAX ((size_t)4 << 20) /* entries of one answer */
 #define CONNTRACK_TUPLE_MAX 128         /* bytes of a tuple as the kernel writes it */
@@ -22,7 +23,7 @@ typedef struct Connection {
         U128 destination; /* after any translation */
         uint16_t destination_port;
         bool translated; /* its destination was */
-        bool confirmed;
+        bool confirmed, expected;
         uint32_t mark;
         uint16_t zone;
         uint16_t tuple_size;
@@ -49,6 +50,8 @@ int conntrack_add(ConntrackLink *l, const Connection *c, uint32_t bits);
 
 /* Takes in one of the kernel's messages; false if it is not an entry that we understand. */
 bool conntrack_parse(const struct nlmsghdr *h, Connection *ret);
+/* Likewise an entry's attributes, wherever they stand. */
+bool conntrack_parse_entry(const Attributes *a, Connection *ret);
 
 static inline void conntrack_closep(ConntrackLink **l) {
         (void)conntrack_close(*l);

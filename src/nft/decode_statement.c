@@ -79,12 +79,16 @@ void decode_log(RuleDecoder *d, const Attributes *a) {
         (void)attribute_u16(a, NFTA_LOG_GROUP, &group);
         (void)attribute_u16(a, NFTA_LOG_QTHRESHOLD, &threshold);
         (void)attribute_u32(a, NFTA_LOG_SNAPLEN, &size);
-        if (!prefix || group != RULESET_LOG_GROUP || threshold != 0 || size != 0) {
+        if (group == RULESET_SAMPLE_GROUP)
+                s.kind = STATEMENT_SAMPLE;
+        if ((!prefix && s.kind == STATEMENT_LOG) ||
+            (group != RULESET_LOG_GROUP && group != RULESET_SAMPLE_GROUP) || threshold != 0 ||
+            size != 0) {
                 rule_decoder_add_unknown(d, "log", NULL);
                 return;
         }
-        s.text = arena_strdup(d->decoder->rs->arena, prefix);
-        if (!s.text)
+        s.text = prefix ? arena_strdup(d->decoder->rs->arena, prefix) : NULL;
+        if (prefix && !s.text)
                 d->out_of_memory = true;
         add_statement(d, &s);
 }

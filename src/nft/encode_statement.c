@@ -85,6 +85,14 @@ void encode_statement(Encoder *e, const Statement *s) {
                 nftnl_expr_set_str(x, NFTNL_EXPR_LOG_PREFIX, s->text);
                 nftnl_expr_set_u16(x, NFTNL_EXPR_LOG_GROUP, RULESET_LOG_GROUP);
                 return;
+        case STATEMENT_SAMPLE:
+                x = encoder_expression(e, "log");
+                if (!x)
+                        return;
+                if (s->text)
+                        nftnl_expr_set_str(x, NFTNL_EXPR_LOG_PREFIX, s->text);
+                nftnl_expr_set_u16(x, NFTNL_EXPR_LOG_GROUP, RULESET_SAMPLE_GROUP);
+                return;
         case _STATEMENT_MAX:
         case _STATEMENT_INVALID:
                 break;

@@ -324,6 +324,9 @@ static void add_statement(Random *x, Rule *rule, const Shape *shape) {
         case STATEMENT_LOG:
                 s.text = "WORD allow policy.yaml:9: allow https";
                 break;
+        case STATEMENT_SAMPLE:
+                s.text = draw(x, 2) ? "translated" : NULL;
+                break;
         case _STATEMENT_MAX:
         case _STATEMENT_INVALID:
                 break;

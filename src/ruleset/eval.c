@@ -216,6 +216,7 @@ int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evalua
                 if (r < 0)
                         return r;
         }
+        result.limited &= result.verdict == VERDICT_ACCEPT;
         *ret = result;
         return 0;
 }

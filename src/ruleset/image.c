@@ -35,6 +35,7 @@ static const char *const statement_words[_STATEMENT_MAX] = {
         [STATEMENT_CONNECTIONS] = "connections",
         [STATEMENT_NAMED_LIMIT] = "named-limit",
         [STATEMENT_LOG] = "log",
+        [STATEMENT_SAMPLE] = "sample",
 };
 
 static const char *const chain_words[] = {

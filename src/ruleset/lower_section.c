@@ -24,7 +24,7 @@ const char *lower_comment(Lower *l, const char *text) {
 
 /* Not called "reject": that is a word of nft's, which its own parser does not take for a name. */
 static Chain *refuse_chain(Lower *l) {
-        Chain *chain = l->refuse ? l->refuse : ruleset_add_chain(l->rs, "refuse");
+        Chain *chain = l->refuse ? l->refuse : ruleset_add_chain(l->rs, RULESET_REFUSE);
         Rule *reset, *rest;
 
         if (!chain || l->refuse)

@@ -18,6 +18,8 @@
 #define RULESET_PREFIX_MAX 127   /* bytes of a log line's prefix; NF_LOG_PREFIXLEN less its NUL */
 #define RULESET_LOG_GROUP 4780   /* the netlink group that log lines go to */
 #define RULESET_LOG_LIMIT "log-limit" /* the limit that all log lines share */
+#define RULESET_SAMPLE_GROUP 4781     /* the netlink group that samples of what is refused go to */
+#define RULESET_REFUSE "refuse"       /* the chain that refuses with an answer */
 /* Above every other firewall's filter chains: a refusal costs nobody else work. A refusal is final,
  * whatever the priority; an accept never is. */
 #define RULESET_PRIORITY (-10)
@@ -127,6 +129,7 @@ typedef enum StatementKind {
         STATEMENT_CONNECTIONS, /* goes on while no more than so many connections are open */
         STATEMENT_NAMED_LIMIT, /* goes on below the limit of that name */
         STATEMENT_LOG,         /* always goes on */
+        STATEMENT_SAMPLE,      /* likewise: shows the packet to whoever follows what is refused */
         _STATEMENT_MAX,
         _STATEMENT_INVALID = -EINVAL,
 } StatementKind;
@@ -139,7 +142,7 @@ typedef struct Statement {
         /* Of these two: a dynamic set keeps one for each value of the field. NULL: one for all. */
         const Set *set;
         FieldId field;
-        const char *text; /* the log line's prefix, or the limit's name */
+        const char *text; /* the log line's prefix (of a sample, or NULL), or the limit's name */
 } Statement;
 
 /* Where a connection is sent instead. */

@@ -24,7 +24,8 @@ bool statement_equal(const Statement *a, const Statement *b) {
 
 bool rule_is_unconditional(const Rule *rule) {
         for (size_t i = 0; i < rule->n_statements; i++)
-                if (rule->statements[i].kind != STATEMENT_LOG)
+                if (rule->statements[i].kind != STATEMENT_LOG &&
+                    rule->statements[i].kind != STATEMENT_SAMPLE)
                         return false;
         return rule->n_matches == 0;
 }
@@ -37,6 +38,7 @@ bool rule_has_state(const Rule *rule) {
                         return true;
                 case STATEMENT_NAMED_LIMIT: /* its state is the named limit's */
                 case STATEMENT_LOG:
+                case STATEMENT_SAMPLE:
                 case _STATEMENT_MAX:
                 case _STATEMENT_INVALID:
                         break;
@@ -79,6 +81,12 @@ void statement_print(const Statement *s, FILE *f) {
                 break;
         case STATEMENT_LOG:
                 fprintf(f, "log prefix \"%s\" group %d", s->text, RULESET_LOG_GROUP);
+                break;
+        case STATEMENT_SAMPLE:
+                if (s->text)
+                        fprintf(f, "log prefix \"%s\" group %d", s->text, RULESET_SAMPLE_GROUP);
+                else
+                        fprintf(f, "log group %d", RULESET_SAMPLE_GROUP);
                 break;
         case _STATEMENT_MAX:
         case _STATEMENT_INVALID:

@@ -87,6 +87,8 @@ static bool statement_is_sound(const Rule *rule, const Statement *s) {
                 return s->text && !set;
         case STATEMENT_LOG:
                 return s->text && strlen(s->text) <= RULESET_PREFIX_MAX && !set;
+        case STATEMENT_SAMPLE:
+                return (!s->text || strlen(s->text) <= RULESET_PREFIX_MAX) && !set;
         case _STATEMENT_MAX:
         case _STATEMENT_INVALID:
                 break;

@@ -164,10 +164,14 @@ def test_two_that_undo_each_others_changes_do_not_spin(world, daemon):
     daemon.apply(OFF + EXAMPLE, "--no-confirm")
     rival = world.lab.popen("fw", ["nft", "-i"], stdin=-1, stdout=-3, text=True)
     threading.Thread(target=feed, args=(rival,), daemon=True).start()
-    wait_until(lambda: "keeps changing the rules" in daemon.log(), 30, "that it says so")
+    wait_until(lambda: drift(daemon)["undone"] > 20, 60, "twenty heals")
     before = time.monotonic(), drift(daemon)["undone"]
     wait_until(lambda: time.monotonic() > before[0] + 3, 10, "three seconds")
-    assert drift(daemon)["undone"] - before[1] <= 6 * 10
+    healed_since = drift(daemon)["undone"] - before[1]
+    took = time.monotonic() - before[0]
+    assert healed_since <= (took + 2) * 10
+    # on a machine that is busy the two may be too slow to need it
+    assert "keeps changing the rules" in daemon.log() or healed_since < took * 10
     rival.kill()
     rival.wait()
     wait_until(lambda: daemon.status()["state"] == "closed", 10, "the last heal")
