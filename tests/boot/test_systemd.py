@@ -137,6 +137,21 @@ def test_when_the_daemon_cannot_start_all_is_closed_before_the_network(machine, 
     assert_nothing_wrong(stream.stop())
 
 
+def test_when_a_library_is_missing_all_is_closed_before_the_network(machine):
+    """Neither the daemon nor its own --lockdown runs; what it wrote down does."""
+    library = next(machine.path("/usr/lib").glob("*/libyaml-0.so.2"))
+    hidden = library.with_name("libyaml.gone")
+    library.rename(hidden)
+    boots(machine, "lockdown")
+    wait_until(lambda: machine.show(DAEMON, "ActiveState") == "failed", 30, "the end of the tries")
+    hidden.rename(library)
+    machine.run("systemctl", "reset-failed", DAEMON)
+    machine.run("systemctl", "start", DAEMON)
+    stream = Stream(machine)
+    stream.runs()
+    assert_nothing_wrong(stream.stop())
+
+
 UNMOUNTABLE = """[Unit]
 DefaultDependencies=no
 [Mount]
