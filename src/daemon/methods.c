@@ -371,7 +371,7 @@ static const RpcError errors[] = {
         {"KernelRefused", "nothing has changed", invalid_fields},
         {"NotArmed", "it cannot be written down, and is not applied or not confirmed", invalid_fields},
         {"AwaitsConfirmation", "another change has not been confirmed", message_fields},
-        {"Panic", "panic is on; nothing has changed", message_fields},
+        {"InPanic", "panic is on; nothing has changed", message_fields},
         {"NothingPending", "there is nothing to confirm", message_fields},
         {"SameConnection", "the caller came before the change", message_fields},
         {"NoSuchChange", "no change of that number is kept", message_fields},

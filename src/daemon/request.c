@@ -255,7 +255,7 @@ static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFai
 /* Nobody takes for in force what is not. */
 static int refuse_panic(const Daemon *d, RequestFailure *f) {
         return d->panic.is_on
-                       ? fail(f, RPC_INTERFACE ".Panic",
+                       ? fail(f, RPC_INTERFACE ".InPanic",
                               "panic is on, and only those who may rescue come in: `ringwall "
                               "panic off` first")
                        : 0;
