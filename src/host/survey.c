@@ -303,6 +303,22 @@ static int read_caller(Arena *a, const SurveyInput *input, Survey *s) {
         return add_ssh_port(a, s, socket.local_port);
 }
 
+/* Of several private networks the host's own is the one that the caller is in, else what leads
+ * outside. Two cards in the same network are in it. */
+static void settle_lan(Survey *s) {
+        const SurveyLink *own = survey_find_link(s, s->caller_link);
+
+        if (own && own->kind != SURVEY_LINK_LAN)
+                own = NULL;
+        for (size_t i = 0; i < s->n_links && !own; i++)
+                if (s->links[i].kind == SURVEY_LINK_LAN && s->links[i].is_uplink)
+                        own = &s->links[i];
+        for (size_t i = 0; i < s->n_links && own; i++)
+                if (s->links[i].kind == SURVEY_LINK_LAN && &s->links[i] != own &&
+                    !streq(s->links[i].networks, own->networks))
+                        s->links[i].kind = SURVEY_LINK_OTHER_LAN;
+}
+
 static void mark_ssh(Survey *s) {
         for (size_t i = 0; i < s->n_ports; i++)
                 for (size_t j = 0; j < s->n_ssh_ports; j++)
@@ -327,6 +343,7 @@ int survey_make(const Tree *t, const Policy *catalogue, const SurveyInput *input
         if (r < 0)
                 return r;
         mark_ssh(&s);
+        settle_lan(&s);
         *ret = s;
         return 0;
 }

@@ -28,9 +28,11 @@ typedef struct SurveyPort {
 
 typedef enum SurveyLinkKind {
         SURVEY_LINK_OTHER,
-        SURVEY_LINK_LAN,        /* a private network, and no public IPv4 one */
-        SURVEY_LINK_VPN,        /* a tunnel: WireGuard, OpenVPN */
-        SURVEY_LINK_TAILNET,    /* Tailscale's */
+        SURVEY_LINK_LAN,       /* a private network, and no public IPv4 one: the one that the caller
+                                * is in, or that leads outside */
+        SURVEY_LINK_OTHER_LAN, /* likewise, another one beside it */
+        SURVEY_LINK_VPN,       /* a tunnel: WireGuard, OpenVPN */
+        SURVEY_LINK_TAILNET,   /* Tailscale's */
         SURVEY_LINK_CONTAINERS, /* by the catalogue's zone */
         SURVEY_LINK_VMS,        /* likewise */
         SURVEY_LINK_INSTANCES,  /* a bridge that leads to no other device: Incus', or somebody's own

@@ -187,7 +187,7 @@ static void networks_are_told_apart(void **state) {
                 const char *name;
                 SurveyLinkKind kind;
         } expected[] = {
-                {"eth0", SURVEY_LINK_LAN},
+                {"eth0", SURVEY_LINK_OTHER_LAN},
                 {"eth1", SURVEY_LINK_OTHER},
                 {"wg0", SURVEY_LINK_VPN},
                 {"tun0", SURVEY_LINK_VPN},
@@ -195,7 +195,7 @@ static void networks_are_told_apart(void **state) {
                 {"virbr0", SURVEY_LINK_VMS},
                 {"tailscale0", SURVEY_LINK_TAILNET},
                 {"lxdbr0", SURVEY_LINK_INSTANCES},
-                {"vmbr0", SURVEY_LINK_LAN},
+                {"vmbr0", SURVEY_LINK_OTHER_LAN},
                 {"br-lan", SURVEY_LINK_LAN},
                 {"dummy0", SURVEY_LINK_OTHER},
         };
@@ -231,6 +231,38 @@ static void networks_are_told_apart(void **state) {
         assert_true(survey_find_link(&s, "eth1")->is_uplink);
         assert_true(survey_find_link(&s, "br-lan")->seems_containers);
         assert_false(survey_find_link(&s, "docker0")->seems_containers);
+}
+
+static void the_network_of_the_caller_is_the_hosts_own(void **state) {
+        static const struct {
+                const char *caller;
+                SurveyLinkKind kinds[4]; /* of eth0, eth0.20, wlan0, wlan1 */
+        } rows[] = {
+                {"10.40.10.9",
+                 {SURVEY_LINK_LAN, SURVEY_LINK_OTHER_LAN, SURVEY_LINK_LAN, SURVEY_LINK_OTHER_LAN}},
+                {"10.40.20.9",
+                 {SURVEY_LINK_OTHER_LAN, SURVEY_LINK_LAN, SURVEY_LINK_OTHER_LAN,
+                  SURVEY_LINK_OTHER_LAN}},
+                /* from elsewhere: wlan1 leads there */
+                {"198.51.100.9",
+                 {SURVEY_LINK_OTHER_LAN, SURVEY_LINK_OTHER_LAN, SURVEY_LINK_OTHER_LAN,
+                  SURVEY_LINK_LAN}},
+        };
+        const Tree *t = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                SurveyInput in = {
+                        .environment = arena_printf(t->arena, "%s 1 192.0.2.1 22", rows[i].caller)};
+                Survey s;
+
+                (void)add_link(t, &in, "eth0", "", 0, "10.40.10.0/24");
+                (void)add_link(t, &in, "eth0.20", "vlan", 0, "10.40.20.0/24");
+                (void)add_link(t, &in, "wlan0", "", 0, "10.40.10.0/24");
+                add_default(t, &in, add_link(t, &in, "wlan1", "", 0, "10.40.30.0/24"));
+                s = look(t, &in);
+                for (size_t j = 0; j < 4; j++)
+                        unit_equal(rows[i].caller, s.links[j].kind, rows[i].kinds[j]);
+        }
 }
 
 static void neighbours_at_a_provider_are_no_network_of_ones_own(void **state) {
@@ -339,6 +371,7 @@ int main(void) {
                 tree_test(a_published_port_tells_where_it_ends),
                 tree_test(names_are_cleaned_and_short),
                 tree_test(networks_are_told_apart),
+                tree_test(the_network_of_the_caller_is_the_hosts_own),
                 tree_test(neighbours_at_a_provider_are_no_network_of_ones_own),
                 tree_test(the_caller_is_who_the_connection_shows),
                 tree_test(without_root_the_environment_says_it),
