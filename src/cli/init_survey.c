@@ -215,6 +215,16 @@ static int write_draft(Session *s, Source catalogue, const char *path) {
         return r;
 }
 
+static int survey_failed(int error) {
+        int code = input_failed(error, "cannot look at this host");
+
+        if (error == -EOPNOTSUPP)
+                fputs("  hint: the kernel lists sockets with its modules tcp_diag and udp_diag: "
+                      "modprobe them, or begin with a ready policy, --from NAME\n",
+                      stderr);
+        return code;
+}
+
 int init_from_survey(const InitOptions *options) {
         _cleanup_(input_done) Input input = INPUT_NULL;
         bool asks = !options->yes && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
@@ -230,7 +240,11 @@ int init_from_survey(const InitOptions *options) {
         tree = (Tree){.arena = input.arena, .root = ""};
         r = survey_read(&tree, input.policy, getenv("SSH_CONNECTION"), &survey);
         if (r < 0)
-                return input_failed(r, "cannot look at this host");
+                return survey_failed(r);
+        if (survey_misses_programs(&survey))
+                fputs("ringwall init: not every program that listens could be seen; root sees "
+                      "them all\n",
+                      stderr);
         s = (Session){.arena = input.arena,
                       .survey = &survey,
                       .catalogue = input.policy,

@@ -70,7 +70,7 @@ static void put_head(Draft *d) {
         if (s->n_unnamed > SURVEY_UNNAMED_MAX)
                 draft_note(d, DRAFT_PART_HEAD, "  and %zu that were not kept",
                            s->n_unnamed - SURVEY_UNNAMED_MAX);
-        if (s->n_unreadable > 0)
+        if (survey_misses_programs(s))
                 draft_note(d, DRAFT_PART_HEAD,
                            "Other users' programs were not looked into: that takes root.");
 }
@@ -342,7 +342,8 @@ static void put_closed(Draft *d) {
                                    "reach:");
                 if (n > PORTS_SHOWN_MAX)
                         break;
-                line = draft_put(d, DRAFT_PART_INBOUND, draft_describe(d, x),
+                line = draft_put(d, DRAFT_PART_INBOUND,
+                                 x->port->program ? draft_describe(d, x) : NULL,
                                  "- { allow: %s, from: %s }", draft_quote(d->arena, x->word), from);
                 if (line)
                         line->is_out = true;

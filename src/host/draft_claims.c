@@ -41,6 +41,15 @@ static const char *word_to_protect(Draft *d, const DraftPort *x) {
         return x->word;
 }
 
+/* Who listens where. */
+static const char *comment_of(Draft *d, const DraftPort *x) {
+        const char *number = draft_number(d, x->port);
+
+        return !number || !x->port->program
+                       ? number
+                       : arena_printf(d->arena, "%s: %s", number, draft_describe(d, x));
+}
+
 static void put_protected(Draft *d, Words *ret_closed, Words *ret_limited) {
         Words done = {0};
 
@@ -56,10 +65,8 @@ static void put_protected(Draft *d, Words *ret_closed, Words *ret_limited) {
                 if (!word || draft_has(&done, word))
                         continue;
                 users = users_of(d, x);
-                (void)draft_put(d, DRAFT_PART_PROTECTED,
-                                arena_printf(d->arena, "%s: %s", draft_number(d, x->port),
-                                             draft_describe(d, x)),
-                                "- { services: %s%s%s }", draft_quote(d->arena, word),
+                (void)draft_put(d, DRAFT_PART_PROTECTED, comment_of(d, x), "- { services: %s%s%s }",
+                                draft_quote(d->arena, word),
                                 users.n_items > 0 ? ", only-from: " : "",
                                 users.n_items > 0 ? draft_list(d, &users) : "");
                 if (draft_add_word(d->arena, &done, word) < 0 ||

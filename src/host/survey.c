@@ -28,6 +28,13 @@ bool survey_has_link(const Survey *s, SurveyLinkKind kind) {
         return false;
 }
 
+bool survey_misses_programs(const Survey *s) {
+        for (size_t i = 0; i < s->n_ports; i++)
+                if (!s->ports[i].program && s->n_unreadable > 0)
+                        return true;
+        return false;
+}
+
 /* ---- who listens */
 
 static char *shortened(Arena *a, const char *text) {

@@ -86,4 +86,6 @@ int survey_make(const Tree *t, const Policy *catalogue, const SurveyInput *input
 
 const SurveyLink *survey_find_link(const Survey *s, const char *name); /* name NULL: NULL */
 bool survey_has_link(const Survey *s, SurveyLinkKind kind);
+/* Whether a port's program is not known because it may not be looked at: root would know. */
+bool survey_misses_programs(const Survey *s);
 const char *survey_protocol(uint8_t proto); /* "tcp" */

@@ -115,6 +115,7 @@ static void a_port_stands_once_with_its_program(void **state) {
         listen_at(t, &in, IPPROTO_TCP, "0.0.0.0", 11434, 80);
         listen_at(t, &in, IPPROTO_TCP, "192.0.2.1", 80, 70);
         s = look(t, &in);
+        assert_false(survey_misses_programs(&s));
         assert_string_equal(ports_text(t, &s), "80/tcp nginx nginx.service\n"
                                                "443/tcp nginx nginx.service\n"
                                                "11434/tcp ollama docker 0123456789ab\n");

@@ -214,6 +214,18 @@ def test_whoever_came_by_ssh_keeps_the_way_in(host):
     assert "- { allow: ssh, from: anywhere, limit: 10/minute per source }" in lines
 
 
+def test_whoever_may_not_see_the_programs_is_told_and_gets_a_valid_policy(host):
+    done = subprocess.run(host.inside("setpriv", "--bounding-set=-all", "--inh-caps=-all", RINGWALL, "init", "--yes",
+                                      "-o", "-"),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    assert "not every program that listens could be seen" in done.stderr
+    host.check(done.stdout)
+    lines = rules(done.stdout)
+    assert "- { allow: [ssh, ping], from: lan }" in lines  # what listens at 22 is taken for sshd
+    assert "- { services: ollama }" in lines and "#   11434/tcp  not known" in done.stdout
+
+
 def test_a_ufw_that_is_switched_on_is_taken_over(make):
     host = make("""
 mkdir /etc/ufw
