@@ -301,10 +301,14 @@ static int check_zone(
 
 static int check_service(
         Arena *a, const Policy *catalogue, DraftQuestion q, const char *word, DraftProblem *ret) {
+        const char *alias = service_alias(word);
         Nearest nearest;
 
         if (policy_find_service(catalogue, word))
                 return 1;
+        if (alias)
+                return refuse(a, ret, arena_printf(a, "did you mean '%s'?", alias),
+                              "there is no service '%s'", shown(a, word));
         if (streq(word, "any"))
                 return refuse(a, ret, "name what others shall use: https, 8080/tcp",
                               "'any' would open everything");

@@ -303,6 +303,7 @@ static void an_answer_that_cannot_be_taken_says_why(void **state) {
                 {DRAFT_PUBLIC, "https http3,8000-8010/tcp,53/udp", NULL, NULL},
                 {DRAFT_PUBLIC, "none, https", "'none' stands alone", NULL},
                 {DRAFT_PUBLIC, "htps", "there is no service 'htps'", "did you mean 'https'?"},
+                {DRAFT_PUBLIC, "samba", "there is no service 'samba'", "did you mean 'smb'?"},
                 {DRAFT_PUBLIC, "any", "'any' would open everything",
                  "name what others shall use: https, 8080/tcp"},
                 {DRAFT_PUBLIC, "443", "'443' is no port",
