@@ -197,8 +197,10 @@ static void put_ssh(Draft *d) {
         const Survey *s = d->survey;
         Words known = without(d, &d->ssh_from, "anywhere");
         bool anywhere = draft_has(&d->ssh_from, "anywhere");
+        const SurveyLink *link = survey_find_link(s, s->caller_link);
         const char *except = draft_has(&known, "private") && !draft_has(&known, "containers") &&
-                                             survey_has_link(s, SURVEY_LINK_CONTAINERS)
+                                             survey_has_link(s, SURVEY_LINK_CONTAINERS) &&
+                                             !(link && link->kind == SURVEY_LINK_CONTAINERS)
                                      ? ", except: containers"
                                      : "";
 
@@ -381,23 +383,22 @@ static int take_answers(Draft *d, const DraftAnswers *answers) {
         return r;
 }
 
-/* After the rules that open something. */
+bool draft_opens(Draft *d, uint8_t proto, uint16_t port) {
+        const Words services = draft_services_for_containers(d);
+        bool opens = draft_means(d->arena, d->catalogue, &d->public, proto, port) ||
+                     draft_means(d->arena, d->catalogue, &services, proto, port);
+
+        for (size_t i = 0; i < d->n_ufw && !opens; i++)
+                opens = !d->ufw[i].refusal && !d->ufw[i].is_public &&
+                        d->ufw[i].rule->action <= UFW_LIMIT &&
+                        draft_means(d->arena, d->catalogue, &d->ufw[i].services, proto, port);
+        return opens;
+}
+
 static void mark_open(Draft *d) {
-        Words services = draft_services_for_containers(d);
-
-        for (size_t i = 0; i < d->n_ports; i++) {
-                DraftPort *x = &d->ports[i];
-                uint8_t proto = x->port->proto;
-                uint16_t port = x->port->port;
-
-                x->is_open = draft_means(d->arena, d->catalogue, &d->public, proto, port) ||
-                             draft_means(d->arena, d->catalogue, &services, proto, port);
-                for (size_t j = 0; j < d->n_ufw; j++)
-                        x->is_open |= !d->ufw[j].refusal && !d->ufw[j].is_public &&
-                                      d->ufw[j].rule->action <= UFW_LIMIT &&
-                                      draft_means(d->arena, d->catalogue, &d->ufw[j].services,
-                                                  proto, port);
-        }
+        for (size_t i = 0; i < d->n_ports; i++)
+                d->ports[i].is_open =
+                        draft_opens(d, d->ports[i].port->proto, d->ports[i].port->port);
 }
 
 int draft_write(Arena *a,

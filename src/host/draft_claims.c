@@ -28,15 +28,14 @@ static Words users_of(Draft *d, const DraftPort *x) {
         return words;
 }
 
-/* Whether something that anybody may use is among the service's ports: then only the port that
- * listens is protected. */
+/* If a rule opens another one of the service's ports, only the port that listens is protected. */
 static const char *word_to_protect(Draft *d, const DraftPort *x) {
         uint8_t proto = x->port->proto;
         RangeSet ports = draft_word_ports(d->arena, d->catalogue, x->word, proto);
 
         for (size_t i = 0; i < ports.n_items; i++)
                 for (uint64_t p = ports.items[i].low.low; p <= ports.items[i].high.low; p++)
-                        if (draft_means(d->arena, d->catalogue, &d->public, proto, (uint16_t)p))
+                        if (p != x->port->port && draft_opens(d, proto, (uint16_t)p))
                                 return draft_number(d, x->port);
         return x->word;
 }

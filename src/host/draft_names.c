@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "host/draft_parts.h"
 
+#define SSH "ssh"    /* means sshd's own ports in the policy, wherever those are */
 #define GROUP_MIN 12 /* ranges of ports that no single service has: a group of the catalogue's */
 
 /* Programs that are not called like the service that they are. */
@@ -120,7 +121,7 @@ int draft_name_port(Arena *a, const Survey *s, const Policy *catalogue, DraftPor
         bool is_usual;
 
         port->service = find_at(catalogue, p, p->port);
-        is_usual = port->service != NULL;
+        is_usual = port->service && !streq(port->service->name, SSH);
         /* translated, it is protected by the port where it ends */
         guess = p->inner ? find_at(catalogue, p, p->inner) : find_by_program(catalogue, p);
         if (guess && guess->internal && !(port->service && port->service->internal)) {
@@ -164,7 +165,7 @@ const char *draft_word(Arena *a, const Policy *catalogue, const char *protocol, 
         const Service *s = draft_find_exact(catalogue, protocol, ports);
         unsigned int low = (unsigned int)ports.low.low, high = (unsigned int)ports.high.low;
 
-        if (s)
+        if (s && !streq(s->name, SSH))
                 return s->name;
         return low == high ? arena_printf(a, "%u/%s", low, protocol)
                            : arena_printf(a, "%u-%u/%s", low, high, protocol);

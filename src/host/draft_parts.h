@@ -78,6 +78,8 @@ const char *draft_number(Draft *d, const SurveyPort *p);  /* "443/tcp" */
 const char *draft_caller(Draft *d);                       /* the caller's address, quoted */
 /* What the host offers to its containers, as rules name it. */
 Words draft_services_for_containers(Draft *d);
+/* Whether a rule lets anybody beyond SSH's users use the port. */
+bool draft_opens(Draft *d, uint8_t proto, uint16_t port);
 /* Being found, and the addresses of a network: protecting them would protect nothing. */
 bool draft_is_of_networks(const char *word);
 

@@ -229,6 +229,43 @@ static void ufws_sources_of_ssh_are_the_default(void **state) {
         assert_string_equal(text, "lan");
 }
 
+/* In the policy 'ssh' means the ports that sshd has. */
+static void a_rule_about_another_port_is_not_called_ssh(void **state) {
+        Host h = host_begin(state);
+        const char *text;
+
+        (void)listens(&h, "tcp", 22, "gitea", "gitea.service");
+        sshd(&h, 2222);
+        (void)link_to(&h, "eth0", SURVEY_LINK_LAN, "10.40.10.0/24");
+        ufw(&h, "### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in\n", FAMILY_IPV4);
+        text = write_policy(&h, NULL);
+        assert_non_null(strstr(text, "  ssh: { tcp: 2222 }"));
+        assert_non_null(strstr(text, "  - { allow: [ssh, ping], from: lan }\n"));
+        assert_non_null(strstr(text, "  - { allow: 22/tcp, from: anywhere }\n"));
+}
+
+static void whoever_came_from_a_container_keeps_a_way_in(void **state) {
+        Host h = host_begin(state);
+
+        sshd(&h, 22);
+        (void)link_to(&h, "docker0", SURVEY_LINK_CONTAINERS, "172.17.0.0/16");
+        caller(&h, "172.17.0.2", "docker0");
+        assert_non_null(strstr(write_policy(&h, NULL), "{ allow: [ssh, ping], from: private }"));
+}
+
+static void what_one_port_of_a_service_is_opened_for_leaves_the_others_protected(void **state) {
+        const DraftAnswers answers = {{[DRAFT_CONTAINERS] = "minio"}};
+        Host h = host_begin(state);
+        const char *text;
+
+        (void)listens(&h, "tcp", 9000, "minio", NULL);
+        (void)listens(&h, "tcp", 9443, "portainer", NULL);
+        (void)link_to(&h, "docker0", SURVEY_LINK_CONTAINERS, "172.17.0.0/16");
+        text = write_policy(&h, &answers);
+        assert_non_null(strstr(text, "  - { allow: minio, from: containers }\n"));
+        assert_non_null(strstr(text, "  - { services: 9443/tcp } "));
+}
+
 /* All that is foreign, with what would end a comment or begin another thing in YAML. */
 static void nothing_foreign_gets_out_of_its_comment(void **state) {
         static const char *const texts[] = {
@@ -381,6 +418,10 @@ int main(void) {
                 unit_arena_test(answers_are_followed),
                 unit_arena_test(what_ufw_allowed_is_taken_over),
                 unit_arena_test(ufws_sources_of_ssh_are_the_default),
+                unit_arena_test(a_rule_about_another_port_is_not_called_ssh),
+                unit_arena_test(whoever_came_from_a_container_keeps_a_way_in),
+                unit_arena_test(
+                        what_one_port_of_a_service_is_opened_for_leaves_the_others_protected),
                 unit_arena_test(nothing_foreign_gets_out_of_its_comment),
                 unit_arena_test(a_bridge_of_the_network_is_none_of_containers),
                 unit_arena_test(an_answer_that_cannot_be_taken_says_why),
