@@ -174,6 +174,17 @@ static void print_answers(const DraftAnswers *given, const DraftAnswers *taken, 
                 fputc('\n', stderr);
 }
 
+static void print_caller(Session *s) {
+        const char *answer = s->answers.items[DRAFT_SSH_FROM];
+        char buf[ADDRESS_TEXT_MAX];
+
+        if (answer && draft_forgets_caller(s->arena, s->survey, s->catalogue, answer))
+                fprintf(stderr,
+                        "ringwall init: --ssh-from leaves out %s, which you came from: it gets a "
+                        "rule of its own\n",
+                        address_print(s->survey->caller_family, s->survey->caller, buf));
+}
+
 /* ---- writing */
 
 static void print_next_steps(const Survey *s, const char *path) {
@@ -254,5 +265,7 @@ int init_from_survey(const InitOptions *options) {
                 r = settle_answers(&s, asks);
         if (r == EXIT_OK && !asks)
                 print_answers(&options->answers, &s.answers, options->yes);
+        if (r == EXIT_OK)
+                print_caller(&s);
         return r == EXIT_OK ? write_draft(&s, *input.policy->sources[0], options->path) : r;
 }

@@ -44,6 +44,8 @@ int draft_check(Arena *a,
                 DraftQuestion q,
                 const char *answer,
                 DraftProblem *ret_problem);
+/* Whether an answer to DRAFT_SSH_FROM leaves out the caller, who then gets a rule of his own. */
+bool draft_forgets_caller(Arena *a, const Survey *s, const Policy *catalogue, const char *answer);
 /* Names that an answer can hold, the host's own first: "lan, vpn, private". NULL without memory. */
 const char *draft_zones(Arena *a, const Survey *s);
 

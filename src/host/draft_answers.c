@@ -126,6 +126,12 @@ bool draft_admits_caller(const Survey *s, const Policy *catalogue, const Words *
         return !s->has_caller;
 }
 
+bool draft_forgets_caller(Arena *a, const Survey *s, const Policy *catalogue, const char *answer) {
+        const Words words = draft_split(a, answer);
+
+        return !draft_admits_caller(s, catalogue, &words);
+}
+
 /* ---- what is asked, and what is meant where nothing is answered */
 
 bool draft_asks(const Survey *s, DraftQuestion q) {

@@ -207,6 +207,9 @@ def test_what_is_there_already_stays_as_it_is(host, tmp_path):
 
 def test_whoever_came_by_ssh_keeps_the_way_in(host):
     env = {"SSH_CONNECTION": "198.51.100.7 50000 203.0.113.1 22"}
+    told = host.init("--yes", "-o", "-", "--ssh-from", "10.99.0.0/24", env=env).stderr
+    assert "--ssh-from leaves out 198.51.100.7, which you came from: it gets a rule of its own" in told
+    assert "leaves out" not in host.init("--yes", "-o", "-", "--ssh-from", "198.51.100.0/24", env=env).stderr
     lines = rules(host.policy("--ssh-from", "10.99.0.0/24", env=env))
     assert "- { allow: ssh, from: 198.51.100.7 }" in lines
     assert "- { allow: ssh, from: 198.51.100.7, in: eth0 }" in lines  # the expectation
