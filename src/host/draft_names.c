@@ -129,9 +129,10 @@ int draft_name_port(Arena *a, const Survey *s, const Policy *catalogue, DraftPor
                 is_usual = p->inner != 0;
         }
         port->is_internal = port->service && port->service->internal;
-        port->is_tunnel = is_wireguard(s, p) && !port->is_internal;
+        /* anybody may listen at these ports, and must not get them opened by that */
+        port->is_tunnel = p->of_root && is_wireguard(s, p) && !port->is_internal;
         for (size_t i = 0; i < ARRAY_SIZE(tunnels) && port->service; i++)
-                port->is_tunnel |= streq(port->service->name, tunnels[i]) &&
+                port->is_tunnel |= p->of_root && streq(port->service->name, tunnels[i]) &&
                                    (p->program || s->n_unreadable > 0 || is_wireguard(s, p));
         port->word = is_usual ? port->service->name
                               : draft_word(a, catalogue, survey_protocol(p->proto), single);

@@ -37,6 +37,7 @@ listens(Host *h, const char *protocol, uint16_t port, const char *program, const
         SurveyPort p = {.proto = proto, .port = port, .program = program, .words = program};
 
         p.owner = owner;
+        p.of_root = true;
         assert_true(arena_append(h->arena, h->survey.ports, h->survey.n_ports, p));
         return &h->survey.ports[h->survey.n_ports - 1];
 }
@@ -244,6 +245,21 @@ static void a_rule_about_another_port_is_not_called_ssh(void **state) {
         assert_non_null(strstr(text, "  - { allow: 22/tcp, from: anywhere }\n"));
 }
 
+static void who_is_not_root_gets_no_port_opened_by_listening(void **state) {
+        static const DraftAnswers none = {0};
+
+        for (int of_root = 0; of_root <= 1; of_root++) {
+                Host h = host_begin(state);
+                const char *text;
+
+                listens(&h, "udp", 1194, "openvpn", NULL)->of_root = of_root;
+                assert_int_equal(
+                        draft_default(h.arena, &h.survey, h.catalogue, &none, DRAFT_PUBLIC, &text),
+                        0);
+                assert_string_equal(text, of_root ? "openvpn" : "none");
+        }
+}
+
 static void whoever_came_from_a_container_keeps_a_way_in(void **state) {
         Host h = host_begin(state);
 
@@ -419,6 +435,7 @@ int main(void) {
                 unit_arena_test(what_ufw_allowed_is_taken_over),
                 unit_arena_test(ufws_sources_of_ssh_are_the_default),
                 unit_arena_test(a_rule_about_another_port_is_not_called_ssh),
+                unit_arena_test(who_is_not_root_gets_no_port_opened_by_listening),
                 unit_arena_test(whoever_came_from_a_container_keeps_a_way_in),
                 unit_arena_test(
                         what_one_port_of_a_service_is_opened_for_leaves_the_others_protected),

@@ -187,12 +187,17 @@ static int add_port(const Tree *t,
                     const HostSocket *socket,
                     Survey *s) {
         const HostProcess *holder = process_find_server(holders, socket->inode);
-        SurveyPort port = {.proto = socket->proto, .port = socket->local_port}, *same;
+        SurveyPort port = {.proto = socket->proto,
+                           .port = socket->local_port,
+                           .of_root = socket->uid == 0},
+                   *same;
 
         if (socket->local_port == 0 || is_loopback(&input->net, socket) ||
             is_client(catalogue, socket, holder, holders, e))
                 return 0;
         same = find_port(s, socket);
+        if (same)
+                same->of_root &= socket->uid == 0;
         if (same && (same->program || !holder))
                 return 0;
         if (!same && !is_named(catalogue, socket->proto, socket->local_port, false) &&

@@ -21,6 +21,7 @@ typedef struct SurveyPort {
         uint16_t inner; /* of a container's port that is published here: where it ends; else 0 */
         bool is_published;
         bool is_ssh;
+        bool of_root;        /* root made all its sockets, or the kernel itself did */
         const char *program; /* "nginx"; NULL: not ours to see, or the kernel's own */
         const char *owner;   /* "nginx.service", "docker 4f5e6d7c8b9a"; or NULL */
         const char *words; /* name, command and unit of the process, to recognise it by; or NULL */

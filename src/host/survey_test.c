@@ -165,6 +165,21 @@ static void a_published_port_tells_where_it_ends(void **state) {
         assert_int_equal(s.ports[0].inner, 11434);
 }
 
+static void a_port_is_roots_if_all_of_its_sockets_are(void **state) {
+        const Tree *t = *state;
+        SurveyInput in = {0};
+        Survey s;
+
+        listen_at(t, &in, IPPROTO_UDP, "0.0.0.0", 1194, 1);
+        listen_at(t, &in, IPPROTO_UDP, "0.0.0.0", 51820, 2);
+        listen_at(t, &in, IPPROTO_UDP, "::", 51820, 3);
+        in.listening.items[2].uid = 1000;
+        s = look(t, &in);
+        assert_int_equal(s.n_ports, 2);
+        assert_true(s.ports[0].of_root);
+        assert_false(s.ports[1].of_root);
+}
+
 static void names_are_cleaned_and_short(void **state) {
         const Tree *t = *state;
         SurveyInput in = {0};
@@ -370,6 +385,7 @@ int main(void) {
                 tree_test(a_port_stands_once_with_its_program),
                 tree_test(what_others_cannot_reach_is_left_out),
                 tree_test(a_published_port_tells_where_it_ends),
+                tree_test(a_port_is_roots_if_all_of_its_sockets_are),
                 tree_test(names_are_cleaned_and_short),
                 tree_test(networks_are_told_apart),
                 tree_test(the_network_of_the_caller_is_the_hosts_own),
