@@ -166,14 +166,17 @@ static int compare_holders(const void *a, const void *b) {
         return x->process->pid < y->process->pid ? -1 : x->process->pid > y->process->pid;
 }
 
-/* socket:[INODE] */
-static bool socket_of(int folder, const char *name, uint32_t *ret) {
+/* socket:[INODE]. *hidden: it is not ours to see, although the folder is: of another process with
+ * rights that we have not. */
+static bool socket_of(int folder, const char *name, bool *hidden, uint32_t *ret) {
         char buf[64];
         ssize_t n = readlinkat(folder, name, buf, sizeof(buf) - 1);
         uint64_t inode;
 
-        if (n <= 0)
+        if (n <= 0) {
+                *hidden |= n < 0 && (errno == EACCES || errno == EPERM);
                 return false;
+        }
         buf[n] = '\0';
         if (!startswith(buf, "socket:[") || buf[n - 1] != ']')
                 return false;
@@ -221,6 +224,7 @@ static int walk_process(Walk *w, int proc, const char *name) {
         _cleanup_(closedirp) DIR *d = NULL;
         HostProcess *process = NULL;
         const struct dirent *entry;
+        bool hidden = false;
         int r = 0;
 
         (void)snprintf(path, sizeof(path), "%.16s/fd", name);
@@ -232,13 +236,13 @@ static int walk_process(Walk *w, int proc, const char *name) {
         while (r == 0 && (errno = 0, entry = readdir(d)) != NULL) {
                 uint32_t inode;
 
-                if (!socket_of(dirfd(d), entry->d_name, &inode) ||
+                if (!socket_of(dirfd(d), entry->d_name, &hidden, &inode) ||
                     !bsearch(&inode, w->wanted, w->n_wanted, sizeof(inode), compare_inodes))
                         continue;
                 r = add_holder(w, (pid_t)strtol(name, NULL, 10), inode, &process);
         }
-        if (r == 0 && (errno == EACCES || errno == EPERM))
-                w->found.n_unreadable++;
+        if (r == 0)
+                w->found.n_unreadable += hidden || errno == EACCES || errno == EPERM;
         return r == -ENOMEM ? r : 0; /* a process that goes away is no error */
 }
 

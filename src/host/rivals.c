@@ -196,30 +196,9 @@ static int set_unknown(const Tree *t, Rival *rival, const char *path, int error)
         return set(t, rival, RIVAL_UNKNOWN, "%s cannot be read: %s", path, strerror(-error));
 }
 
-/* Whether a shell-like file assigns the value, quoted or not; the last line counts. */
-static int assigns(const Tree *t, const char *path, const char *name, const char *value) {
-        size_t size, len = strlen(name);
-        bool does = false;
-        char *text, *line;
-        int r = tree_read(t, tree_path(t, "%s", path), &text, &size);
-
-        if (r < 0)
-                return r == -ENOENT || r == -ENOTDIR ? 0 : r;
-        while ((line = strsep(&text, "\n")) != NULL) {
-                line += strspn(line, " \t");
-                if (strncmp(line, name, len) != 0 || line[len] != '=')
-                        continue;
-                line += len + 1;
-                line += strspn(line, "\"'");
-                line[strcspn(line, "\"' \t\r#")] = '\0';
-                does = strcasecmp(line, value) == 0;
-        }
-        return does;
-}
-
 static int look_at_ufw(const Tree *t, Rival *rival) {
         static const char path[] = "/etc/ufw/ufw.conf";
-        int r = assigns(t, path, "ENABLED", "yes");
+        int r = tree_assigns(t, path, "ENABLED", "yes");
 
         if (r < 0)
                 return set_unknown(t, rival, path, r);

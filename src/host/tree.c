@@ -103,6 +103,26 @@ int tree_has(const char *path) {
         return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
 }
 
+int tree_assigns(const Tree *t, const char *path, const char *name, const char *value) {
+        size_t size, len = strlen(name);
+        bool does = false;
+        char *text, *line;
+        int r = tree_read(t, tree_path(t, "%s", path), &text, &size);
+
+        if (r < 0)
+                return r == -ENOENT || r == -ENOTDIR ? 0 : r;
+        while ((line = strsep(&text, "\n")) != NULL) {
+                line += strspn(line, " \t");
+                if (strncmp(line, name, len) != 0 || line[len] != '=')
+                        continue;
+                line += len + 1;
+                line += strspn(line, "\"'");
+                line[strcspn(line, "\"' \t\r#")] = '\0';
+                does = strcasecmp(line, value) == 0;
+        }
+        return does;
+}
+
 void tree_clean(char *text) {
         size_t left = strlen(text);
 

@@ -27,5 +27,9 @@ int tree_read_link(const Tree *t, const char *path, const char **ret);
 /* 1 if there is such a file, whatever it is; 0 if not; negative errno if it cannot be told. */
 int tree_has(const char *path);
 
+/* 1 if a shell-like file of the host assigns the value, quoted or not, capital or small: its last
+ * line of that name counts. 0 if not, or if there is no such file; or what reading it said. */
+int tree_assigns(const Tree *t, const char *path, const char *name, const char *value);
+
 /* Replaces what could not stand in one line of a message by question marks, in place. */
 void tree_clean(char *text);

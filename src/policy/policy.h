@@ -356,6 +356,9 @@ const char *essential_to_string(EssentialId essential); /* "neighbour-discovery"
 
 const Zone *policy_find_zone(const Policy *p, const char *name);
 const Service *policy_find_service(const Policy *p, const char *name);
+/* What the catalogue calls a service that people know by another name ("samba"), or its port; NULL
+ * if nothing is known of it. For hints alone: rules do not take it. */
+const char *service_alias(const char *name);
 
 /* Whether a client (or server) at this address behind this interface is meant. An interface NULL is
  * one that no policy names. */

@@ -7,13 +7,15 @@ static const char *const wide_words[] = {"all", "anything", "everything", "*"};
 
 static int report_unknown(Loader *l, const Node *n) {
         static const char *const words[] = {"any"};
-        const char *s = n->text;
+        const char *s = n->text, *alias = service_alias(s);
         bool value;
 
         diag_error(l->d, n->at, "there is no service '%s'", node_shown(l->arena, n));
         for (size_t i = 0; i < ARRAY_SIZE(wide_words); i++)
                 if (strcasecmp(s, wide_words[i]) == 0)
                         diag_hint(l->d, "did you mean 'any'?");
+        if (alias && (strchr(alias, '/') || definition_find(&l->services, alias)))
+                diag_hint(l->d, "did you mean '%s'?", alias);
         if (node_is_boolean(n, &value))
                 diag_hint(l->d,
                           "YAML takes '%s' for a boolean; as a service's name, quote it: \"%s\"", s,

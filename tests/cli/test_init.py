@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`ringwall list policies` and `ringwall init`: from a ready policy to one's own."""
+"""`ringwall list policies` and `ringwall init --from`: from a ready policy to one's own."""
 
 import json
 import os
@@ -90,7 +90,8 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_policy(tmp_path):
 
 
 @pytest.mark.parametrize("args, code, problem", [
-    ([], 2, "--from NAME"),
+    (["--from", "ai-server", "--public", "https"], 2, "copied as it is"),
+    (["--from", "ai-server", "--yes"], 2, "copied as it is"),
     (["--from", "ai-server", "policy.yaml"], 2, "-o FILE"),
     (["--from", "ai-srever"], 1, "did you mean 'ai-server'?"),
     (["--from", "../catalogue"], 1, "there is no ready policy"),

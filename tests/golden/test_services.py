@@ -80,3 +80,12 @@ def test_the_manual_page_has_every_zone_and_service(services):
     for name in [*services, *yaml.safe_load(CATALOGUE.read_text())["zones"]]:
         assert f"*{name}*\n" in page, name
     assert "[ *ollama*\n:[ 11434/tcp\n:[ internal; default: OLLAMA\\_HOST\n" in page
+
+
+def test_other_names_lead_to_what_the_catalogue_has(services):
+    source = (golden.ROOT / "src/policy/service_alias.c").read_text()
+    rows = re.findall(r'\{"([^"]+)", "([^"]+)"\},', source)
+    assert len(rows) > 40 and rows == sorted(rows)
+    for alias, name in rows:
+        assert alias not in services, alias
+        assert name in services or re.fullmatch(r"\d+/tcp", name), name

@@ -134,6 +134,8 @@ def test_every_command_is_completed(shell):
     "line, call",
     [
         ("init --from vlan", ["init", "--from", "vlan-router"]),
+        ("init --ssh-from tailn", ["init", "--ssh-from", "tailnet"]),
+        ("init --public=postg", ["init", "--public=postgresql"]),
         ("init --from=vlan", ["init", "--from=vlan-router"]),
         ("check --js", ["check", "--json"]),
         ("check --stop-after=lo", ["check", "--stop-after=lower"]),
