@@ -43,7 +43,7 @@ int caller_check_ways(const Caller *c,
         if (c->is_unknown)
                 *ret_text = "the connection that this shell came by (SSH_CONNECTION) is gone, so "
                             "whether you could come in again is not known: connect anew, or "
-                            "--i-have-console insists";
+                            "`ringwall apply --i-have-console` insists";
         for (size_t i = 0; i < c->sshd.n_connections; i++) {
                 const SshConnection *s = &c->sshd.connections[i];
                 bool mine = s == c->connection;
@@ -64,7 +64,7 @@ int caller_check_ways(const Caller *c,
                 *ret_locked_out = true;
                 *ret_text = arena_printf(a,
                                          "you came by %s, and could not come in again: %s; "
-                                         "--i-have-console insists",
+                                         "`ringwall apply --i-have-console` insists",
                                          w.text, w.rule ? w.rule : "no rule admits it");
                 if (!*ret_text)
                         return -ENOMEM;

@@ -51,6 +51,7 @@ typedef struct EventsRequest {
 } EventsRequest;
 
 int request_events(Daemon *d, const EventsRequest *request, json_t **ret, RequestFailure *f);
-/* Reads lists of addresses again; says whether the policy's own files have changed. */
-int request_reload(Daemon *d, json_t **ret, RequestFailure *f);
+/* Reads lists of addresses again; says whether the policy's own files have changed. Nobody confirms
+ * it, so nothing is done that would lock out whoever asks. peer as in ApplyRequest. */
+int request_reload(Daemon *d, const RpcPeer *peer, json_t **ret, RequestFailure *f);
 int request_unload(Daemon *d, RequestFailure *f);

@@ -247,7 +247,7 @@ static int run_events(RpcCall *call, const void *parameters, void *context) {
 static int run_reload(RpcCall *call, const void *parameters, void *context) {
         RequestFailure f = {0};
         json_t *reply = NULL;
-        int r = request_reload(context, &reply, &f);
+        int r = request_reload(context, rpc_call_peer(call), &reply, &f);
 
         return finish(call, r, reply, &f);
 }
@@ -268,7 +268,7 @@ static const RpcMethod methods[] = {
         {"Apply",    RPC_ROOT,  0, "put a policy in force, to be confirmed", apply_in, apply_out, sizeof(ApplyIn), run_apply},
         {"Confirm",  RPC_ROOT,  0, "keep what was applied", confirm_in, confirm_out, sizeof(ConfirmIn), run_confirm},
         {"Rollback", RPC_ROOT,  0, "go back", rollback_in, rollback_out, sizeof(RollbackIn), run_rollback},
-        {"Reload",   RPC_ROOT,  0, "read lists of addresses again", NULL, reload_out, 0, run_reload},
+        {"Reload",   RPC_ROOT,  0, "read lists of addresses again, unless that locks the caller out", NULL, reload_out, 0, run_reload},
         {"Unload",   RPC_ROOT,  0, "take everything out of force: open", NULL, NULL, 0, run_unload},
         {0},
 };

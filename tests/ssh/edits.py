@@ -30,11 +30,14 @@ class Edit:
     answer: dict  # family by which the administrator came: what `apply` says
     shut: dict  # likewise: nobody comes in any more while it is in force
     before: str = GOOD  # what is in force and confirmed; None: nothing at all
+    first: Callable | None = None  # what else is there before anything is confirmed
     also: Callable | None = None  # what else is done to the host, before the administrator comes
     moved: Callable | None = None  # and behind his back, before it is applied
     after: Callable | None = None  # and when it is in force
     holds_up: bool = False  # connections that are open hear nothing any more either
     mode: int = 0o644
+    command: str = "apply {policy}"
+    can_insist: bool = True
 
     def policy(self):
         return self.text if isinstance(self.text, str) else self.text()
@@ -141,6 +144,17 @@ edit("a file beside it denies", GOOD, LOCKED_OUT,
 edit("the list has other addresses",
      lambda: policy(SSH, office="{ file: list }"), LOCKED_OUT,
      also=lambda host: host.write("list", "# the office moved\n198.51.100.77\n"))  # fmt: skip
+
+LISTED = policy(SSH, office="{ file: list }")
+
+
+def in_the_list(*addresses):
+    return lambda host: host.write("list", "".join(f"{a}\n" for a in addresses))
+
+
+edit("the list is read again, and has other addresses", LISTED, LOCKED_OUT, before=LISTED,
+     first=in_the_list("203.0.113.2", "2001:db8:ffff::2"), moved=in_the_list("198.51.100.77"),
+     command="reload", can_insist=False)  # fmt: skip
 
 # --- what cannot be read --------------------------------------------------------------------------
 

@@ -107,6 +107,8 @@ class Case:
         host, edit = self.host, self.edit
         host.start_sshd()
         host.start_daemon()
+        if edit.first:
+            edit.first(host)
         if edit.before:
             host.policy.write_text(edit.before)
             host.policy.chmod(0o644)
@@ -136,11 +138,12 @@ class Case:
 
     def apply(self):
         """Whether it is in force, and waits."""
-        command, answer = f"ringwall apply {self.host.policy}", self.edit.answer[self.family]
+        command = "ringwall " + self.edit.command.format(policy=self.host.policy)
+        answer = self.edit.answer[self.family]
         if answer in (LOCKED_OUT, INVALID):
             self.types(command, answer)
             self.is_as_before()
-            if answer == INVALID:
+            if answer == INVALID or not self.edit.can_insist:
                 return False
             assert self.knock()
             command += " --i-have-console"
