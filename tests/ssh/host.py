@@ -71,6 +71,12 @@ SetEnv PATH={path} RINGWALL_DATADIR={data} RINGWALL_RUNTIME_DIR=/run/ringwall
 """
 
 
+def make_clock(at):
+    """What sets a program's clock, as clock.c says."""
+    words = ["cc", "-shared", "-fPIC", "-O1", "-o", str(at), str(HERE.parent / "netns/clock.c")]
+    subprocess.run(words, check=True, timeout=PATIENCE)
+
+
 def make_keys(folder):
     """Once; they are the same on every host."""
     for name in ("hostkey", "key"):
@@ -152,6 +158,10 @@ class Host:
         environment = {"PATH": f"{Path(PROGRAM).parent}:{os.defpath}", "RINGWALL_DATADIR": DATADIR}
         return self.net.run("fw", self._enter(words), text=text, check=check, timeout=PATIENCE, env=environment)
 
+    def set_clock(self, seconds):
+        """Of ringwalld alone: so far from the machine's."""
+        (self.folder / "clock").write_text(f"{seconds}\n")
+
     def _service(self, name, *words):
         """In the background; its process number is in /run. Its output is a file of that name."""
         script = f'echo $$ >/run/{name}.pid; exec "$@"'
@@ -172,7 +182,8 @@ class Host:
         wait_until(gone, PATIENCE, f"the end of {name}")
 
     def start_daemon(self):
-        self._service("ringwalld", DAEMON, "--state-dir", self.state)
+        clock = {"LD_PRELOAD": str(self.keys / "clock.so"), "CLOCK_OFFSET": str(self.folder / "clock")}
+        self._service("ringwalld", "env", *(f"{k}={v}" for k, v in clock.items()), DAEMON, "--state-dir", self.state)
         wait_until(lambda: self.ask("status").returncode == 0, PATIENCE, f"ringwalld:\n{self.read('ringwalld')}")
 
     def start_sshd(self, port=22):

@@ -10,6 +10,7 @@ from edits import AWAITING
 from lab import wait_until
 
 CONFIRM = 10  # seconds
+DAY = 24 * 60 * 60
 
 
 def nothing(case):
@@ -72,6 +73,23 @@ def the_disk_is_read_only(case):
     return case.since + CONFIRM
 
 
+def the_clock_is_set_back(case):
+    case.host.set_clock(-400 * DAY)
+    return case.since + CONFIRM
+
+
+def the_clock_is_set_forward(case):
+    """Before a daemon starts anew: what waits is not over for that."""
+    case.host.set_clock(400 * DAY)
+    case.host.stop("ringwalld")
+    case.host.start_daemon()
+    status = case.host.status()
+    assert status["events"][0]["time"] / 1e6 > time.time() + 300 * DAY, "it has another clock"
+    waits = "pending" in status
+    assert waits or time.monotonic() > case.since + CONFIRM - 1, "it was undone before the time was over"
+    return case.since + CONFIRM
+
+
 def sshd_is_restarted(case):
     case.host.stop("sshd")
     case.host.start_sshd(case.host.port)
@@ -105,6 +123,8 @@ MISHAPS = {
         the_machine_boots,
         the_disk_is_full,
         the_disk_is_read_only,
+        the_clock_is_set_back,
+        the_clock_is_set_forward,
         sshd_is_restarted,
         the_link_goes_down_and_up,
         another_bad_edit_follows,

@@ -11,7 +11,7 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 from edits import EDITS, INVALID
-from host import HERE, make_keys
+from host import HERE, make_clock, make_keys
 from lockout import KILLED
 from mishaps import MISHAPS
 
@@ -48,6 +48,7 @@ class Stage:
         self.folder, self.keys = folder, folder / "keys"
         self.keys.mkdir()
         make_keys(self.keys)
+        make_clock(self.keys / "clock.so")
         self.told = []
         self.pool = ThreadPoolExecutor(LANES)
         self.running = [(s, self.pool.submit(self._play, i, s)) for i, s in enumerate(stories)]
