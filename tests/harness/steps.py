@@ -152,7 +152,7 @@ def quickstart(run):
     return Count(passed=1)
 
 
-BOOTED = ["tests/boot/test_systemd.py", "tests/boot/test_package.py"]
+BOOTED = ["tests/boot/test_systemd.py", "tests/boot/test_package.py", "tests/boot/test_walk.py"]
 
 
 def boot(*paths, check=False):
