@@ -26,6 +26,14 @@ typedef struct ApplyRequest {
         const RpcPeer *peer; /* NULL: the daemon itself */
 } ApplyRequest;
 
+/* What `rollback` is asked for. */
+typedef struct RollbackRequest {
+        int64_t number; /* 0: what waits is undone; if nothing waits, what was confirmed before
+                         * comes back */
+        bool has_console;
+        const RpcPeer *peer;
+} RollbackRequest;
+
 /* Why a request failed: an error of the interface, a text, and the policy's mistakes. */
 typedef struct RequestFailure {
         const char *error; /* its full name; NULL: RPC_FAILED */
@@ -40,9 +48,7 @@ json_t *request_status(Daemon *d);
 int request_apply(Daemon *d, const ApplyRequest *request, json_t **ret, RequestFailure *f);
 int request_confirm(
         Daemon *d, const RpcPeer *peer, bool same_connection, json_t **ret, RequestFailure *f);
-/* number 0: what waits is undone; if nothing waits, what was confirmed before comes back. */
-int request_rollback(
-        Daemon *d, int64_t number, const RpcPeer *peer, json_t **ret, RequestFailure *f);
+int request_rollback(Daemon *d, const RollbackRequest *request, json_t **ret, RequestFailure *f);
 int request_history(Daemon *d, json_t **ret, RequestFailure *f);
 /* Of the log: with a number past `after` (0: all), not before `since` (microseconds since 1970; 0:
  * all), at most `limit` (0: many) of the latest. */

@@ -111,10 +111,12 @@ static const RpcField confirm_out[] = {
 
 typedef struct RollbackIn {
         int64_t number;
+        bool has_console;
 } RollbackIn;
 
 static const RpcField rollback_in[] = {
         {"number", RPC_INT, RPC_OPTIONAL, "of the change to go back to; absent: undo what waits, or else the last one", offsetof(RollbackIn, number), .min = 0, .max = UINT32_MAX},
+        {"hasConsole", RPC_BOOL, RPC_OPTIONAL, "go on although the caller could not come in again", offsetof(RollbackIn, has_console)},
         {0},
 };
 
@@ -221,9 +223,14 @@ static int run_confirm(RpcCall *call, const void *parameters, void *context) {
 
 static int run_rollback(RpcCall *call, const void *parameters, void *context) {
         const RollbackIn *in = parameters;
+        RollbackRequest request = {
+                .number = in->number,
+                .has_console = in->has_console,
+                .peer = rpc_call_peer(call),
+        };
         RequestFailure f = {0};
         json_t *reply = NULL;
-        int r = request_rollback(context, in->number, rpc_call_peer(call), &reply, &f);
+        int r = request_rollback(context, &request, &reply, &f);
 
         return finish(call, r, reply, &f);
 }

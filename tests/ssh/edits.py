@@ -156,6 +156,21 @@ edit("the list is read again, and has other addresses", LISTED, LOCKED_OUT, befo
      first=in_the_list("203.0.113.2", "2001:db8:ffff::2"), moved=in_the_list("198.51.100.77"),
      command="reload", can_insist=False)  # fmt: skip
 
+def confirmed_before(*texts):
+    """At the console."""
+
+    def first(host):
+        for text in texts:
+            host.run("ringwall", "apply", host.write("former.yaml", text), "--no-confirm")
+
+    return first
+
+
+edit("back to a policy without SSH", GOOD, LOCKED_OUT, command="rollback 1",
+     first=confirmed_before(policy(WEB), policy(SSH)))  # fmt: skip
+edit("not to be confirmed", policy(WEB), LOCKED_OUT, command="apply {policy} --no-confirm",
+     can_insist=False)  # fmt: skip
+
 # --- what cannot be read --------------------------------------------------------------------------
 
 edit("half a file", policy(SSH)[:-9], INVALID)
