@@ -265,7 +265,7 @@ RUN = [
         "ssh",
         "bad edits over real SSH connections",
         pytest("tests/ssh/test_edits.py"),
-        300,
+        420,
         True,
         True,
     ),

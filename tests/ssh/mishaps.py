@@ -69,6 +69,7 @@ def the_disk_is_full(case):
 
 
 def the_disk_is_read_only(case):
+    case.host.run("mount", "--bind", case.host.disk, case.host.disk)
     case.host.run("mount", "-o", "remount,bind,ro", case.host.disk)
     return case.since + CONFIRM
 
