@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from lab import Lab, wait_until
@@ -127,8 +128,10 @@ class Host:
     # --- power ---
 
     def switch_on(self):
-        words = ["unshare", "--pid", "--mount", "--fork", "--kill-child=KILL", "--propagation"]
-        words += ["private", HERE / "machine", self.folder]
+        """The clocks that tell how long it has been up begin at nothing."""
+        up = -int(time.clock_gettime(time.CLOCK_BOOTTIME))
+        words = ["unshare", "--pid", "--mount", "--fork", "--kill-child=KILL", "--propagation", "private"]
+        words += ["--time", "--boottime", up, HERE / "machine", self.folder]
         with open(self.folder / "console", "ab") as f:
             self._first = self.net.popen("fw", [str(w) for w in words], stdin=subprocess.DEVNULL, stdout=f, stderr=f)
         children = Path(f"/proc/{self._first.pid}/task/{self._first.pid}/children")
@@ -151,7 +154,7 @@ class Host:
     # --- inside ---
 
     def _enter(self, words):
-        return ["nsenter", "-t", str(self.init), "-p", "-m", *map(str, words)]
+        return ["nsenter", "-t", str(self.init), "-p", "-m", "-T", *map(str, words)]
 
     def run(self, *words, check=True, text=None):
         """A program of the host's, at its console."""

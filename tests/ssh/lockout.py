@@ -20,10 +20,11 @@ import lab  # noqa: E402
 from edits import AWAITING, EDITS, INVALID, LOCKED_OUT, OK  # noqa: E402
 from host import ADDRESSES, PATIENCE, Host  # noqa: E402
 from mishaps import CONFIRM, MISHAPS  # noqa: E402
-from prober import Prober, closed_by  # noqa: E402
+from prober import Prober, closed_by, knocks  # noqa: E402
 
 GRACE = 8  # seconds beyond the confirm time, on a machine that has other things to do
 KNOCK_SECONDS, IMPATIENT_SECONDS = 1, 0.3
+UNGUARDED = "nobody edits anything"  # the prober is tried
 KILLED = "the command is killed"  # while the daemon is at it
 
 
@@ -188,10 +189,30 @@ class Case:
         assert seen or time.monotonic() > until, "an edit that locks out has not"
 
 
+def sees_who_comes_in(keys):
+    """Where nothing is in force, whoever knocks comes in, by each way."""
+    host = Host(Path.cwd(), keys)
+    host.start_sshd()
+    prober = Prober(host.net, set(knocks()))
+    expected = {k for k in knocks() if k.protocol == "tcp"}, 2 * [4]
+
+    def seen():
+        what = [list({p[1] for p in prober.passed if p[0] == kind}) for kind in ("connected", "udp", "tcp")]
+        return set(what[0]), [len({address for address, _ in w}) for w in what[1:]]
+
+    lab.wait_until(lambda: seen() == expected, PATIENCE, f"{expected}")
+    prober.stop()
+    host.close()
+
+
 def main():
     edit, mishap, family, keys = sys.argv[1:]
     lab._die_with_parent()
     lab.enter()
+    if edit == UNGUARDED:
+        sees_who_comes_in(Path(keys))
+        print(json.dumps({"knocks": 0, "late": None}))
+        return
     case = Case(Path.cwd(), Path(keys), edit, mishap, int(family))
     try:
         case.run()
