@@ -41,7 +41,9 @@ static const char rollback_help[] = "Undoes a change that waits for its confirma
                                     "waits, goes back to that change, or to the one before: a "
                                     "change of its own, to be confirmed.\n"
                                     "The policy's files stay as they are.\n"
-                                    "\n" REMOTE_HELP "      --json\n"
+                                    "\n"
+                                    "      --i-have-console   go on although you could not come in "
+                                    "again\n" REMOTE_HELP "      --json\n"
                                     "  -h, --help\n";
 
 static const char *text_of(const json_t *object, const char *key) {
@@ -296,6 +298,7 @@ static int run_confirm(int argc, char **argv) {
 
 static int run_rollback(int argc, char **argv) {
         static const struct option options[] = {
+                {"i-have-console", no_argument, NULL, 'c'},
                 {"json", no_argument, NULL, 'j'},
                 {"help", no_argument, NULL, 'h'},
                 REMOTE_OPTION,
@@ -304,11 +307,14 @@ static int run_rollback(int argc, char **argv) {
         json_t *parameters;
         const char *runtime_dir = NULL;
         uint64_t number = 0;
-        bool json = false;
+        bool json = false, has_console = false;
         int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
+                case 'c':
+                        has_console = true;
+                        break;
                 case 'R':
                         runtime_dir = optarg;
                         break;
@@ -323,7 +329,7 @@ static int run_rollback(int argc, char **argv) {
                 return verb_usage(&verb_rollback, "one NUMBER at a time");
         if (optind < argc && !text_to_number(argv[optind], 1, UINT32_MAX, &number))
                 return verb_usage(&verb_rollback, "NUMBER is that of a change: ringwall history");
-        parameters = json_object();
+        parameters = json_pack("{s:b}", "hasConsole", has_console);
         if (number > 0)
                 (void)json_object_set_new(parameters, "number", json_integer((json_int_t)number));
         c = call(&verb_rollback, runtime_dir, "Rollback", parameters, json, print_rolled_back);

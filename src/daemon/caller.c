@@ -42,8 +42,7 @@ int caller_check_ways(const Caller *c,
         *ret_locked_out = c->is_unknown;
         if (c->is_unknown)
                 *ret_text = "the connection that this shell came by (SSH_CONNECTION) is gone, so "
-                            "whether you could come in again is not known: connect anew, or "
-                            "--i-have-console insists";
+                            "whether you could come in again is not known: connect anew";
         for (size_t i = 0; i < c->sshd.n_connections; i++) {
                 const SshConnection *s = &c->sshd.connections[i];
                 bool mine = s == c->connection;
@@ -62,9 +61,7 @@ int caller_check_ways(const Caller *c,
                 if (!mine || w.admitted)
                         continue;
                 *ret_locked_out = true;
-                *ret_text = arena_printf(a,
-                                         "you came by %s, and could not come in again: %s; "
-                                         "--i-have-console insists",
+                *ret_text = arena_printf(a, "you came by %s, and could not come in again: %s",
                                          w.text, w.rule ? w.rule : "no rule admits it");
                 if (!*ret_text)
                         return -ENOMEM;

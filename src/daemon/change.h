@@ -28,6 +28,14 @@ typedef struct ApplyRequest {
         const RpcPeer *peer; /* NULL: the daemon itself */
 } ApplyRequest;
 
+/* What `rollback` is asked for. */
+typedef struct RollbackRequest {
+        int64_t number; /* 0: what waits is undone; if nothing waits, what was confirmed before
+                         * comes back */
+        bool has_console;
+        const RpcPeer *peer;
+} RollbackRequest;
+
 /* Why a request failed: an error of the interface, a text, and the policy's mistakes. */
 typedef struct RequestFailure {
         const char *error; /* its full name; NULL: RPC_FAILED */
@@ -42,9 +50,7 @@ json_t *request_status(Daemon *d);
 int request_apply(Daemon *d, const ApplyRequest *request, json_t **ret, RequestFailure *f);
 int request_confirm(
         Daemon *d, const RpcPeer *peer, bool same_connection, json_t **ret, RequestFailure *f);
-/* number 0: what waits is undone; if nothing waits, what was confirmed before comes back. */
-int request_rollback(
-        Daemon *d, int64_t number, const RpcPeer *peer, json_t **ret, RequestFailure *f);
+int request_rollback(Daemon *d, const RollbackRequest *request, json_t **ret, RequestFailure *f);
 int request_history(Daemon *d, json_t **ret, RequestFailure *f);
 /* A failure in so many words; -EBADMSG, or -ENOMEM. */
 int request_fail(RequestFailure *f, const char *error, const char *text);
@@ -70,8 +76,9 @@ typedef struct EventsRequest {
 } EventsRequest;
 
 int request_events(Daemon *d, const EventsRequest *request, json_t **ret, RequestFailure *f);
-/* Reads lists of addresses again; says whether the policy's own files have changed. */
-int request_reload(Daemon *d, json_t **ret, RequestFailure *f);
+/* Reads lists of addresses again; says whether the policy's own files have changed. Nobody confirms
+ * it, so nothing is done that would lock out whoever asks. peer as in ApplyRequest. */
+int request_reload(Daemon *d, const RpcPeer *peer, json_t **ret, RequestFailure *f);
 int request_unload(Daemon *d, RequestFailure *f);
 /* refused.c: answers with what was refused since the packet of that number, and goes on doing so if
  * the caller wants more. limit: groups in one answer. */

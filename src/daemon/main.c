@@ -59,7 +59,7 @@ static int on_reload(sd_event_source *s, const struct signalfd_siginfo *si, void
         Daemon *d = userdata;
 
         (void)sd_notify(0, "RELOADING=1");
-        (void)request_reload(d, NULL, NULL); /* it says itself what went wrong */
+        (void)request_reload(d, NULL, NULL, NULL); /* it says itself what went wrong */
         (void)sd_notify(0, "READY=1");
         return 0;
 }

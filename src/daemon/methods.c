@@ -120,10 +120,12 @@ static const RpcField confirm_out[] = {
 
 typedef struct RollbackIn {
         int64_t number;
+        bool has_console;
 } RollbackIn;
 
 static const RpcField rollback_in[] = {
         {"number", RPC_INT, RPC_OPTIONAL, "of the change to go back to; absent: undo what waits, or else the last one", offsetof(RollbackIn, number), .min = 0, .max = UINT32_MAX},
+        {"hasConsole", RPC_BOOL, RPC_OPTIONAL, "go on although the caller could not come in again", offsetof(RollbackIn, has_console)},
         {0},
 };
 
@@ -287,9 +289,14 @@ static int run_confirm(RpcCall *call, const void *parameters, void *context) {
 
 static int run_rollback(RpcCall *call, const void *parameters, void *context) {
         const RollbackIn *in = parameters;
+        RollbackRequest request = {
+                .number = in->number,
+                .has_console = in->has_console,
+                .peer = rpc_call_peer(call),
+        };
         RequestFailure f = {0};
         json_t *reply = NULL;
-        int r = request_rollback(context, in->number, rpc_call_peer(call), &reply, &f);
+        int r = request_rollback(context, &request, &reply, &f);
 
         return finish(call, r, reply, &f);
 }
@@ -330,7 +337,7 @@ static int run_drops(RpcCall *call, const void *parameters, void *context) {
 static int run_reload(RpcCall *call, const void *parameters, void *context) {
         RequestFailure f = {0};
         json_t *reply = NULL;
-        int r = request_reload(context, &reply, &f);
+        int r = request_reload(context, rpc_call_peer(call), &reply, &f);
 
         return finish(call, r, reply, &f);
 }
@@ -353,7 +360,7 @@ static const RpcMethod methods[] = {
         {"Confirm",  RPC_ROOT,  0, "keep what was applied", confirm_in, confirm_out, sizeof(ConfirmIn), run_confirm},
         {"Rollback", RPC_ROOT,  0, "go back", rollback_in, rollback_out, sizeof(RollbackIn), run_rollback},
         {"Panic",    RPC_ROOT,  0, "close everything but the rescue path, or take that back", panic_in, panic_out, sizeof(PanicRequest), run_panic},
-        {"Reload",   RPC_ROOT,  0, "read lists of addresses again", NULL, reload_out, 0, run_reload},
+        {"Reload",   RPC_ROOT,  0, "read lists of addresses again, unless that locks the caller out", NULL, reload_out, 0, run_reload},
         {"Unload",   RPC_ROOT,  0, "take everything out of force: open", NULL, NULL, 0, run_unload},
         {0},
 };

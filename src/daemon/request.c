@@ -5,6 +5,8 @@
 #include "daemon/change.h"
 #include "daemon/entry.h"
 #include "guard/boot.h"
+#include "nft/host.h"
+#include "ruleset/image.h"
 
 /* What is asked of the daemon over its socket: looked at, decided, and answered. */
 
@@ -177,10 +179,10 @@ put_number(Daemon *d, uint32_t number, unsigned int wait, const ApplyRequest *q,
         return r;
 }
 
-/* Whether the draft's way in is still open for the caller. */
+/* Whether the caller's way in would still be open. */
 static int check_way(const Caller *caller,
                      Arena *a,
-                     const Draft *draft,
+                     const Ruleset *rs,
                      const ApplyRequest *q,
                      json_t *reply,
                      RequestFailure *f) {
@@ -190,11 +192,12 @@ static int check_way(const Caller *caller,
         int r;
 
         (void)json_object_set_new(reply, "ways", ways);
-        r = caller_check_ways(caller, a, draft->rs, ways, &locked_out, &text);
+        r = caller_check_ways(caller, a, rs, ways, &locked_out, &text);
         if (r < 0)
                 return r;
         if (locked_out && !q->has_console && !q->dry_run)
-                return fail(f, RPC_INTERFACE ".WouldLockOut", "%s", text);
+                return fail(f, RPC_INTERFACE ".WouldLockOut", "%s; %s--i-have-console insists",
+                            text, q->lists_only ? "`ringwall apply` with " : "");
         return 0;
 }
 
@@ -230,7 +233,7 @@ static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFai
         if (r < 0)
                 return fail(f, NULL, "cannot find out who is connected to sshd: %s", strerror(-r));
         d->caller = caller.who;
-        r = check_way(&caller, a, &draft, q, reply, f);
+        r = check_way(&caller, a, draft.rs, q, reply, f);
         if (r < 0)
                 return r;
         if (q->lists_only && !draft.is_kept)
@@ -400,13 +403,33 @@ static int find_former(Daemon *d, Arena *a, uint32_t *ret) {
         return r;
 }
 
-static int rollback(Daemon *d,
-                    Arena *a,
-                    int64_t number,
-                    const RpcPeer *peer,
-                    json_t *reply,
-                    RequestFailure *f) {
-        const ApplyRequest q = {.peer = peer};
+/* What this program cannot read is made anew when it comes into force; whether it locks out shows
+ * then. */
+static int check_way_back(Arena *a,
+                          const Caller *caller,
+                          const StoreContent *content,
+                          const ApplyRequest *q,
+                          RequestFailure *f) {
+        json_t *ways = json_object();
+        KernelFeatures features;
+        Diag *quiet = diag_new(a);
+        Ruleset *rs;
+        int r = ways && quiet ? 0 : -ENOMEM;
+
+        if (r == 0 && ruleset_read_image(a, content->image, content->image_size, &rs, &features,
+                                         quiet) == 0) {
+                r = nft_add_host(a, rs);
+                if (r == 0)
+                        r = check_way(caller, a, rs, q, ways, f);
+        }
+        json_decref(ways);
+        return r;
+}
+
+static int
+rollback(Daemon *d, Arena *a, const RollbackRequest *request, json_t *reply, RequestFailure *f) {
+        const ApplyRequest q = {.peer = request->peer, .has_console = request->has_console};
+        int64_t number = request->number;
         StoreContent content = {0};
         uint32_t to = (uint32_t)number, former = waiting(d);
         ConfirmPlan plan;
@@ -424,7 +447,7 @@ static int rollback(Daemon *d,
         }
         r = number == 0 ? find_former(d, a, &to) : 0;
         if (r == 0)
-                r = caller_read(a, peer, &caller);
+                r = caller_read(a, request->peer, &caller);
         if (r < 0)
                 return r;
         d->caller = caller.who;
@@ -436,13 +459,15 @@ static int rollback(Daemon *d,
                             "there is no change %u, or it is damaged; `ringwall history` lists "
                             "them",
                             to);
+        r = check_way_back(a, &caller, &content, &q, f);
+        if (r < 0)
+                return r;
         r = put_number(d, to, content.settings.confirm, &q, reply);
         (void)json_object_del(reply, "changed");
         return r < 0 ? fail_to_put(d, former, f, r) : 0;
 }
 
-int request_rollback(
-        Daemon *d, int64_t number, const RpcPeer *peer, json_t **ret, RequestFailure *f) {
+int request_rollback(Daemon *d, const RollbackRequest *request, json_t **ret, RequestFailure *f) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         json_t *reply = json_object();
         int r = begin(d, a);
@@ -450,7 +475,7 @@ int request_rollback(
         if (r == 0)
                 r = refuse_panic(d, f);
         if (r == 0)
-                r = rollback(d, a, number, peer, reply, f);
+                r = rollback(d, a, request, reply, f);
         if (r < 0)
                 json_decref(reply);
         else

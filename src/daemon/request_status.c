@@ -170,12 +170,13 @@ int request_history(Daemon *d, json_t **ret, RequestFailure *f) {
         return 0;
 }
 
-int request_reload(Daemon *d, json_t **ret, RequestFailure *f) {
+int request_reload(Daemon *d, const RpcPeer *peer, json_t **ret, RequestFailure *f) {
         const ApplyRequest q = {
                 .file = d->file,
                 .no_confirm = true,
                 .lists_only = true,
                 .message = "lists of addresses read again",
+                .peer = peer,
         };
         bool differs = entry_files_differ(d), changed = false;
         json_t *reply = NULL;

@@ -10,6 +10,23 @@ static const char *deciding(const Evaluation *e) {
         return NULL;
 }
 
+/* A new connection may not end here at all, whatever admits it. 1: ret tells where it does. */
+static int
+find_forward(const Ruleset *rs, const HostNet *net, Arena *a, PacketQuestion *q, const char **ret) {
+        char buf[ADDRESS_TEXT_MAX];
+        int r = ruleset_translate(rs, NULL, q);
+
+        if (r <= 0)
+                return r;
+        if (place_find(net, q->family, q->destination).is_own) {
+                q->hook = HOOK_INPUT;
+                return 0;
+        }
+        *ret = arena_printf(a, "the policy forwards it to %s",
+                            address_print(q->family, q->destination, buf));
+        return *ret ? 1 : -ENOMEM;
+}
+
 int way_in_decide(
         const Ruleset *rs, const HostNet *net, const HostSocket *socket, Arena *a, WayIn *ret) {
         Place peer = place_find(net, socket->family, socket->peer);
@@ -36,7 +53,10 @@ int way_in_decide(
                 return -ENOMEM;
         /* who comes from an address of this host's own comes by loopback, which is free */
         way.admitted = peer.is_own;
-        if (!peer.is_own) {
+        r = peer.is_own ? 1 : find_forward(rs, net, a, &q, &way.rule);
+        if (r < 0)
+                return r;
+        if (r == 0) {
                 packet_init(&p, &q);
                 r = ruleset_eval(rs, a, q.hook, &p, &e);
                 if (r < 0)

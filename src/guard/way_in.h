@@ -12,7 +12,7 @@ typedef struct WayIn {
          * next packet of the present one, if conntrack has never seen it: it is judged as new. */
         bool admitted;
         bool limited;     /* as long as a limit is not reached */
-        const char *rule; /* what decides, or NULL */
+        const char *rule; /* what decides, for people; or NULL */
         const char *text; /* "198.51.100.7 → 22" */
 } WayIn;
 

@@ -48,6 +48,20 @@ class Yard:
             self.retire(self.machines[-1])
 
 
+FIGURES = pytest.StashKey()
+
+
+@pytest.fixture(name="figures")
+def make_figures(request):
+    """Lines that are shown when all tests are done."""
+    return request.config.stash.setdefault(FIGURES, [])
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash.get(FIGURES, []):
+        terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session", name="yard")
 def make_yard(tmp_path_factory):
     package = os.environ.get("RINGWALL_DEB") or next((ROOT / "build/deb").glob("ringwall_*.deb"))

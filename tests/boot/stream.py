@@ -40,6 +40,7 @@ class Tally:
     hindered: int = 0  # of those: a packet had to be sent twice, or it never came to be
     intruders: int = 0  # connections to the closed port that came to be
     held: int = 0  # bytes over connections that were open all the time
+    pause: float = 0.0  # seconds, the longest between two datagrams that arrived
     wrong: list = field(default_factory=list)
 
 
@@ -53,6 +54,7 @@ class Stream:
         self.number = 0
         self.sent = {}  # number -> (family, port)
         self.arrived = {ALLOWED: set(), DENIED: set()}
+        self.last = None  # when something arrived
         self.tries, self.accepted, self.held = {}, [], []
         self.stopping = threading.Event()
         self.failure = None
@@ -140,6 +142,7 @@ class Stream:
             with contextlib.suppress(BlockingIOError):
                 while True:
                     self.arrived[port].add(struct.unpack("!Q", s.recv(64))[0])
+                    self._note_pause(port)
         for port, s in self.tcp.items():
             with contextlib.suppress(BlockingIOError):
                 while True:
@@ -151,6 +154,12 @@ class Stream:
         now = time.monotonic()
         for s in [s for s, (_, _, end) in self.tries.items() if end < now]:
             self._connected(s, -1)
+
+    def _note_pause(self, port):
+        now = time.monotonic()
+        if port == ALLOWED:
+            self.tally.pause = max(self.tally.pause, now - (self.last or now))
+            self.last = now
 
     def _connected(self, s, error):
         family, port, _ = self.tries.pop(s)

@@ -2,11 +2,10 @@
 """The package on a machine with systemd: what it brings, how confined the daemon is and what it can do
 all the same, and what it takes to get rid of it."""
 
-import os
 import re
-import subprocess
 
 import pytest
+from administrator import Administrator
 from lab import wait_until
 from stream import POLICY, Stream, assert_nothing_wrong
 
@@ -75,27 +74,15 @@ def test_what_can_be_gone_back_to_is_completed(guarded):
 
 
 @pytest.fixture(name="ssh")
-def make_ssh(yard, machine, tmp_path):
-    """Runs commands in a machine on which SSH is allowed; new: not over the connection that is kept."""
-    machine.path("/root/.ssh").mkdir(mode=0o700, exist_ok=True)
-    key = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    (machine.path("/root/.ssh") / "authorized_keys").write_bytes(key.with_suffix(".pub").read_bytes())
+def make_ssh(machine, tmp_path):
+    """Runs commands in a machine on which SSH is allowed."""
+    administrator = Administrator(machine, tmp_path)
     machine.boot()
     machine.apply(SSH)
     machine.run("systemctl", "unmask", "ssh")
     machine.run("systemctl", "start", "ssh")
-    control = f"/tmp/ringwall-ssh-{os.getpid()}"  # a socket's path is short
-
-    def run(*words, new=True):
-        options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-        options += ["-o", "ControlPersist=60", "-F", "none", "-i", str(key)]
-        options += ["-S", "none" if new else control, "-o", f"ControlMaster={'no' if new else 'auto'}"]
-        command = ["ssh", *options, "root@203.0.113.1", *words]
-        return machine.net.run(machine.peer, command, check=False, timeout=60)
-
-    yield run
-    machine.net.run(machine.peer, ["ssh", "-S", control, "-O", "exit", "x"], check=False)
+    yield administrator
+    administrator.hang_up()
 
 
 def test_a_change_is_confirmed_from_a_new_connection_only(machine, ssh):

@@ -2,13 +2,25 @@
 """The package on a machine with systemd: at boot, and through whatever ends the daemon."""
 
 import shutil
+import subprocess
+import time
 
 import pytest
 from lab import wait_until
+from runner import ROOT
 from stream import ALLOWED, DENIED, POLICY, Stream, assert_nothing_wrong
 
 DAEMON, LOCKDOWN = "ringwalld.service", "ringwall-lockdown.service"
+CONFIRM = 10  # seconds
 OTHER = f"ringwall: 1\ninbound: [{{ allow: {DENIED}/udp, from: anywhere }}]\n"
+
+
+def extend(machine, text):
+    """Adds to the daemon's unit; the file."""
+    folder = machine.path(f"/etc/systemd/system/{DAEMON}.d")
+    folder.mkdir()
+    (folder / "x.conf").write_text(text)
+    return folder / "x.conf"
 
 
 def active_since(machine, unit):
@@ -111,6 +123,72 @@ def test_a_change_that_nobody_confirmed_does_not_outlive_the_boot(up):
     assert status["state"] == "closed" and "pending" not in status
 
 
+# What happens to the disk with the state before the daemon starts.
+DISK = """[Unit]
+DefaultDependencies=no
+After=local-fs.target
+Before=ringwalld.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -ec '{script}'
+"""
+DISKS = {
+    "read-only": "mount --bind $$state $$state; mount -o remount,bind,ro $$state",
+    "full": "mkdir /run/disk; mount -t tmpfs -o size=1m,mode=700 tmpfs /run/disk; cp -a $$state/. /run/disk;"
+    " mount --bind /run/disk $$state; cat /dev/zero >$$state/filler || :",
+}
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_where_nothing_can_be_written_it_guards_and_changes_nothing(machine, disk):
+    script = f"state=/var/lib/ringwall; {DISKS[disk]}"
+    machine.path("/etc/systemd/system/disk.service").write_text(DISK.format(script=script))
+    extend(machine, "[Unit]\nWants=disk.service\nAfter=disk.service\n")
+    boots(machine, "policy")
+    status = machine.status()
+    assert status["state"] == "closed" and status["number"] == 1, machine.tell()
+    stream = Stream(machine)
+    machine.write_policy(OTHER)
+    done = machine.run("ringwall", "apply", check=False)
+    assert done.returncode not in (0, 9) and done.stderr, done
+    stream.runs()
+    assert_nothing_wrong(stream.stop())
+    status = machine.status()
+    assert (status["state"], status["number"]) == ("closed", 1) and "pending" not in status
+    # once there is room, it goes on
+    if disk == "full":
+        machine.run("rm", "/var/lib/ringwall/filler")
+    else:
+        machine.run("mount", "-o", "remount,bind,rw", "/var/lib/ringwall")
+        machine.run("systemctl", "restart", DAEMON)  # its sandbox has a view of its own
+    machine.apply(OTHER)
+    assert machine.status()["state"] == "closed"
+
+
+YEAR = 365 * 24 * 60 * 60
+
+
+def test_a_clock_that_is_set_back_changes_nothing(machine):
+    """Neither at boot nor while a change waits."""
+    words = ["cc", "-shared", "-fPIC", "-O1", "-o", machine.path("/usr/lib/clock.so")]
+    subprocess.run([*words, ROOT / "tests/netns/clock.c"], check=True, timeout=60)
+    offset = machine.path("/etc/clock")
+    offset.write_text(f"-{YEAR}\n")
+    extend(machine, "[Service]\nEnvironment=LD_PRELOAD=/usr/lib/clock.so CLOCK_OFFSET=/etc/clock\n")
+    boots(machine, "policy")
+    status = machine.status()
+    assert status["state"] == "closed" and status["since"] / 1e6 < time.time() - YEAR / 2
+    stream = Stream(machine)
+    machine.apply(POLICY + f"settings: {{ confirm: {CONFIRM}s }}\nrouted: reject\n", confirm=False)
+    applied = time.monotonic()
+    offset.write_text(f"-{2 * YEAR}\n")
+    wait_until(lambda: "pending" not in machine.status(), 3 * CONFIRM, "the end of the wait")
+    assert CONFIRM - 1 < time.monotonic() - applied < CONFIRM + 5
+    assert machine.status()["number"] == 1
+    assert_nothing_wrong(stream.stop())
+
+
 # Why a daemon cannot start, as what is added to its unit. The second one is never reached: systemd
 # fails to make the sandbox.
 CANNOT_START = {
@@ -121,14 +199,12 @@ CANNOT_START = {
 
 @pytest.mark.parametrize("why", CANNOT_START)
 def test_when_the_daemon_cannot_start_all_is_closed_before_the_network(machine, why):
-    folder = machine.path(f"/etc/systemd/system/{DAEMON}.d")
-    folder.mkdir()
-    (folder / "x.conf").write_text(f"[Unit]\nStartLimitBurst=2\n[Service]\n{CANNOT_START[why]}")
+    extended = extend(machine, f"[Unit]\nStartLimitBurst=2\n[Service]\n{CANNOT_START[why]}")
     boots(machine, "lockdown")
     wait_until(lambda: machine.show(DAEMON, "ActiveState") == "failed", 30, "the end of the tries")
     wait_until(lambda: machine.show(LOCKDOWN, "Result") == "success", 30, "the lockdown's end")
     # repaired, it takes over from there
-    (folder / "x.conf").unlink()
+    extended.unlink()
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "reset-failed", DAEMON)
     machine.run("systemctl", "start", DAEMON)
@@ -191,24 +267,38 @@ def restarted(machine, before):
     assert machine.status()["state"] == "closed"
 
 
-def test_a_restart_lets_nothing_through_and_drops_nothing(running):
+def tell(figures, what, machine, tally):
+    """What a restart costs: the daemon is away, and packets are judged as before."""
+    away = [int(machine.show(DAEMON, f"Active{word}TimestampMonotonic")) for word in ("Exit", "Enter")]
+    figures.append(
+        f"{what}: the daemon was away for {(away[1] - away[0]) / 1000:.0f} ms; of {tally.sent} datagrams"
+        f" {tally.dropped} were lost, of {tally.denied} {tally.passed} came in;"
+        f" the longest pause between two was {1000 * tally.pause:.0f} ms"
+    )
+
+
+def test_a_restart_lets_nothing_through_and_drops_nothing(running, figures):
     before = running.show(DAEMON, "MainPID")
     stream = Stream(running)
     running.run("systemctl", "restart", DAEMON)
     restarted(running, before)
     running.run("systemctl", "reload", DAEMON)
     stream.runs()
-    assert_nothing_wrong(stream.stop())
+    tally = stream.stop()
+    tell(figures, "restart", running, tally)
+    assert_nothing_wrong(tally)
 
 
 @pytest.mark.parametrize("number", ["KILL", "SEGV"])
-def test_killed_it_comes_back_and_nothing_gets_through(running, number):
+def test_killed_it_comes_back_and_nothing_gets_through(running, number, figures):
     before = running.show(DAEMON, "MainPID")
     stream = Stream(running)
     running.run("systemctl", "kill", f"--signal={number}", DAEMON)
     restarted(running, before)
     stream.runs()
-    assert_nothing_wrong(stream.stop())
+    tally = stream.stop()
+    tell(figures, f"SIG{number}", running, tally)
+    assert_nothing_wrong(tally)
 
 
 def test_stopped_it_leaves_the_rules_in_place(running):
@@ -220,13 +310,15 @@ def test_stopped_it_leaves_the_rules_in_place(running):
     assert_nothing_wrong(stream.stop())
 
 
-def test_an_upgrade_of_the_package_lets_nothing_through_and_drops_nothing(running, newer):
+def test_an_upgrade_of_the_package_lets_nothing_through_and_drops_nothing(running, newer, figures):
     before = running.show(DAEMON, "MainPID")
     running.path("/root/newer.deb").write_bytes(newer.read_bytes())
     stream = Stream(running)
     running.run("dpkg", "--force-unsafe-io", "-i", "/root/newer.deb")
     restarted(running, before)
     stream.runs()
-    assert_nothing_wrong(stream.stop())
+    tally = stream.stop()
+    tell(figures, "upgrade", running, tally)
+    assert_nothing_wrong(tally)
     version = running.run("dpkg-query", "-W", "-f", "${Version} ${Status}", "ringwall").stdout
     assert version.endswith("+newer install ok installed")

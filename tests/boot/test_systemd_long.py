@@ -6,19 +6,13 @@ import time
 import pytest
 from lab import wait_until
 from stream import ALLOWED, Stream, assert_nothing_wrong
-from test_systemd import DAEMON, LOCKDOWN, active_since, boots, damage, restarted
+from test_systemd import DAEMON, LOCKDOWN, active_since, boots, damage, extend, restarted
 
 KILLS, BOOTS = 100, 20
 
 
-def drop_in(machine, text):
-    folder = machine.path(f"/etc/systemd/system/{DAEMON}.d")
-    folder.mkdir()
-    (folder / "x.conf").write_text(text)
-
-
 def test_killed_a_hundred_times_under_traffic(machine):
-    drop_in(machine, "[Unit]\nStartLimitIntervalSec=0\n")
+    extend(machine, "[Unit]\nStartLimitIntervalSec=0\n")
     machine.boot()
     stream = Stream(machine)
     for _ in range(KILLS):
@@ -31,7 +25,7 @@ def test_killed_a_hundred_times_under_traffic(machine):
 
 
 def test_restarted_a_hundred_times_under_traffic(machine):
-    drop_in(machine, "[Unit]\nStartLimitIntervalSec=0\n")
+    extend(machine, "[Unit]\nStartLimitIntervalSec=0\n")
     machine.boot()
     stream = Stream(machine)
     for _ in range(KILLS):
@@ -69,7 +63,7 @@ def test_power_is_cut_at_any_moment_of_a_change(machine):
 
 
 def test_one_that_hangs_is_replaced(machine):
-    drop_in(machine, "[Service]\nWatchdogSec=2s\n")
+    extend(machine, "[Service]\nWatchdogSec=2s\n")
     machine.boot()
     before = machine.show(DAEMON, "MainPID")
     stream = Stream(machine)
@@ -82,7 +76,7 @@ def test_one_that_hangs_is_replaced(machine):
 
 def test_given_up_it_leaves_the_policy_in_force(machine):
     """The kernel goes on with what it has: the lockdown is for those that have nothing."""
-    drop_in(machine, "[Unit]\nStartLimitBurst=3\n")
+    extend(machine, "[Unit]\nStartLimitBurst=3\n")
     machine.boot()
     stream = Stream(machine)
     program = machine.path("/usr/sbin/ringwalld")

@@ -76,6 +76,17 @@ def test_what_a_ready_policy_has_commented_out_can_be_taken_as_it_stands(path):
     assert result.returncode == 0
 
 
+ADMINISTERED = [p for p in READY if re.search(r"^  (admin|rescue): \[", p.read_text(), re.MULTILINE)]
+
+
+@pytest.mark.parametrize("path", ADMINISTERED, ids=[p.name for p in ADMINISTERED])
+def test_whoever_administers_it_may_come_from_the_internet(path):
+    text = re.sub(r"^  (admin|rescue): \[.*", r"  \1: [192.0.2.7, 2606:4700::7]", path.read_text(), flags=re.MULTILINE)
+    result = golden.run(["check", "-"], POLICIES, input=text.encode())
+    assert result.stderr == b""
+    assert result.returncode == 0
+
+
 @pytest.mark.parametrize("path", READY, ids=[p.name for p in READY])
 def test_a_ready_policy_says_when_it_is_for_and_what_to_change_and_what_must_come_of_it(path):
     text = path.read_text()

@@ -70,7 +70,7 @@ def unit_tests(variant):
     return step
 
 
-def pytest(*paths, variant="gcc"):
+def pytest(*paths, variant="gcc", options=()):
     def step(run):
         if variant:
             build(run, variant)
@@ -81,7 +81,7 @@ def pytest(*paths, variant="gcc"):
         report.unlink(missing_ok=True)
         code, output = run.call(
             ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
-            + [f"--junitxml={report}", *paths],
+            + [f"--junitxml={report}", *options, *paths],
             run.program(variant) if variant else None,
             may_fail=True,
         )
@@ -152,7 +152,7 @@ def quickstart(run):
     return Count(passed=1)
 
 
-BOOTED = ["tests/boot/test_systemd.py", "tests/boot/test_package.py"]
+BOOTED = ["tests/boot/test_systemd.py", "tests/boot/test_package.py", "tests/boot/test_walk.py"]
 
 
 def boot(*paths, check=False):
@@ -178,6 +178,14 @@ def property_test(variant, policies, packets):
         counts = ["--policies", policies, "--packets", packets]
         run.call([PROPERTY, *seed, *counts], run.program(variant))
         return Count(passed=1)
+
+    return step
+
+
+def edits_by_lot(count):
+    def step(run):
+        seed = [f"--seed={run.options.seed}"] if run.options.seed is not None else []
+        return pytest("tests/ssh/test_edits_long.py", options=[*seed, f"--edits={count}"])(run)
 
     return step
 
@@ -254,6 +262,14 @@ RUN = [
     Step("man", "the manual pages", man_pages, 60),
     Step("netns", "real packets, and the three-way property", pytest("tests/netns"), 420, True, True),
     Step(
+        "ssh",
+        "bad edits over real SSH connections",
+        pytest("tests/ssh/test_edits.py"),
+        420,
+        True,
+        True,
+    ),
+    Step(
         "gcc-sanitize",
         "gcc, ASan and UBSan: the same tests",
         unit_tests("gcc-sanitize"),
@@ -306,6 +322,14 @@ def long_steps(options):
             "the same under ASan and UBSan, 50 policies and 10,000 packets",
             property_test("gcc-sanitize", 50, 10000),
             3600,
+            True,
+            True,
+        ),
+        Step(
+            "ssh",
+            "bad edits over real SSH connections, 200 drawn by lot",
+            edits_by_lot(200),
+            1800,
             True,
             True,
         ),

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guard/way_in.h"
+
+#include <netinet/in.h>
+
+#include "base/unit.h"
+#include "ruleset/pass.h"
+
+static const char catalogue[] = "ringwall: 1\n"
+                                "zones:\n"
+                                "  containers: { interfaces: docker0 }\n"
+                                "  vms: { interfaces: virbr0 }\n"
+                                "services: { ssh: { tcp: 22 }, web: { tcp: 80 } }\n";
+
+#define SSH "inbound: [{ allow: ssh, from: 10.0.0.0/24 }]\n"
+
+static Ruleset *compile(Arena *a, const char *text) {
+        const KernelFeatures features = {.fib_in_filter = true};
+        Diag *d = diag_new(a);
+        Policy *p = NULL;
+        Ruleset *rs = NULL;
+
+        assert_int_equal(policy_load_text(a, (Source){"catalogue", catalogue, strlen(catalogue)},
+                                          (Source){"policy", text, strlen(text)}, &p, d),
+                         0);
+        assert_int_equal(ruleset_compile(p, &features, NULL, a, &rs, d), 0);
+        return rs;
+}
+
+static U128 address(const char *text) {
+        Family family;
+        U128 value;
+
+        assert_int_equal(address_parse(text, &family, &value), ADDRESS_OK);
+        return value;
+}
+
+static const struct Case {
+        const char *name, *policy, *peer;
+        uint16_t port;
+        bool admitted;
+        const char *rule; /* how it ends */
+} cases[] = {
+        {"a rule admits it", "ringwall: 1\n" SSH, "10.0.0.7", 22, true, "10.0.0.0/24"},
+        {"none does", "ringwall: 1\n" SSH, "192.0.2.7", 22, false, NULL},
+        {"by where it would come in", "ringwall: 1\ninbound: [{ allow: ssh, in: wan0 }]\n",
+         "10.0.0.7", 22, false, NULL},
+        {"another port is forwarded", "ringwall: 1\nnat: [{ forward: web, to: 10.0.0.9 }]\n" SSH,
+         "10.0.0.7", 22, true, "10.0.0.0/24"},
+        {"it is forwarded to another machine",
+         "ringwall: 1\nnat: [{ forward: ssh, to: 10.0.0.9 }]\n" SSH, "10.0.0.7", 22, false,
+         "forwards it to 10.0.0.9"},
+        {"from elsewhere it would be forwarded",
+         "ringwall: 1\nnat: [{ forward: ssh, to: 10.0.0.9, in: wan0 }]\n" SSH, "10.0.0.7", 22, true,
+         "10.0.0.0/24"},
+        {"it is forwarded to an address of this host's",
+         "ringwall: 1\nnat: [{ forward: 2222/tcp, to: \"10.0.0.1:22\" }]\n"
+         "inbound: [{ allow: 2222/tcp }]\n",
+         "10.0.0.7", 2222, true, NULL},
+        {"from this host itself nothing is refused", "ringwall: 1\n", "10.0.0.1", 22, true, NULL},
+};
+
+static bool ends_with(const char *text, const char *end) {
+        size_t n = strlen(end);
+
+        return text && strlen(text) >= n && streq(text + strlen(text) - n, end);
+}
+
+static void says_whether_a_connection_could_be_made_anew(void **state) {
+        HostLink links[] = {{.index = 1, .name = "lan0"}, {.index = 2, .name = "wan0"}};
+        HostAddress own = {.link = 1, .family = FAMILY_IPV4, .address = address("10.0.0.1")};
+        HostRoute routes[] = {
+                {.link = 1,
+                 .family = FAMILY_IPV4,
+                 .is_on_link = true,
+                 .to = {address("10.0.0.0"), address("10.0.0.255")}},
+                {.link = 2,
+                 .family = FAMILY_IPV4,
+                 .is_default = true,
+                 .to = {address("0.0.0.0"), address("255.255.255.255")}},
+        };
+        HostNet net = {.arena = *state,
+                       .links = links,
+                       .n_links = 2,
+                       .addresses = &own,
+                       .n_addresses = 1,
+                       .routes = routes,
+                       .n_routes = 2};
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                const struct Case *c = &cases[i];
+                Ruleset *rs = compile(*state, c->policy);
+                HostSocket socket = {.family = FAMILY_IPV4,
+                                     .proto = IPPROTO_TCP,
+                                     .local = own.address,
+                                     .local_port = c->port,
+                                     .peer = address(c->peer)};
+                WayIn way;
+
+                unit_equal(c->name, way_in_decide(rs, &net, &socket, *state, &way), 0);
+                unit_equal(c->name, way.admitted, c->admitted);
+                unit_true(c->name, !c->rule || ends_with(way.rule, c->rule));
+        }
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                unit_arena_test(says_whether_a_connection_could_be_made_anew),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
