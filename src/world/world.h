@@ -10,7 +10,8 @@
 #include "base/address.h"
 #include "base/arena.h"
 
-#define WORLD_REGISTERS 16      /* of four bytes (NFT_REG32_COUNT); longer values fill several */
+#define WORLD_REGISTERS 24      /* of four bytes; longer values fill several: the kernel's 16, and 8
+                                 * that only what is translated from xt uses */
 #define WORLD_DATA_MAX 16       /* bytes of an immediate (NFT_DATA_VALUE_MAXLEN) */
 #define WORLD_KEY_MAX 64        /* bytes of a set's key (NFT_REG32_COUNT * 4) */
 #define WORLD_JUMPS_MAX 16      /* NFT_JUMP_STACK_SIZE */
@@ -50,9 +51,10 @@ typedef enum WorldExprKind {
         WORLD_META,      /* key */
         WORLD_CT,        /* key, direction */
         WORLD_FIB,       /* key: enum nft_fib_result; offset: its NFTA_FIB_F_ flags */
-        WORLD_EXTHDR,    /* key: type; offset, size; present */
+        WORLD_EXTHDR,    /* unit: enum nft_exthdr_op; key: type; offset, size; present */
         WORLD_DATA,      /* immediate: data */
-        WORLD_LOAD_ANY,  /* anything, not known: numgen, hash, socket, rt, xfrm, osf; `name` */
+        WORLD_LOAD_ANY,  /* anything, not known: numgen, hash, socket, rt, xfrm, osf; `name`. What
+                          * may also leave the rule stands behind a WORLD_CHOICE */
         /* from a register into a register */
         WORLD_BITWISE,   /* (x & mask) ^ data; or a shift of `shift` bits, left if positive */
         WORLD_BYTEORDER, /* `size` bytes, in units of `unit`; hton and ntoh are the same here */
@@ -181,9 +183,9 @@ struct WorldChain {
 typedef struct WorldElement {
         const uint8_t *low, *high; /* set->key_size bytes each; the same pointer for one key */
         bool catch_all;            /* what no other element holds; low and high are NULL */
-        bool maybe;                /* it has a timeout: it may be gone by the next packet */
+        bool maybe;                /* it has a timeout or a limit: it may not match */
         WorldVerdict verdict;      /* of maps of verdicts */
-        WorldData data;            /* of maps of values */
+        const uint8_t *value;      /* of maps of values: set->value_size bytes */
 } WorldElement;
 
 struct WorldSet {
@@ -193,8 +195,10 @@ struct WorldSet {
         bool dynamic;     /* packets add to it: any key may be in it besides */
         bool unknown;     /* not understood: anything may be in it */
         uint8_t key_size; /* bytes, padding of concatenated fields included */
+        uint8_t value_size; /* of maps of values; at most 64 */
+        /* Bytes of each field, without padding. A set without ranges may tell one field, of all. */
         uint8_t n_fields;
-        uint8_t fields[WORLD_REGISTERS]; /* bytes of each field, without padding */
+        uint8_t fields[WORLD_REGISTERS];
         WorldElement *elements; /* of one field sorted by low and disjoint; else as they were listed */
         size_t n_elements;
         size_t number; /* 0 ... n_sets - 1 */
@@ -209,6 +213,8 @@ typedef struct WorldInterface {
         int master;       /* the bridge or VRF that it belongs to; 0: none */
         bool up, loopback;
         uint8_t address[6]; /* link layer */
+        uint8_t rp_filter;  /* 0 none, 1 strict, 2 loose; the larger of the interface's and `all` */
+        bool route_localnet, accept_local;
 } WorldInterface;
 
 typedef struct WorldAddress {
