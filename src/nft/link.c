@@ -235,13 +235,20 @@ dump_part(NftLink *link, size_t size, uint32_t sequence, bool *interrupted, NftB
         return 0;
 }
 
-int nft_link_dump(NftLink *link, uint16_t type, const char *table, const char *set, NftBytes *ret) {
+int nft_link_dump_family(NftLink *link,
+                         uint16_t type,
+                         uint8_t family,
+                         const char *table,
+                         const char *set,
+                         NftBytes *ret) {
         unsigned char buf[1024] = {0};
         struct nlmsghdr *h = request(link, buf, type, NLM_F_DUMP);
+        struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
         uint32_t sequence = h->nlmsg_seq;
         bool interrupted = false;
         int r;
 
+        g->nfgen_family = family;
         /* the first attribute of every such request is the table's name, the second the set's */
         if ((table && !mnl_attr_put_strz_check(h, sizeof(buf), NFTA_SET_ELEM_LIST_TABLE, table)) ||
             (set && !mnl_attr_put_strz_check(h, sizeof(buf), NFTA_SET_ELEM_LIST_SET, set)))
@@ -257,6 +264,10 @@ int nft_link_dump(NftLink *link, uint16_t type, const char *table, const char *s
         if (r < 0)
                 return r;
         return interrupted ? -EINTR : 0;
+}
+
+int nft_link_dump(NftLink *link, uint16_t type, const char *table, const char *set, NftBytes *ret) {
+        return nft_link_dump_family(link, type, NFPROTO_INET, table, set, ret);
 }
 
 /* What the kernel says about an error beside its number. */

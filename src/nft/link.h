@@ -50,6 +50,13 @@ int nft_link_generation(NftLink *link, uint32_t *ret);
  * the answers as they come. -EINTR if another program's transaction came in between: what was
  * appended is then worth nothing; -EFBIG past NFT_BATCH_MAX; else what the kernel said. */
 int nft_link_dump(NftLink *link, uint16_t type, const char *table, const char *set, NftBytes *ret);
+/* The same of another family than inet (NFPROTO_...); NFPROTO_UNSPEC: of all. */
+int nft_link_dump_family(NftLink *link,
+                         uint16_t type,
+                         uint8_t family,
+                         const char *table,
+                         const char *set,
+                         NftBytes *ret);
 
 /* Sends an ended batch and collects the answers. 0: the kernel took all of it; 1: it refused, ret
  * says what, and nothing has changed; -EAGAIN: the batch was for another generation, nothing has

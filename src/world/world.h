@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The kernel's whole ruleset as plain data: every table of every family, one to one as netlink tells
- * it, so that nothing is lost and nothing is interpreted twice. Two codes that share nothing else
- * read it: the evaluator (world/walk.h), a register machine for one packet, and the proof, which
- * decides about all packets at once. Values are bytes as they stand in the kernel's registers.
- * Everything lives in one arena; pointers are borrowed from the same World. */
+/* The kernel's whole ruleset as plain data: every table of every family, one to one as netlink
+ * tells it, so that nothing is lost and nothing is interpreted twice. Two codes that share nothing
+ * else read it: the evaluator (world/walk.h), a register machine for one packet, and the proof,
+ * which decides about all packets at once. Values are bytes as they stand in the kernel's
+ * registers. Everything lives in one arena; pointers are borrowed from the same World. */
 
 #include "base/address.h"
 #include "base/arena.h"
 
-#define WORLD_REGISTERS 24      /* of four bytes; longer values fill several: the kernel's 16, and 8
-                                 * that only what is translated from xt uses */
-#define WORLD_DATA_MAX 16       /* bytes of an immediate (NFT_DATA_VALUE_MAXLEN) */
-#define WORLD_KEY_MAX 64        /* bytes of a set's key (NFT_REG32_COUNT * 4) */
-#define WORLD_JUMPS_MAX 16      /* NFT_JUMP_STACK_SIZE */
+#define WORLD_REGISTERS                                                                            \
+        24                 /* of four bytes; longer values fill several: the kernel's 16, and 8    \
+                            * that only what is translated from xt uses */
+#define WORLD_DATA_MAX 16  /* bytes of an immediate (NFT_DATA_VALUE_MAXLEN) */
+#define WORLD_KEY_MAX 64   /* bytes of a set's key (NFT_REG32_COUNT * 4) */
+#define WORLD_JUMPS_MAX 16 /* NFT_JUMP_STACK_SIZE */
 #define WORLD_POLICY_DROP true
 
 typedef struct WorldChain WorldChain;
@@ -47,35 +48,35 @@ typedef struct WorldData {
 
 typedef enum WorldExprKind {
         /* into a register */
-        WORLD_PAYLOAD,   /* base, offset, size; a packet that is too short breaks the rule */
-        WORLD_META,      /* key */
-        WORLD_CT,        /* key, direction */
-        WORLD_FIB,       /* key: enum nft_fib_result; offset: its NFTA_FIB_F_ flags */
-        WORLD_EXTHDR,    /* unit: enum nft_exthdr_op; key: type; offset, size; present */
-        WORLD_DATA,      /* immediate: data */
-        WORLD_LOAD_ANY,  /* anything, not known: numgen, hash, socket, rt, xfrm, osf; `name`. What
-                          * may also leave the rule stands behind a WORLD_CHOICE */
+        WORLD_PAYLOAD,  /* base, offset, size; a packet that is too short breaks the rule */
+        WORLD_META,     /* key */
+        WORLD_CT,       /* key, direction */
+        WORLD_FIB,      /* key: enum nft_fib_result; offset: its NFTA_FIB_F_ flags */
+        WORLD_EXTHDR,   /* unit: enum nft_exthdr_op; key: type; offset, size; present */
+        WORLD_DATA,     /* immediate: data */
+        WORLD_LOAD_ANY, /* anything, not known: numgen, hash, socket, rt, xfrm, osf; `name`. What
+                         * may also leave the rule stands behind a WORLD_CHOICE */
         /* from a register into a register */
         WORLD_BITWISE,   /* (x & mask) ^ data; or a shift of `shift` bits, left if positive */
         WORLD_BYTEORDER, /* `size` bytes, in units of `unit`; hton and ntoh are the same here */
         /* tests: where they fail, the rule is left */
-        WORLD_CMP,       /* op; data */
-        WORLD_RANGE,     /* between data and high, both in; inverted */
-        WORLD_LOOKUP,    /* set; inverted; a map loads its data into `target`, or is the verdict */
-        WORLD_PORTS,     /* xt multiport: ranges[n_ranges] of either port; see WorldPorts */
+        WORLD_CMP,    /* op; data */
+        WORLD_RANGE,  /* between data and high, both in; inverted */
+        WORLD_LOOKUP, /* set; inverted; a map loads its data into `target`, or is the verdict */
+        WORLD_PORTS,  /* xt multiport: ranges[n_ranges] of either port; see WorldPorts */
         /* effects */
-        WORLD_SET_META,  /* key := register; of mark, priority, nftrace, secmark, ... */
-        WORLD_SET_CT,    /* likewise */
+        WORLD_SET_META, /* key := register; of mark, priority, nftrace, secmark, ... */
+        WORLD_SET_CT,   /* likewise */
         WORLD_SET_PAYLOAD,
         WORLD_NOTRACK,
-        WORLD_NAT,       /* see WorldNat */
-        WORLD_NOTHING,   /* counter, log, last, checksum, ...: goes on, whatever happens */
-        WORLD_CHOICE,    /* limit, quota, connlimit, statistic, recent, dynset, time: goes on or
-                          * leaves the rule, anew for each packet; `name` */
+        WORLD_NAT,     /* see WorldNat */
+        WORLD_NOTHING, /* counter, log, last, checksum, ...: goes on, whatever happens */
+        WORLD_CHOICE,  /* limit, quota, connlimit, statistic, recent, dynset, time: goes on or
+                        * leaves the rule, anew for each packet; `name` */
         /* ends */
-        WORLD_IS,        /* immediate: verdict */
+        WORLD_IS, /* immediate: verdict */
         WORLD_REJECT,
-        WORLD_UNKNOWN,   /* may do anything: `name` says what it is ("xt match u32") */
+        WORLD_UNKNOWN, /* may do anything: `name` says what it is ("xt match u32") */
 } WorldExprKind;
 
 typedef enum WorldCompare {
@@ -108,7 +109,7 @@ typedef struct WorldNat {
         WorldNatKind kind;
         uint8_t family; /* NFPROTO_IPV4 or _IPV6; NFPROTO_INET: whichever the packet has */
         int8_t address_low, address_high, port_low, port_high;
-        uint32_t flags;   /* NF_NAT_RANGE_ */
+        uint32_t flags; /* NF_NAT_RANGE_ */
 } WorldNat;
 
 /* xt multiport, in one piece because "either port" is no conjunction. */
@@ -128,7 +129,7 @@ typedef struct WorldExpr {
         int8_t source, target; /* registers, in units of four bytes from 0; -1: none */
         uint8_t size;          /* bytes that are loaded, tested or changed */
         uint8_t unit;
-        int8_t direction;      /* of ct: 0 original, 1 reply, -1 none */
+        int8_t direction; /* of ct: 0 original, 1 reply, -1 none */
         int16_t shift;
         uint32_t key, offset;
         const char *name; /* nft's or xt's word for it; never NULL */
@@ -155,7 +156,8 @@ typedef struct WorldTable {
         uint8_t family;
         const char *name;
         uint32_t flags; /* NFT_TABLE_F_; a dormant table does nothing */
-        const char *owner; /* the program that made it, where it can be told: "docker", "ufw"; NULL */
+        const char
+                *owner; /* the program that made it, where it can be told: "docker", "ufw"; NULL */
 } WorldTable;
 
 typedef enum WorldChainType {
@@ -179,7 +181,8 @@ struct WorldChain {
         size_t number; /* 0 ... n_chains - 1 */
 };
 
-/* An element: one key, or a range of them, both ends in; of a concatenation a range in each field. */
+/* An element: one key, or a range of them, both ends in; of a concatenation a range in each field.
+ */
 typedef struct WorldElement {
         const uint8_t *low, *high; /* set->key_size bytes each; the same pointer for one key */
         bool catch_all;            /* what no other element holds; low and high are NULL */
@@ -192,14 +195,15 @@ struct WorldSet {
         const WorldTable *table;
         const char *name;
         bool is_map, is_verdict_map, interval, concatenated;
-        bool dynamic;     /* packets add to it: any key may be in it besides */
-        bool unknown;     /* not understood: anything may be in it */
-        uint8_t key_size; /* bytes, padding of concatenated fields included */
+        bool dynamic;       /* packets add to it: any key may be in it besides */
+        bool unknown;       /* not understood: anything may be in it */
+        uint8_t key_size;   /* bytes, padding of concatenated fields included */
         uint8_t value_size; /* of maps of values; at most 64 */
         /* Bytes of each field, without padding. A set without ranges may tell one field, of all. */
         uint8_t n_fields;
         uint8_t fields[WORLD_REGISTERS];
-        WorldElement *elements; /* of one field sorted by low and disjoint; else as they were listed */
+        WorldElement
+                *elements; /* of one field sorted by low and disjoint; else as they were listed */
         size_t n_elements;
         size_t number; /* 0 ... n_sets - 1 */
 };
@@ -228,10 +232,10 @@ typedef struct WorldRoute {
         Family family;
         U128 destination;
         uint8_t prefix;
-        uint8_t type;   /* RTN_ */
+        uint8_t type; /* RTN_ */
         uint32_t table, metric;
-        int index;      /* the interface; 0: none, or several */
-        bool several;   /* multipath: which one is not known */
+        int index;    /* the interface; 0: none, or several */
+        bool several; /* multipath: which one is not known */
 } WorldRoute;
 
 typedef struct World {
@@ -248,8 +252,8 @@ typedef struct World {
         size_t n_addresses;
         WorldRoute *routes;
         size_t n_routes;
-        bool has_route_rules;       /* policy routing beyond the three of the start */
-        bool bridge_calls_iptables; /* br_netfilter shows bridged frames to ip hooks */
+        bool has_route_rules;           /* policy routing beyond the three of the start */
+        bool bridge_calls_iptables;     /* br_netfilter shows bridged frames to ip hooks */
         bool rp_filter, route_localnet; /* of any interface */
         bool forwards4, forwards6;
         uint32_t generation; /* of the kernel's ruleset */

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The input is what the kernel would send about rules, and about what lies around them: netlink
+ * messages in a row. */
+
+#include "nft/attribute.h"
+#include "nft/world_read.h"
+#include "world/print.h"
+
+#define LIMIT ((size_t)256 * 1024 * 1024)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        _cleanup_(arena_freep) Arena *a = arena_new(LIMIT);
+        _cleanup_free_ void *aligned = malloc(MAX(size, 1UL));
+        _cleanup_fclose_ FILE *sink = fopen("/dev/null", "w");
+        World *w, around = {.arena = a};
+
+        if (!a || !aligned || !sink)
+                return 0;
+        memcpy(aligned, data, size);
+        if (world_decode(a, aligned, size, &w) == 0)
+                world_print(w, sink);
+        message_for_each(h, aligned, size) if (world_take_surroundings(h, &around) < 0) return 0;
+        return 0;
+}

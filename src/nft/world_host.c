@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <linux/fib_rules.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include "nft/dump.h"
+#include "nft/sysctl.h"
+#include "nft/world_read.h"
+
+#define LINK_ADDRESS 6
+#define RULES_MAX_V4 3 /* local, main, default */
+#define RULES_MAX_V6 2 /* local, main */
+
+static bool family_of(unsigned int af, Family *ret) {
+        if (af != AF_INET && af != AF_INET6)
+                return false;
+        *ret = af == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
+        return true;
+}
+
+static bool address_of(const Attributes *a, uint16_t type, Family family, U128 *ret) {
+        size_t size = 0;
+        const void *bytes = attribute_bytes(a, type, &size);
+
+        if (!bytes || size * 8 != family_width(family))
+                return false;
+        *ret = u128_from_bytes(bytes, size);
+        return true;
+}
+
+#define append(w, list, n, value)                                                                  \
+        ((n) >= WORLD_ITEMS_MAX                           ? -E2BIG                                 \
+         : arena_append((w)->arena, (list), (n), (value)) ? 0                                      \
+                                                          : -ENOMEM)
+
+static int take_link(const struct nlmsghdr *h, World *w) {
+        const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
+        WorldInterface i = {0};
+        Attributes a, details;
+        const char *name, *kind;
+        const void *address;
+        size_t size = 0;
+
+        if (mnl_nlmsg_get_payload_len(h) < sizeof(*info))
+                return 0;
+        attributes_behind(h, sizeof(*info), &a);
+        attributes_inside(&a, IFLA_LINKINFO, &details);
+        name = attribute_string(&a, IFLA_IFNAME);
+        kind = attribute_string(&details, IFLA_INFO_KIND);
+        if (!name)
+                return 0;
+        i.index = info->ifi_index;
+        i.type = info->ifi_type;
+        i.up = info->ifi_flags & IFF_UP;
+        i.loopback = info->ifi_flags & IFF_LOOPBACK;
+        i.master = (int)attribute_native_u32(&a, IFLA_MASTER);
+        i.name = arena_strdup(w->arena, name);
+        i.kind = kind ? arena_strdup(w->arena, kind) : NULL;
+        address = attribute_bytes(&a, IFLA_ADDRESS, &size);
+        if (address && size == LINK_ADDRESS)
+                memcpy(i.address, address, LINK_ADDRESS);
+        if (!i.name || (kind && !i.kind))
+                return -ENOMEM;
+        return append(w, w->interfaces, w->n_interfaces, i);
+}
+
+static int take_address(const struct nlmsghdr *h, World *w) {
+        const struct ifaddrmsg *info = mnl_nlmsg_get_payload(h);
+        WorldAddress address = {0};
+        Attributes a;
+
+        if (mnl_nlmsg_get_payload_len(h) < sizeof(*info) ||
+            !family_of(info->ifa_family, &address.family))
+                return 0;
+        attributes_behind(h, sizeof(*info), &a);
+        /* of a point-to-point link the first is the own one, the other the peer's */
+        if (!address_of(&a, IFA_LOCAL, address.family, &address.address) &&
+            !address_of(&a, IFA_ADDRESS, address.family, &address.address))
+                return 0;
+        address.prefix = info->ifa_prefixlen;
+        address.index = (int)info->ifa_index;
+        return append(w, w->addresses, w->n_addresses, address);
+}
+
+static int take_route(const struct nlmsghdr *h, World *w) {
+        const struct rtmsg *info = mnl_nlmsg_get_payload(h);
+        WorldRoute route = {0};
+        uint32_t table;
+        Attributes a;
+
+        if (mnl_nlmsg_get_payload_len(h) < sizeof(*info) ||
+            !family_of(info->rtm_family, &route.family) || info->rtm_flags & RTM_F_CLONED ||
+            info->rtm_dst_len > family_width(route.family))
+                return 0;
+        attributes_behind(h, sizeof(*info), &a);
+        if (info->rtm_dst_len > 0 && !address_of(&a, RTA_DST, route.family, &route.destination))
+                return 0;
+        table = attribute_native_u32(&a, RTA_TABLE);
+        route.prefix = info->rtm_dst_len;
+        route.type = info->rtm_type;
+        route.table = table ? table : info->rtm_table;
+        route.metric = attribute_native_u32(&a, RTA_PRIORITY);
+        route.index = (int)attribute_native_u32(&a, RTA_OIF);
+        route.several = a.list[RTA_MULTIPATH] || (route.index == 0 && a.list[RTA_NH_ID]) ||
+                        info->rtm_tos != 0 || info->rtm_src_len != 0;
+        return append(w, w->routes, w->n_routes, route);
+}
+
+int world_take_surroundings(const struct nlmsghdr *h, World *w) {
+        if (h->nlmsg_type == RTM_NEWLINK)
+                return take_link(h, w);
+        if (h->nlmsg_type == RTM_NEWADDR)
+                return take_address(h, w);
+        if (h->nlmsg_type == RTM_NEWROUTE)
+                return take_route(h, w);
+        return 0;
+}
+
+static int take_any(const struct nlmsghdr *h, void *to) {
+        return world_take_surroundings(h, to);
+}
+
+/* Rules of policy routing that are not the kernel's own of the start. */
+static int take_rule(const struct nlmsghdr *h, void *to) {
+        size_t *n = to;
+
+        if (h->nlmsg_type == RTM_NEWRULE)
+                (*n)++;
+        return 0;
+}
+
+static int dump_rules(unsigned char family, size_t usual, bool *ret) {
+        struct {
+                struct nlmsghdr header;
+                struct fib_rule_hdr info;
+        } request = {
+                .header = {.nlmsg_len = sizeof(request), .nlmsg_type = RTM_GETRULE},
+                .info = {.family = family},
+        };
+        size_t n = 0;
+        int r = dump_read(NETLINK_ROUTE, &request.header, take_rule, &n);
+
+        if (r == -EOPNOTSUPP || r == -EAFNOSUPPORT)
+                return 0; /* a kernel without the family or without such rules */
+        *ret |= n > usual;
+        return r;
+}
+
+static int dump(uint16_t type, unsigned char family, World *w) {
+        struct {
+                struct nlmsghdr header;
+                union {
+                        struct ifinfomsg link;
+                        struct ifaddrmsg address;
+                        struct rtmsg route;
+                };
+        } request = {
+                .header = {.nlmsg_type = type},
+        };
+
+        if (type == RTM_GETLINK) {
+                request.header.nlmsg_len = NLMSG_LENGTH(sizeof(request.link));
+                request.link.ifi_family = family;
+        } else if (type == RTM_GETADDR) {
+                request.header.nlmsg_len = NLMSG_LENGTH(sizeof(request.address));
+                request.address.ifa_family = family;
+        } else {
+                request.header.nlmsg_len = NLMSG_LENGTH(sizeof(request.route));
+                request.route.rtm_family = family;
+        }
+        return dump_read(NETLINK_ROUTE, &request.header, take_any, w);
+}
+
+static int read_once(World *w) {
+        int r;
+
+        w->interfaces = NULL;
+        w->addresses = NULL;
+        w->routes = NULL;
+        w->n_interfaces = w->n_addresses = w->n_routes = 0;
+        w->has_route_rules = false;
+        r = dump(RTM_GETLINK, AF_UNSPEC, w);
+        if (r == 0)
+                r = dump(RTM_GETADDR, AF_UNSPEC, w);
+        if (r == 0)
+                r = dump(RTM_GETROUTE, AF_INET, w);
+        if (r == 0)
+                r = dump(RTM_GETROUTE, AF_INET6, w);
+        if (r == 0)
+                r = dump_rules(AF_INET, RULES_MAX_V4, &w->has_route_rules);
+        if (r == 0)
+                r = dump_rules(AF_INET6, RULES_MAX_V6, &w->has_route_rules);
+        return r;
+}
+
+/* The number in a file of settings; what cannot be read is taken for `otherwise`. */
+static int setting(const char *interface, const char *name, int otherwise) {
+        _cleanup_fclose_ FILE *f = NULL;
+        char path[128];
+        int value;
+
+        if (snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", interface, name) >=
+            (int)sizeof(path))
+                return otherwise;
+        f = fopen(path, "re");
+        return f && fscanf(f, "%d", &value) == 1 ? value : otherwise;
+}
+
+static void read_settings(World *w) {
+        _cleanup_fclose_ FILE *f = fopen("/proc/sys/net/bridge/bridge-nf-call-iptables", "re");
+        int filter = setting("all", "rp_filter", 0);
+        bool own = setting("all", "accept_local", 0) > 0;
+        bool localnet = setting("all", "route_localnet", 0) > 0;
+
+        w->bridge_calls_iptables = f && fgetc(f) == '1';
+        w->rp_filter = filter > 0;
+        w->route_localnet = localnet;
+        for (size_t i = 0; i < w->n_interfaces; i++) {
+                WorldInterface *x = &w->interfaces[i];
+                int strict = setting(x->name, "rp_filter", 0);
+
+                x->rp_filter = (uint8_t)MIN(MAX(strict, filter), 2);
+                x->route_localnet = localnet || setting(x->name, "route_localnet", 0) > 0;
+                x->accept_local = own || setting(x->name, "accept_local", 0) > 0;
+                w->rp_filter |= x->rp_filter > 0;
+                w->route_localnet |= x->route_localnet;
+        }
+        w->forwards4 = sysctl_forwards(false);
+        w->forwards6 = sysctl_forwards(true);
+}
+
+int world_read_surroundings(World *w) {
+        int r = -EINTR;
+
+        for (unsigned int i = 0; i < DUMP_TRIES && r == -EINTR; i++)
+                r = read_once(w);
+        if (r == 0)
+                read_settings(w);
+        return r;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "world/print.h"
+
+#include <inttypes.h>
+#include <linux/netfilter.h>
+
+static void print_bytes(FILE *f, const uint8_t *bytes, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                fprintf(f, "%02x", bytes[i]);
+}
+
+static void print_data(FILE *f, const char *before, const WorldData *data) {
+        fputs(before, f);
+        print_bytes(f, data->bytes, data->size);
+}
+
+const char *world_verdict_to_string(WorldVerdictKind kind) {
+        static const char *const words[] = {
+                [WORLD_CONTINUE] = "continue", [WORLD_BREAK] = "break", [WORLD_ACCEPT] = "accept",
+                [WORLD_DROP] = "drop",         [WORLD_QUEUE] = "queue", [WORLD_STOLEN] = "stolen",
+                [WORLD_JUMP] = "jump",         [WORLD_GOTO] = "goto",   [WORLD_RETURN] = "return",
+        };
+
+        return (size_t)kind < ARRAY_SIZE(words) ? words[kind] : "?";
+}
+
+const char *world_family_to_string(uint8_t family) {
+        switch (family) {
+        case NFPROTO_INET:
+                return "inet";
+        case NFPROTO_IPV4:
+                return "ip";
+        case NFPROTO_IPV6:
+                return "ip6";
+        case NFPROTO_ARP:
+                return "arp";
+        case NFPROTO_BRIDGE:
+                return "bridge";
+        case NFPROTO_NETDEV:
+                return "netdev";
+        }
+        return "?";
+}
+
+const char *world_hook_to_string(const WorldChain *chain) {
+        static const char *const names[] = {
+                [NF_INET_PRE_ROUTING] = "prerouting",   [NF_INET_LOCAL_IN] = "input",
+                [NF_INET_FORWARD] = "forward",          [NF_INET_LOCAL_OUT] = "output",
+                [NF_INET_POST_ROUTING] = "postrouting",
+        };
+
+        if (chain->ingress || chain->egress)
+                return chain->ingress ? "ingress" : "egress";
+        if (chain->table->family == NFPROTO_ARP) /* it counts by itself */
+                return chain->hook == 0 ? "input" : "output";
+        return (size_t)chain->hook < ARRAY_SIZE(names) ? names[chain->hook] : "?";
+}
+
+static void print_verdict(FILE *f, const WorldVerdict *v) {
+        fputs(world_verdict_to_string(v->kind), f);
+        if (v->chain)
+                fprintf(f, " %s", v->chain->name);
+}
+
+static void print_element(FILE *f, const WorldSet *set, const WorldElement *e) {
+        if (e->catch_all)
+                fputs("*", f);
+        else
+                print_bytes(f, e->low, set->key_size);
+        if (e->high && memcmp(e->low, e->high, set->key_size) != 0) {
+                fputs("-", f);
+                print_bytes(f, e->high, set->key_size);
+        }
+        if (e->maybe)
+                fputs("?", f);
+        if (set->is_verdict_map) {
+                fputs(":", f);
+                print_verdict(f, &e->verdict);
+        }
+        if (e->value) {
+                fputs(":", f);
+                print_bytes(f, e->value, set->value_size);
+        }
+}
+
+static void print_elements(FILE *f, const WorldSet *set) {
+        fprintf(f, "{%s%s", set->unknown ? " unknown" : "", set->dynamic ? " dynamic" : "");
+        for (size_t i = 0; i < set->n_elements; i++) {
+                fputs(" ", f);
+                print_element(f, set, &set->elements[i]);
+        }
+        fputs(" }", f);
+}
+
+static bool is_anonymous(const WorldSet *set) {
+        return strncmp(set->name, "__", 2) == 0;
+}
+
+static const char *compare_to_string(WorldCompare op) {
+        static const char *const words[] = {
+                [WORLD_EQUAL] = "==",      [WORLD_NOT_EQUAL] = "!=", [WORLD_LESS] = "<",
+                [WORLD_LESS_EQUAL] = "<=", [WORLD_GREATER] = ">",    [WORLD_GREATER_EQUAL] = ">=",
+        };
+
+        return (size_t)op < ARRAY_SIZE(words) ? words[op] : "?";
+}
+
+static void print_nat(FILE *f, const WorldNat *nat) {
+        static const char *const words[] = {
+                [WORLD_DNAT] = "dnat",
+                [WORLD_SNAT] = "snat",
+                [WORLD_MASQUERADE] = "masquerade",
+                [WORLD_REDIRECT] = "redirect",
+                [WORLD_TPROXY] = "tproxy",
+        };
+
+        fprintf(f, "%s address r%d-r%d port r%d-r%d", words[nat->kind], nat->address_low,
+                nat->address_high, nat->port_low, nat->port_high);
+}
+
+static void print_ports(FILE *f, const WorldExpr *x) {
+        fprintf(f, "ports%s%s%s", x->inverted ? " not" : "", x->ports->source ? " source" : "",
+                x->ports->destination ? " destination" : "");
+        for (size_t i = 0; i < x->ports->n; i++)
+                fprintf(f, " %u-%u", x->ports->ranges[i].low, x->ports->ranges[i].high);
+}
+
+void world_print_expr(const WorldExpr *x, FILE *f) {
+        switch (x->kind) {
+        case WORLD_PAYLOAD:
+                fprintf(f, "r%d = payload %d %" PRIu32 " size %u", x->target, (int)x->base,
+                        x->offset, x->size);
+                return;
+        case WORLD_META:
+                fprintf(f, "r%d = meta %" PRIu32, x->target, x->key);
+                return;
+        case WORLD_CT:
+                fprintf(f, "r%d = ct %" PRIu32 "%s", x->target, x->key,
+                        x->direction == 0   ? " original"
+                        : x->direction == 1 ? " reply"
+                                            : "");
+                return;
+        case WORLD_FIB:
+                fprintf(f, "r%d = fib %" PRIu32 " flags %" PRIx32, x->target, x->key, x->offset);
+                return;
+        case WORLD_EXTHDR:
+                fprintf(f, "r%d = exthdr %u %" PRIu32 " offset %" PRIu32 " size %u%s", x->target,
+                        x->unit, x->key, x->offset, x->size, x->present ? " present" : "");
+                return;
+        case WORLD_DATA:
+                fprintf(f, "r%d =", x->target);
+                print_data(f, " ", &x->data);
+                return;
+        case WORLD_LOAD_ANY:
+                fprintf(f, "r%d = any %s", x->target, x->name);
+                return;
+        case WORLD_BITWISE:
+                fprintf(f, "r%d = r%d", x->target, x->source);
+                if (x->shift != 0) {
+                        fprintf(f, " shift %d", x->shift);
+                        return;
+                }
+                print_data(f, " & ", &x->mask);
+                print_data(f, " ^ ", &x->data);
+                return;
+        case WORLD_BYTEORDER:
+                fprintf(f, "r%d = swap r%d size %u unit %u", x->target, x->source, x->size,
+                        x->unit);
+                return;
+        case WORLD_CMP:
+                fprintf(f, "r%d %s", x->source, compare_to_string(x->op));
+                print_data(f, " ", &x->data);
+                return;
+        case WORLD_RANGE:
+                fprintf(f, "r%d %sin", x->source, x->inverted ? "not " : "");
+                print_data(f, " ", &x->data);
+                print_data(f, "-", &x->high);
+                return;
+        case WORLD_LOOKUP:
+                fprintf(f, "r%d %sin ", x->source, x->inverted ? "not " : "");
+                if (is_anonymous(x->set))
+                        print_elements(f, x->set);
+                else
+                        fprintf(f, "@%s", x->set->name);
+                if (x->target >= 0)
+                        fprintf(f, " to r%d", x->target);
+                return;
+        case WORLD_PORTS:
+                print_ports(f, x);
+                return;
+        case WORLD_SET_META:
+                fprintf(f, "meta %" PRIu32 " = r%d", x->key, x->source);
+                return;
+        case WORLD_SET_CT:
+                fprintf(f, "ct %" PRIu32 " = r%d", x->key, x->source);
+                return;
+        case WORLD_SET_PAYLOAD:
+                fprintf(f, "payload %d %" PRIu32 " size %u = r%d", (int)x->base, x->offset, x->size,
+                        x->source);
+                return;
+        case WORLD_NAT:
+                print_nat(f, &x->nat);
+                return;
+        case WORLD_IS:
+                print_verdict(f, &x->verdict);
+                return;
+        case WORLD_NOTRACK:
+        case WORLD_NOTHING:
+        case WORLD_REJECT:
+                fputs(x->name, f);
+                return;
+        case WORLD_CHOICE:
+                fprintf(f, "maybe %s", x->name);
+                return;
+        case WORLD_UNKNOWN:
+                fprintf(f, "unknown %s", x->name);
+                return;
+        }
+}
+
+static void print_chain(const WorldChain *chain, FILE *f) {
+        fprintf(f, "chain %s %s %s", world_family_to_string(chain->table->family),
+                chain->table->name, chain->name);
+        if (chain->is_base)
+                fprintf(f, " %s %d %s %s",
+                        chain->type == WORLD_NATS    ? "nat"
+                        : chain->type == WORLD_ROUTE ? "route"
+                                                     : "filter",
+                        chain->priority, world_hook_to_string(chain),
+                        chain->policy_drop ? "drop" : "accept");
+        for (size_t i = 0; i < chain->n_devices; i++)
+                fprintf(f, " %s", chain->devices[i]);
+        fputs("\n", f);
+        for (size_t i = 0; i < chain->n_rules; i++) {
+                const WorldRule *rule = &chain->rules[i];
+
+                fputs("  ", f);
+                for (size_t j = 0; j < rule->n_exprs; j++) {
+                        fputs(j > 0 ? "; " : "", f);
+                        world_print_expr(&rule->exprs[j], f);
+                }
+                fprintf(f, "%s%s\n", rule->comment ? " # " : "",
+                        rule->comment ? rule->comment : "");
+        }
+}
+
+void world_print(const World *w, FILE *f) {
+        for (size_t i = 0; i < w->n_tables; i++)
+                fprintf(f, "table %s %s%s\n", world_family_to_string(w->tables[i].family),
+                        w->tables[i].name, w->tables[i].flags & 1 ? " dormant" : "");
+        for (size_t i = 0; i < w->n_sets; i++) {
+                const WorldSet *set = w->sets[i];
+
+                if (is_anonymous(set))
+                        continue;
+                fprintf(f, "set %s %s %s ", world_family_to_string(set->table->family),
+                        set->table->name, set->name);
+                print_elements(f, set);
+                fputs("\n", f);
+        }
+        for (size_t i = 0; i < w->n_chains; i++)
+                print_chain(w->chains[i], f);
+}
