@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include "nft/world_decoder.h"
 
 /* Sets and their elements. */
-
-#define FIELDS_SHORT 8 /* up to so many bytes are sorted by each of them */
 
 /* The sizes of a concatenation's fields; false if they do not fill the key. */
 static bool decode_fields(WorldSet *set, const Attributes *a) {
@@ -94,66 +93,125 @@ int world_count_elements(WorldDecoder *d, const WorldTable *table, const Attribu
         return 0;
 }
 
-/* Whether the element's own expressions do nothing to the rule: counters, and nothing else. */
-static bool only_counts(const Attributes *a) {
-        const struct nlattr *attr;
-        Attributes one;
-        const char *name;
+/* The attributes of an element that matter. There may be a million of them: no table of all. */
+typedef struct ElementAttributes {
+        const struct nlattr *key, *key_end, *data, *flags, *expr, *exprs;
+        bool times_out;
+} ElementAttributes;
 
-        if (a->list[NFTA_SET_ELEM_EXPR]) {
-                attributes_inside(a, NFTA_SET_ELEM_EXPR, &one);
-                name = attribute_string(&one, NFTA_EXPR_NAME);
-                return name && (streq(name, "counter") || streq(name, "last"));
+static void element_attributes(const struct nlattr *nest, ElementAttributes *ret) {
+        const struct nlattr *attr;
+
+        *ret = (ElementAttributes){0};
+        attribute_for_each_nested(attr, nest) {
+                switch (mnl_attr_get_type(attr)) {
+                case NFTA_SET_ELEM_KEY:
+                        ret->key = attr;
+                        break;
+                case NFTA_SET_ELEM_KEY_END:
+                        ret->key_end = attr;
+                        break;
+                case NFTA_SET_ELEM_DATA:
+                        ret->data = attr;
+                        break;
+                case NFTA_SET_ELEM_FLAGS:
+                        ret->flags = attr;
+                        break;
+                case NFTA_SET_ELEM_EXPR:
+                        ret->expr = attr;
+                        break;
+                case NFTA_SET_ELEM_EXPRESSIONS:
+                        ret->exprs = attr;
+                        break;
+                case NFTA_SET_ELEM_TIMEOUT:
+                case NFTA_SET_ELEM_EXPIRATION:
+                        ret->times_out = true;
+                        break;
+                }
         }
-        if (!a->list[NFTA_SET_ELEM_EXPRESSIONS])
-                return true;
-        attribute_for_each_nested(attr, a->list[NFTA_SET_ELEM_EXPRESSIONS]) {
-                attributes_of(attr, &one);
-                name = attribute_string(&one, NFTA_EXPR_NAME);
-                if (!name || (!streq(name, "counter") && !streq(name, "last")))
-                        return false;
-        }
+}
+
+/* The value in a data attribute if it has that many bytes; else NULL. */
+static const void *value_of(const struct nlattr *data, size_t size) {
+        const struct nlattr *attr;
+
+        if (data)
+                attribute_for_each_nested(attr,
+                                          data) if (mnl_attr_get_type(attr) == NFTA_DATA_VALUE &&
+                                                    mnl_attr_get_payload_len(attr) ==
+                                                            size) return mnl_attr_get_payload(attr);
+        return NULL;
+}
+
+static uint32_t flags_of(const ElementAttributes *a) {
+        uint32_t flags = 0;
+
+        if (a->flags && mnl_attr_get_payload_len(a->flags) == sizeof(flags))
+                memcpy(&flags, mnl_attr_get_payload(a->flags), sizeof(flags));
+        return ntohl(flags);
+}
+
+/* Whether the element's own expressions do nothing to the rule: counters, and nothing else. */
+static bool counts(const struct nlattr *expr) {
+        const char *name;
+        Attributes a;
+
+        attributes_of(expr, &a);
+        name = attribute_string(&a, NFTA_EXPR_NAME);
+        return name && (streq(name, "counter") || streq(name, "last"));
+}
+
+static bool only_counts(const ElementAttributes *a) {
+        const struct nlattr *attr;
+
+        if (a->expr && !counts(a->expr))
+                return false;
+        if (a->exprs)
+                attribute_for_each_nested(attr, a->exprs) if (!counts(attr)) return false;
         return true;
 }
 
 /* False if the element's data is none that could be understood. */
-static bool decode_value(WorldDecoder *d, WorldSet *set, const Attributes *a, WorldElement *e) {
-        Attributes data;
+static bool
+decode_value(WorldDecoder *d, WorldSet *set, const struct nlattr *data, WorldElement *e) {
         const void *value;
         uint8_t *copy;
-        size_t size = 0;
 
-        attributes_inside(a, NFTA_SET_ELEM_DATA, &data);
-        if (set->is_verdict_map)
-                return world_decode_verdict(d, set->table, &data, &e->verdict) == 0;
-        value = attribute_bytes(&data, NFTA_DATA_VALUE, &size);
-        if (!value || size != set->value_size)
+        if (set->is_verdict_map) {
+                Attributes a;
+
+                attributes_of(data, &a);
+                return world_decode_verdict(d, set->table, &a, &e->verdict) == 0;
+        }
+        value = value_of(data, set->value_size);
+        if (!value)
                 return false;
-        copy = arena_alloc(d->world->arena, size);
+        copy = arena_alloc(d->world->arena, set->value_size);
         if (!copy) {
                 d->error = -ENOMEM;
                 return false;
         }
-        memcpy(copy, value, size);
+        memcpy(copy, value, set->value_size);
         e->value = copy;
         return true;
 }
 
 /* Of an interval set the end of a range is an element, too: here one without `high`. */
-static void decode_keys(SetState *state, const Attributes *a, uint32_t flags, WorldElement *e) {
+static void
+decode_keys(SetState *state, const ElementAttributes *a, uint32_t flags, WorldElement *e) {
         WorldSet *set = state->set;
-        uint8_t *low = state->low + set->n_elements * set->key_size;
-        uint8_t *high = state->high + set->n_elements * set->key_size;
+        size_t size = set->key_size;
+        uint8_t *low = state->low + set->n_elements * size;
+        uint8_t *high = state->high + set->n_elements * size;
         const void *key, *end;
-        size_t size = 0, end_size = 0;
 
         if (flags & NFT_SET_ELEM_CATCHALL) {
                 e->catch_all = true;
                 return;
         }
-        key = attribute_value(a, NFTA_SET_ELEM_KEY, &size);
-        end = attribute_value(a, NFTA_SET_ELEM_KEY_END, &end_size);
-        if (!key || size != set->key_size || (end && (end_size != size || !set->interval))) {
+        key = value_of(a->key, size);
+        end = value_of(a->key_end, size);
+        if (!key || (a->key_end && (!end || !set->interval))) {
                 set->unknown = true;
                 return;
         }
@@ -170,11 +228,11 @@ static void decode_keys(SetState *state, const Attributes *a, uint32_t flags, Wo
 static int decode_element(WorldDecoder *d, SetState *state, const struct nlattr *attr) {
         WorldSet *set = state->set;
         WorldElement *e = &set->elements[set->n_elements];
-        uint32_t flags = 0;
-        Attributes a;
+        ElementAttributes a;
+        uint32_t flags;
 
-        attributes_of(attr, &a);
-        (void)attribute_u32(&a, NFTA_SET_ELEM_FLAGS, &flags); /* absent: none */
+        element_attributes(attr, &a);
+        flags = flags_of(&a);
         if (flags & NFT_SET_ELEM_INTERVAL_END && (!set->interval || set->concatenated)) {
                 set->unknown = true;
                 return 0;
@@ -182,10 +240,9 @@ static int decode_element(WorldDecoder *d, SetState *state, const struct nlattr 
         decode_keys(state, &a, flags, e);
         if (!e->low && !e->catch_all)
                 return 0;
-        e->maybe = state->has_timeout || a.list[NFTA_SET_ELEM_TIMEOUT] ||
-                   a.list[NFTA_SET_ELEM_EXPIRATION] || !only_counts(&a);
+        e->maybe = state->has_timeout || a.times_out || !only_counts(&a);
         if (set->is_map && !(flags & NFT_SET_ELEM_INTERVAL_END) &&
-            (set->is_verdict_map || set->value_size > 0) && !decode_value(d, set, &a, e))
+            (set->is_verdict_map || set->value_size > 0) && !decode_value(d, set, a.data, e))
                 set->unknown = true;
         set->n_elements++;
         return d->error;
@@ -210,19 +267,20 @@ int world_decode_elements(WorldDecoder *d, const WorldTable *table, const Attrib
 
 /* --- order --- */
 
-typedef struct Sort {
-        WorldElement *from, *to;
-        size_t n, key_size;
-} Sort;
+/* An element's key, as much of it as has room, and where the element stands. */
+typedef struct Place {
+        uint64_t key;
+        size_t index;
+} Place;
 
 /* A stable pass over one byte of the keys; nothing if it is the same in all. */
-static void sort_by_byte(Sort *s, size_t byte) {
+static void sort_by_byte(Place **from, Place **to, size_t n, unsigned int shift) {
         size_t starts[256] = {0}, sum = 0;
-        WorldElement *swap;
+        Place *swap = *from;
 
-        for (size_t i = 0; i < s->n; i++)
-                starts[s->from[i].low[byte]]++;
-        if (starts[s->from[0].low[byte]] == s->n)
+        for (size_t i = 0; i < n; i++)
+                starts[(*from)[i].key >> shift & 0xff]++;
+        if (starts[(*from)[0].key >> shift & 0xff] == n)
                 return;
         for (size_t i = 0; i < 256; i++) {
                 size_t count = starts[i];
@@ -230,11 +288,10 @@ static void sort_by_byte(Sort *s, size_t byte) {
                 starts[i] = sum;
                 sum += count;
         }
-        for (size_t i = 0; i < s->n; i++)
-                s->to[starts[s->from[i].low[byte]]++] = s->from[i];
-        swap = s->from;
-        s->from = s->to;
-        s->to = swap;
+        for (size_t i = 0; i < n; i++)
+                (*to)[starts[(*from)[i].key >> shift & 0xff]++] = (*from)[i];
+        *from = *to;
+        *to = swap;
 }
 
 static bool is_sorted(const WorldElement *list, size_t n, size_t key_size) {
@@ -244,32 +301,43 @@ static bool is_sorted(const WorldElement *list, size_t n, size_t key_size) {
         return true;
 }
 
-static int compare_pair(const void *a, const void *b, void *size) {
+static int compare_keys(const void *a, const void *b, void *size) {
         const WorldElement *x = a, *y = b;
 
         return memcmp(x->low, y->low, *(size_t *)size);
 }
 
-static int sort_elements(WorldSet *set) {
+/* Keys of a few bytes, of which there may be a million: byte by byte. */
+static int sort_short(Arena *arena, WorldSet *set) {
+        size_t n = set->n_elements, bits = set->key_size * 8UL;
+        _cleanup_free_ Place *one = calloc(n, sizeof(*one)), *other = calloc(n, sizeof(*other));
+        WorldElement *sorted =
+                arena_alloc_array(arena, n + 1, sizeof(*sorted)); /* and a catch-all */
+        Place *from = one, *to = other;
+
+        if (!one || !other || !sorted)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                for (size_t j = 0; j < set->key_size; j++)
+                        one[i].key = one[i].key << 8 | set->elements[i].low[j];
+                one[i].index = i;
+        }
+        for (unsigned int shift = 0; shift < bits; shift += 8)
+                sort_by_byte(&from, &to, n, shift);
+        for (size_t i = 0; i < n; i++)
+                sorted[i] = set->elements[from[i].index];
+        set->elements = sorted;
+        return 0;
+}
+
+static int sort_elements(Arena *arena, WorldSet *set) {
         size_t key_size = set->key_size;
-        Sort s = {.from = set->elements, .n = set->n_elements, .key_size = key_size};
-        WorldElement *other;
 
         if (is_sorted(set->elements, set->n_elements, key_size))
                 return 0;
-        if (key_size > FIELDS_SHORT) { /* many bytes, and most elements differ in a few of them */
-                qsort_r(set->elements, set->n_elements, sizeof(*other), compare_pair, &key_size);
-                return 0;
-        }
-        other = calloc(set->n_elements, sizeof(*other));
-        if (!other)
-                return -ENOMEM;
-        s.to = other;
-        for (size_t i = key_size; i > 0; i--)
-                sort_by_byte(&s, i - 1);
-        if (s.from != set->elements)
-                memcpy(set->elements, s.from, s.n * sizeof(*other));
-        free(other);
+        if (key_size <= sizeof(uint64_t))
+                return sort_short(arena, set);
+        qsort_r(set->elements, set->n_elements, sizeof(set->elements[0]), compare_keys, &key_size);
         return 0;
 }
 
@@ -347,7 +415,7 @@ int world_finish_set(WorldDecoder *d, SetState *state) {
         if (n_catch_all > 1)
                 return -EPROTO;
         if (!set->concatenated && set->n_elements > 0) {
-                r = sort_elements(set);
+                r = sort_elements(d->world->arena, set);
                 if (r < 0)
                         return r;
                 if (set->interval)
