@@ -6,10 +6,27 @@
 #include "nft/attribute.h"
 #include "nft/world_read.h"
 #include "world/print.h"
+#include "world/walk.h"
 
 #define LIMIT ((size_t)256 * 1024 * 1024)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Whatever the rules are, a packet comes to an end. */
+static void walk(const World *w, Family family) {
+        _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+        WorldFields f = {.family = family,
+                         .protocol = 6,
+                         .source = u128(0x0a280a02),
+                         .destination = u128(0x0a280a01),
+                         .destination_port = 443};
+        WorldPacket p = {.in = "eth0", .routing = WORLD_ROUTED_HERE};
+        WorldWalk result;
+
+        world_packet_fill(&p, &f);
+        if (world_walker_new(w, &walker) == 0)
+                (void)world_walk(walker, &p, &result); /* only that it ends */
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(arena_freep) Arena *a = arena_new(LIMIT);
@@ -20,8 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!a || !aligned || !sink)
                 return 0;
         memcpy(aligned, data, size);
-        if (world_decode(a, aligned, size, &w) == 0)
+        if (world_decode(a, aligned, size, &w) == 0) {
                 world_print(w, sink);
+                walk(w, FAMILY_IPV4);
+                walk(w, FAMILY_IPV6);
+        }
         message_for_each(h, aligned, size) if (world_take_surroundings(h, &around) < 0) return 0;
         return 0;
 }

@@ -213,6 +213,7 @@ static void read_settings(World *w) {
         int filter = setting("all", "rp_filter", 0);
         bool own = setting("all", "accept_local", 0) > 0;
         bool localnet = setting("all", "route_localnet", 0) > 0;
+        bool redirects = setting("all", "send_redirects", 1) > 0;
 
         w->bridge_calls_iptables = f && fgetc(f) == '1';
         w->rp_filter = filter > 0;
@@ -224,6 +225,7 @@ static void read_settings(World *w) {
                 x->rp_filter = (uint8_t)MIN(MAX(strict, filter), 2);
                 x->route_localnet = localnet || setting(x->name, "route_localnet", 0) > 0;
                 x->accept_local = own || setting(x->name, "accept_local", 0) > 0;
+                x->send_redirects = redirects || setting(x->name, "send_redirects", 1) > 0;
                 w->rp_filter |= x->rp_filter > 0;
                 w->route_localnet |= x->route_localnet;
         }

@@ -417,10 +417,13 @@ static bool match_connmark(WorldDecoder *d, const Blob *b) {
 }
 
 static bool match_mac(WorldDecoder *d, const Blob *b) {
+        static const uint16_t ethernet = 1; /* ARPHRD_ETHER */
         struct xt_mac_info x;
 
         if (!blob_read(b, &x))
                 return false;
+        world_add_meta(d, NFT_META_IIFTYPE, sizeof(ethernet), b->name);
+        world_add_cmp(d, WORLD_EQUAL, &ethernet, sizeof(ethernet), b->name);
         world_add_payload(d, WORLD_LINK, 6, sizeof(x.srcaddr), b->name);
         world_add_cmp(d, x.invert ? WORLD_NOT_EQUAL : WORLD_EQUAL, x.srcaddr, sizeof(x.srcaddr),
                       b->name);

@@ -135,39 +135,46 @@ static bool target_mark(WorldDecoder *d, const Target *t) {
         return true;
 }
 
+static void add_any(WorldDecoder *d, const char *name) {
+        WorldExpr *x = world_add(d, WORLD_LOAD_ANY, name);
+
+        x->target = WORLD_SCRATCH;
+        x->size = sizeof(uint32_t);
+}
+
 /* The connection's mark becomes something, or the packet's does; parts of one that are mixed with
  * parts of the other are not followed. */
 static bool target_connmark(WorldDecoder *d, const Target *t) {
-        struct xt_connmark_tginfo1 x;
+        struct xt_connmark_tginfo2 x = {0};
+        struct xt_connmark_tginfo1 old;
         bool whole;
         WorldExpr *set;
         uint32_t keep;
 
-        if (t->revision < 1 || t->revision > 2 || !target_read(t, &x))
+        if (t->revision == 1 && target_read(t, &old))
+                x = (struct xt_connmark_tginfo2){.ctmark = old.ctmark,
+                                                 .ctmask = old.ctmask,
+                                                 .nfmask = old.nfmask,
+                                                 .mode = old.mode};
+        else if (t->revision != 2 || !target_read(t, &x))
                 return false;
-        whole = t->revision == 1 && x.ctmask == UINT32_MAX && x.nfmask == UINT32_MAX;
+        whole = x.shift_bits == 0 && x.ctmask == UINT32_MAX && x.nfmask == UINT32_MAX;
         if (x.mode == XT_CONNMARK_RESTORE) {
                 if (whole)
                         world_add_ct(d, NFT_CT_MARK, -1, sizeof(keep), t->name);
-                else {
-                        set = world_add(d, WORLD_LOAD_ANY, t->name);
-                        set->target = WORLD_SCRATCH;
-                        set->size = sizeof(keep);
-                }
+                else
+                        add_any(d, t->name);
                 add_set_mark(d, t->name);
                 return true;
         }
-        if (x.mode == XT_CONNMARK_SET && t->revision == 1) {
+        if (x.mode == XT_CONNMARK_SET && x.shift_bits == 0) {
                 keep = ~x.ctmask;
                 world_add_ct(d, NFT_CT_MARK, -1, sizeof(keep), t->name);
                 world_add_mask(d, &keep, &x.ctmark, sizeof(keep), t->name);
         } else if (x.mode == XT_CONNMARK_SAVE && whole)
                 world_add_meta(d, NFT_META_MARK, sizeof(keep), t->name);
-        else {
-                set = world_add(d, WORLD_LOAD_ANY, t->name);
-                set->target = WORLD_SCRATCH;
-                set->size = sizeof(keep);
-        }
+        else
+                add_any(d, t->name);
         set = world_add(d, WORLD_SET_CT, t->name);
         set->key = NFT_CT_MARK;
         set->size = sizeof(keep);

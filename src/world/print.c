@@ -2,6 +2,8 @@
 #include "world/print.h"
 
 #include <inttypes.h>
+#include <netinet/in.h>
+
 #include <linux/netfilter.h>
 
 static void print_bytes(FILE *f, const uint8_t *bytes, size_t size) {

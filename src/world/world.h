@@ -218,7 +218,7 @@ typedef struct WorldInterface {
         bool up, loopback;
         uint8_t address[6]; /* link layer */
         uint8_t rp_filter;  /* 0 none, 1 strict, 2 loose; the larger of the interface's and `all` */
-        bool route_localnet, accept_local;
+        bool route_localnet, accept_local, send_redirects;
 } WorldInterface;
 
 typedef struct WorldAddress {

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* A packet's way through rules that the kernel holds: above all what is open, which no comparison
+ * with real packets can show. */
+
+#include <netinet/in.h>
+
+#include "nft/kernel_unit.h"
+#include "nft/world_read.h"
+#include "world/walk.h"
+
+#define INTERFACES                                                                                 \
+        "ip link set lo up; ip link add v1 type veth peer name w1; ip link add v2 type veth peer " \
+        "name w2; for i in v1 w1 v2 w2; do ip link set $i up; done; ip address add 192.0.2.1/24 "  \
+        "dev v1; ip address add 198.51.100.1/24 dev v2; "                                          \
+        "sysctl -qw net.ipv4.ip_forward=1; for i in all v1; do sysctl -qw "                        \
+        "net.ipv4.conf.$i.rp_filter=0; done"
+
+/* A connection to a port of 192.0.2.1, or to another address, by v1. */
+static WorldPacket packet_to(uint64_t destination, uint8_t protocol, uint16_t port) {
+        WorldPacket p = {.in = "v1"};
+        WorldFields f = {.family = FAMILY_IPV4,
+                         .source = u128(0xc0000207), /* 192.0.2.7 */
+                         .destination = u128(destination),
+                         .protocol = protocol,
+                         .source_port = 40000,
+                         .destination_port = port};
+
+        world_packet_fill(&p, &f);
+        return p;
+}
+
+#define HERE 0xc0000201ULL  /* 192.0.2.1 */
+#define THERE 0xc6336409ULL /* 198.51.100.9, behind v2 */
+
+static WorldWalk walk(Test *t, WorldWalker **walker, const char *rules, const WorldPacket *p) {
+        WorldWalk w = {0};
+        World *world = NULL;
+
+        shell(NFT " flush ruleset");
+        shell(arena_printf(t->arena, NFT " -f - <<'END'\n%s\nEND\n", rules));
+        unit_equal(rules, world_read(t->link, t->arena, &world), 0);
+        unit_equal(rules, world_walker_new(world, walker), 0);
+        unit_equal(rules, world_walk(*walker, p, &w), 0);
+        return w;
+}
+
+#define INPUT "table ip t { chain i { type filter hook input priority 0\n"
+#define END_OF_TABLE "\n}\n}\n"
+
+static void what_is_open_is_tried_both_ways(void **state) {
+        static const struct {
+                const char *rules;
+                bool may_pass, may_drop, plain_passes;
+        } rows[] = {
+                {"", true, false, true},
+                {INPUT "tcp dport 80 drop" END_OF_TABLE, false, true, false},
+                {INPUT "tcp dport 81 drop" END_OF_TABLE, true, false, true},
+                {INPUT "tcp dport 80 reject" END_OF_TABLE, false, true, false},
+                {INPUT "limit rate 1/second accept\ndrop" END_OF_TABLE, true, true, true},
+                {INPUT "limit rate 1/second drop" END_OF_TABLE, true, true, false},
+                {INPUT "numgen random mod 2 vmap { 0 : accept, 1 : drop }" END_OF_TABLE, true, true,
+                 true},
+                {INPUT "numgen random mod 2 vmap { 0 : drop, 1 : drop }\ndrop" END_OF_TABLE, false,
+                 true, false},
+                {"table ip t { set s { type ipv4_addr; timeout 1h; elements = { 192.0.2.7 }\n}\n"
+                 "chain i { type filter hook input priority 0\nip saddr @s drop" END_OF_TABLE,
+                 true, true, false},
+                {"table ip t { set s { type ipv4_addr; size 99; flags dynamic\n}\n"
+                 "chain i { type filter hook input priority 0\nip saddr @s drop" END_OF_TABLE,
+                 true, true, true},
+                {"table ip t { set s { type ipv4_addr; elements = { 192.0.2.7 }\n}\n"
+                 "chain i { type filter hook input priority 0\nip saddr @s drop" END_OF_TABLE,
+                 false, true, false},
+                /* two tables' chains of one priority: which is called first is not known */
+                {"table ip a { chain i { type filter hook input priority 0\nmeta mark set 1\n}\n}\n"
+                 "table ip b { chain i { type filter hook input priority 0\nmeta mark 1 drop\n}\n}",
+                 true, true, true},
+                {"table ip b { chain i { type filter hook input priority 0\nmeta mark 1 "
+                 "drop\n}\n}\n"
+                 "table ip a { chain i { type filter hook input priority 0\nmeta mark set 1\n}\n}",
+                 true, true, false},
+                /* of one table it is */
+                {"table ip a { chain i { type filter hook input priority 0\nmeta mark set 1\n}\n"
+                 "chain j { type filter hook input priority 0\nmeta mark 1 drop\n}\n}",
+                 true, false, true},
+                {"table ip a { flags dormant; chain i { type filter hook input priority "
+                 "0\ndrop\n}\n}",
+                 true, false, true},
+        };
+        const WorldPacket p = packet_to(HERE, IPPROTO_TCP, 80);
+        Test *t = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                WorldWalk w = walk(t, &walker, rows[i].rules, &p);
+
+                unit_equal(rows[i].rules, w.may_pass, rows[i].may_pass);
+                unit_equal(rows[i].rules, w.may_drop, rows[i].may_drop);
+                unit_equal(rows[i].rules, w.incomplete, false);
+                unit_equal(rows[i].rules, w.outcomes[0].where == WORLD_DELIVERED,
+                           rows[i].plain_passes);
+        }
+}
+
+static void the_way_names_the_rules_and_where_it_ends(void **state) {
+        static const char rules[] = "table ip n { chain p { type nat hook prerouting priority 7\n"
+                                    "tcp dport 80 dnat to 198.51.100.9:8080\n}\n}\n"
+                                    "table inet f { chain d {\ntcp dport 8080 accept\n}\n"
+                                    "chain g { type filter hook forward priority 0; policy drop\n"
+                                    "oifname v2 jump d\n}\n}\n";
+        _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+        const WorldPacket p = packet_to(HERE, IPPROTO_TCP, 80);
+        WorldWalk w = walk(*state, &walker, rules, &p);
+
+        assert_int_equal(w.n_outcomes, 1);
+        assert_int_equal(w.outcomes[0].where, WORLD_LEFT);
+        assert_string_equal(w.outcomes[0].out, "v2");
+        assert_true(u128_equal(w.outcomes[0].destination, u128(THERE)));
+        assert_int_equal(w.outcomes[0].destination_port, 8080);
+        assert_int_equal(w.n_steps, 3);
+        assert_string_equal(w.steps[0].chain->name, "p");
+        assert_int_equal(w.steps[0].nat->kind, WORLD_DNAT);
+        assert_int_equal(w.steps[1].verdict.kind, WORLD_JUMP);
+        assert_string_equal(w.steps[2].chain->name, "d");
+        assert_ptr_equal(w.steps[2].rule, &w.steps[2].chain->rules[0]);
+}
+
+static void the_kernel_itself_refuses_some(void **state) {
+        _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+        WorldPacket p = packet_to(HERE, IPPROTO_UDP, 53), loopback = packet_to(0x7f000001, 17, 53);
+        WorldWalk w = walk(*state, &walker, "", &p);
+
+        assert_int_equal(w.outcomes[0].where, WORLD_DELIVERED);
+        assert_int_equal(world_walk(walker, &loopback, &w), 0);
+        assert_int_equal(w.outcomes[0].where, WORLD_REFUSED);
+        p = packet_to(THERE, IPPROTO_UDP, 53);
+        p.bytes[8] = 1; /* hops left */
+        assert_int_equal(world_walk(walker, &p, &w), 0);
+        assert_int_equal(w.outcomes[0].where, WORLD_REFUSED);
+        memcpy(p.bytes + 12, p.bytes + 16, 4);
+        p.in = "nowhere";
+        assert_int_equal(world_walk(walker, &p, &w), -EINVAL);
+        p.in = "v1";
+        p.size = 19;
+        assert_int_equal(world_walk(walker, &p, &w), -EINVAL);
+}
+
+static void established_connections_are_those_of_the_question(void **state) {
+        static const char rules[] = "table ip f { chain i { type filter hook input priority 0\n"
+                                    "ct state established ct direction reply accept\n"
+                                    "drop\n}\n}\n";
+        _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+        WorldPacket p = packet_to(HERE, IPPROTO_TCP, 80);
+        WorldWalk w = walk(*state, &walker, rules, &p);
+
+        assert_false(w.may_pass);
+        p.state = WORLD_STATE_ESTABLISHED;
+        assert_int_equal(world_walk(walker, &p, &w), 0);
+        assert_false(w.may_pass);
+        p.reply = true;
+        assert_int_equal(world_walk(walker, &p, &w), 0);
+        assert_true(w.may_pass && !w.may_drop);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                kernel_test(what_is_open_is_tried_both_ways),
+                kernel_test(the_way_names_the_rules_and_where_it_ends),
+                kernel_test(the_kernel_itself_refuses_some),
+                kernel_test(established_connections_are_those_of_the_question),
+        };
+
+        if (kernel_enter_namespace() < 0 || system(INTERFACES) != 0)
+                return EXIT_FAILURE;
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

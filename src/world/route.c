@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "world/machine.h"
+
+/* What the kernel does between the hooks: which packets it refuses, which are for this host, and
+ * where the others go. */
+
+enum { /* include/uapi/linux/rtnetlink.h */
+       ROUTE_UNSPEC,
+       ROUTE_UNICAST,
+       ROUTE_LOCAL,
+       ROUTE_BROADCAST,
+       ROUTE_ANYCAST,
+       ROUTE_MULTICAST,
+       ROUTE_BLACKHOLE,
+       ROUTE_UNREACHABLE,
+};
+
+#define TABLE_DEFAULT 253
+#define TABLE_MAIN 254
+#define TABLE_LOCAL 255
+
+const WorldInterface *world_find_interface(const World *w, const char *name) {
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                if (streq(w->interfaces[i].name, name))
+                        return &w->interfaces[i];
+        return NULL;
+}
+
+const WorldInterface *world_interface_at(const World *w, int index) {
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                if (w->interfaces[i].index == index)
+                        return &w->interfaces[i];
+        return NULL;
+}
+
+static U128 network_of(U128 address, unsigned int prefix, unsigned int width) {
+        U128 host = u128_low_mask(width - prefix);
+
+        return u128_and(address, (U128){~host.high, ~host.low});
+}
+
+static unsigned int scope_of(U128 address) {
+        return address.high >> 54 == 0x3fa ? 1 : 0; /* fe80::/10 */
+}
+
+bool world_interface_address(const World *w, int index, Family family, U128 like, U128 *ret) {
+        for (size_t i = 0; i < w->n_addresses; i++) {
+                const WorldAddress *a = &w->addresses[i];
+
+                if (a->index != index || a->family != family ||
+                    (family == FAMILY_IPV6 && scope_of(a->address) != scope_of(like)))
+                        continue;
+                *ret = a->address;
+                return true;
+        }
+        return false;
+}
+
+static bool route_holds(const WorldRoute *route, Family family, U128 address) {
+        unsigned int width = family_width(family);
+
+        return route->family == family && route->prefix <= width &&
+               u128_equal(network_of(address, route->prefix, width),
+                          network_of(route->destination, route->prefix, width));
+}
+
+static bool better(const WorldRoute *a, const WorldRoute *b) {
+        if (!b || a->prefix != b->prefix)
+                return !b || a->prefix > b->prefix;
+        return a->metric < b->metric;
+}
+
+/* The longest prefix in a table. device: of IPv6's link-local addresses, the interface that it has
+ * to be; or NULL. */
+static const WorldRoute *
+find_in_table(const World *w, Family family, U128 address, uint32_t table, int device) {
+        const WorldRoute *best = NULL;
+
+        for (size_t i = 0; i < w->n_routes; i++) {
+                const WorldRoute *route = &w->routes[i];
+
+                if (route->table == table && route_holds(route, family, address) &&
+                    (device == 0 || route->index == device || route->type == ROUTE_LOCAL) &&
+                    better(route, best))
+                        best = route;
+        }
+        return best;
+}
+
+static const WorldRoute *find_route(const Run *r, U128 address, int device) {
+        static const uint32_t tables[] = {TABLE_LOCAL, TABLE_MAIN, TABLE_DEFAULT};
+        const WorldRoute *found = NULL;
+
+        if (r->family != FAMILY_IPV6 || (scope_of(address) == 0 && address.high >> 56 != 0xff))
+                device = 0;
+        for (size_t i = 0; i < ARRAY_SIZE(tables) && !found; i++)
+                found = find_in_table(r->world, r->family, address, tables[i], device);
+        return found;
+}
+
+static bool is_own(const World *w, Family family, U128 address) {
+        for (size_t i = 0; i < w->n_addresses; i++)
+                if (w->addresses[i].family == family &&
+                    u128_equal(w->addresses[i].address, address))
+                        return true;
+        return false;
+}
+
+/* --- IPv4 --- */
+
+static bool v4_is_multicast(uint64_t a) {
+        return a >> 28 == 0xe;
+}
+
+static bool v4_is_loopback(uint64_t a) {
+        return a >> 24 == 127;
+}
+
+#define V4_EVERYBODY UINT64_C(0xffffffff)
+
+/* fib_validate_source(): whether a packet from there may come in here. hairpin: it would leave by
+ * the interface that it came by. */
+static bool v4_source_is_valid(Run *r, bool hairpin) {
+        const WorldInterface *in = r->in;
+        const WorldRoute *route;
+        U128 source = run_address_value(r, true);
+
+        if (in->rp_filter == 0 && !(hairpin && in->send_redirects))
+                return in->accept_local || !is_own(r->world, FAMILY_IPV4, source);
+        route = find_route(r, source, 0);
+        if (!route || route->type >= ROUTE_BLACKHOLE)
+                return in->rp_filter == 0 && !route;
+        if (route->type != ROUTE_UNICAST && (route->type != ROUTE_LOCAL || !in->accept_local))
+                return false;
+        if (route->several) {
+                r->unknown = true;
+                return run_choose(r, 2) == 0;
+        }
+        return route->index == in->index || in->rp_filter != 1;
+}
+
+static Decision v4_multicast(Run *r, uint64_t source, uint64_t destination) {
+        if (v4_is_multicast(source) || source == V4_EVERYBODY ||
+            (v4_is_loopback(source) && !r->in->route_localnet))
+                return DECIDED_REFUSED;
+        if (source == 0 && destination >> 8 != 0xe00000)
+                return DECIDED_REFUSED;
+        if (source != 0 && !v4_source_is_valid(r, false))
+                return DECIDED_REFUSED;
+        return run_choose(r, 2) == 0 ? DECIDED_REFUSED : DECIDED_HERE; /* who is in the group? */
+}
+
+static void set_out(Run *r, const WorldRoute *route) {
+        r->out = world_interface_at(r->world, route->index);
+        r->out_unknown = route->several || !r->out || r->world->has_route_rules;
+        if (r->out_unknown)
+                r->unknown = true;
+}
+
+bool run_may_be_forwarded(const Run *r) {
+        U128 source = run_address_value(r, true);
+        size_t hops = r->family == FAMILY_IPV4 ? 8 : 7;
+
+        if (r->packet->type != 0 || r->bytes[hops] <= 1)
+                return false;
+        return r->family == FAMILY_IPV4 || r->out == r->in || r->moved_on_bridge ||
+               (!u128_is_zero(source) && scope_of(source) == 0);
+}
+
+static Decision v4_route_input(Run *r) {
+        uint64_t source = run_address_value(r, true).low;
+        uint64_t destination = run_address_value(r, false).low;
+        const WorldInterface *in = r->in;
+        const WorldRoute *route;
+
+        if (v4_is_multicast(destination))
+                return v4_multicast(r, source, destination);
+        if (v4_is_multicast(source) || source == V4_EVERYBODY)
+                return DECIDED_REFUSED;
+        if (destination == V4_EVERYBODY || (source == 0 && destination == 0))
+                return source == 0 || v4_source_is_valid(r, false) ? DECIDED_HERE : DECIDED_REFUSED;
+        if (source == 0 || destination == 0)
+                return DECIDED_REFUSED;
+        if ((v4_is_loopback(source) || v4_is_loopback(destination)) && !in->route_localnet &&
+            !in->loopback)
+                return DECIDED_REFUSED;
+        route = find_route(r, run_address_value(r, false), 0);
+        if (!route)
+                return DECIDED_REFUSED;
+        if (route->type == ROUTE_BROADCAST || route->type == ROUTE_LOCAL)
+                return v4_source_is_valid(r, false) ? DECIDED_HERE : DECIDED_REFUSED;
+        if (!r->world->forwards4 || route->type != ROUTE_UNICAST)
+                return DECIDED_REFUSED;
+        set_out(r, route);
+        return v4_source_is_valid(r, r->out == in) ? DECIDED_ON : DECIDED_REFUSED;
+}
+
+/* --- IPv6 --- */
+
+static bool v6_is_multicast(U128 a) {
+        return a.high >> 56 == 0xff;
+}
+
+static bool v6_is_loopback(U128 a) {
+        return a.high == 0 && a.low == 1;
+}
+
+bool run_is_refused_at_once(const Run *r) {
+        U128 source = run_address_value(r, true), destination = run_address_value(r, false);
+        unsigned int scope = destination.high >> 48 & 0xf;
+
+        if (r->family == FAMILY_IPV4 || r->packet->routing != WORLD_ROUTED_BY_TABLES)
+                return false;
+        return v6_is_multicast(source) ||
+               ((v6_is_loopback(source) || v6_is_loopback(destination)) && !r->in->loopback) ||
+               (v6_is_multicast(destination) && (scope == 0 || (scope == 1 && !r->in->loopback)));
+}
+
+static Decision v6_route_input(Run *r) {
+        U128 destination = run_address_value(r, false);
+        const WorldRoute *route;
+
+        if (v6_is_multicast(destination)) /* who is in the group? */
+                return run_choose(r, 2) == 0 ? DECIDED_REFUSED : DECIDED_HERE;
+        route = find_route(r, destination, r->in->index);
+        if (!route || route->type >= ROUTE_BLACKHOLE)
+                return DECIDED_REFUSED;
+        if (route->type == ROUTE_LOCAL || route->type == ROUTE_ANYCAST)
+                return DECIDED_HERE;
+        if (!r->world->forwards6 || route->type != ROUTE_UNICAST)
+                return DECIDED_REFUSED;
+        set_out(r, route);
+        return DECIDED_ON;
+}
+
+Decision run_route_input(Run *r) {
+        const WorldPacket *p = r->packet;
+
+        if (p->routing == WORLD_ROUTED_HERE)
+                return DECIDED_HERE;
+        if (p->routing == WORLD_ROUTED_ON)
+                return DECIDED_ON;
+        return r->family == FAMILY_IPV4 ? v4_route_input(r) : v6_route_input(r);
+}
+
+Decision run_route_output(Run *r) {
+        const WorldRoute *route;
+
+        if (r->packet->routing == WORLD_ROUTED_ON)
+                return DECIDED_ON;
+        route = find_route(r, run_address_value(r, false), 0);
+        if (!route || route->type >= ROUTE_BLACKHOLE)
+                return DECIDED_REFUSED;
+        if (route->type == ROUTE_LOCAL) {
+                for (size_t i = 0; i < r->world->n_interfaces; i++)
+                        if (r->world->interfaces[i].loopback)
+                                r->out = &r->world->interfaces[i];
+                return DECIDED_ON;
+        }
+        set_out(r, route);
+        return DECIDED_ON;
+}
+
+/* --- the fib expression --- */
+
+/* The interface that a route has to be of; a link-local address is looked for where the packet came
+ * in, asked or not. */
+static int fib_device(const Run *r, U128 address, const WorldInterface *device) {
+        if (!device && r->family == FAMILY_IPV6 && scope_of(address) != 0)
+                device = r->in;
+        return device ? device->index : 0;
+}
+
+uint32_t run_address_type(Run *r, U128 address, const WorldInterface *device) {
+        const WorldRoute *route;
+
+        if (r->family == FAMILY_IPV4) {
+                if (address.low == 0 || address.low == V4_EVERYBODY)
+                        return ROUTE_BROADCAST;
+                if (v4_is_multicast(address.low))
+                        return ROUTE_MULTICAST;
+                route = find_in_table(r->world, FAMILY_IPV4, address, TABLE_LOCAL, 0);
+                return route && (!device || route->index == device->index) ? route->type
+                                                                           : ROUTE_UNICAST;
+        }
+        if (device) {
+                for (size_t i = 0; i < r->world->n_addresses; i++) {
+                        const WorldAddress *a = &r->world->addresses[i];
+
+                        if (a->family == FAMILY_IPV6 && a->index == device->index &&
+                            u128_equal(a->address, address))
+                                return ROUTE_LOCAL;
+                }
+        }
+        route = find_route(r, address, fib_device(r, address, device));
+        if (!route || route->type >= ROUTE_BLACKHOLE)
+                return ROUTE_UNREACHABLE;
+        if (route->type == ROUTE_ANYCAST || (route->type == ROUTE_LOCAL && !device))
+                return route->type;
+        if (address.high == 0 && address.low >> 32 == 0xffff) /* an IPv4 address in IPv6 */
+                return ROUTE_UNSPEC;
+        return v6_is_multicast(address) ? ROUTE_MULTICAST
+               : u128_is_zero(address)  ? ROUTE_UNSPEC
+                                        : ROUTE_UNICAST;
+}
+
+const WorldInterface *run_fib_interface(Run *r, U128 address, const WorldInterface *device) {
+        const WorldRoute *route = find_route(r, address, fib_device(r, address, device));
+        const WorldInterface *found;
+
+        if (!route || route->type == ROUTE_LOCAL || route->type == ROUTE_ANYCAST ||
+            route->type >= ROUTE_BLACKHOLE)
+                return NULL;
+        if (route->several || r->world->has_route_rules) {
+                r->unknown = true;
+                return run_choose(r, 2) == 0 ? device : NULL;
+        }
+        found = world_interface_at(r->world, route->index);
+        return device && found != device ? NULL : found;
+}

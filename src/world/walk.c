@@ -1,0 +1,727 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "world/walk.h"
+
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
+
+#include "world/machine.h"
+
+/* The way through the hooks. */
+
+#define RULES_RUN_MAX 200000  /* on one way; loops, which no kernel takes, end there */
+#define RULES_ALL_MAX 2000000 /* on all ways of a packet: then those that are left are not tried   \
+                               */
+#define TIES_MAX 5            /* chains of one priority whose order is tried */
+#define STATUS_CONFIRMED (1U << 3)
+#define STATUS_ASSURED_REPLIED (1U << 1 | 1U << 2)
+#define STATUS_BOTH_DONE (1U << 7 | 1U << 8)
+#define STATUS_DESTINATION_NAT (1U << 5)
+#define STATE_INVALID 1U
+#define STATE_ESTABLISHED 2U
+#define STATE_RELATED 4U
+#define STATE_NEW 8U
+
+typedef enum StopKind {
+        STOP_CHAIN,
+        STOP_CONNTRACK,
+        STOP_NAT, /* all chains of type nat, whatever their priorities */
+} StopKind;
+
+/* Something that is called at a hook. */
+typedef struct Stop {
+        StopKind kind;
+        int priority;
+        const WorldChain *chain; /* of STOP_CHAIN */
+} Stop;
+
+/* What is called at one hook for one family, in order. */
+typedef struct HookList {
+        Stop *stops;
+        size_t n_stops;
+        const WorldChain **nat; /* in order of their priorities */
+        size_t n_nat;
+} HookList;
+
+struct WorldWalker {
+        const World *world;
+        Arena *arena;           /* of the lists */
+        Arena *plain, *scratch; /* of the walk's result; of other ways */
+        HookList lists[_FAMILY_MAX][NF_INET_NUMHOOKS];
+        const WorldChain **ingress, **egress; /* by priority */
+        size_t n_ingress, n_egress;
+        bool *has_effects; /* by chain: of base chains, whether their table changes packets */
+        Choices choices;
+        WorldOutcome outcomes[WORLD_OUTCOMES_MAX];
+        WorldInterface named[2]; /* of a World without interfaces: those of the question */
+};
+
+/* --- lists --- */
+
+/* The newer first: of one table the handle tells, of two the order in which they were made. */
+static int compare_newer(const WorldChain *a, const WorldChain *b) {
+        if (a->table != b->table)
+                return a->table > b->table ? -1 : 1;
+        if (a->handle != b->handle)
+                return a->handle > b->handle ? -1 : 1;
+        return a->number > b->number ? -1 : 1;
+}
+
+static int compare_chains(const void *a, const void *b) {
+        const WorldChain *x = *(WorldChain *const *)a, *y = *(WorldChain *const *)b;
+
+        if (x->priority != y->priority)
+                return x->priority < y->priority ? -1 : 1;
+        return x == y ? 0 : compare_newer(x, y);
+}
+
+static int compare_stops(const void *a, const void *b) {
+        const Stop *x = a, *y = b;
+
+        if (x->priority != y->priority)
+                return x->priority < y->priority ? -1 : 1;
+        if (!x->chain || !y->chain)
+                return (x->chain != NULL) - (y->chain != NULL);
+        return x == y ? 0 : compare_newer(x->chain, y->chain);
+}
+
+#define TABLE_DORMANT 1U
+
+static bool is_awake(const WorldChain *chain) {
+        return chain->is_base && !(chain->table->flags & TABLE_DORMANT);
+}
+
+static bool is_at(const WorldChain *chain, Family family, int hook) {
+        uint8_t own = family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+
+        return is_awake(chain) && !chain->ingress && !chain->egress && chain->hook == hook &&
+               (chain->table->family == own || chain->table->family == NFPROTO_INET);
+}
+
+static bool add_stop(WorldWalker *x, HookList *list, Stop stop) {
+        return arena_append(x->arena, list->stops, list->n_stops, stop);
+}
+
+static bool has_nat(const World *w, Family family) {
+        for (size_t i = 0; i < w->n_chains; i++)
+                for (int hook = 0; hook < NF_INET_NUMHOOKS; hook++)
+                        if (w->chains[i]->type == WORLD_NATS && is_at(w->chains[i], family, hook))
+                                return true;
+        return false;
+}
+
+static bool fill_list(WorldWalker *x, Family family, int hook, bool nat) {
+        HookList *list = &x->lists[family][hook];
+        const World *w = x->world;
+
+        for (size_t i = 0; i < w->n_chains; i++) {
+                const WorldChain *chain = w->chains[i];
+
+                if (!is_at(chain, family, hook))
+                        continue;
+                if (chain->type == WORLD_NATS) {
+                        if (!arena_append(x->arena, list->nat, list->n_nat, chain))
+                                return false;
+                } else if (!add_stop(x, list, (Stop){STOP_CHAIN, chain->priority, chain}))
+                        return false;
+        }
+        if ((hook == NF_INET_PRE_ROUTING || hook == NF_INET_LOCAL_OUT) &&
+            !add_stop(x, list, (Stop){STOP_CONNTRACK, NF_IP_PRI_CONNTRACK, NULL}))
+                return false;
+        if (nat && hook != NF_INET_FORWARD) {
+                bool early = hook == NF_INET_PRE_ROUTING || hook == NF_INET_LOCAL_OUT;
+
+                if (!add_stop(
+                            x, list,
+                            (Stop){STOP_NAT, early ? NF_IP_PRI_NAT_DST : NF_IP_PRI_NAT_SRC, NULL}))
+                        return false;
+        }
+        if (list->n_stops > 0)
+                qsort(list->stops, list->n_stops, sizeof(list->stops[0]), compare_stops);
+        if (list->n_nat > 0)
+                qsort(list->nat, list->n_nat, sizeof(list->nat[0]), compare_chains);
+        return true;
+}
+
+static bool changes_packets(const WorldChain *chain) {
+        for (size_t i = 0; i < chain->n_rules; i++)
+                for (size_t j = 0; j < chain->rules[i].n_exprs; j++)
+                        switch (chain->rules[i].exprs[j].kind) {
+                        case WORLD_SET_META:
+                        case WORLD_SET_CT:
+                        case WORLD_SET_PAYLOAD:
+                        case WORLD_NOTRACK:
+                        case WORLD_NAT:
+                        case WORLD_UNKNOWN:
+                                return true;
+                        case WORLD_PAYLOAD:
+                        case WORLD_META:
+                        case WORLD_CT:
+                        case WORLD_FIB:
+                        case WORLD_EXTHDR:
+                        case WORLD_DATA:
+                        case WORLD_LOAD_ANY:
+                        case WORLD_BITWISE:
+                        case WORLD_BYTEORDER:
+                        case WORLD_CMP:
+                        case WORLD_RANGE:
+                        case WORLD_LOOKUP:
+                        case WORLD_PORTS:
+                        case WORLD_NOTHING:
+                        case WORLD_CHOICE:
+                        case WORLD_IS:
+                        case WORLD_REJECT:
+                                break;
+                        }
+        return false;
+}
+
+static bool fill_effects(WorldWalker *x) {
+        const World *w = x->world;
+        bool *tables = arena_alloc_array(x->arena, w->n_tables, sizeof(*tables));
+
+        x->has_effects = arena_alloc_array(x->arena, w->n_chains, sizeof(*x->has_effects));
+        if (!tables || !x->has_effects)
+                return false;
+        for (size_t i = 0; i < w->n_chains; i++)
+                tables[w->chains[i]->table - w->tables] |= changes_packets(w->chains[i]);
+        for (size_t i = 0; i < w->n_chains; i++)
+                x->has_effects[i] = tables[w->chains[i]->table - w->tables];
+        return true;
+}
+
+static bool fill_devices(WorldWalker *x) {
+        const World *w = x->world;
+
+        for (size_t i = 0; i < w->n_chains; i++) {
+                const WorldChain *chain = w->chains[i];
+
+                if (!is_awake(chain))
+                        continue;
+                if (chain->ingress && !arena_append(x->arena, x->ingress, x->n_ingress, chain))
+                        return false;
+                if (chain->egress && !arena_append(x->arena, x->egress, x->n_egress, chain))
+                        return false;
+        }
+        if (x->n_ingress > 0)
+                qsort(x->ingress, x->n_ingress, sizeof(x->ingress[0]), compare_chains);
+        if (x->n_egress > 0)
+                qsort(x->egress, x->n_egress, sizeof(x->egress[0]), compare_chains);
+        return true;
+}
+
+int world_walker_new(const World *w, WorldWalker **ret) {
+        WorldWalker *x = calloc(1, sizeof(*x));
+        bool ok = x != NULL;
+
+        if (ok) {
+                x->world = w;
+                x->arena = arena_new(0);
+                x->plain = arena_new(0);
+                x->scratch = arena_new(0);
+                ok = x->arena && x->plain && x->scratch && fill_devices(x) && fill_effects(x);
+        }
+        for (Family family = 0; family < _FAMILY_MAX && ok; family++) {
+                bool nat = has_nat(w, family);
+
+                for (int hook = 0; hook < NF_INET_NUMHOOKS && ok; hook++)
+                        ok = fill_list(x, family, hook, nat);
+        }
+        if (!ok) {
+                (void)world_walker_free(x);
+                return -ENOMEM;
+        }
+        *ret = x;
+        return 0;
+}
+
+WorldWalker *world_walker_free(WorldWalker *x) {
+        if (!x)
+                return NULL;
+        (void)arena_free(x->arena);
+        (void)arena_free(x->plain);
+        (void)arena_free(x->scratch);
+        free(x);
+        return NULL;
+}
+
+/* --- one way --- */
+
+unsigned int run_choose(Run *r, unsigned int n) {
+        Choices *c = r->choices;
+
+        if (n <= 1)
+                return 0;
+        if (r->next_choice < c->n)
+                return c->list[r->next_choice++].taken;
+        if (c->n == CHOICES_MAX) {
+                c->missed = true;
+                return 0;
+        }
+        c->list[c->n++] = (Choice){.n = (uint16_t)n};
+        r->next_choice++;
+        return 0;
+}
+
+bool run_add_step(Run *r,
+                  const WorldChain *chain,
+                  const WorldRule *rule,
+                  WorldVerdict v,
+                  const WorldNat *nat) {
+        WorldStep step = {.chain = chain, .rule = rule, .verdict = v, .nat = nat};
+
+        return arena_append(r->arena, r->steps, r->n_steps, step);
+}
+
+/* What a chain's end means to whoever jumped there. */
+typedef struct Frame {
+        const WorldChain *chain;
+        size_t next;
+} Frame;
+
+static WorldVerdictKind end_of_base(Run *r, const WorldChain *base) {
+        WorldVerdictKind kind = base->policy_drop ? WORLD_DROP : WORLD_ACCEPT;
+
+        if (!run_add_step(r, base, NULL, (WorldVerdict){.kind = kind}, NULL))
+                r->error = -ENOMEM;
+        return kind;
+}
+
+WorldVerdictKind run_chain(Run *r, const WorldChain *base) {
+        Frame stack[WORLD_JUMPS_MAX];
+        const WorldChain *chain = base;
+        size_t depth = 0, i = 0;
+
+        while (r->error == 0) {
+                WorldVerdict v = {.kind = WORLD_RETURN};
+
+                if (i < chain->n_rules)
+                        v = run_rule(r, &chain->rules[i++]);
+                if (++r->n_rules > RULES_RUN_MAX) {
+                        r->error = -ELOOP;
+                        break;
+                }
+                switch (v.kind) {
+                case WORLD_CONTINUE:
+                case WORLD_BREAK:
+                        break;
+                case WORLD_ACCEPT:
+                case WORLD_DROP:
+                        return v.kind;
+                case WORLD_QUEUE:
+                        r->unknown = true;
+                        return run_choose(r, 2) == 0 ? WORLD_DROP : WORLD_ACCEPT;
+                case WORLD_STOLEN:
+                        return WORLD_DROP;
+                case WORLD_JUMP:
+                        if (depth == WORLD_JUMPS_MAX) {
+                                r->error = -ELOOP;
+                                break;
+                        }
+                        stack[depth++] = (Frame){chain, i};
+                        chain = v.chain;
+                        i = 0;
+                        break;
+                case WORLD_GOTO:
+                        chain = v.chain;
+                        i = 0;
+                        break;
+                case WORLD_RETURN:
+                        if (depth == 0)
+                                return end_of_base(r, base);
+                        chain = stack[--depth].chain;
+                        i = stack[depth].next;
+                        break;
+                }
+        }
+        return WORLD_DROP;
+}
+
+static void track(Run *r) {
+        const WorldPacket *p = r->packet;
+        uint32_t state = 0;
+
+        if (r->tracking != NOT_TRACKED_YET)
+                return;
+        switch (p->state) {
+        case WORLD_STATE_FIRST:
+                state = run_first_state(r);
+                break;
+        case WORLD_STATE_NEW:
+                state = STATE_NEW;
+                break;
+        case WORLD_STATE_ESTABLISHED:
+                state = STATE_ESTABLISHED;
+                r->status |= STATUS_CONFIRMED | STATUS_ASSURED_REPLIED | STATUS_BOTH_DONE;
+                break;
+        case WORLD_STATE_RELATED:
+                state = STATE_RELATED;
+                break;
+        case WORLD_STATE_INVALID:
+                state = STATE_INVALID;
+                break;
+        case WORLD_STATE_UNTRACKED:
+                break;
+        }
+        if (state == STATE_INVALID)
+                return; /* as before conntrack */
+        r->tracking = state == 0 ? UNTRACKED : TRACKED;
+        r->state = state;
+        r->original = run_tuple(r);
+        if (p->translated && state != STATE_NEW)
+                r->status |= STATUS_DESTINATION_NAT;
+}
+
+/* Of a connection that is translated already. */
+static void translate_known(Run *r) {
+        uint8_t *port = run_port(r, false);
+
+        if (!r->packet->translated || r->packet->reply || r->hook != NF_INET_PRE_ROUTING)
+                return;
+        u128_to_bytes(r->packet->translated_to, run_address(r, false), run_address_size(r));
+        if (port && r->packet->translated_port > 0) {
+                port[0] = (uint8_t)(r->packet->translated_port >> 8);
+                port[1] = (uint8_t)r->packet->translated_port;
+        }
+}
+
+static WorldVerdictKind run_nat_chains(Run *r, const HookList *list) {
+        bool source = r->hook == NF_INET_POST_ROUTING || r->hook == NF_INET_LOCAL_IN;
+        bool *done = source ? &r->source_done : &r->destination_done;
+
+        if (r->tracking != TRACKED)
+                return WORLD_ACCEPT;
+        if (r->state != STATE_NEW && r->state != STATE_RELATED) {
+                translate_known(r);
+                return WORLD_ACCEPT;
+        }
+        for (size_t i = 0; i < list->n_nat && !*done; i++)
+                if (run_chain(r, list->nat[i]) != WORLD_ACCEPT)
+                        return WORLD_DROP;
+        *done = true;
+        r->status |= source ? 1U << 8 : 1U << 7;
+        return WORLD_ACCEPT;
+}
+
+static WorldVerdictKind run_stop(Run *r, const HookList *list, const Stop *stop) {
+        switch (stop->kind) {
+        case STOP_CHAIN:
+                return run_chain(r, stop->chain);
+        case STOP_CONNTRACK:
+                track(r);
+                return WORLD_ACCEPT;
+        case STOP_NAT:
+                return run_nat_chains(r, list);
+        }
+        return WORLD_DROP;
+}
+
+/* Whether it may matter in which order those of one priority are called, and is not known. */
+static bool order_is_open(const WorldWalker *x, const Stop *stops, size_t n) {
+        bool differ = false, effects = false;
+
+        for (size_t i = 0; i < n; i++) {
+                if (!stops[i].chain)
+                        return n > 1;
+                differ |= stops[i].chain->table != stops[0].chain->table;
+                effects |= x->has_effects[stops[i].chain->number];
+        }
+        return differ && effects;
+}
+
+/* Puts them into one of the orders that are possible: those of one table stay as they are. */
+static void reorder(Run *r, Stop *stops, size_t n) {
+        size_t left = n;
+
+        for (size_t i = 0; i + 1 < n; i++, left--) {
+                size_t which = i + run_choose(r, (unsigned int)left);
+                Stop taken = stops[which];
+
+                for (size_t j = i; j < which; j++)
+                        if (stops[j].chain && taken.chain &&
+                            stops[j].chain->table == taken.chain->table) {
+                                which = j;
+                                taken = stops[j];
+                        }
+                memmove(&stops[i + 1], &stops[i], (which - i) * sizeof(*stops));
+                stops[i] = taken;
+        }
+}
+
+static WorldVerdictKind run_hook(WorldWalker *x, Run *r, int hook) {
+        const HookList *list = &x->lists[r->family][hook];
+
+        r->hook = hook;
+        r->pf = r->family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+        for (size_t i = 0, n; i < list->n_stops; i += n) {
+                Stop ties[TIES_MAX];
+
+                for (n = 1; i + n < list->n_stops &&
+                            list->stops[i + n].priority == list->stops[i].priority;)
+                        n++;
+                if (n > 1 && n <= TIES_MAX && order_is_open(x, &list->stops[i], n)) {
+                        memcpy(ties, &list->stops[i], n * sizeof(ties[0]));
+                        reorder(r, ties, n);
+                        for (size_t j = 0; j < n; j++)
+                                if (run_stop(r, list, &ties[j]) != WORLD_ACCEPT)
+                                        return WORLD_DROP;
+                        continue;
+                }
+                if (n > TIES_MAX && order_is_open(x, &list->stops[i], n))
+                        r->choices->missed = true;
+                for (size_t j = 0; j < n; j++)
+                        if (run_stop(r, list, &list->stops[i + j]) != WORLD_ACCEPT)
+                                return WORLD_DROP;
+        }
+        return WORLD_ACCEPT;
+}
+
+static bool is_on(const WorldChain *chain, const char *device) {
+        for (size_t i = 0; i < chain->n_devices; i++)
+                if (streq(chain->devices[i], device))
+                        return true;
+        return false;
+}
+
+static WorldVerdictKind
+run_devices(Run *r, const WorldChain **chains, size_t n, const WorldInterface *device) {
+        for (size_t i = 0; i < n && device; i++) {
+                if (!is_on(chains[i], device->name))
+                        continue;
+                r->hook = chains[i]->hook;
+                r->pf = chains[i]->table->family == NFPROTO_NETDEV ? NFPROTO_NETDEV
+                        : r->family == FAMILY_IPV4                 ? NFPROTO_IPV4
+                                                                   : NFPROTO_IPV6;
+                if (run_chain(r, chains[i]) != WORLD_ACCEPT)
+                        return WORLD_DROP;
+        }
+        return WORLD_ACCEPT;
+}
+
+static WorldWhere leave(WorldWalker *x, Run *r) {
+        if (run_hook(x, r, NF_INET_POST_ROUTING) != WORLD_ACCEPT ||
+            run_devices(r, x->egress, x->n_egress, r->out) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
+        return WORLD_LEFT;
+}
+
+static WorldWhere enter_host(WorldWalker *x, Run *r) {
+        r->out = NULL;
+        r->out_unknown = false;
+        return run_hook(x, r, NF_INET_LOCAL_IN) == WORLD_ACCEPT ? WORLD_DELIVERED : WORLD_DROPPED;
+}
+
+static WorldWhere forward(WorldWalker *x, Run *r) {
+        if (!r->packet->bridged) {
+                uint8_t *hops = &r->bytes[r->family == FAMILY_IPV4 ? 8 : 7];
+
+                if (r->packet->routing == WORLD_ROUTED_BY_TABLES && !run_may_be_forwarded(r))
+                        return WORLD_REFUSED;
+                *hops = (uint8_t)(*hops - 1);
+        }
+        if (run_hook(x, r, NF_INET_FORWARD) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
+        return leave(x, r);
+}
+
+static bool is_bridge(const WorldInterface *i) {
+        return i && i->kind && streq(i->kind, "bridge");
+}
+
+/* br_netfilter hands a packet that was translated to somewhere else on its bridge over as a frame:
+ * to another port, as none goes back out of the one that it came in by. */
+static WorldWhere turn_on_bridge(WorldWalker *x, Run *r) {
+        r->unknown = true;
+        if (run_hook(x, r, NF_INET_FORWARD) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
+        return run_choose(r, 2) == 0 ? leave(x, r) : WORLD_REFUSED;
+}
+
+static WorldWhere arrive(WorldWalker *x, Run *r) {
+        U128 dialled = run_address_value(r, false);
+        /* the bridge calls prerouting, before IP looks at the packet */
+        bool by_bridge = x->world->bridge_calls_iptables && is_bridge(r->in);
+
+        if (r->packet->bridged && !x->world->bridge_calls_iptables)
+                return WORLD_LEFT;
+        if (run_devices(r, x->ingress, x->n_ingress, r->in) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
+        if (!by_bridge && run_is_refused_at_once(r))
+                return WORLD_REFUSED;
+        if (run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
+        if (r->packet->bridged) {
+                r->out = r->in;
+                return forward(x, r);
+        }
+        if (by_bridge && run_is_refused_at_once(r))
+                return WORLD_REFUSED;
+        r->moved_on_bridge = by_bridge && !u128_equal(dialled, run_address_value(r, false));
+        switch (run_route_input(r)) {
+        case DECIDED_REFUSED:
+                return WORLD_REFUSED;
+        case DECIDED_HERE:
+                return enter_host(x, r);
+        case DECIDED_ON:
+                return r->moved_on_bridge && r->out == r->in ? turn_on_bridge(x, r) : forward(x, r);
+        }
+        return WORLD_REFUSED;
+}
+
+/* What the host sends to itself comes back by lo, with its connection. */
+static WorldWhere come_back(WorldWalker *x, Run *r) {
+        r->status |= STATUS_CONFIRMED; /* as at the end of postrouting */
+        r->in = r->out;
+        r->out = NULL;
+        r->has_link = true;
+        memset(r->link, 0, sizeof(r->link));
+        memcpy(r->link + 12, r->family == FAMILY_IPV4 ? "\x08\x00" : "\x86\xdd", 2);
+        if (run_devices(r, x->ingress, x->n_ingress, r->in) != WORLD_ACCEPT ||
+            run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
+        return enter_host(x, r);
+}
+
+static WorldWhere send_out(WorldWalker *x, Run *r) {
+        WorldWhere where;
+        U128 to;
+
+        if (run_route_output(r) == DECIDED_REFUSED)
+                return WORLD_REFUSED;
+        to = run_address_value(r, false);
+        if (run_hook(x, r, NF_INET_LOCAL_OUT) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
+        if (!u128_equal(to, run_address_value(r, false)) && run_route_output(r) == DECIDED_REFUSED)
+                return WORLD_REFUSED;
+        if (x->world->has_route_rules && (r->mark_unknown || r->mark != r->packet->mark))
+                r->out_unknown = r->unknown = true;
+        where = leave(x, r);
+        return where == WORLD_LEFT && r->out && r->out->loopback ? come_back(x, r) : where;
+}
+
+/* --- all ways --- */
+
+/* A World of a compiled Ruleset has no interfaces: then the question's names are all there is. */
+static int get_interface(WorldWalker *x, const char *name, size_t i, const WorldInterface **ret) {
+        *ret = NULL;
+        if (!name)
+                return 0;
+        *ret = world_find_interface(x->world, name);
+        if (!*ret && x->world->n_interfaces > 0)
+                return -EINVAL;
+        if (!*ret) {
+                x->named[i] = (WorldInterface){.index = (int)i + 1,
+                                               .name = name,
+                                               .type = 1, /* ARPHRD_ETHER */
+                                               .loopback = streq(name, "lo"),
+                                               .up = true};
+                *ret = &x->named[i];
+        }
+        return 0;
+}
+
+static int run_init(WorldWalker *x, Run *r, const WorldPacket *p, Arena *steps) {
+        int e;
+
+        *r = (Run){.world = x->world, .packet = p, .choices = &x->choices, .arena = steps};
+        if (p->size > sizeof(r->bytes))
+                return -EINVAL;
+        memcpy(r->bytes, p->bytes, p->size);
+        r->size = p->size;
+        if (!run_parse(r))
+                return -EINVAL;
+        r->mark = p->mark;
+        r->ct_mark = p->ct_mark;
+        r->status = p->ct_status;
+        r->has_link = p->has_link;
+        memcpy(r->link, p->link, sizeof(r->link));
+        e = get_interface(x, p->in, 0, &r->in);
+        return e < 0 ? e : get_interface(x, p->out, 1, &r->out);
+}
+
+static WorldOutcome outcome_of(const Run *r, WorldWhere where) {
+        return (WorldOutcome){
+                .where = where,
+                .out = where == WORLD_LEFT && r->out && !r->out_unknown ? r->out->name : NULL,
+                .source = run_address_value(r, true),
+                .destination = run_address_value(r, false),
+                .source_port = run_port_value(r, true),
+                .destination_port = run_port_value(r, false),
+                .mark = r->mark,
+                .unknown = r->unknown,
+        };
+}
+
+static bool same_outcome(const WorldOutcome *a, const WorldOutcome *b) {
+        return a->where == b->where && streq_null(a->out, b->out) &&
+               u128_equal(a->destination, b->destination) &&
+               a->destination_port == b->destination_port;
+}
+
+static void keep_outcome(WorldWalker *x, WorldWalk *w, const WorldOutcome *found) {
+        bool passes = found->where == WORLD_DELIVERED || found->where == WORLD_LEFT;
+
+        w->may_pass |= passes;
+        w->may_drop |= !passes;
+        for (size_t i = 0; i < w->n_outcomes; i++)
+                if (same_outcome(&x->outcomes[i], found)) {
+                        x->outcomes[i].unknown &= found->unknown;
+                        return;
+                }
+        if (w->n_outcomes == WORLD_OUTCOMES_MAX)
+                w->incomplete = true;
+        else
+                x->outcomes[w->n_outcomes++] = *found;
+}
+
+/* The next way: the last choice that has another side takes it. False if all were tried. */
+static bool next_way(Choices *c) {
+        while (c->n > 0) {
+                Choice *last = &c->list[c->n - 1];
+
+                if (last->taken + 1 < last->n) {
+                        last->taken++;
+                        return true;
+                }
+                c->n--;
+        }
+        return false;
+}
+
+int world_walk(WorldWalker *x, const WorldPacket *p, WorldWalk *ret) {
+        WorldWalk w = {.outcomes = x->outcomes};
+
+        x->choices.n = 0;
+        x->choices.missed = false;
+        arena_reset(x->plain);
+        for (size_t n = 0, n_rules = 0;; n++) {
+                WorldOutcome found;
+                WorldWhere where;
+                Run r;
+                int e = run_init(x, &r, p, n == 0 ? x->plain : x->scratch);
+
+                if (e < 0)
+                        return e;
+                where = r.in ? arrive(x, &r) : send_out(x, &r);
+                if (r.error < 0)
+                        return r.error;
+                found = outcome_of(&r, where);
+                keep_outcome(x, &w, &found);
+                if (n == 0) {
+                        w.steps = r.steps;
+                        w.n_steps = r.n_steps;
+                } else
+                        arena_reset(x->scratch);
+                if (!next_way(&x->choices))
+                        break;
+                n_rules += r.n_rules;
+                if (n + 1 == WORLD_RUNS_MAX || n_rules > RULES_ALL_MAX) {
+                        w.incomplete = true;
+                        break;
+                }
+        }
+        w.incomplete |= x->choices.missed;
+        *ret = w;
+        return 0;
+}
