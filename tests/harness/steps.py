@@ -23,6 +23,7 @@ VARIANTS = {
 }
 
 PROPERTY = ROOT / "tests/netns/property"
+WHOLE = ROOT / "tests/netns/whole_ruleset"
 
 
 def build(run, variant):
@@ -190,6 +191,17 @@ def edits_by_lot(count):
     return step
 
 
+def whole_test(variant, rulesets, packets):
+    def step(run):
+        build(run, variant)
+        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
+        counts = ["--rulesets", rulesets, "--packets", packets]
+        run.call([WHOLE, *seed, *counts], run.program(variant))
+        return Count(passed=1)
+
+    return step
+
+
 def old_kernel(version):
     """In a virtual machine: namespaces share the kernel of this one."""
 
@@ -329,6 +341,14 @@ def long_steps(options):
             "ssh",
             "bad edits over real SSH connections, 200 drawn by lot",
             edits_by_lot(200),
+            1800,
+            True,
+            True,
+        ),
+        Step(
+            "whole",
+            "all tables: evaluator and kernel on 300 rulesets of other programs, 510,000 packets",
+            whole_test("gcc", 300, 510000),
             1800,
             True,
             True,

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the evaluator of all tables says of a packet is what the kernel does with it: rulesets of
+other programs, random ones and those of Docker and ufw; see whole.py."""
+
+import time
+
+import foreign_xt
+import whole
+
+RULESETS, PACKETS = 20, 16000
+
+
+def test_evaluator_and_kernel_agree_on_random_rulesets_of_other_programs(request):
+    seed = request.config.getoption("--seed") or int(time.time())
+    tally = whole.run(seed, RULESETS, PACKETS)
+    print(f"seed {seed}: {tally}")
+    assert not tally.wrong, "\n".join(tally.wrong[:20])
+    assert tally.rulesets == RULESETS and tally.packets == PACKETS
+    # they are worth something only if packets went every way, and most outcomes are certain
+    assert tally.sure > 0.98 * tally.packets
+    assert {"here", "nowhere", "eth0", "docker0"} <= set(tally.ends)
+    assert tally.ends["nowhere"] < 0.8 * tally.packets
+
+
+def test_evaluator_and_kernel_agree_on_rules_as_docker_and_ufw_make_them(request):
+    seed = request.config.getoption("--seed") or int(time.time())
+    texts = [
+        [(4, foreign_xt.DOCKER)],
+        [(4, foreign_xt.UFW), (6, foreign_xt.UFW6)],
+        [(4, foreign_xt.UFW + foreign_xt.DOCKER.replace("*filter", "*security").split("*security")[0])],
+    ]
+    tally = whole.run_texts(seed, texts, 2500)
+    print(f"seed {seed}: {tally}")
+    assert not tally.wrong, "\n".join(tally.wrong[:20])
+    assert tally.packets == 7500 and tally.sure > 0.95 * tally.packets
+    # (this kernel has no sets of ipset: that line is the only one that may go)
+    assert tally.refused_lines <= 1
