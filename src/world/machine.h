@@ -124,5 +124,6 @@ uint32_t run_address_type(Run *r, U128 address, const WorldInterface *device);
 const WorldInterface *run_fib_interface(Run *r, U128 address, const WorldInterface *device);
 const WorldInterface *world_find_interface(const World *w, const char *name);
 const WorldInterface *world_interface_at(const World *w, int index);
-/* The first address of an interface; false if it has none. */
-bool world_interface_address(const World *w, int index, Family family, U128 like, U128 *ret);
+/* Where `redirect` sends to, and what `masquerade` lets come from; false: the packet is dropped. */
+bool world_redirect_address(const World *w, int index, Family family, U128 dialled, U128 *ret);
+bool world_masquerade_address(const World *w, int index, Family family, U128 to, U128 *ret);

@@ -43,17 +43,60 @@ static unsigned int scope_of(U128 address) {
         return address.high >> 54 == 0x3fa ? 1 : 0; /* fe80::/10 */
 }
 
-bool world_interface_address(const World *w, int index, Family family, U128 like, U128 *ret) {
+static bool is_own(const World *w, Family family, U128 address) {
+        for (size_t i = 0; i < w->n_addresses; i++)
+                if (w->addresses[i].family == family &&
+                    u128_equal(w->addresses[i].address, address))
+                        return true;
+        return false;
+}
+
+static bool same_network(const WorldAddress *a, U128 address) {
+        unsigned int width = family_width(a->family);
+
+        return a->prefix <= width && u128_equal(network_of(a->address, a->prefix, width),
+                                                network_of(address, a->prefix, width));
+}
+
+bool world_redirect_address(const World *w, int index, Family family, U128 dialled, U128 *ret) {
+        if (family == FAMILY_IPV6 && dialled.high == 0 && dialled.low == 1)
+                return false; /* no interface has an address of that scope */
         for (size_t i = 0; i < w->n_addresses; i++) {
                 const WorldAddress *a = &w->addresses[i];
 
                 if (a->index != index || a->family != family ||
-                    (family == FAMILY_IPV6 && scope_of(a->address) != scope_of(like)))
+                    (family == FAMILY_IPV6 && scope_of(dialled) != 0 && scope_of(a->address) == 0))
                         continue;
                 *ret = a->address;
                 return true;
         }
         return false;
+}
+
+/* An address of another interface's is taken where `index` has none that others know. */
+bool world_masquerade_address(const World *w, int index, Family family, U128 to, U128 *ret) {
+        const WorldAddress *best = NULL;
+
+        if (family == FAMILY_IPV6 && is_own(w, family, to)) {
+                *ret = to;
+                return true;
+        }
+        for (size_t i = 0; i < w->n_addresses; i++) {
+                const WorldAddress *a = &w->addresses[i];
+                bool loopback = family == FAMILY_IPV4 ? a->address.low >> 24 == 127
+                                                      : a->address.high == 0 && a->address.low == 1;
+
+                if (a->family != family || loopback ||
+                    (family == FAMILY_IPV6 && scope_of(a->address) != scope_of(to)))
+                        continue;
+                if (!best || (best->index != index && a->index == index) ||
+                    (best->index == index && a->index == index && !same_network(best, to) &&
+                     same_network(a, to)))
+                        best = a;
+        }
+        if (best)
+                *ret = best->address;
+        return best != NULL;
 }
 
 static bool route_holds(const WorldRoute *route, Family family, U128 address) {
@@ -96,14 +139,6 @@ static const WorldRoute *find_route(const Run *r, U128 address, int device) {
         for (size_t i = 0; i < ARRAY_SIZE(tables) && !found; i++)
                 found = find_in_table(r->world, r->family, address, tables[i], device);
         return found;
-}
-
-static bool is_own(const World *w, Family family, U128 address) {
-        for (size_t i = 0; i < w->n_addresses; i++)
-                if (w->addresses[i].family == family &&
-                    u128_equal(w->addresses[i].address, address))
-                        return true;
-        return false;
 }
 
 /* --- IPv4 --- */

@@ -38,8 +38,13 @@ static bool new_address(Run *r, const WorldNat *nat, bool source, uint8_t *ret) 
                         r->unknown = true;
                         return true;
                 }
-                if (!device || !world_interface_address(r->world, device->index, r->family,
-                                                        run_address_value(r, source), &found))
+                if (!device)
+                        return false;
+                if (!(nat->kind == WORLD_MASQUERADE
+                              ? world_masquerade_address(r->world, device->index, r->family,
+                                                         run_address_value(r, false), &found)
+                              : world_redirect_address(r->world, device->index, r->family,
+                                                       run_address_value(r, false), &found)))
                         return false;
                 u128_to_bytes(found, ret, size);
                 return true;

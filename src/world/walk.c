@@ -10,10 +10,11 @@
 
 /* The way through the hooks. */
 
-#define RULES_RUN_MAX 200000  /* on one way; loops, which no kernel takes, end there */
-#define RULES_ALL_MAX 2000000 /* on all ways of a packet: then those that are left are not tried   \
-                               */
-#define TIES_MAX 5            /* chains of one priority whose order is tried */
+#define RULES_RUN_MAX 200000 /* on one way; loops, which no kernel takes, end there */
+#define RULES_ALL_MAX                                                                              \
+        2000000    /* on all ways of a packet: then those that are left are not tried              \
+                    */
+#define TIES_MAX 5 /* chains of one priority whose order is tried */
 #define STATUS_CONFIRMED (1U << 3)
 #define STATUS_ASSURED_REPLIED (1U << 1 | 1U << 2)
 #define STATUS_BOTH_DONE (1U << 7 | 1U << 8)
