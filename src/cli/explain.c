@@ -5,6 +5,7 @@
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/question.h"
+#include "cli/whole.h"
 
 static const char help[] =
         "Says what would become of a connection, which line of the policy decides, and the way "
@@ -29,7 +30,9 @@ static const char help[] =
         "With '-' as QUESTION, questions are read from standard input, one a line.\n"
         "\n"
         "      --in INTERFACE  the same as `in INTERFACE`\n"
-        "      --live          ask the rules in force in this network namespace, not a FILE\n"
+        "      --live          ask the rules in force in this network namespace, not a FILE; those "
+        "of\n"
+        "                      other programs' tables, too\n"
         "      --json          one JSON object a question\n"
         "  -h, --help\n"
         "\n"
@@ -46,6 +49,7 @@ typedef struct Explain {
         Diag *diag;
         const Ruleset *rs;
         bool live, json;
+        Whole whole; /* with --live */
 } Explain;
 
 /* A question about a bridge's frame wants a bridge; a FILE alone names none. */
@@ -87,13 +91,22 @@ static const Rule *deciding_rule(const Evaluation *result) {
         return NULL;
 }
 
-static int print_json(const char *question, const Question *q, const Evaluation *result) {
+/* What our table does, unless another program's drops it all the same. */
+static const char *final_verdict(const Evaluation *result, const WholeAnswer *whole) {
+        return whole->dropper ? "drop" : verdict_word(result->verdict);
+}
+
+static int print_json(const Explain *e,
+                      const char *question,
+                      const Question *q,
+                      const Evaluation *result,
+                      const WholeAnswer *whole) {
         const Origin *origin = deciding_origin(result);
         const Rule *rule = deciding_rule(result);
         json_t *object = json_object(), *path = json_array();
 
         (void)json_object_set_new(object, "question", json_string(question));
-        (void)json_object_set_new(object, "verdict", json_string(verdict_word(result->verdict)));
+        (void)json_object_set_new(object, "verdict", json_string(final_verdict(result, whole)));
         (void)json_object_set_new(object, "hook", json_string(hook_to_string(q->packet.hook)));
         (void)json_object_set_new(object, "rule",
                                   rule ? json_string(rule->origin.text) : json_null());
@@ -117,6 +130,7 @@ static int print_json(const char *question, const Question *q, const Evaluation 
                 (void)json_array_append_new(path, step);
         }
         (void)json_object_set_new(object, "path", path);
+        whole_print_json(&e->whole, whole, object);
         return output_json(object);
 }
 
@@ -156,17 +170,29 @@ static void print_forwarded(const PacketQuestion *q) {
                address_print(q->family, q->destination, buf), q->destination_port);
 }
 
-static void print_answer(const char *question, const Question *q, const Evaluation *result) {
+static void print_headline(const Evaluation *result, const WholeAnswer *whole) {
         OutputStyle style = output_style(stdout);
+        bool accepted = result->verdict == VERDICT_ACCEPT && !whole->dropper;
+
+        printf("  %s%s%s%s\n", accepted ? style.good : style.bad, accepted ? "ALLOWED" : "REFUSED",
+               style.reset,
+               accepted                            ? ""
+               : result->verdict == VERDICT_ACCEPT ? ": dropped by another program's rules"
+               : result->verdict == VERDICT_DROP   ? ": dropped without an answer"
+                                                   : ": rejected with an answer");
+}
+
+static void print_answer(const Explain *e,
+                         const char *question,
+                         const Question *q,
+                         const Evaluation *result,
+                         const WholeAnswer *whole) {
         const Origin *origin = deciding_origin(result);
         const Rule *rule = deciding_rule(result);
         bool accepted = result->verdict == VERDICT_ACCEPT;
 
-        printf("%s\n  %s%s%s%s\n", question, accepted ? style.good : style.bad,
-               accepted ? "ALLOWED" : "REFUSED", style.reset,
-               accepted                          ? ""
-               : result->verdict == VERDICT_DROP ? ": dropped without an answer"
-                                                 : ": rejected with an answer");
+        puts(question);
+        print_headline(result, whole);
         if (rule)
                 printf("  by        %s\n", rule->origin.text);
         else if (result->n_steps > 0 && result->steps[result->n_steps - 1].rule)
@@ -176,6 +202,7 @@ static void print_answer(const char *question, const Question *q, const Evaluati
         if (origin)
                 print_source_line(origin->at);
         print_way(result);
+        whole_print(&e->whole, whole);
         if (q->forwarded)
                 print_forwarded(&q->packet);
         if (accepted && result->limited)
@@ -198,8 +225,9 @@ static void print_answer(const char *question, const Question *q, const Evaluati
 static int explain(Explain *e, const char *question, const char *in) {
         Diag *d = diag_new(e->arena);
         struct timespec now = {0};
+        WholeAnswer whole;
         Evaluation result;
-        Question q;
+        Question q, asked;
         Packet p;
         int r = d ? question_parse(e->arena, question, &q, d) : -ENOMEM;
 
@@ -218,6 +246,7 @@ static int explain(Explain *e, const char *question, const char *in) {
         /* of the rules in force some may be over by now */
         (void)clock_gettime(CLOCK_REALTIME, &now);
         q.packet.time = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+        asked = q;
         /* the ruleset is this run's own */
         r = prepare_bridge(e, &q, (Ruleset *)(uintptr_t)e->rs);
         if (r == 0)
@@ -226,11 +255,13 @@ static int explain(Explain *e, const char *question, const char *in) {
         packet_init(&p, &q.packet);
         if (r >= 0)
                 r = ruleset_eval(e->rs, e->arena, q.packet.hook, &p, &result);
+        if (r >= 0)
+                r = whole_ask(&e->whole, &asked, &whole);
         if (r < 0)
                 return input_failed(r, "walking the rules");
         if (e->json)
-                return print_json(question, &q, &result);
-        print_answer(question, &q, &result);
+                return print_json(e, question, &q, &result, &whole);
+        print_answer(e, question, &q, &result, &whole);
         return EXIT_OK;
 }
 
@@ -268,7 +299,11 @@ static int explain_live(Explain *e, const char *question, const char *in) {
                 return r;
         e->arena = a;
         e->rs = rs;
-        return explain_all(e, question, in);
+        r = whole_read(a, &e->whole);
+        if (r == EXIT_OK)
+                r = explain_all(e, question, in);
+        whole_done(&e->whole);
+        return r;
 }
 
 static int run(int argc, char **argv) {

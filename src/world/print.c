@@ -58,6 +58,23 @@ const char *world_hook_to_string(const WorldChain *chain) {
         return (size_t)chain->hook < ARRAY_SIZE(names) ? names[chain->hook] : "?";
 }
 
+const char *world_chain_owner(const WorldChain *chain) {
+        /* in the tables of iptables, where everybody has some */
+        static const struct {
+                const char *prefix, *owner;
+        } chains[] = {
+                {"DOCKER", "Docker"},     {"ufw", "ufw"},          {"f2b-", "fail2ban"},
+                {"LIBVIRT_", "libvirt"},  {"KUBE-", "kube-proxy"}, {"CNI-", "CNI"},
+                {"NETAVARK", "Podman"},   {"ts-", "Tailscale"},    {"cali-", "Calico"},
+                {"CROWDSEC", "CrowdSec"},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(chains); i++)
+                if (strncmp(chain->name, chains[i].prefix, strlen(chains[i].prefix)) == 0)
+                        return chains[i].owner;
+        return chain->table->owner;
+}
+
 static void print_verdict(FILE *f, const WorldVerdict *v) {
         fputs(world_verdict_to_string(v->kind), f);
         if (v->chain)

@@ -13,3 +13,5 @@ void world_print_expr(const WorldExpr *x, FILE *f);
 const char *world_verdict_to_string(WorldVerdictKind kind); /* "accept", "jump" */
 const char *world_family_to_string(uint8_t family);         /* "ip", "inet"; "?" */
 const char *world_hook_to_string(const WorldChain *chain);  /* "prerouting", "ingress" */
+/* The program that a chain belongs to, by its name or its table's; NULL where it cannot be told. */
+const char *world_chain_owner(const WorldChain *chain);

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/whole.h"
+
+#include <inttypes.h>
+
+#include "cli/kernel.h"
+#include "cli/output.h"
+#include "nft/world_read.h"
+#include "world/print.h"
+
+static bool is_ours(const WorldTable *table) {
+        return streq_null(table->owner, "ringwall");
+}
+
+/* Chains of bridges and of ARP are not on the way of a packet that the kernel takes for IP. */
+static bool has_others(const World *w) {
+        for (size_t i = 0; i < w->n_chains; i++) {
+                const WorldChain *chain = w->chains[i];
+                const char *family = world_family_to_string(chain->table->family);
+
+                if (chain->is_base && !is_ours(chain->table) && !(chain->table->flags & 1) &&
+                    !streq(family, "arp") && !streq(family, "bridge"))
+                        return true;
+        }
+        return false;
+}
+
+static bool has_bridge_chains(const World *w) {
+        for (size_t i = 0; i < w->n_chains; i++)
+                if (w->chains[i]->is_base && w->chains[i]->n_rules > 0 &&
+                    streq(world_family_to_string(w->chains[i]->table->family), "bridge"))
+                        return true;
+        return false;
+}
+
+int whole_read(Arena *a, Whole *ret) {
+        _cleanup_(nft_link_closep) NftLink *link = NULL;
+        int r = kernel_open(&link);
+
+        *ret = (Whole){0};
+        if (r != EXIT_OK)
+                return r;
+        r = world_read(link, a, &ret->world);
+        if (r == 0)
+                r = world_walker_new(ret->world, &ret->walker);
+        if (r < 0)
+                return input_failed(r, "cannot read the rules of all tables");
+        ret->others = has_others(ret->world);
+        return EXIT_OK;
+}
+
+void whole_done(Whole *w) {
+        w->walker = world_walker_free(w->walker);
+}
+
+/* --- the question as a packet --- */
+
+static const char *name_of(const World *w, int index) {
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                if (w->interfaces[i].index == index)
+                        return w->interfaces[i].name;
+        return NULL;
+}
+
+static bool is_loopback(const World *w, int index) {
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                if (w->interfaces[i].index == index)
+                        return w->interfaces[i].loopback;
+        return false;
+}
+
+/* Where a packet from there comes in: the interface with the longest route back; or NULL. */
+static const char *interface_towards(const World *w, Family family, U128 source) {
+        const WorldRoute *best = NULL;
+
+        for (size_t i = 0; i < w->n_routes; i++) {
+                const WorldRoute *route = &w->routes[i];
+                unsigned int width = family_width(family);
+                U128 host, mask;
+
+                if (route->family != family || route->prefix > width || route->type != 1)
+                        continue;
+                host = u128_low_mask(width - route->prefix);
+                mask = (U128){~host.high, ~host.low};
+                if (u128_equal(u128_and(source, mask), u128_and(route->destination, mask)) &&
+                    (!best || route->prefix > best->prefix))
+                        best = route;
+        }
+        return best ? name_of(w, best->index) : NULL;
+}
+
+/* An address of this host's own, of that interface if it can be; false if there is none. */
+static bool own_address(const World *w, Family family, const char *interface, U128 *ret) {
+        bool found = false;
+
+        for (size_t i = 0; i < w->n_addresses; i++) {
+                const WorldAddress *a = &w->addresses[i];
+                bool there = interface && streq_null(name_of(w, a->index), interface);
+
+                if (a->family != family || a->address.high >> 54 == 0x3fa ||
+                    (is_loopback(w, a->index) && !there))
+                        continue;
+                if (there || !found)
+                        *ret = a->address;
+                if (there)
+                        return true;
+                found = true;
+        }
+        return found;
+}
+
+static bool is_own(const World *w, Family family, U128 address) {
+        for (size_t i = 0; i < w->n_addresses; i++)
+                if (w->addresses[i].family == family &&
+                    u128_equal(w->addresses[i].address, address))
+                        return true;
+        return false;
+}
+
+static WorldState state_of(uint32_t state) {
+        switch (state) {
+        case CT_STATE_ESTABLISHED:
+                return WORLD_STATE_ESTABLISHED;
+        case CT_STATE_RELATED:
+                return WORLD_STATE_RELATED;
+        case CT_STATE_INVALID:
+                return WORLD_STATE_INVALID;
+        case CT_STATE_UNTRACKED:
+                return WORLD_STATE_UNTRACKED;
+        }
+        return WORLD_STATE_NEW;
+}
+
+static bool set_addresses(const World *w, const Question *q, WorldPacket *p, WorldFields *f) {
+        const PacketQuestion *packet = &q->packet;
+        bool sent = packet->hook == HOOK_OUTPUT;
+
+        f->source = packet->source;
+        f->destination = packet->translated ? packet->dialled : packet->destination;
+        f->destination_port = packet->translated ? packet->dialled_port : packet->destination_port;
+        if (sent && u128_is_zero(f->source) &&
+            !own_address(w, packet->family, packet->out, &f->source))
+                return false;
+        if (!sent && !p->in)
+                p->in = interface_towards(w, packet->family, f->source);
+        if (!sent && !p->in)
+                return false;
+        if (packet->hook == HOOK_INPUT && !packet->translated && !q->has_destination)
+                return own_address(w, packet->family, p->in, &f->destination);
+        return true;
+}
+
+/* False: there is no such packet on this host. */
+static bool packet_of(const World *w, const Question *q, WorldPacket *ret) {
+        const PacketQuestion *packet = &q->packet;
+        WorldFields f = {.family = packet->family,
+                         .protocol = packet->protocol,
+                         .source_port = packet->source_port,
+                         .icmp_type = packet->icmp_type,
+                         .hop_limit = packet->hop_limit};
+        WorldPacket p = {.in = packet->hook == HOOK_OUTPUT ? NULL : packet->in,
+                         .bridged = q->bridged,
+                         .state = state_of(packet->ct_state),
+                         .ct_mark = packet->ct_mark,
+                         .has_owner = packet->has_user || packet->has_group,
+                         .uid = packet->user,
+                         .gid = packet->group,
+                         .time = packet->time};
+
+        if (!set_addresses(w, q, &p, &f))
+                return false;
+        if (packet->ct_state != CT_STATE_NEW) {
+                f.tcp_flags = 16; /* ACK */
+                p.translated = packet->translated;
+                p.translated_to = packet->destination;
+                p.translated_port = packet->destination_port;
+        }
+        if (packet->out && !q->bridged) {
+                p.routing = WORLD_ROUTED_ON;
+                p.out = packet->out;
+        } else if (packet->hook == HOOK_INPUT && !packet->translated &&
+                   !is_own(w, packet->family, f.destination))
+                p.routing = WORLD_ROUTED_HERE;
+        world_packet_fill(&p, &f);
+        for (size_t i = 0; i < w->n_interfaces && p.in && !q->bridged; i++)
+                if (streq(w->interfaces[i].name, p.in)) /* the frame is for this host */
+                        memcpy(p.link, w->interfaces[i].address, sizeof(w->interfaces[i].address));
+        *ret = p;
+        return true;
+}
+
+int whole_ask(Whole *w, const Question *q, WholeAnswer *ret) {
+        WorldPacket p;
+        int r;
+
+        *ret = (WholeAnswer){.family = q->packet.family};
+        if (!w->world || !packet_of(w->world, q, &p))
+                return 0;
+        r = world_walk(w->walker, &p, &ret->walk);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return 0; /* an interface that is not there */
+        ret->asked = true;
+        if (!ret->walk.may_pass && !ret->walk.incomplete &&
+            ret->walk.outcomes[0].where == WORLD_DROPPED && ret->walk.n_steps > 0) {
+                const WorldStep *last = &ret->walk.steps[ret->walk.n_steps - 1];
+
+                if (!is_ours(last->chain->table))
+                        ret->dropper = last;
+        }
+        return 0;
+}
+
+/* --- the answer --- */
+
+static const char *step_word(const WorldStep *s) {
+        static const char *const nat[] = {
+                [WORLD_DNAT] = "dnat",
+                [WORLD_SNAT] = "snat",
+                [WORLD_MASQUERADE] = "masquerade",
+                [WORLD_REDIRECT] = "redirect",
+                [WORLD_TPROXY] = "tproxy",
+        };
+
+        if (s->nat)
+                return nat[s->nat->kind];
+        for (size_t i = 0; s->rule && i < s->rule->n_exprs; i++)
+                if (s->rule->exprs[i].kind == WORLD_REJECT && s->verdict.kind == WORLD_DROP)
+                        return "reject";
+        if (!s->rule)
+                return s->verdict.kind == WORLD_DROP ? "policy drop" : "policy accept";
+        return world_verdict_to_string(s->verdict.kind);
+}
+
+static void print_step(const WorldStep *s, bool first) {
+        const WorldTable *table = s->chain->table;
+        const char *owner = world_chain_owner(s->chain);
+        char name[64], handle[32] = "";
+
+        (void)snprintf(name, sizeof(name), "%s %s %s", world_family_to_string(table->family),
+                       table->name, s->chain->name);
+        if (s->rule)
+                (void)snprintf(handle, sizeof(handle), "handle %" PRIu64, s->rule->handle);
+        printf("  %-10s%-32s %-13s %s%s", first ? "tables" : "", name, handle, step_word(s),
+               s->verdict.chain ? " " : "");
+        printf("%s%s%s%s\n", s->verdict.chain ? s->verdict.chain->name : "", owner ? "  (" : "",
+               owner ? owner : "", owner ? ")" : "");
+}
+
+static void print_end(const WorldWalk *walk, Family family) {
+        const WorldOutcome *o = &walk->outcomes[0];
+        char buf[ADDRESS_TEXT_MAX];
+
+        switch (o->where) {
+        case WORLD_DROPPED:
+                puts("  end       dropped");
+                break;
+        case WORLD_REFUSED:
+                puts("  end       refused by the kernel itself: its addresses or routes do not "
+                     "allow it");
+                break;
+        case WORLD_DELIVERED:
+        case WORLD_LEFT:
+                printf("  end       %s%s, as a packet to %s, port %u\n",
+                       o->where == WORLD_LEFT ? "leaves by " : "delivered to this host",
+                       o->where == WORLD_DELIVERED ? ""
+                       : o->out                    ? o->out
+                                                   : "an interface that is not known",
+                       address_print(family, o->destination, buf), o->destination_port);
+                break;
+        }
+}
+
+void whole_print(const Whole *w, const WholeAnswer *answer) {
+        const WorldWalk *walk = &answer->walk;
+
+        if (!w->others)
+                return;
+        if (!answer->asked) {
+                puts("  note      other programs have tables, too; name an interface of this host "
+                     "(--in) to see the way through them");
+                return;
+        }
+        for (size_t i = 0; i < walk->n_steps; i++)
+                print_step(&walk->steps[i], i == 0);
+        print_end(walk, answer->family);
+        if (has_bridge_chains(w->world))
+                puts("  note      what chains of the family bridge do to frames is not followed");
+        if (walk->may_pass && walk->may_drop)
+                puts("  note      it may end otherwise: something that counts, times out or is not "
+                     "understood has a part in it");
+}
+
+static const char *where_word(WorldWhere where) {
+        switch (where) {
+        case WORLD_DROPPED:
+                return "dropped";
+        case WORLD_REFUSED:
+                return "refused";
+        case WORLD_DELIVERED:
+                return "delivered";
+        case WORLD_LEFT:
+                return "left";
+        }
+        return "dropped";
+}
+
+void whole_print_json(const Whole *w, const WholeAnswer *answer, json_t *object) {
+        const WorldWalk *walk = &answer->walk;
+        json_t *path;
+
+        if (!w->others || !answer->asked)
+                return;
+        path = json_array();
+        for (size_t i = 0; i < walk->n_steps; i++) {
+                const WorldStep *s = &walk->steps[i];
+                const WorldTable *table = s->chain->table;
+                const char *owner = world_chain_owner(s->chain);
+                json_t *step = json_object();
+
+                (void)json_object_set_new(step, "family",
+                                          json_string(world_family_to_string(table->family)));
+                (void)json_object_set_new(step, "table", json_string(table->name));
+                (void)json_object_set_new(step, "owner", owner ? json_string(owner) : json_null());
+                (void)json_object_set_new(step, "chain", json_string(s->chain->name));
+                (void)json_object_set_new(step, "handle",
+                                          s->rule ? json_integer((json_int_t)s->rule->handle)
+                                                  : json_null());
+                (void)json_object_set_new(step, "does", json_string(step_word(s)));
+                if (s->verdict.chain)
+                        (void)json_object_set_new(step, "target",
+                                                  json_string(s->verdict.chain->name));
+                (void)json_array_append_new(path, step);
+        }
+        (void)json_object_set_new(object, "tables", path);
+        (void)json_object_set_new(object, "end", json_string(where_word(walk->outcomes[0].where)));
+        if ((walk->may_pass && walk->may_drop) || walk->incomplete)
+                (void)json_object_set_new(object, "open", json_true());
+}
