@@ -501,6 +501,8 @@ run_devices(Run *r, const WorldChain **chains, size_t n, const WorldInterface *d
 }
 
 static WorldWhere leave(WorldWalker *x, Run *r) {
+        if (r->moved_on_bridge ? r->out == r->in : r->packet->bridged)
+                r->in = NULL; /* the bridge tells postrouting none */
         if (run_hook(x, r, NF_INET_POST_ROUTING) != WORLD_ACCEPT ||
             run_devices(r, x->egress, x->n_egress, r->out) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
@@ -514,7 +516,7 @@ static WorldWhere enter_host(WorldWalker *x, Run *r) {
 }
 
 static WorldWhere forward(WorldWalker *x, Run *r) {
-        if (!r->packet->bridged) {
+        if (!r->packet->bridged || r->moved_on_bridge) {
                 uint8_t *hops = &r->bytes[r->family == FAMILY_IPV4 ? 8 : 7];
 
                 if (r->packet->routing == WORLD_ROUTED_BY_TABLES && !run_may_be_forwarded(r))
@@ -552,13 +554,13 @@ static WorldWhere arrive(WorldWalker *x, Run *r) {
                 return WORLD_REFUSED;
         if (run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
-        if (r->packet->bridged) {
+        r->moved_on_bridge = by_bridge && !u128_equal(dialled, run_address_value(r, false));
+        if (r->packet->bridged && !r->moved_on_bridge) {
                 r->out = r->in;
                 return forward(x, r);
         }
         if (by_bridge && run_is_refused_at_once(r))
                 return WORLD_REFUSED;
-        r->moved_on_bridge = by_bridge && !u128_equal(dialled, run_address_value(r, false));
         switch (run_route_input(r)) {
         case DECIDED_REFUSED:
                 return WORLD_REFUSED;

@@ -13,6 +13,7 @@ STRANGE = {
         "0.1.2.3", "192.0.2.1", "10.40.10.1"],
     6: ["::1", "::", "ff02::1", "2001:db8:ffff::1", "fe80::1", "::ffff:1.2.3.4", "2001:db8:99::1"],
 }
+BRIDGED = {"c1": "c2", "c2": "c1"}
 NEAR = {4: 2, 6: 4}  # column of LINKS
 
 
@@ -25,6 +26,7 @@ class Sent:
     icmp_type: int
     family: int
     destination: str
+    to_peer: str = None  # a frame for another port of its bridge
 
 
 def draw(rng, number, free_ports):
@@ -55,6 +57,10 @@ def draw(rng, number, free_ports):
             source = f"10.40.30.{number % 250 + 1}" if family == 4 else f"fd00:40:30::{number:x}"
             if family == 4 and number > 250:
                 protocol = UDP
+    to_peer = None
+    if peer in BRIDGED and rng.random() < 0.3:
+        to_peer = BRIDGED[peer]
+        destination = LINKS[to_peer][NEAR[family]]
     port = rng.choice(PORTS)
     if rng.random() < 0.3:
         port = min(65535, max(1, rng.choice((rng.randint(1, 65535), port + rng.choice((-1, 1))))))
@@ -78,4 +84,4 @@ def draw(rng, number, free_ports):
     segment = packets._segment(p, packets.tag(number) + b"x" * rng.choice((0, 0, 5, 20)), flags)
     tos = rng.choice((0, 0, 0, 8 << 2, 46 << 2))
     data = packets.header_bytes(p, len(segment), tos) + segment
-    return Sent(number, peer, data, protocol, icmp_type, family, destination)
+    return Sent(number, peer, data, protocol, icmp_type, family, destination, to_peer)

@@ -89,8 +89,10 @@ class Whole:
             return f"uid=0 ip={sent.data.hex()}"
         name = LINKS[sent.peer][0]
         kind = ETH_P_IP if sent.family == 4 else ETH_P_IPV6
-        link = self.lab.mac["fw", name] + self.lab.mac[sent.peer, "eth0"] + kind.to_bytes(2, "big")
-        return f"in={name} link={link.hex()} ip={sent.data.hex()}"
+        to = self.lab.mac[sent.to_peer, "eth0"] if sent.to_peer else self.lab.mac["fw", name]
+        link = to + self.lab.mac[sent.peer, "eth0"] + kind.to_bytes(2, "big")
+        bridged = " bridged=1" if sent.to_peer else ""
+        return f"in={name}{bridged} link={link.hex()} ip={sent.data.hex()}"
 
     def ask(self, packets):
         text = "".join(self._question(p) + "\n" for p in packets)
@@ -105,7 +107,8 @@ class Whole:
         for at in range(0, len(packets), BATCH):
             for p in packets[at : at + BATCH]:
                 if p.peer:
-                    self.wire.send_frame(p.peer, p.data)
+                    to = self.lab.mac[p.to_peer, "eth0"] if p.to_peer else None
+                    self.wire.send_frame(p.peer, p.data, to)
                 else:
                     self._send_own(p)
             self.wire.flush_sentinels()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* For tests: reads this network namespace's rules once, then answers each line of standard input, a
- * packet as words (in=INTERFACE link=HEX ip=HEX uid=N mark=N state=WORD), with a line: the ways that
+ * packet as words (in=INTERFACE bridged=1 link=HEX ip=HEX uid=N mark=N type=N), with a line: the ways that
  * it may go, separated by spaces, the plain one first. With --rules it prints the rules instead. */
 
 #include "nft/world_read.h"
@@ -28,6 +28,8 @@ static void take_word(WorldPacket *p, char *word) {
                 p->has_link = from_hex(value, p->link, sizeof(p->link)) == sizeof(p->link);
         else if (streq(word, "ip"))
                 p->size = from_hex(value, p->bytes, sizeof(p->bytes));
+        else if (streq(word, "bridged"))
+                p->bridged = true;
         else if (streq(word, "mark"))
                 p->mark = (uint32_t)strtoul(value, NULL, 0);
         else if (streq(word, "type"))
