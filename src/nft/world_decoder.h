@@ -52,6 +52,32 @@ int world_decode_rule(WorldDecoder *d, const WorldTable *table, const Attributes
 /* Appends an expression to the rule; never NULL. name is not copied. */
 WorldExpr *world_add(WorldDecoder *d, WorldExprKind kind, const char *name);
 
+/* The register of that attribute as a slot from which `size` bytes fit, and the value of a data
+ * attribute; false if there is none. */
+bool world_get_register(const Attributes *a, uint16_t type, size_t size, int8_t *ret);
+bool world_get_data(const Attributes *a, uint16_t type, WorldData *ret);
+
+/* An expression of the kernel's own, its attributes, and where it stands. */
+typedef struct WorldContext {
+        const WorldTable *table;
+        const Attributes *a;
+        bool is_last;
+} WorldContext;
+
+/* Each says false where the expression is not one that could be understood. */
+bool world_load_payload(WorldDecoder *d, const WorldContext *c);
+bool world_load_meta(WorldDecoder *d, const WorldContext *c);
+bool world_load_ct(WorldDecoder *d, const WorldContext *c);
+bool world_load_fib(WorldDecoder *d, const WorldContext *c);
+bool world_load_exthdr(WorldDecoder *d, const WorldContext *c);
+bool world_load_numgen(WorldDecoder *d, const WorldContext *c);
+bool world_load_hash(WorldDecoder *d, const WorldContext *c);
+bool world_load_rt(WorldDecoder *d, const WorldContext *c);
+bool world_load_socket(WorldDecoder *d, const WorldContext *c);
+bool world_load_osf(WorldDecoder *d, const WorldContext *c);
+bool world_load_xfrm(WorldDecoder *d, const WorldContext *c);
+bool world_load_tunnel(WorldDecoder *d, const WorldContext *c);
+
 /* A match or a target of xt in a table of the family. is_last: nothing follows it in the rule. */
 void world_decode_match(WorldDecoder *d, uint8_t family, const Attributes *a);
 void world_decode_target(WorldDecoder *d, uint8_t family, const Attributes *a, bool is_last);
@@ -75,6 +101,25 @@ void world_add_range(WorldDecoder *d,
 /* Ports, or types and codes: numbers of two bytes in the machine's order. */
 void world_add_range16(
         WorldDecoder *d, uint16_t low, uint16_t high, bool inverted, const char *name);
-/* Goes on or leaves the rule; what belongs to "xt match NAME" is said by the name alone. */
+/* (register & mask) is not zero, or is. */
+void world_add_bits(WorldDecoder *d, uint32_t mask, bool none, const char *name);
+/* Goes on or leaves the rule. */
 void world_add_choice(WorldDecoder *d, const char *name);
+/* Both words in one, in the World's arena; never NULL. */
 const char *world_name(WorldDecoder *d, const char *kind, const char *name);
+
+/* What a match of xt says, in the layout of its revision. */
+typedef struct WorldBlob {
+        uint8_t family;
+        uint32_t revision;
+        const void *data;
+        size_t size;
+        const char *name; /* "xt match tcp" */
+} WorldBlob;
+
+/* Copies what is there in the layout of a type; they are not aligned. */
+#define world_blob_read(blob, ret)                                                                 \
+        ((blob)->size >= sizeof(*(ret)) ? (memcpy((ret), (blob)->data, sizeof(*(ret))), true)      \
+                                        : false)
+
+bool world_match_conntrack(WorldDecoder *d, const WorldBlob *b);

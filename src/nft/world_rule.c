@@ -7,230 +7,11 @@
 
 /* Rules and the kernel's own expressions. */
 
-WorldExpr *world_add(WorldDecoder *d, WorldExprKind kind, const char *name) {
-        WorldExpr *x;
-
-        if (d->n_exprs == d->room) {
-                size_t room = MAX(2 * d->room, 64UL);
-                WorldExpr *grown = reallocarray(d->exprs, room, sizeof(*grown));
-
-                if (!grown) {
-                        d->error = -ENOMEM;
-                        return &d->sink;
-                }
-                d->exprs = grown;
-                d->room = room;
-        }
-        x = &d->exprs[d->n_exprs++];
-        *x = (WorldExpr){.kind = kind, .name = name, .source = -1, .target = -1, .direction = -1};
-        return x;
-}
-
-const char *world_name(WorldDecoder *d, const char *kind, const char *name) {
-        const char *text = arena_printf(d->world->arena, "%s%s", kind, name ? name : "?");
-
-        if (!text)
-                d->error = -ENOMEM;
-        return text ? text : kind;
-}
-
-void world_add_choice(WorldDecoder *d, const char *name) {
-        (void)world_add(d, WORLD_CHOICE, name);
-}
-
 static void add_unknown(WorldDecoder *d, const char *name) {
         (void)world_add(d, WORLD_UNKNOWN, name);
 }
 
-/* The register of that attribute as a slot from which `size` bytes fit; false if there is none. */
-static bool get_register(const Attributes *a, uint16_t type, size_t size, int8_t *ret) {
-        uint32_t number;
-        unsigned int slot;
-
-        if (!attribute_u32(a, type, &number))
-                return false;
-        slot = wire_slot(number);
-        if (slot == WIRE_SLOT_INVALID || size > (WORLD_SCRATCH - slot) * 4)
-                return false;
-        *ret = (int8_t)slot;
-        return true;
-}
-
-static bool get_data(const Attributes *a, uint16_t type, WorldData *ret) {
-        size_t size = 0;
-        const void *value = attribute_value(a, type, &size);
-
-        if (!value || size == 0 || size > WORLD_DATA_MAX)
-                return false;
-        ret->size = (uint8_t)size;
-        memcpy(ret->bytes, value, size);
-        return true;
-}
-
-/* Each says false where the expression is not one that could be understood. */
-typedef struct Context {
-        const WorldTable *table;
-        const Attributes *a;
-        bool is_last;
-} Context;
-
-static bool decode_payload(WorldDecoder *d, const Context *c) {
-        WorldExpr x = {0};
-        uint32_t base, size;
-        bool sets = c->a->list[NFTA_PAYLOAD_SREG];
-
-        if (!attribute_u32(c->a, NFTA_PAYLOAD_BASE, &base) || base > NFT_PAYLOAD_INNER_HEADER ||
-            !attribute_u32(c->a, NFTA_PAYLOAD_OFFSET, &x.offset) ||
-            !attribute_u32(c->a, NFTA_PAYLOAD_LEN, &size) || size == 0 || size > WORLD_KEY_MAX ||
-            !get_register(c->a, sets ? NFTA_PAYLOAD_SREG : NFTA_PAYLOAD_DREG, size, &x.target))
-                return false;
-        if (sets) {
-                WorldExpr *set = world_add(d, WORLD_SET_PAYLOAD, "payload set");
-
-                set->source = x.target;
-                set->base = (WorldBase)base;
-                set->offset = x.offset;
-                set->size = (uint8_t)size;
-                return true;
-        }
-        {
-                WorldExpr *load = world_add(d, WORLD_PAYLOAD, "payload");
-
-                load->target = x.target;
-                load->base = (WorldBase)base;
-                load->offset = x.offset;
-                load->size = (uint8_t)size;
-        }
-        return true;
-}
-
-/* Bytes that a key fills. */
-static const uint8_t meta_sizes[] = {
-        [NFT_META_LEN] = 4,          [NFT_META_PROTOCOL] = 2,    [NFT_META_PRIORITY] = 4,
-        [NFT_META_MARK] = 4,         [NFT_META_IIF] = 4,         [NFT_META_OIF] = 4,
-        [NFT_META_IIFNAME] = 16,     [NFT_META_OIFNAME] = 16,    [NFT_META_IIFTYPE] = 2,
-        [NFT_META_OIFTYPE] = 2,      [NFT_META_SKUID] = 4,       [NFT_META_SKGID] = 4,
-        [NFT_META_NFTRACE] = 1,      [NFT_META_RTCLASSID] = 4,   [NFT_META_SECMARK] = 4,
-        [NFT_META_NFPROTO] = 1,      [NFT_META_L4PROTO] = 1,     [NFT_META_BRI_IIFNAME] = 16,
-        [NFT_META_BRI_OIFNAME] = 16, [NFT_META_PKTTYPE] = 1,     [NFT_META_CPU] = 4,
-        [NFT_META_IIFGROUP] = 4,     [NFT_META_OIFGROUP] = 4,    [NFT_META_CGROUP] = 4,
-        [NFT_META_PRANDOM] = 4,      [NFT_META_SECPATH] = 1,     [NFT_META_IIFKIND] = 16,
-        [NFT_META_OIFKIND] = 16,     [NFT_META_BRI_IIFPVID] = 2, [NFT_META_BRI_IIFVPROTO] = 2,
-        [NFT_META_TIME_NS] = 8,      [NFT_META_TIME_DAY] = 1,    [NFT_META_TIME_HOUR] = 4,
-        [NFT_META_SDIF] = 4,         [NFT_META_SDIFNAME] = 16,
-};
-
-static bool decode_meta(WorldDecoder *d, const Context *c) {
-        bool sets = c->a->list[NFTA_META_SREG];
-        uint32_t key;
-        int8_t reg;
-        WorldExpr *x;
-
-        if (!attribute_u32(c->a, NFTA_META_KEY, &key) || key >= ARRAY_SIZE(meta_sizes) ||
-            meta_sizes[key] == 0 ||
-            !get_register(c->a, sets ? NFTA_META_SREG : NFTA_META_DREG, meta_sizes[key], &reg))
-                return false;
-        x = world_add(d, sets ? WORLD_SET_META : WORLD_META, sets ? "meta set" : "meta");
-        x->key = key;
-        x->size = meta_sizes[key];
-        *(sets ? &x->source : &x->target) = reg;
-        return true;
-}
-
-static const uint8_t ct_sizes[] = {
-        [NFT_CT_STATE] = 4,     [NFT_CT_DIRECTION] = 1,  [NFT_CT_STATUS] = 4,
-        [NFT_CT_MARK] = 4,      [NFT_CT_SECMARK] = 4,    [NFT_CT_EXPIRATION] = 4,
-        [NFT_CT_HELPER] = 16,   [NFT_CT_L3PROTOCOL] = 1, [NFT_CT_SRC] = 16,
-        [NFT_CT_DST] = 16,      [NFT_CT_PROTOCOL] = 1,   [NFT_CT_PROTO_SRC] = 2,
-        [NFT_CT_PROTO_DST] = 2, [NFT_CT_LABELS] = 16,    [NFT_CT_PKTS] = 8,
-        [NFT_CT_BYTES] = 8,     [NFT_CT_AVGPKT] = 8,     [NFT_CT_ZONE] = 2,
-        [NFT_CT_EVENTMASK] = 4, [NFT_CT_SRC_IP] = 4,     [NFT_CT_DST_IP] = 4,
-        [NFT_CT_SRC_IP6] = 16,  [NFT_CT_DST_IP6] = 16,   [NFT_CT_ID] = 4,
-};
-
-static bool decode_ct(WorldDecoder *d, const Context *c) {
-        bool sets = c->a->list[NFTA_CT_SREG];
-        uint8_t direction, size;
-        uint32_t key;
-        int8_t reg;
-        WorldExpr *x;
-
-        if (!attribute_u32(c->a, NFTA_CT_KEY, &key) || key >= ARRAY_SIZE(ct_sizes) ||
-            ct_sizes[key] == 0)
-                return false;
-        size = ct_sizes[key];
-        if ((key == NFT_CT_SRC || key == NFT_CT_DST) && c->table->family == NFPROTO_IPV4)
-                size = 4;
-        if (!get_register(c->a, sets ? NFTA_CT_SREG : NFTA_CT_DREG, size, &reg))
-                return false;
-        x = world_add(d, sets ? WORLD_SET_CT : WORLD_CT, sets ? "ct set" : "ct");
-        x->key = key;
-        x->size = size;
-        if (attribute_u8(c->a, NFTA_CT_DIRECTION, &direction))
-                x->direction = (int8_t)(direction & 1);
-        *(sets ? &x->source : &x->target) = reg;
-        return true;
-}
-
-static bool decode_fib(WorldDecoder *d, const Context *c) {
-        static const uint8_t sizes[] = {
-                [NFT_FIB_RESULT_OIF] = 4,
-                [NFT_FIB_RESULT_OIFNAME] = 16,
-                [NFT_FIB_RESULT_ADDRTYPE] = 4,
-        };
-        uint32_t result, flags;
-        WorldExpr *x;
-        uint8_t size;
-        int8_t reg;
-
-        if (!attribute_u32(c->a, NFTA_FIB_RESULT, &result) || result >= ARRAY_SIZE(sizes) ||
-            sizes[result] == 0 || !attribute_u32(c->a, NFTA_FIB_FLAGS, &flags))
-                return false;
-        size = flags & NFTA_FIB_F_PRESENT ? 1 : sizes[result];
-        if (!get_register(c->a, NFTA_FIB_DREG, size, &reg))
-                return false;
-        x = world_add(d, WORLD_FIB, "fib");
-        x->key = result;
-        x->offset = flags;
-        x->size = size;
-        x->present = flags & NFTA_FIB_F_PRESENT;
-        x->target = reg;
-        return true;
-}
-
-static bool decode_exthdr(WorldDecoder *d, const Context *c) {
-        uint32_t size = 0, offset = 0, op = NFT_EXTHDR_OP_IPV6, flags = 0;
-        uint8_t type;
-        WorldExpr *x;
-        int8_t reg;
-
-        if (!c->a->list[NFTA_EXTHDR_DREG]) {
-                /* changes or takes out an option; leaves the rule where there is none such */
-                world_add_choice(d, "tcp option set");
-                return true;
-        }
-        /* absent: as nothing was asked for */
-        (void)attribute_u32(c->a, NFTA_EXTHDR_OP, &op);
-        (void)attribute_u32(c->a, NFTA_EXTHDR_FLAGS, &flags);
-        if (!attribute_u8(c->a, NFTA_EXTHDR_TYPE, &type) ||
-            !attribute_u32(c->a, NFTA_EXTHDR_OFFSET, &offset) ||
-            !attribute_u32(c->a, NFTA_EXTHDR_LEN, &size) || op > UINT8_MAX)
-                return false;
-        if (flags & NFT_EXTHDR_F_PRESENT)
-                size = 1;
-        if (size == 0 || size > WORLD_KEY_MAX || !get_register(c->a, NFTA_EXTHDR_DREG, size, &reg))
-                return false;
-        x = world_add(d, WORLD_EXTHDR, "exthdr");
-        x->unit = (uint8_t)op;
-        x->key = type;
-        x->offset = offset;
-        x->size = (uint8_t)size;
-        x->present = flags & NFT_EXTHDR_F_PRESENT;
-        x->target = reg;
-        return true;
-}
-
-static bool decode_immediate(WorldDecoder *d, const Context *c) {
+static bool decode_immediate(WorldDecoder *d, const WorldContext *c) {
         WorldVerdict verdict;
         WorldData data = {0};
         Attributes inside;
@@ -247,8 +28,8 @@ static bool decode_immediate(WorldDecoder *d, const Context *c) {
                 world_add(d, WORLD_IS, "verdict")->verdict = verdict;
                 return true;
         }
-        if (!get_data(c->a, NFTA_IMMEDIATE_DATA, &data) ||
-            !get_register(c->a, NFTA_IMMEDIATE_DREG, data.size, &reg))
+        if (!world_get_data(c->a, NFTA_IMMEDIATE_DATA, &data) ||
+            !world_get_register(c->a, NFTA_IMMEDIATE_DREG, data.size, &reg))
                 return false;
         x = world_add(d, WORLD_DATA, "immediate");
         x->target = reg;
@@ -261,7 +42,7 @@ static bool decode_shift(WorldExpr *x, const Attributes *a, uint32_t op) {
         WorldData amount = {0};
         uint32_t bits;
 
-        if (!get_data(a, NFTA_BITWISE_DATA, &amount) || amount.size != sizeof(bits))
+        if (!world_get_data(a, NFTA_BITWISE_DATA, &amount) || amount.size != sizeof(bits))
                 return false;
         memcpy(&bits, amount.bytes, sizeof(bits));
         if (bits == 0 || bits >= 32)
@@ -270,21 +51,21 @@ static bool decode_shift(WorldExpr *x, const Attributes *a, uint32_t op) {
         return true;
 }
 
-static bool decode_bitwise(WorldDecoder *d, const Context *c) {
+static bool decode_bitwise(WorldDecoder *d, const WorldContext *c) {
         uint32_t size, op = NFT_BITWISE_BOOL;
         WorldExpr x = {0};
         WorldExpr *added;
 
         (void)attribute_u32(c->a, NFTA_BITWISE_OP, &op); /* absent: as old kernels have it */
         if (!attribute_u32(c->a, NFTA_BITWISE_LEN, &size) || size == 0 || size > WORLD_DATA_MAX ||
-            !get_register(c->a, NFTA_BITWISE_SREG, size, &x.source) ||
-            !get_register(c->a, NFTA_BITWISE_DREG, size, &x.target))
+            !world_get_register(c->a, NFTA_BITWISE_SREG, size, &x.source) ||
+            !world_get_register(c->a, NFTA_BITWISE_DREG, size, &x.target))
                 return false;
         if (op == NFT_BITWISE_LSHIFT || op == NFT_BITWISE_RSHIFT) {
                 if (size % 4 != 0 || !decode_shift(&x, c->a, op))
                         return false;
-        } else if (op != NFT_BITWISE_BOOL || !get_data(c->a, NFTA_BITWISE_MASK, &x.mask) ||
-                   !get_data(c->a, NFTA_BITWISE_XOR, &x.data) || x.mask.size != size ||
+        } else if (op != NFT_BITWISE_BOOL || !world_get_data(c->a, NFTA_BITWISE_MASK, &x.mask) ||
+                   !world_get_data(c->a, NFTA_BITWISE_XOR, &x.data) || x.mask.size != size ||
                    x.data.size != size)
                 return false;
         added = world_add(d, WORLD_BITWISE, "bitwise");
@@ -297,7 +78,7 @@ static bool decode_bitwise(WorldDecoder *d, const Context *c) {
         return true;
 }
 
-static bool decode_byteorder(WorldDecoder *d, const Context *c) {
+static bool decode_byteorder(WorldDecoder *d, const WorldContext *c) {
         uint32_t size, unit;
         int8_t source, target;
         WorldExpr *x;
@@ -305,8 +86,8 @@ static bool decode_byteorder(WorldDecoder *d, const Context *c) {
         if (!attribute_u32(c->a, NFTA_BYTEORDER_LEN, &size) || size == 0 || size > WORLD_KEY_MAX ||
             !attribute_u32(c->a, NFTA_BYTEORDER_SIZE, &unit) ||
             (unit != 2 && unit != 4 && unit != 8) || size % unit != 0 ||
-            !get_register(c->a, NFTA_BYTEORDER_SREG, size, &source) ||
-            !get_register(c->a, NFTA_BYTEORDER_DREG, size, &target))
+            !world_get_register(c->a, NFTA_BYTEORDER_SREG, size, &source) ||
+            !world_get_register(c->a, NFTA_BYTEORDER_DREG, size, &target))
                 return false;
         x = world_add(d, WORLD_BYTEORDER, "byteorder");
         x->source = source;
@@ -316,7 +97,7 @@ static bool decode_byteorder(WorldDecoder *d, const Context *c) {
         return true;
 }
 
-static bool decode_cmp(WorldDecoder *d, const Context *c) {
+static bool decode_cmp(WorldDecoder *d, const WorldContext *c) {
         static const WorldCompare ops[] = {
                 [NFT_CMP_EQ] = WORLD_EQUAL,   [NFT_CMP_NEQ] = WORLD_NOT_EQUAL,
                 [NFT_CMP_LT] = WORLD_LESS,    [NFT_CMP_LTE] = WORLD_LESS_EQUAL,
@@ -328,8 +109,8 @@ static bool decode_cmp(WorldDecoder *d, const Context *c) {
         int8_t reg;
 
         if (!attribute_u32(c->a, NFTA_CMP_OP, &op) || op >= ARRAY_SIZE(ops) ||
-            !get_data(c->a, NFTA_CMP_DATA, &data) ||
-            !get_register(c->a, NFTA_CMP_SREG, data.size, &reg))
+            !world_get_data(c->a, NFTA_CMP_DATA, &data) ||
+            !world_get_register(c->a, NFTA_CMP_SREG, data.size, &reg))
                 return false;
         x = world_add(d, WORLD_CMP, "cmp");
         x->op = ops[op];
@@ -339,16 +120,16 @@ static bool decode_cmp(WorldDecoder *d, const Context *c) {
         return true;
 }
 
-static bool decode_range(WorldDecoder *d, const Context *c) {
+static bool decode_range(WorldDecoder *d, const WorldContext *c) {
         WorldData low = {0}, high = {0};
         WorldExpr *x;
         uint32_t op;
         int8_t reg;
 
         if (!attribute_u32(c->a, NFTA_RANGE_OP, &op) || op > NFT_RANGE_NEQ ||
-            !get_data(c->a, NFTA_RANGE_FROM_DATA, &low) ||
-            !get_data(c->a, NFTA_RANGE_TO_DATA, &high) || low.size != high.size ||
-            !get_register(c->a, NFTA_RANGE_SREG, low.size, &reg))
+            !world_get_data(c->a, NFTA_RANGE_FROM_DATA, &low) ||
+            !world_get_data(c->a, NFTA_RANGE_TO_DATA, &high) || low.size != high.size ||
+            !world_get_register(c->a, NFTA_RANGE_SREG, low.size, &reg))
                 return false;
         x = world_add(d, WORLD_RANGE, "range");
         x->source = reg;
@@ -360,27 +141,28 @@ static bool decode_range(WorldDecoder *d, const Context *c) {
 }
 
 static SetState *
-get_set(const WorldDecoder *d, const Context *c, uint16_t name_type, uint16_t id_type) {
+get_set(const WorldDecoder *d, const WorldContext *c, uint16_t name_type, uint16_t id_type) {
         uint32_t id = 0;
 
         (void)attribute_u32(c->a, id_type, &id); /* only in a batch */
         return world_find_set(d, c->table, attribute_string(c->a, name_type), id);
 }
 
-static bool decode_lookup(WorldDecoder *d, const Context *c) {
+static bool decode_lookup(WorldDecoder *d, const WorldContext *c) {
         SetState *state = get_set(d, c, NFTA_LOOKUP_SET, NFTA_LOOKUP_SET_ID);
         uint32_t number = 0, flags = 0;
         int8_t source, target = -1;
         WorldExpr *x;
 
-        if (!state || !get_register(c->a, NFTA_LOOKUP_SREG, state->set->key_size, &source))
+        if (!state || !world_get_register(c->a, NFTA_LOOKUP_SREG, state->set->key_size, &source))
                 return false;
         (void)attribute_u32(c->a, NFTA_LOOKUP_FLAGS, &flags); /* absent: none */
         if (attribute_u32(c->a, NFTA_LOOKUP_DREG, &number)) {
                 if ((number == NFT_REG_VERDICT) != state->set->is_verdict_map ||
                     (number != NFT_REG_VERDICT &&
                      (state->set->value_size == 0 ||
-                      !get_register(c->a, NFTA_LOOKUP_DREG, state->set->value_size, &target))))
+                      !world_get_register(c->a, NFTA_LOOKUP_DREG, state->set->value_size,
+                                          &target))))
                         return false;
         } else if (state->set->is_verdict_map)
                 return false;
@@ -394,7 +176,7 @@ static bool decode_lookup(WorldDecoder *d, const Context *c) {
 }
 
 /* Packets add to the set, or take out of it; the rule is left when it is full. */
-static bool decode_dynset(WorldDecoder *d, const Context *c) {
+static bool decode_dynset(WorldDecoder *d, const WorldContext *c) {
         SetState *state = get_set(d, c, NFTA_DYNSET_SET_NAME, NFTA_DYNSET_SET_ID);
         uint32_t op = NFT_DYNSET_OP_ADD;
 
@@ -407,12 +189,12 @@ static bool decode_dynset(WorldDecoder *d, const Context *c) {
         return true;
 }
 
-static bool decode_reject(WorldDecoder *d, const Context *c) {
+static bool decode_reject(WorldDecoder *d, const WorldContext *c) {
         (void)world_add(d, WORLD_REJECT, "reject");
         return true;
 }
 
-static bool decode_queue(WorldDecoder *d, const Context *c) {
+static bool decode_queue(WorldDecoder *d, const WorldContext *c) {
         WorldExpr *x = world_add(d, WORLD_IS, "queue");
         uint16_t flags = 0;
 
@@ -425,10 +207,10 @@ static bool decode_queue(WorldDecoder *d, const Context *c) {
 /* An optional register; false if there is one that is none. */
 static bool get_nat_register(const Attributes *a, uint16_t type, size_t size, int8_t *ret) {
         *ret = -1;
-        return !a->list[type] || get_register(a, type, size, ret);
+        return !a->list[type] || world_get_register(a, type, size, ret);
 }
 
-static bool decode_nat(WorldDecoder *d, const Context *c) {
+static bool decode_nat(WorldDecoder *d, const WorldContext *c) {
         WorldNat nat = {0};
         uint32_t type, family;
         size_t size;
@@ -453,7 +235,7 @@ static bool decode_nat(WorldDecoder *d, const Context *c) {
         return true;
 }
 
-static bool decode_masq(WorldDecoder *d, const Context *c) {
+static bool decode_masq(WorldDecoder *d, const WorldContext *c) {
         WorldNat nat = {.kind = WORLD_MASQUERADE, .address_low = -1, .address_high = -1};
 
         nat.family = c->table->family;
@@ -465,7 +247,7 @@ static bool decode_masq(WorldDecoder *d, const Context *c) {
         return true;
 }
 
-static bool decode_redir(WorldDecoder *d, const Context *c) {
+static bool decode_redir(WorldDecoder *d, const WorldContext *c) {
         WorldNat nat = {.kind = WORLD_REDIRECT, .address_low = -1, .address_high = -1};
 
         nat.family = c->table->family;
@@ -481,7 +263,7 @@ static bool decode_redir(WorldDecoder *d, const Context *c) {
 
 /* Hands the packet to a socket, or leaves the rule where there is none; the packet's own addresses
  * stay. */
-static bool decode_tproxy(WorldDecoder *d, const Context *c) {
+static bool decode_tproxy(WorldDecoder *d, const WorldContext *c) {
         world_add_choice(d, "tproxy");
         world_add(d, WORLD_NAT, "tproxy")->nat = (WorldNat){.kind = WORLD_TPROXY,
                                                             .family = c->table->family,
@@ -492,12 +274,12 @@ static bool decode_tproxy(WorldDecoder *d, const Context *c) {
         return true;
 }
 
-static bool decode_notrack(WorldDecoder *d, const Context *c) {
+static bool decode_notrack(WorldDecoder *d, const WorldContext *c) {
         (void)world_add(d, WORLD_NOTRACK, "notrack");
         return true;
 }
 
-static bool decode_objref(WorldDecoder *d, const Context *c) {
+static bool decode_objref(WorldDecoder *d, const WorldContext *c) {
         uint32_t type = NFT_OBJECT_UNSPEC;
 
         (void)attribute_u32(c->a, NFTA_OBJREF_IMM_TYPE, &type); /* absent: of a map */
@@ -512,72 +294,12 @@ static bool decode_objref(WorldDecoder *d, const Context *c) {
         return true;
 }
 
-/* Loads something that is not known, into as many registers as there are behind that one. */
-static bool
-load_any(WorldDecoder *d, const Attributes *a, uint16_t type, const char *name, bool always) {
-        WorldExpr *x;
-        int8_t reg;
-
-        if (!get_register(a, type, 4, &reg))
-                return false;
-        if (!always)
-                world_add_choice(d, name);
-        x = world_add(d, WORLD_LOAD_ANY, name);
-        x->target = reg;
-        x->size = (uint8_t)MIN(16, (WORLD_SCRATCH - reg) * 4);
-        return true;
-}
-
-static bool decode_numgen(WorldDecoder *d, const Context *c) {
-        WorldExpr *x;
-        int8_t reg;
-
-        if (!get_register(c->a, NFTA_NG_DREG, 4, &reg))
-                return false;
-        x = world_add(d, WORLD_LOAD_ANY, "numgen");
-        x->target = reg;
-        x->size = 4;
-        return true;
-}
-
-static bool decode_hash(WorldDecoder *d, const Context *c) {
-        WorldExpr *x;
-        int8_t reg;
-
-        if (!get_register(c->a, NFTA_HASH_DREG, 4, &reg))
-                return false;
-        x = world_add(d, WORLD_LOAD_ANY, "hash");
-        x->target = reg;
-        x->size = 4;
-        return true;
-}
-
-static bool decode_rt(WorldDecoder *d, const Context *c) {
-        return load_any(d, c->a, NFTA_RT_DREG, "rt", false);
-}
-
-static bool decode_socket(WorldDecoder *d, const Context *c) {
-        return load_any(d, c->a, NFTA_SOCKET_DREG, "socket", false);
-}
-
-static bool decode_osf(WorldDecoder *d, const Context *c) {
-        return load_any(d, c->a, NFTA_OSF_DREG, "osf", false);
-}
-
-static bool decode_xfrm(WorldDecoder *d, const Context *c) {
-        return load_any(d, c->a, NFTA_XFRM_DREG, "xfrm", false);
-}
-
-static bool decode_tunnel(WorldDecoder *d, const Context *c) {
-        return load_any(d, c->a, NFTA_TUNNEL_DREG, "tunnel", false);
-}
-
-static bool decode_match(WorldDecoder *d, const Context *c) {
+static bool decode_match(WorldDecoder *d, const WorldContext *c) {
         world_decode_match(d, c->table->family, c->a);
         return true;
 }
 
-static bool decode_target(WorldDecoder *d, const Context *c) {
+static bool decode_target(WorldDecoder *d, const WorldContext *c) {
         world_decode_target(d, c->table->family, c->a, c->is_last);
         return true;
 }
@@ -585,19 +307,19 @@ static bool decode_target(WorldDecoder *d, const Context *c) {
 /* The most frequent first. */
 static const struct {
         const char *name;
-        bool (*decode)(WorldDecoder *d, const Context *c); /* NULL: see kind */
+        bool (*decode)(WorldDecoder *d, const WorldContext *c); /* NULL: see kind */
         WorldExprKind kind;
 } expressions[] = {
         {"cmp", decode_cmp, 0},
-        {"meta", decode_meta, 0},
-        {"payload", decode_payload, 0},
+        {"meta", world_load_meta, 0},
+        {"payload", world_load_payload, 0},
         {"counter", NULL, WORLD_NOTHING},
         {"immediate", decode_immediate, 0},
         {"match", decode_match, 0},
         {"target", decode_target, 0},
         {"lookup", decode_lookup, 0},
         {"bitwise", decode_bitwise, 0},
-        {"ct", decode_ct, 0},
+        {"ct", world_load_ct, 0},
         {"range", decode_range, 0},
         {"byteorder", decode_byteorder, 0},
         {"reject", decode_reject, 0},
@@ -607,24 +329,24 @@ static const struct {
         {"masq", decode_masq, 0},
         {"redir", decode_redir, 0},
         {"notrack", decode_notrack, 0},
-        {"fib", decode_fib, 0},
+        {"fib", world_load_fib, 0},
         {"dynset", decode_dynset, 0},
         {"objref", decode_objref, 0},
         {"queue", decode_queue, 0},
         {"quota", NULL, WORLD_CHOICE},
         {"connlimit", NULL, WORLD_CHOICE},
         {"last", NULL, WORLD_NOTHING},
-        {"exthdr", decode_exthdr, 0},
+        {"exthdr", world_load_exthdr, 0},
         {"flow_offload", NULL, WORLD_NOTHING},
         {"dup", NULL, WORLD_NOTHING},
         {"tproxy", decode_tproxy, 0},
-        {"numgen", decode_numgen, 0},
-        {"hash", decode_hash, 0},
-        {"rt", decode_rt, 0},
-        {"socket", decode_socket, 0},
-        {"osf", decode_osf, 0},
-        {"xfrm", decode_xfrm, 0},
-        {"tunnel", decode_tunnel, 0},
+        {"numgen", world_load_numgen, 0},
+        {"hash", world_load_hash, 0},
+        {"rt", world_load_rt, 0},
+        {"socket", world_load_socket, 0},
+        {"osf", world_load_osf, 0},
+        {"xfrm", world_load_xfrm, 0},
+        {"tunnel", world_load_tunnel, 0},
 };
 
 static void decode_expression(WorldDecoder *d,
@@ -632,7 +354,7 @@ static void decode_expression(WorldDecoder *d,
                               const struct nlattr *attr,
                               bool is_last) {
         Attributes a, data;
-        Context c = {.table = table, .a = &data, .is_last = is_last};
+        WorldContext c = {.table = table, .a = &data, .is_last = is_last};
         const char *name;
 
         attributes_of(attr, &a);

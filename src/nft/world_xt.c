@@ -5,7 +5,6 @@
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/xt_addrtype.h>
 #include <linux/netfilter/xt_connmark.h>
-#include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter/xt_iprange.h>
 #include <linux/netfilter/xt_mac.h>
 #include <linux/netfilter/xt_mark.h>
@@ -22,106 +21,7 @@
 /* Matches of xt, as iptables-nft writes them, in the words of nf_tables. Their layouts are the
  * kernel's (include/uapi/linux/netfilter), their meaning net/netfilter/xt_*.c. */
 
-#define NEVER_ANY 0xff /* ICMP's type for all of them */
-#define NFT_CT_UNTRACKED (1U << 6)
-#define NFT_CT_INVALID 1U
-#define STATE_BITS (NFT_CT_INVALID | 2U | 4U | 8U) /* the same in xt and in nf_tables */
-
-typedef struct Blob {
-        uint8_t family;
-        uint32_t revision;
-        const void *data;
-        size_t size;
-        const char *name; /* "xt match tcp" */
-} Blob;
-
-/* Copies what is there in the layout of a type; they are not aligned. */
-#define blob_read(blob, ret)                                                                       \
-        ((blob)->size >= sizeof(*(ret)) ? (memcpy((ret), (blob)->data, sizeof(*(ret))), true)      \
-                                        : false)
-
-void world_add_payload(
-        WorldDecoder *d, WorldBase base, uint32_t offset, size_t size, const char *name) {
-        WorldExpr *x = world_add(d, WORLD_PAYLOAD, name);
-
-        x->target = WORLD_SCRATCH;
-        x->base = base;
-        x->offset = offset;
-        x->size = (uint8_t)size;
-}
-
-void world_add_meta(WorldDecoder *d, uint32_t key, size_t size, const char *name) {
-        WorldExpr *x = world_add(d, WORLD_META, name);
-
-        x->target = WORLD_SCRATCH;
-        x->key = key;
-        x->size = (uint8_t)size;
-}
-
-void world_add_ct(WorldDecoder *d, uint32_t key, int direction, size_t size, const char *name) {
-        WorldExpr *x = world_add(d, WORLD_CT, name);
-
-        x->target = WORLD_SCRATCH;
-        x->key = key;
-        x->direction = (int8_t)direction;
-        x->size = (uint8_t)size;
-}
-
-static void fill(WorldData *ret, const void *bytes, size_t size) {
-        ret->size = (uint8_t)size;
-        memcpy(ret->bytes, bytes, size);
-}
-
-void world_add_mask(
-        WorldDecoder *d, const void *mask, const void *flip, size_t size, const char *name) {
-        static const uint8_t zero[WORLD_DATA_MAX];
-        WorldExpr *x = world_add(d, WORLD_BITWISE, name);
-
-        x->source = x->target = WORLD_SCRATCH;
-        x->size = (uint8_t)size;
-        fill(&x->mask, mask, size);
-        fill(&x->data, flip ? flip : zero, size);
-}
-
-void world_add_cmp(
-        WorldDecoder *d, WorldCompare op, const void *value, size_t size, const char *name) {
-        WorldExpr *x = world_add(d, WORLD_CMP, name);
-
-        x->source = WORLD_SCRATCH;
-        x->op = op;
-        x->size = (uint8_t)size;
-        fill(&x->data, value, size);
-}
-
-void world_add_range(WorldDecoder *d,
-                     const void *low,
-                     const void *high,
-                     size_t size,
-                     bool inverted,
-                     const char *name) {
-        WorldExpr *x = world_add(d, WORLD_RANGE, name);
-
-        x->source = WORLD_SCRATCH;
-        x->inverted = inverted;
-        x->size = (uint8_t)size;
-        fill(&x->data, low, size);
-        fill(&x->high, high, size);
-}
-
-void world_add_range16(
-        WorldDecoder *d, uint16_t low, uint16_t high, bool inverted, const char *name) {
-        uint16_t first = htons(low), last = htons(high);
-
-        world_add_range(d, &first, &last, sizeof(first), inverted, name);
-}
-
-/* (register & mask) is zero, or is not. */
-static void add_bits(WorldDecoder *d, uint32_t mask, bool none, const char *name) {
-        static const uint32_t zero;
-
-        world_add_mask(d, &mask, NULL, sizeof(mask), name);
-        world_add_cmp(d, none ? WORLD_EQUAL : WORLD_NOT_EQUAL, &zero, sizeof(zero), name);
-}
+#define ICMP_ANY 0xff /* the type that stands for all of them */
 
 static void add_ports(WorldDecoder *d,
                       uint32_t offset,
@@ -136,11 +36,11 @@ static void add_ports(WorldDecoder *d,
 
 /* --- one match each; false: not translated --- */
 
-static bool match_tcp(WorldDecoder *d, const Blob *b) {
+static bool match_tcp(WorldDecoder *d, const WorldBlob *b) {
         struct xt_tcp x;
         uint8_t zero = 0;
 
-        if (!blob_read(b, &x) || x.option != 0)
+        if (!world_blob_read(b, &x) || x.option != 0)
                 return false;
         add_ports(d, 0, x.spts, x.invflags & XT_TCP_INV_SRCPT, b->name);
         add_ports(d, 2, x.dpts, x.invflags & XT_TCP_INV_DSTPT, b->name);
@@ -153,10 +53,10 @@ static bool match_tcp(WorldDecoder *d, const Blob *b) {
         return true;
 }
 
-static bool match_udp(WorldDecoder *d, const Blob *b) {
+static bool match_udp(WorldDecoder *d, const WorldBlob *b) {
         struct xt_udp x;
 
-        if (!blob_read(b, &x))
+        if (!world_blob_read(b, &x))
                 return false;
         add_ports(d, 0, x.spts, x.invflags & XT_UDP_INV_SRCPT, b->name);
         add_ports(d, 2, x.dpts, x.invflags & XT_UDP_INV_DSTPT, b->name);
@@ -164,14 +64,14 @@ static bool match_udp(WorldDecoder *d, const Blob *b) {
 }
 
 /* Type, lowest and highest code, whether to invert: the same for both families. */
-static bool match_icmp(WorldDecoder *d, const Blob *b) {
+static bool match_icmp(WorldDecoder *d, const WorldBlob *b) {
         struct {
                 uint8_t type, code[2], inverted;
         } x;
 
-        if (!blob_read(b, &x))
+        if (!world_blob_read(b, &x))
                 return false;
-        if (b->family == NFPROTO_IPV4 && x.type == NEVER_ANY) {
+        if (b->family == NFPROTO_IPV4 && x.type == ICMP_ANY) {
                 if (x.inverted & 1)
                         return false;
                 return true;
@@ -182,7 +82,7 @@ static bool match_icmp(WorldDecoder *d, const Blob *b) {
         return true;
 }
 
-static bool match_multiport(WorldDecoder *d, const Blob *b) {
+static bool match_multiport(WorldDecoder *d, const WorldBlob *b) {
         struct xt_multiport_v1 x;
         WorldPorts *ports = arena_new0(d->world->arena, WorldPorts);
         WorldExpr *added;
@@ -191,7 +91,7 @@ static bool match_multiport(WorldDecoder *d, const Blob *b) {
                 d->error = -ENOMEM;
                 return false;
         }
-        if (b->revision != 1 || !blob_read(b, &x) || x.count > ARRAY_SIZE(ports->ranges) ||
+        if (b->revision != 1 || !world_blob_read(b, &x) || x.count > ARRAY_SIZE(ports->ranges) ||
             x.flags > XT_MULTIPORT_EITHER)
                 return false;
         ports->source = x.flags != XT_MULTIPORT_DESTINATION;
@@ -211,7 +111,7 @@ static bool match_multiport(WorldDecoder *d, const Blob *b) {
 
 /* The fib's type of an address is one of the mask's. */
 static bool
-add_types(WorldDecoder *d, const Blob *b, uint32_t flags, uint16_t mask, bool inverted) {
+add_types(WorldDecoder *d, const WorldBlob *b, uint32_t flags, uint16_t mask, bool inverted) {
         WorldExpr *x;
         uint32_t type = 0;
 
@@ -239,11 +139,11 @@ add_types(WorldDecoder *d, const Blob *b, uint32_t flags, uint16_t mask, bool in
         return true;
 }
 
-static bool match_addrtype(WorldDecoder *d, const Blob *b) {
+static bool match_addrtype(WorldDecoder *d, const WorldBlob *b) {
         struct xt_addrtype_info_v1 x;
         uint32_t device = 0;
 
-        if (b->revision != 1 || !blob_read(b, &x))
+        if (b->revision != 1 || !world_blob_read(b, &x))
                 return false;
         if (x.flags & XT_ADDRTYPE_LIMIT_IFACE_IN)
                 device = NFTA_FIB_F_IIF;
@@ -255,147 +155,20 @@ static bool match_addrtype(WorldDecoder *d, const Blob *b) {
                          x.flags & XT_ADDRTYPE_INVERT_DEST);
 }
 
-static bool match_state(WorldDecoder *d, const Blob *b) {
+static bool match_state(WorldDecoder *d, const WorldBlob *b) {
         struct xt_state_info x;
 
-        if (!blob_read(b, &x))
+        if (!world_blob_read(b, &x))
                 return false;
         world_add_ct(d, NFT_CT_STATE, -1, sizeof(uint32_t), b->name);
-        add_bits(d, x.statemask, false, b->name);
+        world_add_bits(d, x.statemask, false, b->name);
         return true;
 }
 
-/* The three revisions in one. */
-typedef struct Conntrack {
-        union nf_inet_addr addresses[4], masks[4]; /* orig src and dst, reply src and dst */
-        uint16_t ports[4][2];
-        uint16_t protocol, match, invert, state, status;
-} Conntrack;
-
-static bool read_conntrack(const Blob *b, Conntrack *ret) {
-        struct xt_conntrack_mtinfo1 one;
-        struct xt_conntrack_mtinfo3 x;
-        bool old = b->revision < 3;
-
-        /* the first ports and the flags have their places in all three */
-        if (b->revision == 0 || b->revision > 3 ||
-            b->size < (b->revision == 1   ? sizeof(one)
-                       : b->revision == 2 ? sizeof(struct xt_conntrack_mtinfo2)
-                                          : sizeof(x)))
-                return false;
-        x = (struct xt_conntrack_mtinfo3){0};
-        memcpy(&x, b->data, MIN(b->size, sizeof(x)));
-        memcpy(&one, b->data, sizeof(one));
-        *ret = (Conntrack){
-                .addresses = {x.origsrc_addr, x.origdst_addr, x.replsrc_addr, x.repldst_addr},
-                .masks = {x.origsrc_mask, x.origdst_mask, x.replsrc_mask, x.repldst_mask},
-                .ports = {{x.origsrc_port, x.origsrc_port_high},
-                          {x.origdst_port, x.origdst_port_high},
-                          {x.replsrc_port, x.replsrc_port_high},
-                          {x.repldst_port, x.repldst_port_high}},
-                .protocol = x.l4proto,
-                .match = x.match_flags,
-                .invert = x.invert_flags,
-                .state = b->revision == 1 ? one.state_mask : x.state_mask,
-                .status = b->revision == 1 ? one.status_mask : x.status_mask,
-        };
-        for (size_t i = 0; i < 4 && old; i++) /* one port each, in network order */
-                ret->ports[i][0] = ret->ports[i][1] = ntohs(ret->ports[i][0]);
-        return true;
-}
-
-static bool add_conntrack_state(WorldDecoder *d, const Blob *b, const Conntrack *x) {
-        bool inverted = x->invert & XT_CONNTRACK_STATE;
-        uint32_t translated = 0, mask = x->state & STATE_BITS;
-
-        if (x->state & XT_CONNTRACK_STATE_UNTRACKED)
-                mask |= NFT_CT_UNTRACKED;
-        if (x->state & XT_CONNTRACK_STATE_DNAT)
-                translated |= 1U << 5; /* IPS_DST_NAT */
-        if (x->state & XT_CONNTRACK_STATE_SNAT)
-                translated |= 1U << 4;
-        if (translated == 0) {
-                world_add_ct(d, NFT_CT_STATE, -1, sizeof(mask), b->name);
-                add_bits(d, mask, inverted, b->name);
-                return true;
-        }
-        if (mask != 0 || inverted) /* it would take an "or" */
-                return false;
-        world_add_ct(d, NFT_CT_STATUS, -1, sizeof(mask), b->name);
-        add_bits(d, translated, false, b->name);
-        return true;
-}
-
-static void add_conntrack_address(WorldDecoder *d, const Blob *b, const Conntrack *x, size_t i) {
-        static const uint16_t flags[] = {XT_CONNTRACK_ORIGSRC, XT_CONNTRACK_ORIGDST,
-                                         XT_CONNTRACK_REPLSRC, XT_CONNTRACK_REPLDST};
-        size_t size = b->family == NFPROTO_IPV4 ? 4 : 16;
-        bool source = i % 2 == 0;
-        uint32_t key = size == 4 ? (source ? NFT_CT_SRC_IP : NFT_CT_DST_IP)
-                                 : (source ? NFT_CT_SRC_IP6 : NFT_CT_DST_IP6);
-
-        if (!(x->match & flags[i]))
-                return;
-        world_add_ct(d, key, i >= 2, size, b->name);
-        world_add_mask(d, &x->masks[i], NULL, size, b->name);
-        world_add_cmp(d, x->invert & flags[i] ? WORLD_NOT_EQUAL : WORLD_EQUAL, &x->addresses[i],
-                      size, b->name);
-}
-
-static void add_conntrack_port(WorldDecoder *d, const Blob *b, const Conntrack *x, size_t i) {
-        static const uint16_t flags[] = {XT_CONNTRACK_ORIGSRC_PORT, XT_CONNTRACK_ORIGDST_PORT,
-                                         XT_CONNTRACK_REPLSRC_PORT, XT_CONNTRACK_REPLDST_PORT};
-
-        if (!(x->match & flags[i]))
-                return;
-        world_add_ct(d, i % 2 == 0 ? NFT_CT_PROTO_SRC : NFT_CT_PROTO_DST, i >= 2, 2, b->name);
-        world_add_range16(d, x->ports[i][0], x->ports[i][1], x->invert & flags[i], b->name);
-}
-
-/* Without a connection the match is decided by the state alone, whatever else it asks for; native
- * expressions about a connection then fail. So where a state is asked for that goes without one, it
- * has to stand alone. */
-static bool match_conntrack(WorldDecoder *d, const Blob *b) {
-        Conntrack x;
-        bool state;
-
-        if (!read_conntrack(b, &x) || x.match & XT_CONNTRACK_EXPIRES)
-                return false;
-        state = x.match & XT_CONNTRACK_STATE;
-        if (state && x.match & ~(XT_CONNTRACK_STATE | XT_CONNTRACK_STATE_ALIAS) &&
-            (x.invert & XT_CONNTRACK_STATE ||
-             x.state & (NFT_CT_INVALID | XT_CONNTRACK_STATE_UNTRACKED)))
-                return false;
-        if (state && !add_conntrack_state(d, b, &x))
-                return false;
-        if (x.match & XT_CONNTRACK_DIRECTION) {
-                uint8_t direction = x.invert & XT_CONNTRACK_DIRECTION ? 1 : 0;
-
-                world_add_ct(d, NFT_CT_DIRECTION, -1, 1, b->name);
-                world_add_cmp(d, WORLD_EQUAL, &direction, 1, b->name);
-        }
-        for (size_t i = 0; i < 4; i++)
-                add_conntrack_address(d, b, &x, i);
-        if (x.match & XT_CONNTRACK_PROTO) {
-                uint8_t protocol = (uint8_t)x.protocol;
-
-                world_add_ct(d, NFT_CT_PROTOCOL, 0, 1, b->name);
-                world_add_cmp(d, x.invert & XT_CONNTRACK_PROTO ? WORLD_NOT_EQUAL : WORLD_EQUAL,
-                              &protocol, 1, b->name);
-        }
-        for (size_t i = 0; i < 4; i++)
-                add_conntrack_port(d, b, &x, i);
-        if (x.match & XT_CONNTRACK_STATUS) {
-                world_add_ct(d, NFT_CT_STATUS, -1, sizeof(uint32_t), b->name);
-                add_bits(d, x.status, x.invert & XT_CONNTRACK_STATUS, b->name);
-        }
-        return true;
-}
-
-static bool match_mark(WorldDecoder *d, const Blob *b) {
+static bool match_mark(WorldDecoder *d, const WorldBlob *b) {
         struct xt_mark_mtinfo1 x;
 
-        if (b->revision != 1 || !blob_read(b, &x))
+        if (b->revision != 1 || !world_blob_read(b, &x))
                 return false;
         world_add_meta(d, NFT_META_MARK, sizeof(x.mark), b->name);
         world_add_mask(d, &x.mask, NULL, sizeof(x.mask), b->name);
@@ -404,10 +177,10 @@ static bool match_mark(WorldDecoder *d, const Blob *b) {
         return true;
 }
 
-static bool match_connmark(WorldDecoder *d, const Blob *b) {
+static bool match_connmark(WorldDecoder *d, const WorldBlob *b) {
         struct xt_connmark_mtinfo1 x;
 
-        if (b->revision != 1 || !blob_read(b, &x))
+        if (b->revision != 1 || !world_blob_read(b, &x))
                 return false;
         world_add_ct(d, NFT_CT_MARK, -1, sizeof(x.mark), b->name);
         world_add_mask(d, &x.mask, NULL, sizeof(x.mask), b->name);
@@ -416,11 +189,11 @@ static bool match_connmark(WorldDecoder *d, const Blob *b) {
         return true;
 }
 
-static bool match_mac(WorldDecoder *d, const Blob *b) {
+static bool match_mac(WorldDecoder *d, const WorldBlob *b) {
         static const uint16_t ethernet = 1; /* ARPHRD_ETHER */
         struct xt_mac_info x;
 
-        if (!blob_read(b, &x))
+        if (!world_blob_read(b, &x))
                 return false;
         world_add_meta(d, NFT_META_IIFTYPE, sizeof(ethernet), b->name);
         world_add_cmp(d, WORLD_EQUAL, &ethernet, sizeof(ethernet), b->name);
@@ -430,12 +203,12 @@ static bool match_mac(WorldDecoder *d, const Blob *b) {
         return true;
 }
 
-static bool match_iprange(WorldDecoder *d, const Blob *b) {
+static bool match_iprange(WorldDecoder *d, const WorldBlob *b) {
         struct xt_iprange_mtinfo x;
         bool v4 = b->family == NFPROTO_IPV4;
         size_t size = v4 ? 4 : 16;
 
-        if (b->revision != 1 || !blob_read(b, &x))
+        if (b->revision != 1 || !world_blob_read(b, &x))
                 return false;
         if (x.flags & IPRANGE_SRC) {
                 world_add_payload(d, WORLD_NETWORK, v4 ? 12 : 8, size, b->name);
@@ -451,10 +224,10 @@ static bool match_iprange(WorldDecoder *d, const Blob *b) {
 }
 
 /* One user or group; without a socket it does not match, as a load of either. */
-static bool match_owner(WorldDecoder *d, const Blob *b) {
+static bool match_owner(WorldDecoder *d, const WorldBlob *b) {
         struct xt_owner_match_info x;
 
-        if (b->revision != 1 || !blob_read(b, &x) || x.invert != 0 ||
+        if (b->revision != 1 || !world_blob_read(b, &x) || x.invert != 0 ||
             x.match & ~(XT_OWNER_UID | XT_OWNER_GID))
                 return false;
         if (x.match & XT_OWNER_UID && x.uid_min != x.uid_max)
@@ -473,13 +246,13 @@ static bool match_owner(WorldDecoder *d, const Blob *b) {
 }
 
 /* xt_hl and xt_ttl have one layout. */
-static bool match_hops(WorldDecoder *d, const Blob *b) {
+static bool match_hops(WorldDecoder *d, const WorldBlob *b) {
         static const WorldCompare ops[] = {WORLD_EQUAL, WORLD_NOT_EQUAL, WORLD_LESS, WORLD_GREATER};
         struct {
                 uint8_t mode, hops;
         } x;
 
-        if (!blob_read(b, &x) || x.mode >= ARRAY_SIZE(ops))
+        if (!world_blob_read(b, &x) || x.mode >= ARRAY_SIZE(ops))
                 return false;
         world_add_payload(d, WORLD_NETWORK, b->family == NFPROTO_IPV4 ? 8 : 7, 1, b->name);
         world_add_cmp(d, ops[x.mode], &x.hops, 1, b->name);
@@ -487,12 +260,12 @@ static bool match_hops(WorldDecoder *d, const Blob *b) {
 }
 
 /* The type of IPv6's routing header, which is what everybody asks for. */
-static bool match_rt(WorldDecoder *d, const Blob *b) {
+static bool match_rt(WorldDecoder *d, const WorldBlob *b) {
         struct ip6t_rt x;
         WorldExpr *load;
         uint8_t type;
 
-        if (!blob_read(b, &x) || x.flags != IP6T_RT_TYP || x.invflags & ~IP6T_RT_INV_TYP ||
+        if (!world_blob_read(b, &x) || x.flags != IP6T_RT_TYP || x.invflags & ~IP6T_RT_INV_TYP ||
             x.rt_type > UINT8_MAX)
                 return false;
         type = (uint8_t)x.rt_type;
@@ -507,11 +280,11 @@ static bool match_rt(WorldDecoder *d, const Blob *b) {
         return true;
 }
 
-static bool match_pkttype(WorldDecoder *d, const Blob *b) {
+static bool match_pkttype(WorldDecoder *d, const WorldBlob *b) {
         struct xt_pkttype_info x;
         uint8_t type;
 
-        if (!blob_read(b, &x) || x.pkttype < 0 || x.pkttype > UINT8_MAX)
+        if (!world_blob_read(b, &x) || x.pkttype < 0 || x.pkttype > UINT8_MAX)
                 return false;
         type = (uint8_t)x.pkttype;
         world_add_meta(d, NFT_META_PKTTYPE, 1, b->name);
@@ -519,7 +292,7 @@ static bool match_pkttype(WorldDecoder *d, const Blob *b) {
         return true;
 }
 
-static bool match_comment(WorldDecoder *d, const Blob *b) {
+static bool match_comment(WorldDecoder *d, const WorldBlob *b) {
         (void)world_add(d, WORLD_NOTHING, b->name);
         return true;
 }
@@ -527,7 +300,7 @@ static bool match_comment(WorldDecoder *d, const Blob *b) {
 /* What goes on or leaves the rule, and nothing else, has no function. */
 static const struct {
         const char *name;
-        bool (*translate)(WorldDecoder *d, const Blob *b);
+        bool (*translate)(WorldDecoder *d, const WorldBlob *b);
 } matches[] = {
         {"addrtype", match_addrtype},
         {"ah", NULL},
@@ -538,7 +311,7 @@ static const struct {
         {"connlabel", NULL},
         {"connlimit", NULL},
         {"connmark", match_connmark},
-        {"conntrack", match_conntrack},
+        {"conntrack", world_match_conntrack},
         {"cpu", NULL},
         {"dccp", NULL},
         {"devgroup", NULL},
@@ -594,7 +367,7 @@ static const struct {
 
 void world_decode_match(WorldDecoder *d, uint8_t family, const Attributes *a) {
         const char *name = attribute_string(a, NFTA_MATCH_NAME);
-        Blob b = {.family = family, .name = world_name(d, "xt match ", name)};
+        WorldBlob b = {.family = family, .name = world_name(d, "xt match ", name)};
         size_t before = d->n_exprs;
 
         b.data = attribute_bytes(a, NFTA_MATCH_INFO, &b.size);

@@ -74,6 +74,22 @@ typedef struct Run {
 /* Which of n is taken on this way: 0 first. */
 unsigned int run_choose(Run *r, unsigned int n);
 
+/* Registers, by slot. What does not fill the last one is padded with zeros. */
+uint8_t *run_register(Run *r, int slot);
+void run_store(Run *r, int slot, const void *bytes, size_t size);
+/* What they hold is not known. */
+void run_taint(Run *r, int slot, size_t size);
+bool run_is_tainted(const Run *r, int slot, size_t size);
+/* A test of what is not known. */
+bool run_guess(Run *r);
+
+/* Loads; false: the rule is left. */
+bool run_load_payload(Run *r, const WorldExpr *x);
+bool run_load_meta(Run *r, const WorldExpr *x);
+bool run_load_ct(Run *r, const WorldExpr *x);
+bool run_load_fib(Run *r, const WorldExpr *x);
+bool run_load_exthdr(Run *r, const WorldExpr *x);
+
 /* The bytes of the packet's own addresses and ports; NULL where it has none. */
 uint8_t *run_address(Run *r, bool source);
 uint8_t *run_port(Run *r, bool source);

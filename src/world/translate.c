@@ -13,10 +13,6 @@
 #define STATUS_SOURCE_DONE (1U << 7)
 #define STATUS_DESTINATION_DONE (1U << 8)
 
-static uint8_t *reg(Run *r, int slot) {
-        return r->registers + (size_t)slot * 4;
-}
-
 static const WorldVerdict accepted = {.kind = WORLD_ACCEPT};
 static const WorldVerdict dropped = {.kind = WORLD_DROP};
 
@@ -51,21 +47,22 @@ static bool new_address(Run *r, const WorldNat *nat, bool source, uint8_t *ret) 
         }
         if (nat->address_low < 0)
                 return true;
-        memcpy(ret, reg(r, nat->address_low), size);
+        memcpy(ret, run_register(r, nat->address_low), size);
         for (size_t i = 0; i < (size + 3) / 4; i++)
                 r->unknown |= r->tainted[(size_t)nat->address_low + i];
         if (nat->flags & NF_NAT_RANGE_NETMAP && nat->address_high >= 0) {
-                const uint8_t *high = reg(r, nat->address_high);
+                const uint8_t *high = run_register(r, nat->address_high);
 
                 for (size_t i = 0; i < size; i++) {
                         uint8_t host = ret[i] ^ high[i];
 
                         ret[i] = (uint8_t)((ret[i] & ~host) | (old[i] & host));
                 }
-        } else if (nat->address_high >= 0 && memcmp(ret, reg(r, nat->address_high), size) != 0) {
+        } else if (nat->address_high >= 0 &&
+                   memcmp(ret, run_register(r, nat->address_high), size) != 0) {
                 r->unknown = true; /* one of a range: a hash decides */
                 if (run_choose(r, 2) == 1)
-                        memcpy(ret, reg(r, nat->address_high), size);
+                        memcpy(ret, run_register(r, nat->address_high), size);
         }
         return true;
 }
@@ -76,8 +73,8 @@ static void new_port(Run *r, const WorldNat *nat, bool source, uint8_t *ret) {
 
         if (!old || nat->port_low < 0)
                 return;
-        low = reg(r, nat->port_low);
-        high = reg(r, nat->port_high >= 0 ? nat->port_high : nat->port_low);
+        low = run_register(r, nat->port_low);
+        high = run_register(r, nat->port_high >= 0 ? nat->port_high : nat->port_low);
         r->unknown |= r->tainted[nat->port_low];
         if (memcmp(low, high, 2) == 0) {
                 memcpy(ret, low, 2);
