@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "world/machine.h"
 
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>
+
 /* What the kernel does between the hooks: which packets it refuses, which are for this host, and
  * where the others go. */
 
@@ -298,12 +302,18 @@ Decision run_route_output(Run *r) {
 
 /* --- the fib expression --- */
 
+#define NO_INTERFACE (-1)
+
 /* The interface that a route has to be of; a link-local address is looked for where the packet came
- * in, asked or not. */
+ * in, asked or not. Of what is bridged that is the port, which has no routes. */
 static int fib_device(const Run *r, U128 address, const WorldInterface *device) {
-        if (!device && r->family == FAMILY_IPV6 && scope_of(address) != 0)
-                device = r->in;
-        return device ? device->index : 0;
+        bool link = scope_of(address) != 0 || (address.high >> 48 & 0xff0f) == 0xff02;
+
+        if (device || r->family != FAMILY_IPV6 || !link)
+                return device ? device->index : 0;
+        if (r->hook == NF_INET_FORWARD && r->out == r->in && r->packet->bridged)
+                return NO_INTERFACE;
+        return r->in ? r->in->index : 0;
 }
 
 uint32_t run_address_type(Run *r, U128 address, const WorldInterface *device) {
