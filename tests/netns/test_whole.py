@@ -2,10 +2,13 @@
 """What the evaluator of all tables says of a packet is what the kernel does with it: rulesets of
 other programs, random ones and those of Docker and ufw; see whole.py."""
 
+import os
 import time
 
 import foreign_xt
 import whole
+from program import DATADIR
+from world import DOCKER, EXAMPLE
 
 RULESETS, PACKETS = 20, 16000
 
@@ -35,3 +38,14 @@ def test_evaluator_and_kernel_agree_on_rules_as_docker_and_ufw_make_them(request
     assert tally.packets == 7500 and tally.sure > 0.95 * tally.packets
     # (this kernel has no sets of ipset: that line is the only one that may go)
     assert tally.refused_lines <= 1
+
+
+def test_evaluator_and_kernel_agree_on_ringwalls_own_table(request, tmp_path):
+    seed = request.config.getoption("--seed") or int(time.time())
+    path = tmp_path / "policy.yaml"
+    path.write_text(EXAMPLE, encoding="utf-8")
+    ready = os.path.join(DATADIR, "docker-compose-behind-proxy.yaml")
+    tally = whole.run_policies(seed, [str(path), ready], 4000, DOCKER)
+    print(f"seed {seed}: {tally}")
+    assert not tally.wrong, "\n".join(tally.wrong[:20])
+    assert tally.packets == 8000 and {"here", "nowhere"} <= set(tally.ends)

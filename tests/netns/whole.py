@@ -14,7 +14,7 @@ from foreign_rules import Rules
 from foreign_xt import XtRules
 from host import address, address_text
 from lab import LINKS
-from program import PROGRAM
+from program import PROGRAM, ringwall
 from wire import ETH_P_IP, ETH_P_IPV6, Wire, pinned
 
 ASK = os.environ.get(
@@ -197,6 +197,23 @@ def run_texts(seed, texts, packets):
                 whole.load_xt([Text(*pair) for pair in pairs], tally)
                 tally.rulesets += 1
                 whole.compare(f"text {number}", _packets(rng, packets), tally)
+        finally:
+            whole.close()
+    return tally
+
+
+def run_policies(seed, paths, packets, foreign):
+    """Policies of ringwall beside another program's table, with so many packets each."""
+    tally = Tally()
+    with pinned():
+        whole = Whole()
+        try:
+            for number, path in enumerate(paths):
+                rng = random.Random(f"{seed}-{number}")
+                whole.lab.nft("flush ruleset\n" + foreign)
+                ringwall(whole.lab, "load", path)
+                tally.rulesets += 1
+                whole.compare(os.path.basename(path), _packets(rng, packets), tally)
         finally:
             whole.close()
     return tally
