@@ -185,10 +185,10 @@ struct WorldChain {
  */
 typedef struct WorldElement {
         const uint8_t *low, *high; /* set->key_size bytes each; the same pointer for one key */
-        bool catch_all;            /* what no other element holds; low and high are NULL */
-        bool maybe;                /* it has a timeout or a limit: it may not match */
-        WorldVerdict verdict;      /* of maps of verdicts */
-        const uint8_t *value;      /* of maps of values: set->value_size bytes */
+        bool catch_all;       /* what no other element holds; low and high are NULL; stands last */
+        bool maybe;           /* it has a timeout or a limit: it may not match */
+        WorldVerdict verdict; /* of maps of verdicts */
+        const uint8_t *value; /* of maps of values: set->value_size bytes */
 } WorldElement;
 
 struct WorldSet {
