@@ -33,7 +33,7 @@ static int read_answer(int fd, uint32_t last) {
                 socklen_t from_size = sizeof(from);
                 ssize_t n = recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &from_size);
                 const struct nlmsghdr *h = (const struct nlmsghdr *)buf;
-                const struct nlmsgerr *e = NLMSG_DATA(h);
+                const struct nlmsgerr *e = (const void *)(buf + NLMSG_HDRLEN);
 
                 if (n < 0 && errno == EINTR)
                         continue;

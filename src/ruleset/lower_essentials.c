@@ -53,6 +53,22 @@ static int match_source(Lower *l, Rule *rule, EssentialSource source) {
         return source == SOURCE_ANY ? 0 : rule_match_ranges(l->rs, rule, FIELD_IP6_SADDR, &set);
 }
 
+/* What is dialled at a loopback address comes from no host: it is refused behind the essentials. Nobody
+ * sends ICMPv6 there whom the kernel would not refuse, and IGMP goes to groups; DHCP's answers are the
+ * ones that a host with route_localnet would take. */
+static int match_not_loopback(Lower *l, Rule *rule, Family family) {
+        Range list[_FAMILY_MAX] = {
+                [FAMILY_IPV4] = {u128(UINT64_C(127) << 24), u128((UINT64_C(128) << 24) - 1)},
+                [FAMILY_IPV6] = {u128(1), u128(1)},
+        };
+        RangeSet set = {.items = &list[family], .n_items = 1};
+        FieldId field = family == FAMILY_IPV4 ? FIELD_IP_DADDR : FIELD_IP6_DADDR;
+        TypeId type = fields[field].type;
+        const Set *loopback = ruleset_set_of_ranges(l->rs, NULL, type, &set);
+
+        return loopback ? rule_match_set(l->rs, rule, field, MATCH_NOT_IN, loopback) : -ENOMEM;
+}
+
 static int match_types(Lower *l, Rule *rule, const EssentialRow *e) {
         RangeSet set = {0};
 
@@ -71,6 +87,8 @@ static int lower_essential(Lower *l, Chain *chain, const EssentialRow *e) {
 
         if (!rule || rule_match_value(l->rs, rule, FIELD_NFPROTO, nfproto) < 0 ||
             match_source(l, rule, e->source) < 0)
+                return -ENOMEM;
+        if (e->in && e->protocol == IPPROTO_UDP && match_not_loopback(l, rule, e->family) < 0)
                 return -ENOMEM;
         if (e->own_link && rule_match_value(l->rs, rule, FIELD_IP6_HOPLIMIT, 255) < 0)
                 return -ENOMEM;

@@ -3,6 +3,8 @@
 
 import socket
 
+from dataclasses import replace
+
 import pytest
 
 from host import ICMP, ICMPV6, IGMP, TCP, UDP, Packet, address
@@ -221,6 +223,10 @@ def test_own_and_loopback_addresses_from_outside_are_dropped(world, family):
         assert world.fate("wan", pair(source, here), raw) == "dropped"
     if family == 4:
         assert world.fate("wan", pair("203.0.113.2", "127.0.0.1"), raw) == "dropped"
+        # no answer to the DHCP client comes to such an address, either
+        answer = Packet(4, address("203.0.113.2")[1], address("127.0.0.1")[1], UDP, 67, 68)
+        assert world.fate("wan", answer, raw) == "dropped"
+        assert world.fate("wan", replace(answer, destination=address(here)[1]), raw) == "arrived"
     assert world.fate("wan", pair(peer_address("wan", family), here), raw) == "arrived"
 
 
