@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proof/axis.h"
+
+#define FAR 64 /* ranges from which walking along the axis is cheaper than searching it */
+
+int axis_cut(Arena *a, Axis *axis, Range r) {
+        size_t n = axis->n_lows;
+
+        /* neighbours of a sorted list share a cut */
+        if ((n == 0 || !u128_equal(axis->lows[n - 1], r.low)) &&
+            !arena_append(a, axis->lows, axis->n_lows, r.low))
+                return -ENOMEM;
+        if (u128_equal(r.high, U128_MAX))
+                return 0;
+        return arena_append(a, axis->lows, axis->n_lows, u128_next(r.high)) ? 0 : -ENOMEM;
+}
+
+static int compare(const void *a, const void *b) {
+        const U128 *x = a, *y = b;
+
+        return u128_compare(*x, *y);
+}
+
+static bool is_ascending(const Axis *axis) {
+        for (size_t i = 1; i < axis->n_lows; i++)
+                if (u128_compare(axis->lows[i - 1], axis->lows[i]) >= 0)
+                        return false;
+        return true;
+}
+
+int axis_finish(Arena *a, Axis *axis) {
+        size_t n = 0;
+
+        if ((axis->n_lows == 0 || !u128_is_zero(axis->lows[0])) &&
+            !arena_append(a, axis->lows, axis->n_lows, U128_ZERO))
+                return -ENOMEM;
+        if (!is_ascending(axis))
+                qsort(axis->lows, axis->n_lows, sizeof(axis->lows[0]), compare);
+        for (size_t i = 0; i < axis->n_lows; i++)
+                if (n == 0 || !u128_equal(axis->lows[i], axis->lows[n - 1]))
+                        axis->lows[n++] = axis->lows[i];
+        axis->n_lows = n;
+        return n > UINT32_MAX / 2 ? -E2BIG : 0;
+}
+
+uint32_t axis_coordinate(const Axis *axis, U128 value) {
+        size_t low = 0, high = axis->n_lows - 1;
+
+        while (low < high) {
+                size_t middle = low + (high - low + 1) / 2;
+
+                if (u128_compare(axis->lows[middle], value) <= 0)
+                        low = middle;
+                else
+                        high = middle - 1;
+        }
+        return (uint32_t)low;
+}
+
+Range axis_values(const Axis *axis, uint32_t coordinate) {
+        size_t next = (size_t)coordinate + 1;
+
+        return (Range){axis->lows[coordinate],
+                       next < axis->n_lows ? u128_previous(axis->lows[next]) : U128_MAX};
+}
+
+/* The coordinate of a value that lies at or behind `from`. */
+static uint32_t walk(const Axis *axis, uint32_t from, U128 value) {
+        while (from + 1 < axis->n_lows && u128_compare(axis->lows[from + 1], value) <= 0)
+                from++;
+        return from;
+}
+
+int axis_ranges(Arena *a, const Axis *axis, const Range *items, size_t n, DiagramRange **ret) {
+        DiagramRange *ranges = arena_alloc_array(a, MAX(n, 1UL), sizeof(*ranges));
+        uint32_t at = 0;
+
+        if (!ranges)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                bool is_last = axis->lows && u128_equal(items[i].high, U128_MAX);
+
+                at = n >= FAR && i > 0 ? walk(axis, at, items[i].low)
+                                       : axis_coordinate(axis, items[i].low);
+                ranges[i].low = at;
+                at = n >= FAR ? walk(axis, at, items[i].high)
+                              : axis_coordinate(axis, items[i].high);
+                /* the last coordinate reaches to the end of them all */
+                ranges[i].high = is_last ? UINT32_MAX : at;
+        }
+        *ret = ranges;
+        return 0;
+}
