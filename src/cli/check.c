@@ -101,12 +101,10 @@ static void print_summary(const Input *input) {
                section_default_to_string(p->sections[SECTION_ROUTED].fallback),
                section_default_to_string(p->sections[SECTION_OUTBOUND].fallback), n_kernel,
                input->ruleset->n_chains);
-        if (p->n_expects > 0)
-                printf("  %zu expectation%s hold%s, tried with %zu connections: all combinations "
-                       "of what "
-                       "the rules tell apart\n",
-                       p->n_expects, plural(p->n_expects), p->n_expects == 1 ? "s" : "",
-                       input->n_cases);
+        if (input->claims.n_proved > 0)
+                printf("  %zu claim%s (protected, expect) proved for every connection there can "
+                       "be\n",
+                       input->claims.n_proved, plural(input->claims.n_proved));
         print_forwarding(p);
 }
 

@@ -4,7 +4,6 @@
 #include "cli/output.h"
 #include "nft/networks.h"
 #include "policy/datadir.h"
-#include "ruleset/expect.h"
 
 int input_failed(int error, const char *what) {
         fprintf(stderr, "ringwall: %s: %s\n", what, strerror(-error));
@@ -58,14 +57,15 @@ int input_load_catalogue(Input *input) {
         return load(input, NULL);
 }
 
-static int check_expectations(Input *input) {
-        int r = ruleset_check_expectations(input->policy, input->ruleset, &input->n_cases,
-                                           input->diag);
+static int check_claims(Input *input) {
+        int r = claim_check(input->policy, input->ruleset, &input->claims, input->diag);
 
         input_print_messages(input);
         if (r == -EBADMSG)
                 return EXIT_INVALID;
-        return r < 0 ? input_failed(r, "checking what the policy expects") : EXIT_OK;
+        if (r == -EPROTO) /* told already */
+                return EXIT_FAILED;
+        return r < 0 ? input_failed(r, "proving what the policy claims") : EXIT_OK;
 }
 
 int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatures *features) {
@@ -86,7 +86,7 @@ int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatu
                 return EXIT_FAILED;
         if (r < 0)
                 return input_failed(r, "compiling the policy");
-        return stop_after ? EXIT_OK : check_expectations(input);
+        return stop_after ? EXIT_OK : check_claims(input);
 }
 
 int input_compile(Input *input, const char *file, const char *stop_after) {

@@ -5,6 +5,7 @@
  */
 
 #include "cli/verb.h"
+#include "proof/claim.h"
 #include "ruleset/pass.h"
 
 #define POLICY_FILE_DEFAULT "/etc/ringwall/policy.yaml"
@@ -14,10 +15,10 @@ typedef struct Input {
         Diag *diag;
         Policy *policy;
         Ruleset *ruleset;
-        size_t n_cases;   /* connections that were tried for the policy's expectations */
-        size_t n_printed; /* messages that have been printed */
-        bool quiet;       /* print none: the caller does it in another form */
-        bool of_root;     /* every file must belong to root: the policy is to be put in force */
+        ClaimReport claims; /* what was proved of the compiled rules */
+        size_t n_printed;   /* messages that have been printed */
+        bool quiet;         /* print none: the caller does it in another form */
+        bool of_root;       /* every file must belong to root: the policy is to be put in force */
         const PolicyDraft *draft; /* what one of its files is going to say; or NULL */
 } Input;
 

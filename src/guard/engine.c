@@ -5,7 +5,7 @@
 #include "nft/owner.h"
 #include "nft/probe.h"
 #include "nft/sysctl.h"
-#include "ruleset/expect.h"
+#include "proof/claim.h"
 #include "ruleset/refused.h"
 
 #define TRIES 5 /* other programs' transactions may come between reading and writing */
@@ -46,18 +46,17 @@ void engine_close(Engine *e) {
         forget(e);
 }
 
-int engine_compile(
-        const Engine *e, const Policy *policy, Ruleset **ret, size_t *ret_cases, Diag *d) {
-        size_t n_cases = 0;
+int engine_compile(const Engine *e, const Policy *policy, Ruleset **ret, Diag *d) {
+        ClaimReport claims;
         Ruleset *rs;
         int r = ruleset_compile(policy, &e->features, NULL, policy->arena, &rs, d);
 
         if (r == 0)
-                r = ruleset_check_expectations(policy, rs, &n_cases, d);
+                r = claim_check(policy, rs, &claims, d);
+        if (r == -EPROTO) /* two codes that do not agree: told in d, and nothing may come of it */
+                return -EBADMSG;
         if (r < 0)
                 return r;
-        if (ret_cases)
-                *ret_cases = n_cases;
         *ret = rs;
         return 0;
 }
@@ -238,7 +237,7 @@ int engine_put_policy(Engine *e, Arena **arena, const Policy *policy, Ruleset *r
 
         if (r == -EBADMSG && engine_learn(e)) {
                 *d = before; /* what the first attempt met is of no interest to anybody */
-                r = engine_compile(e, policy, &rs, NULL, d);
+                r = engine_compile(e, policy, &rs, d);
                 if (r == 0)
                         r = put(e, *arena, rs, d);
         }

@@ -38,10 +38,9 @@ int engine_open(Engine *e);
 int engine_open_with(Engine *e, int fd);
 void engine_close(Engine *e);
 
-/* Compiles for this kernel and checks the policy's expectations. *ret lives in the policy's arena.
- * -EBADMSG with the reason in d; -ENOMEM. ret_cases may be NULL. */
-int engine_compile(
-        const Engine *e, const Policy *policy, Ruleset **ret, size_t *ret_cases, Diag *d);
+/* Compiles for this kernel and proves the policy's claims. *ret lives in the policy's arena.
+ * -EBADMSG with the reason in d; -ENOMEM. */
+int engine_compile(const Engine *e, const Policy *policy, Ruleset **ret, Diag *d);
 
 /* Puts rs in force, which engine_compile() made of the policy; where the kernel lacks something it
  * is compiled anew without. The arena, in which everything lives, becomes the engine's (and *arena

@@ -9,6 +9,7 @@
 
 #define VARIABLE_LEAF UINT8_MAX
 #define CACHE_SIZE ((size_t)1 << 17)
+#define MAPS_MAX 64
 #define EDGES_A_LEAF 2 /* labels count as edges, so that leaves have a limit, too */
 
 typedef struct Edge {
@@ -31,6 +32,7 @@ typedef enum Operation {
         OPERATION_UNION,
         OPERATION_AND,
         OPERATION_MINUS,
+        OPERATION_ELSE,
         OPERATION_REPLACE,
         OPERATION_DIFFERENCE,
         OPERATION_MAY,
@@ -57,6 +59,8 @@ struct Diagram {
         size_t n_edges, limit;
         uint32_t epoch;
         int error;
+        const uint16_t *maps[MAPS_MAX]; /* that were used for relabelling */
+        size_t n_maps;
         const uint16_t *map; /* of the relabelling that is under way */
         size_t n_map;
         uint32_t *marks; /* of a visit: the epoch in which a node was seen */
@@ -206,6 +210,10 @@ bool diagram_is_leaf(const Diagram *d, DiagramId x) {
         return d->nodes[x].variable == VARIABLE_LEAF;
 }
 
+bool diagram_asks_after(const Diagram *d, DiagramId x, unsigned int variable) {
+        return d->nodes[x].variable > variable;
+}
+
 bool diagram_leaf_has(const Diagram *d, DiagramId leaf, uint16_t label) {
         const Node *n = &d->nodes[leaf];
 
@@ -336,6 +344,12 @@ static bool apply_ends(Diagram *d, uint32_t key, DiagramId x, DiagramId y, Diagr
                         return true;
                 }
                 return false;
+        case OPERATION_ELSE:
+                if (diagram_is_leaf(d, x) || y == DIAGRAM_EMPTY) {
+                        *ret = x == DIAGRAM_EMPTY ? y : x;
+                        return true;
+                }
+                return false;
         case OPERATION_REPLACE:
                 if (diagram_is_leaf(d, x) && !diagram_leaf_has(d, x, label)) {
                         *ret = x;
@@ -410,6 +424,10 @@ DiagramId diagram_minus(Diagram *d, DiagramId x, DiagramId y) {
         return apply(d, OPERATION_MINUS, x, y);
 }
 
+DiagramId diagram_else(Diagram *d, DiagramId x, DiagramId y) {
+        return apply(d, OPERATION_ELSE, x, y);
+}
+
 DiagramId diagram_replace(Diagram *d, DiagramId x, uint16_t label, DiagramId y) {
         return apply(d, OPERATION_REPLACE | (uint32_t)label << 8, x, y);
 }
@@ -460,6 +478,7 @@ static DiagramId leaf_of(Diagram *d, uint32_t key, DiagramId leaf) {
         case OPERATION_UNION:
         case OPERATION_AND:
         case OPERATION_MINUS:
+        case OPERATION_ELSE:
         case OPERATION_REPLACE:
         case OPERATION_DIFFERENCE:
                 break;
@@ -515,12 +534,17 @@ DiagramId diagram_where_must(Diagram *d, DiagramId x, uint16_t label) {
 
 DiagramId diagram_relabel(Diagram *d, DiagramId x, const uint16_t *map, size_t n) {
         DiagramId result;
+        size_t i = 0;
 
-        /* another map, other results */
-        d->epoch++;
+        while (i < d->n_maps && d->maps[i] != map)
+                i++;
+        if (i == MAPS_MAX)
+                return fail(d, -E2BIG);
+        d->maps[i] = map;
+        d->n_maps = MAX(d->n_maps, i + 1);
         d->map = map;
         d->n_map = n;
-        result = change(d, OPERATION_RELABEL | d->epoch << 8, x);
+        result = change(d, OPERATION_RELABEL | (uint32_t)i << 8, x);
         d->map = NULL;
         d->n_map = 0;
         return result;
@@ -602,6 +626,27 @@ static bool mark(Diagram *d, DiagramId x) {
                 return false;
         d->marks[x] = d->epoch;
         return true;
+}
+
+static bool count_edges(Diagram *d, DiagramId x, size_t *left) {
+        const Node *n = &d->nodes[x];
+
+        if (diagram_is_leaf(d, x) || !mark(d, x))
+                return true;
+        if (n->n > *left)
+                return false;
+        *left -= n->n;
+        for (size_t i = 0; i < n->n; i++)
+                if (!count_edges(d, n->edges[i].child, left))
+                        return false;
+        return true;
+}
+
+bool diagram_is_small(Diagram *d, DiagramId x, size_t max) {
+        size_t left = max;
+
+        d->epoch++;
+        return count_edges(d, x, &left);
 }
 
 static void visit_node(Diagram *d, DiagramId x, bool *support, DiagramVisit visit, void *context) {

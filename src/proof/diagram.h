@@ -38,6 +38,8 @@ size_t diagram_edges(const Diagram *d); /* in all diagrams that were made */
 DiagramId diagram_leaf(Diagram *d, uint16_t label);
 bool diagram_is_leaf(const Diagram *d, DiagramId x);
 bool diagram_leaf_has(const Diagram *d, DiagramId leaf, uint16_t label);
+/* Whether x asks for no variable before this one. */
+bool diagram_asks_after(const Diagram *d, DiagramId x, unsigned int variable);
 /* The labels of a leaf, ascending. */
 size_t diagram_leaf_labels(const Diagram *d, DiagramId leaf, const uint16_t **ret);
 
@@ -56,6 +58,8 @@ DiagramId diagram_union(Diagram *d, DiagramId x, DiagramId y);
 DiagramId diagram_and(Diagram *d, DiagramId x, DiagramId y);
 /* x where y has no label. */
 DiagramId diagram_minus(Diagram *d, DiagramId x, DiagramId y);
+/* x, and y where x has no label. */
+DiagramId diagram_else(Diagram *d, DiagramId x, DiagramId y);
 /* x, with what y says in the place of the label wherever x has it: "then". */
 DiagramId diagram_replace(Diagram *d, DiagramId x, uint16_t label, DiagramId y);
 /* Where x and y differ. */
@@ -64,7 +68,8 @@ DiagramId diagram_difference(Diagram *d, DiagramId x, DiagramId y);
 /* DIAGRAM_ALL where the leaf has the label, or has nothing but it, else nothing. */
 DiagramId diagram_where_may(Diagram *d, DiagramId x, uint16_t label);
 DiagramId diagram_where_must(Diagram *d, DiagramId x, uint16_t label);
-/* Another label in the place of each: map[label]; labels from n on are left as they are. */
+/* Another label in the place of each: map[label]; labels from n on are left as they are. A map
+ * lives as long as the Diagram and does not change: what was made with it is remembered. */
 DiagramId diagram_relabel(Diagram *d, DiagramId x, const uint16_t *map, size_t n);
 
 /* Of x as a set of packets (its leaves' labels do not count): those that are in it for some value,
@@ -83,6 +88,9 @@ typedef uint32_t (*DiagramChoose)(void *context,
                                   const DiagramRange *ranges,
                                   size_t n_ranges);
 bool diagram_witness(Diagram *d, DiagramId x, uint32_t *point, DiagramChoose choose, void *context);
+
+/* Whether x has no more than max edges. */
+bool diagram_is_small(Diagram *d, DiagramId x, size_t max);
 
 /* Marks the variables that x depends on. */
 void diagram_support(Diagram *d, DiagramId x, bool ret[DIAGRAM_VARIABLES_MAX]);

@@ -193,75 +193,15 @@ static int list_services(Check *c, Service1 **ret, size_t *ret_n) {
         return 0;
 }
 
-/* An interface's name as text; NULL for a value that stands for all names that nobody names. */
-static const char *interface_name(U128 value, char *buf) {
-        memset(buf, 0, 17);
-        u128_to_bytes(value, buf, 16);
-        for (size_t i = 0; i < 16; i++)
-                if ((buf[i] && (unsigned char)buf[i] <= ' ') || (unsigned char)buf[i] >= 0x7f ||
-                    (i > 0 && buf[i] && !buf[i - 1]))
-                        return NULL;
-        return buf[0] && !buf[15] ? buf : NULL;
-}
-
-static void describe(FILE *f, const PacketQuestion *packet, U128 in, U128 out) {
-        PacketQuestion dialled = *packet, *q = &dialled;
-        const char *protocol = protocol_to_string(q->protocol);
-        char buf[ADDRESS_TEXT_MAX], name[17];
-
-        if (q->translated) {
-                q->destination = q->dialled;
-                q->destination_port = q->dialled_port;
-        }
-        if (protocol)
-                fputs(protocol, f);
-        else
-                fprintf(f, "%u", q->protocol);
-        if (q->protocol == IPPROTO_ICMP || q->protocol == IPPROTO_ICMPV6)
-                fprintf(f, " %u", q->icmp_type);
-        if (q->hook == HOOK_OUTPUT)
-                fputs(" from host", f);
-        else
-                fprintf(f, " from %s", address_print(q->family, q->source, buf));
-        /* the lowest address stands for all that no rule names */
-        if (!u128_is_zero(q->destination))
-                fprintf(f, " to %s", address_print(q->family, q->destination, buf));
-        if (protocol_has_ports(q->protocol))
-                fprintf(f, "%s port %u", u128_is_zero(q->destination) ? " to" : "",
-                        q->destination_port);
-        if (q->hook != HOOK_OUTPUT && interface_name(in, name))
-                fprintf(f, " in %s", name);
-        if (q->hook != HOOK_INPUT && !q->translated && interface_name(out, name))
-                fprintf(f, " out %s", name);
-        if (q->translated)
-                fprintf(f, ", which ends at %s port %u",
-                        address_print(q->family, packet->destination, buf),
-                        packet->destination_port);
-        if (q->has_user)
-                fprintf(f, " user %u group %u", q->user, q->group);
-}
-
-static const Origin *deciding(const Evaluation *e) {
-        for (size_t i = e->n_steps; i > 0; i--) {
-                const Step *s = &e->steps[i - 1];
-
-                if (s->element && s->element->origin.at.source)
-                        return &s->element->origin;
-                if (s->rule && s->rule->origin.text)
-                        return &s->rule->origin;
-        }
-        return NULL;
-}
-
 static int report(Check *c, const PacketQuestion *q, U128 in, U128 out, const Evaluation *e) {
-        const Origin *origin = deciding(e);
+        const Origin *origin = evaluation_origin(e);
         _cleanup_free_ char *example = NULL;
         size_t size = 0;
         FILE *f = open_memstream(&example, &size);
 
         if (!f)
                 return -ENOMEM;
-        describe(f, q, in, out);
+        question_describe(q, in, out, f);
         (void)fclose(f); /* fails only without memory, and then leaves example NULL */
         (void)diag_error(c->d, c->expect->rule.at, "this does not hold: %s is %s",
                          example ? example : "a connection",

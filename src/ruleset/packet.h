@@ -77,6 +77,12 @@ bool packet_matches(const Packet *p, const Match *m);
  * the arena. 0 or -ENOMEM. */
 int ruleset_eval(const Ruleset *rs, Arena *a, Hook hook, const Packet *p, Evaluation *ret);
 
+/* The place that decided: the last one on the way that has something to tell; or NULL. */
+const Origin *evaluation_origin(const Evaluation *e);
+
+/* "tcp from 192.0.2.1 to port 22 in eth0"; in, out: the interfaces' numbers. */
+void question_describe(const PacketQuestion *q, U128 in, U128 out, FILE *f);
+
 /* Of a first packet to this host itself: if a chain of ours sends the connection elsewhere, makes q
  * the packet that the forward hook sees, and returns 1. Else 0, or -ENOMEM. in: the number of the
  * interface on which it arrives; NULL: q->in tells. */
