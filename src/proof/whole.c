@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>
+
+#include "proof/whole_state.h"
+
+/* The way of first packets from outside through the hooks. */
+
+#define PRIORITY_CONNTRACK (-200)
+#define PRIORITY_DESTINATIONS (-100)
+#define PRIORITY_SOURCES 100
+#define ROUTE_UNICAST 1 /* RTN_ */
+#define ROUTE_LOCAL 2
+#define ROUTE_BROADCAST 3
+#define ROUTE_ANYCAST 4
+#define ROUTE_MULTICAST 5
+#define TABLE_LOCAL 255
+#define TABLE_MAIN 254
+#define TABLE_DEFAULT 253
+
+DiagramId whole_fail(Whole *x, int error) {
+        if (x->error == 0)
+                x->error = error;
+        return DIAGRAM_EMPTY;
+}
+
+int whole_error(const Whole *x) {
+        return x->error < 0 ? x->error : diagram_error(x->diagram);
+}
+
+void whole_note(Whole *x, const char *what) {
+        for (size_t i = 0; i < x->n_unknown; i++)
+                if (streq(x->unknown[i], what))
+                        return;
+        if (!arena_append(x->arena, x->unknown, x->n_unknown, what))
+                (void)whole_fail(x, -ENOMEM);
+}
+
+size_t whole_change(Whole *x, const WholeChange *c) {
+        for (size_t i = 0; i < x->n_changes; i++)
+                if (memcmp(&x->changes[i], c, sizeof(*c)) == 0)
+                        return i;
+        if (x->n_changes == WHOLE_CHANGES_MAX) {
+                (void)whole_fail(x, -E2BIG);
+                return 0;
+        }
+        if (!arena_append(x->arena, x->changes, x->n_changes, *c)) {
+                (void)whole_fail(x, -ENOMEM);
+                return 0;
+        }
+        return x->n_changes - 1;
+}
+
+static bool make_maps(Whole *x) {
+        size_t n = LABEL_FIRST + WHOLE_CHANGES_MAX * 4;
+
+        x->fall_to_return = arena_alloc_array(x->arena, n, sizeof(uint16_t));
+        x->return_to_fall = arena_alloc_array(x->arena, n, sizeof(uint16_t));
+        x->fall_to_pending = arena_alloc_array(x->arena, n, sizeof(uint16_t));
+        if (!x->fall_to_return || !x->return_to_fall || !x->fall_to_pending)
+                return false;
+        for (size_t i = 0; i < n; i++) {
+                unsigned int kind = i < LABEL_FIRST ? 9 : i % 4;
+
+                x->fall_to_return[i] =
+                        (uint16_t)(kind == LABEL_FALL ? i - LABEL_FALL + LABEL_RETURN : i);
+                x->return_to_fall[i] =
+                        (uint16_t)(kind == LABEL_RETURN ? i - LABEL_RETURN + LABEL_FALL : i);
+                x->fall_to_pending[i] =
+                        (uint16_t)(kind == LABEL_FALL ? i - LABEL_FALL + LABEL_PENDING : i);
+        }
+        return true;
+}
+
+Whole *whole_new(const World *w, Family family) {
+        Whole *x = calloc(1, sizeof(*x));
+        unsigned int address = family == FAMILY_IPV4 ? 4 : 16;
+        const unsigned int widths[_WHOLE_VARIABLE_MAX] = {address, address, 1, 2, 2, 1, 4, 4};
+
+        if (!x)
+                return NULL;
+        x->world = w;
+        x->family = family;
+        x->arena = arena_new(0);
+        x->scratch = arena_new(0);
+        x->diagram = diagram_new(0);
+        x->n_variables = _WHOLE_VARIABLE_MAX;
+        for (unsigned int i = 0; i < _WHOLE_VARIABLE_MAX; i++)
+                x->variables[i].width = widths[i];
+        if (!x->arena || !x->scratch || !x->diagram || !make_maps(x) || whole_find_routes(x) < 0 ||
+            whole_change(x, &(WholeChange){0}) != 0)
+                return whole_free(x);
+        return x;
+}
+
+Whole *whole_free(Whole *x) {
+        if (!x)
+                return NULL;
+        x->diagram = diagram_free(x->diagram);
+        x->scratch = arena_free(x->scratch);
+        x->arena = arena_free(x->arena);
+        free(x->memos);
+        free(x);
+        return NULL;
+}
+
+/* Addresses. */
+
+static Range prefix_range(const Whole *x, U128 address, unsigned int prefix) {
+        unsigned int bits = x->family == FAMILY_IPV4 ? 32 : 128;
+        U128 host = u128_low_mask(bits - MIN(prefix, bits));
+
+        return (Range){{address.high & ~host.high, address.low & ~host.low},
+                       u128_or(address, host)};
+}
+
+static int compare_cuts(const void *a, const void *b) {
+        return u128_compare(*(const U128 *)a, *(const U128 *)b);
+}
+
+/* What the tables say about one address: the type, and the interface that it leaves by (-1: none,
+ * -2: not known). */
+static void ask_routes(const Whole *x, U128 address, int *ret_type, int *ret_out) {
+        const World *w = x->world;
+        int best = -1, best_local = -1;
+
+        for (size_t i = 0; i < w->n_routes; i++) {
+                const WorldRoute *r = &w->routes[i];
+                Range range = prefix_range(x, r->destination, r->prefix);
+                int *slot = r->table == TABLE_LOCAL ? &best_local : &best;
+
+                if (r->family != x->family || u128_compare(address, range.low) < 0 ||
+                    u128_compare(address, range.high) > 0 ||
+                    (r->table != TABLE_LOCAL && r->table != TABLE_MAIN &&
+                     r->table != TABLE_DEFAULT))
+                        continue;
+                if (*slot < 0 || r->prefix > w->routes[*slot].prefix ||
+                    (r->prefix == w->routes[*slot].prefix && r->metric < w->routes[*slot].metric))
+                        *slot = (int)i;
+        }
+        *ret_type = best_local >= 0 ? w->routes[best_local].type : ROUTE_UNICAST;
+        *ret_out = best < 0 ? -1 : -2;
+        for (size_t i = 0; best >= 0 && i < w->n_interfaces; i++)
+                if (w->routes[best].type == ROUTE_UNICAST && !w->routes[best].several &&
+                    w->interfaces[i].index == w->routes[best].index)
+                        *ret_out = (int)i;
+        if (best >= 0 && w->routes[best].type != ROUTE_UNICAST)
+                *ret_out = -1;
+        for (size_t i = 0; i < w->n_addresses; i++)
+                if (w->addresses[i].family == x->family &&
+                    u128_equal(w->addresses[i].address, address))
+                        *ret_type = ROUTE_LOCAL;
+}
+
+static bool cut_at(Whole *x, U128 **cuts, size_t *n, Range r) {
+        if (!arena_append(x->arena, *cuts, *n, r.low))
+                return false;
+        return u128_equal(r.high, U128_MAX) || arena_append(x->arena, *cuts, *n, u128_next(r.high));
+}
+
+int whole_find_routes(Whole *x) {
+        const World *w = x->world;
+        bool v4 = x->family == FAMILY_IPV4;
+        U128 *cuts = NULL, last = u128_low_mask(v4 ? 32 : 128);
+        Range multicast = v4 ? (Range){u128(0xe0000000), u128(0xefffffff)}
+                             : (Range){{UINT64_C(0xff) << 56, 0}, U128_MAX};
+        Range zero = v4 ? (Range){U128_ZERO, u128(0xffffff)} : range_single(U128_ZERO);
+        size_t n = 0;
+
+        x->routes_known = !w->has_route_rules;
+        if (!cut_at(x, &cuts, &n, (Range){U128_ZERO, last}) || !cut_at(x, &cuts, &n, multicast) ||
+            !cut_at(x, &cuts, &n, zero) || !cut_at(x, &cuts, &n, range_single(last)))
+                return -ENOMEM;
+        for (size_t i = 0; i < w->n_routes; i++)
+                if (w->routes[i].family == x->family &&
+                    !cut_at(x, &cuts, &n,
+                            prefix_range(x, w->routes[i].destination, w->routes[i].prefix)))
+                        return -ENOMEM;
+        for (size_t i = 0; i < w->n_addresses; i++)
+                if (w->addresses[i].family == x->family &&
+                    !cut_at(x, &cuts, &n, range_single(w->addresses[i].address)))
+                        return -ENOMEM;
+        qsort(cuts, n, sizeof(*cuts), compare_cuts);
+        for (size_t i = 0; i < n; i++) {
+                U128 end = last;
+                Piece type, route;
+
+                if (u128_compare(cuts[i], last) > 0 ||
+                    (i + 1 < n && u128_equal(cuts[i], cuts[i + 1])))
+                        continue;
+                if (i + 1 < n && u128_compare(cuts[i + 1], last) <= 0)
+                        end = u128_previous(cuts[i + 1]);
+                type.range = route.range = (Range){cuts[i], end};
+                ask_routes(x, cuts[i], &type.value, &route.value);
+                if (u128_compare(cuts[i], multicast.low) >= 0 &&
+                    u128_compare(cuts[i], multicast.high) <= 0)
+                        type.value = ROUTE_MULTICAST;
+                else if (v4 && (u128_compare(cuts[i], zero.high) <= 0 || u128_equal(cuts[i], last)))
+                        type.value = ROUTE_BROADCAST;
+                if (route.value == -2)
+                        x->routes_known = false;
+                if (!arena_append(x->arena, x->types, x->n_types, type) ||
+                    !arena_append(x->arena, x->routes, x->n_routes, route))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+int whole_piece_at(const Piece *pieces, size_t n, U128 address) {
+        for (size_t i = 0; i < n; i++)
+                if (u128_compare(address, pieces[i].range.low) >= 0 &&
+                    u128_compare(address, pieces[i].range.high) <= 0)
+                        return pieces[i].value;
+        return -1;
+}
+
+/* Cuts, and the packets that there can be. */
+
+int whole_cut(Whole *x, WholeVariable variable, Range r) {
+        return axis_cut(x->arena, &x->variables[variable].axis, r);
+}
+
+static DiagramId without(Whole *x, DiagramId d, WholeVariable v, Range r) {
+        return diagram_minus(x->diagram, d, whole_where(x, v, &r, 1));
+}
+
+static const Range flag_ranges[] = {
+        /* SYN without ACK, RST, FIN, whatever else is set */
+        {{0, 0x02}, {0, 0x02}}, {{0, 0x0a}, {0, 0x0a}}, {{0, 0x22}, {0, 0x22}},
+        {{0, 0x2a}, {0, 0x2a}}, {{0, 0x42}, {0, 0x42}}, {{0, 0x4a}, {0, 0x4a}},
+        {{0, 0x62}, {0, 0x62}}, {{0, 0x6a}, {0, 0x6a}}, {{0, 0x82}, {0, 0x82}},
+        {{0, 0x8a}, {0, 0x8a}}, {{0, 0xa2}, {0, 0xa2}}, {{0, 0xaa}, {0, 0xaa}},
+        {{0, 0xc2}, {0, 0xc2}}, {{0, 0xca}, {0, 0xca}}, {{0, 0xe2}, {0, 0xe2}},
+        {{0, 0xea}, {0, 0xea}},
+};
+
+/* Sources that the kernel itself refuses from outside, measured; and destinations. */
+static const struct {
+        Family family;
+        WholeVariable variable;
+        Range range;
+} impossible[] = {
+        {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0}, {0, 0}}},
+        {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0x7f000000}, {0, 0x7fffffff}}},
+        {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0xe0000000}, {0, 0xefffffff}}},
+        {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0xffffffff}, {0, 0xffffffff}}},
+        {FAMILY_IPV4, WHOLE_DESTINATION, {{0, 0x7f000000}, {0, 0x7fffffff}}},
+        {FAMILY_IPV6, WHOLE_SOURCE, {{0, 1}, {0, 1}}},
+        {FAMILY_IPV6, WHOLE_SOURCE, {{UINT64_C(0xff) << 56, 0}, {UINT64_MAX, UINT64_MAX}}},
+        {FAMILY_IPV6, WHOLE_DESTINATION, {{0, 1}, {0, 1}}},
+};
+
+static const uint8_t known_protocols[] = {IPPROTO_ICMP, IPPROTO_TCP,    IPPROTO_UDP,
+                                          IPPROTO_SCTP, IPPROTO_ICMPV6, IPPROTO_UDPLITE,
+                                          IPPROTO_DCCP};
+
+static DiagramId where_protocols(Whole *x, bool with_icmp) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < ARRAY_SIZE(known_protocols); i++) {
+                Range r = range_single(u128(known_protocols[i]));
+
+                if (with_icmp ||
+                    (known_protocols[i] != IPPROTO_ICMP && known_protocols[i] != IPPROTO_ICMPV6))
+                        sum = diagram_union(x->diagram, sum, whole_where(x, WHOLE_PROTOCOL, &r, 1));
+        }
+        return sum;
+}
+
+static bool is_impossible(const Whole *x, size_t i) {
+        if (impossible[i].family != x->family)
+                return false;
+        return impossible[i].variable != WHOLE_DESTINATION || !x->world->route_localnet;
+}
+
+static void make_domain(Whole *x) {
+        Diagram *d = x->diagram;
+        Range tcp = range_single(u128(IPPROTO_TCP)), protocols = {U128_ZERO, u128(255)};
+        Range ports = {U128_ZERO, u128(65535)};
+        Range addresses = {U128_ZERO, u128_low_mask(x->family == FAMILY_IPV4 ? 32 : 128)};
+        DiagramId domain = whole_where(x, WHOLE_FLAGS, flag_ranges, ARRAY_SIZE(flag_ranges));
+        DiagramId in = DIAGRAM_EMPTY, out = DIAGRAM_EMPTY;
+
+        domain = diagram_union(
+                d, domain, diagram_minus(d, DIAGRAM_ALL, whole_where(x, WHOLE_PROTOCOL, &tcp, 1)));
+        domain = diagram_and(d, whole_where(x, WHOLE_PROTOCOL, &protocols, 1), domain);
+        domain = diagram_and(d, whole_where(x, WHOLE_DESTINATION_PORT, &ports, 1), domain);
+        domain = diagram_and(d, whole_where(x, WHOLE_SOURCE_PORT, &ports, 1), domain);
+        domain = diagram_and(d, whole_where(x, WHOLE_DESTINATION, &addresses, 1), domain);
+        domain = diagram_and(d, whole_where(x, WHOLE_SOURCE, &addresses, 1), domain);
+        for (size_t i = 0; i < ARRAY_SIZE(impossible); i++)
+                if (is_impossible(x, i))
+                        domain = without(x, domain, impossible[i].variable, impossible[i].range);
+        for (size_t i = 0; i < x->world->n_interfaces; i++) {
+                Range r = range_single(u128(i));
+
+                out = diagram_union(d, out, whole_where(x, WHOLE_OUT, &r, 1));
+                if (!x->world->interfaces[i].loopback)
+                        in = diagram_union(d, in, whole_where(x, WHOLE_IN, &r, 1));
+        }
+        x->domain = diagram_and(d, domain, diagram_and(d, in, out));
+}
+
+DiagramId whole_domain(Whole *x) {
+        return x->domain;
+}
+
+Diagram *whole_diagram(Whole *x) {
+        return x->diagram;
+}
+
+const Axis *whole_axis(const Whole *x, unsigned int variable) {
+        return &x->variables[variable].axis;
+}
+
+const char *whole_variable_name(const Whole *x, unsigned int variable) {
+        return variable < x->n_variables ? x->variables[variable].name : NULL;
+}
+
+bool whole_is_open(const Whole *x) {
+        return x->order_open;
+}
+
+const char *whole_unknown(const Whole *x, const char *const **ret, size_t *ret_n) {
+        *ret = x->unknown;
+        *ret_n = x->n_unknown;
+        return x->n_unknown > 0 ? x->unknown[0] : NULL;
+}
+
+static DiagramId where_interface(Whole *x, unsigned int variable, const RangeSet *names) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < x->world->n_interfaces; i++) {
+                char name[16] = {0};
+                Range r = range_single(u128(i));
+
+                (void)snprintf(name, sizeof(name), "%s", x->world->interfaces[i].name);
+                if (range_set_contains(names, u128_from_bytes(name, sizeof(name))))
+                        sum = diagram_union(x->diagram, sum, whole_where(x, variable, &r, 1));
+        }
+        return sum;
+}
+
+DiagramId whole_where_in(Whole *x, const RangeSet *names) {
+        return where_interface(x, WHOLE_IN, names);
+}
+
+static bool is_named(const Whole *x, int i, const RangeSet *names) {
+        char name[16] = {0};
+
+        if (i < 0)
+                return false;
+        (void)snprintf(name, sizeof(name), "%s", x->world->interfaces[i].name);
+        return range_set_contains(names, u128_from_bytes(name, sizeof(name)));
+}
+
+DiagramId whole_where_out(Whole *x, const WholeChange *c, const RangeSet *names) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        if (!x->routes_known || c->any_address || c->any_else)
+                return where_interface(x, WHOLE_OUT, names);
+        if (c->has_address)
+                return is_named(x, whole_piece_at(x->routes, x->n_routes, c->address), names)
+                               ? DIAGRAM_ALL
+                               : DIAGRAM_EMPTY;
+        for (size_t i = 0; i < x->n_routes; i++)
+                if (is_named(x, x->routes[i].value, names))
+                        sum = diagram_union(
+                                x->diagram, sum,
+                                whole_where(x, WHOLE_DESTINATION, &x->routes[i].range, 1));
+        return sum;
+}
+
+int whole_finish(Whole *x) {
+        const World *w = x->world;
+        WholeChange none = {0};
+
+        x->collecting = true;
+        for (Stage s = STAGE_PREROUTING; s <= STAGE_FORWARD;
+             s += STAGE_FORWARD - STAGE_PREROUTING) {
+                x->stage = s;
+                for (size_t i = 0; i < w->n_chains; i++)
+                        (void)whole_chain(x, w->chains[i], whole_change(x, &none), DIAGRAM_ALL);
+        }
+        make_domain(x); /* cuts */
+        (void)where_protocols(x, true);
+        for (size_t i = 0; i < x->n_types; i++)
+                (void)whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1);
+        x->collecting = false;
+        for (unsigned int i = 0; i < x->n_variables; i++) {
+                if (x->variables[i].ready)
+                        continue;
+                if (axis_finish(x->arena, &x->variables[i].axis) < 0)
+                        return -ENOMEM;
+                x->variables[i].ready = true;
+        }
+        make_domain(x);
+        return whole_error(x);
+}
+
+/* The hooks. */
+
+static void note_order(Whole *x, const char *what) {
+        x->order_open = true;
+        whole_note(x, what ? what : "the order of chains");
+}
+
+static bool sees_family(const Whole *x, const WorldChain *c) {
+        uint8_t f = c->table->family;
+
+        return f == NFPROTO_INET || f == (x->family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+}
+
+static bool is_dormant(const WorldTable *t) {
+        return t->flags & 1U; /* NFT_TABLE_F_DORMANT */
+}
+
+/* Whether anything in the table changes what other tables' rules may see. */
+static bool has_effects(const Whole *x, const WorldTable *t) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                for (size_t j = 0; c->table == t && j < c->n_rules; j++)
+                        for (size_t k = 0; k < c->rules[j].n_exprs; k++) {
+                                WorldExprKind kind = c->rules[j].exprs[k].kind;
+
+                                if (kind == WORLD_SET_META || kind == WORLD_SET_CT ||
+                                    kind == WORLD_SET_PAYLOAD || kind == WORLD_NOTRACK ||
+                                    kind == WORLD_UNKNOWN || kind == WORLD_NAT)
+                                        return true;
+                        }
+        }
+        return false;
+}
+
+static int compare_chains(const void *a, const void *b) {
+        const WorldChain *x = *(const WorldChain *const *)a, *y = *(const WorldChain *const *)b;
+
+        if (x->priority != y->priority)
+                return x->priority < y->priority ? -1 : 1;
+        return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static size_t list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret) {
+        const World *w = x->world;
+        const WorldChain **list = arena_alloc_array(x->arena, w->n_chains + 1, sizeof(*list));
+        size_t n = 0;
+
+        if (!list)
+                return whole_fail(x, -ENOMEM);
+        for (size_t i = 0; i < w->n_chains; i++) {
+                const WorldChain *c = w->chains[i];
+
+                if (c->is_base && !c->ingress && !c->egress && c->hook == hook &&
+                    sees_family(x, c) && !is_dormant(c->table) && (c->type == WORLD_NATS) == nat)
+                        list[n++] = c;
+        }
+        qsort(list, n, sizeof(*list), compare_chains);
+        for (size_t i = 1; i < n; i++)
+                if (list[i]->priority == list[i - 1]->priority &&
+                    (nat || has_effects(x, list[i]->table) || has_effects(x, list[i - 1]->table)))
+                        whole_note(x,
+                                   arena_printf(x->arena,
+                                                "the order of the chains '%s' and '%s', which have "
+                                                "one priority",
+                                                list[i - 1]->name, list[i]->name));
+        *ret = list;
+        return n;
+}
+
+static DiagramId run_base(Whole *x, const void *context, size_t change, DiagramId care) {
+        const WorldChain *c = context;
+        WholeChange ch = x->changes[change];
+        DiagramId accept = diagram_and(x->diagram, care,
+                                       diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
+        DiagramId r;
+
+        if (x->stage == STAGE_NAT && (ch.untracked || ch.done))
+                return accept;
+        r = whole_chain(x, c, change, care);
+        /* what falls out, whatever changed on the way */
+        for (size_t i = 0; i < x->n_changes; i++)
+                r = diagram_replace(x->diagram, r, label_of(i, LABEL_FALL),
+                                    diagram_leaf(x->diagram, c->policy_drop
+                                                                     ? LABEL_DROP
+                                                                     : label_of(i, LABEL_ACCEPT)));
+        return r;
+}
+
+static DiagramId
+run_chains(Whole *x, DiagramId now, const WorldChain **list, size_t n, int from, int to) {
+        for (size_t i = 0; i < n; i++)
+                if (list[i]->priority >= from && list[i]->priority < to)
+                        now = whole_then(x, now, LABEL_ACCEPT, run_base, list[i]);
+        return now;
+}
+
+static DiagramId run_prerouting(Whole *x, DiagramId now) {
+        const WorldChain **list, **nat;
+        size_t n = list_chains(x, NF_INET_PRE_ROUTING, false, &list);
+        size_t n_nat = list_chains(x, NF_INET_PRE_ROUTING, true, &nat);
+
+        if (whole_error(x) < 0)
+                return DIAGRAM_EMPTY;
+        for (size_t i = 0; i < n; i++)
+                if (list[i]->priority == PRIORITY_CONNTRACK ||
+                    (list[i]->priority == PRIORITY_DESTINATIONS && n_nat > 0))
+                        whole_note(x,
+                                   arena_printf(x->arena,
+                                                "whether chain '%s' comes before what the kernel "
+                                                "does at its priority",
+                                                list[i]->name));
+        x->stage = STAGE_RAW;
+        now = run_chains(x, now, list, n, INT32_MIN, PRIORITY_CONNTRACK);
+        x->stage = STAGE_PREROUTING;
+        now = run_chains(x, now, list, n, PRIORITY_CONNTRACK, PRIORITY_DESTINATIONS);
+        x->stage = STAGE_NAT;
+        now = run_chains(x, now, nat, n_nat, INT32_MIN, INT32_MAX);
+        x->stage = STAGE_TRANSLATED;
+        return run_chains(x, now, list, n, PRIORITY_DESTINATIONS, INT32_MAX);
+}
+
+/* Where packets with this change go: to this host, or on. */
+static DiagramId routed(Whole *x, const WholeChange *c, bool here) {
+        DiagramId sum = DIAGRAM_EMPTY;
+        bool local;
+        int type;
+
+        if (c->here)
+                return here ? DIAGRAM_ALL : DIAGRAM_EMPTY;
+        if (c->any_address || c->any_else)
+                return DIAGRAM_ALL;
+        if (c->has_address) {
+                type = whole_piece_at(x->types, x->n_types, c->address);
+                local = type == ROUTE_LOCAL || type == ROUTE_BROADCAST || type == ROUTE_ANYCAST;
+                return type == ROUTE_MULTICAST || local == here ? DIAGRAM_ALL : DIAGRAM_EMPTY;
+        }
+        for (size_t i = 0; i < x->n_types; i++) {
+                type = x->types[i].value;
+                local = type == ROUTE_LOCAL || type == ROUTE_BROADCAST || type == ROUTE_ANYCAST;
+                if (type == ROUTE_MULTICAST || local == here)
+                        sum = diagram_union(
+                                x->diagram, sum,
+                                whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1));
+        }
+        return sum;
+}
+
+typedef struct Way {
+        WholeCare care;
+        void *context;
+        bool here;
+} Way;
+
+static DiagramId choose_way(Whole *x, const void *context, size_t change, DiagramId care) {
+        const Way *way = context;
+        WholeChange c = x->changes[change];
+        DiagramId r = diagram_and(x->diagram, routed(x, &c, way->here), care);
+
+        r = diagram_and(x->diagram, way->care(way->context, &c, way->here), r);
+
+        return diagram_and(x->diagram, r, diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
+}
+
+static void note_outside(Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+                bool early = c->ingress || c->table->family == NFPROTO_BRIDGE ||
+                             c->table->family == NFPROTO_NETDEV;
+
+                if (c->is_base && early && !is_dormant(c->table) && has_effects(x, c->table))
+                        note_order(x, arena_printf(x->arena,
+                                                   "what chain '%s' of table '%s' changes before",
+                                                   c->name, c->table->name));
+        }
+}
+
+static int collect(Whole *x, DiagramId now, bool here, WholeEnd **ends, size_t *n) {
+        for (size_t i = 0; i < x->n_changes; i++) {
+                WholeEnd e = {
+                        .region = diagram_where_may(x->diagram, now, label_of(i, LABEL_ACCEPT)),
+                        .here = here,
+                        .change = x->changes[i],
+                };
+
+                if (e.region != DIAGRAM_EMPTY && !arena_append(x->arena, *ends, *n, e))
+                        return -ENOMEM;
+        }
+        return whole_error(x);
+}
+
+int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, size_t *ret_n) {
+        DiagramId start = diagram_and(x->diagram, x->domain,
+                                      diagram_leaf(x->diagram, label_of(0, LABEL_ACCEPT)));
+        Way way = {care, context, true};
+        DiagramId arrived = run_prerouting(x, start), now;
+        const WorldChain **list;
+        WholeEnd *ends = NULL;
+        size_t n = 0, n_list;
+        int r;
+
+        note_outside(x);
+        now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
+        x->stage = STAGE_INPUT;
+        n_list = list_chains(x, NF_INET_LOCAL_IN, false, &list);
+        now = run_chains(x, now, list, n_list, INT32_MIN, INT32_MAX);
+        r = collect(x, now, true, &ends, &n);
+        way.here = false;
+        now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
+        x->stage = STAGE_FORWARD;
+        n_list = list_chains(x, NF_INET_FORWARD, false, &list);
+        now = run_chains(x, now, list, n_list, INT32_MIN, INT32_MAX);
+        x->stage = STAGE_POSTROUTING;
+        n_list = list_chains(x, NF_INET_POST_ROUTING, false, &list);
+        /* behind it sources are others; more refusals there are not needed for any proof */
+        now = run_chains(x, now, list, n_list, INT32_MIN, PRIORITY_SOURCES);
+        if (r == 0)
+                r = collect(x, now, false, &ends, &n);
+        *ret = ends;
+        *ret_n = n;
+        return r < 0 ? r : whole_error(x);
+}

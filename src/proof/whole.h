@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the kernel's whole ruleset, every table of every program, does with every first packet that
+ * arrives from outside; see world/world.h. Regions are always of packets as they were sent: what
+ * rules change is kept beside them (WholeChange), so that a packet of a region can really be sent.
+ *
+ * Nothing is left out silently. What is not understood becomes a variable of its own, the same for
+ * the same expression; what is open anew for each packet (a limit, say) makes both outcomes
+ * possible; chains that only ever add refusals and are not walked are left out, which can but make
+ * more seem possible. */
+
+#include "proof/axis.h"
+#include "world/world.h"
+
+typedef enum WholeVariable {
+        WHOLE_SOURCE,
+        WHOLE_DESTINATION, /* as it was dialled */
+        WHOLE_PROTOCOL,
+        WHOLE_DESTINATION_PORT, /* bytes 2 and 3 behind IP's header, whatever the protocol */
+        WHOLE_SOURCE_PORT,      /* bytes 0 and 1: of ICMP type and code */
+        WHOLE_FLAGS,            /* TCP's */
+        WHOLE_IN,               /* number of the interface in World.interfaces */
+        WHOLE_OUT,              /* likewise, where routes do not tell */
+        _WHOLE_VARIABLE_MAX,    /* what follows is whatever else the rules ask for */
+} WholeVariable;
+
+/* What rules changed, compared with the packet as it was sent. */
+typedef struct WholeChange {
+        U128 address; /* of the destination */
+        uint32_t mark, ct_mark;
+        uint16_t port;
+        bool has_address, has_port, any_address, any_port; /* any: nobody knows which */
+        bool here;                                         /* redirected to this host */
+        bool any_source, any_mark, any_ct_mark, any_else;
+        bool untracked, translated, done; /* done: translated, or decided that it is not */
+} WholeChange;
+
+typedef struct WholeEnd {
+        DiagramId region; /* packets that may end so */
+        bool here;        /* delivered to this host; else it leaves */
+        WholeChange change;
+} WholeEnd;
+
+typedef struct Whole Whole;
+
+Whole *whole_new(const World *w, Family family);
+Whole *whole_free(Whole *x);
+
+int whole_cut(Whole *x, WholeVariable variable, Range r);
+/* All that was cut, and what the rules cut, becomes coordinates. */
+int whole_finish(Whole *x);
+int whole_error(const Whole *x);
+
+/* Which packets matter behind prerouting, given what was changed, and whether they are delivered to
+ * this host. Narrows what has to be looked at. */
+typedef DiagramId (*WholeCare)(void *context, const WholeChange *change, bool here);
+
+/* How packets may end that are accepted all the way. 0, -E2BIG, -ENOMEM. */
+int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, size_t *ret_n);
+
+Diagram *whole_diagram(Whole *x);
+const Axis *whole_axis(const Whole *x, unsigned int variable);
+DiagramId whole_where(Whole *x, WholeVariable variable, const Range *items, size_t n);
+/* First packets that there can be from outside. */
+DiagramId whole_domain(Whole *x);
+/* Packets that leave by one of the interfaces whose names are among these: of those that were not
+ * sent elsewhere by rules. */
+DiagramId whole_where_out(Whole *x, const WholeChange *change, const RangeSet *names);
+DiagramId whole_where_in(Whole *x, const RangeSet *names);
+
+/* Whether nothing can be proved, since it is not known in which order chains are called. */
+bool whole_is_open(const Whole *x);
+/* What the proof could not know: names of expressions, and why the order of rules is open. NULL if
+ * nothing was. */
+const char *whole_unknown(const Whole *x, const char *const **ret, size_t *ret_n);
+/* The name of a variable that stands for something unknown; NULL for the others. */
+const char *whole_variable_name(const Whole *x, unsigned int variable);
+
+static inline void whole_freep(Whole **x) {
+        (void)whole_free(*x);
+}
