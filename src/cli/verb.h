@@ -17,6 +17,8 @@ typedef enum ExitCode {
         EXIT_LOCKED_OUT = 7, /* whoever asked would be */
         EXIT_DIFFERS = 8,    /* what is in force from what was asked about; or there are findings */
         EXIT_AWAITING = 9,   /* in force, but not confirmed */
+        EXIT_REFUTED = 10,   /* a claim of the policy's */
+        EXIT_UNDECIDED = 11, /* a claim is neither proved nor refuted */
 } ExitCode;
 
 typedef struct Verb {
@@ -31,7 +33,7 @@ typedef struct Verb {
 extern const Verb verb_check, verb_show, verb_load, verb_unload, verb_explain, verb_init, verb_list,
         verb_plan, verb_schema, verb_doctor, verb_apply, verb_confirm, verb_rollback, verb_status,
         verb_history, verb_reload, verb_events, verb_drops, verb_panic, verb_allow, verb_deny,
-        verb_remove, verb_edit;
+        verb_remove, verb_edit, verb_verify;
 
 /* Prints the verb's help and returns EXIT_OK. */
 int verb_help(const Verb *verb);

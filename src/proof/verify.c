@@ -288,6 +288,8 @@ static void make_packet(
         Verify *v, const uint32_t *point, const Liked *liked, WorldPacket *ret, WorldFields *f) {
         unsigned int bits = v->family == FAMILY_IPV4 ? 32 : 128;
         uint64_t in = value_at(v, WHOLE_IN, point).low;
+        const WorldInterface *arrival;
+        const uint8_t *address = NULL;
 
         *f = (WorldFields){
                 .family = v->family,
@@ -303,9 +305,11 @@ static void make_packet(
         };
         f->icmp_type = (uint8_t)(f->source_port >> 8);
         f->icmp_code = (uint8_t)f->source_port;
-        *ret = (WorldPacket){.in = in < v->world->n_interfaces ? v->world->interfaces[in].name
-                                                               : NULL};
+        arrival = whole_arrival(v->whole, in, &address);
+        *ret = (WorldPacket){.in = arrival ? arrival->name : NULL};
         world_packet_fill(ret, f);
+        if (address)
+                memcpy(ret->link, address, 6);
 }
 
 static const char *
@@ -427,12 +431,20 @@ static const U128 sources[_FAMILY_MAX][4] = {
 /* Candidates: from each of these places, by each interface, to each own address. */
 static bool next_liked(Verify *v, size_t try, Liked *ret) {
         const World *w = v->world;
-        size_t n_in = MAX(w->n_interfaces, 1UL), n_sources = 4 + w->n_addresses;
-        size_t in = try % n_in, source = try / n_in;
+        const WorldInterface *in;
+        const uint8_t *address;
+        size_t n_in = 0, n_sources = 4 + w->n_addresses, source;
+
+        while (whole_arrival(v->whole, n_in, &address))
+                n_in++;
+        if (n_in == 0)
+                return false;
+        in = whole_arrival(v->whole, try % n_in, &address);
+        source = try / n_in;
 
         if (source >= n_sources || try >= TRIES_MAX)
                 return false;
-        *ret = (Liked){.in = (uint32_t)in};
+        *ret = (Liked){.in = (uint32_t)(try % n_in)};
         if (source < 4)
                 ret->source = sources[v->family][source];
         else if (w->addresses[source - 4].family == v->family)
@@ -440,8 +452,7 @@ static bool next_liked(Verify *v, size_t try, Liked *ret) {
                 ret->source = (U128){w->addresses[source - 4].address.high,
                                      w->addresses[source - 4].address.low ^ 0x4d};
         for (size_t i = 0; i < w->n_addresses; i++)
-                if (w->addresses[i].family == v->family && in < w->n_interfaces &&
-                    w->addresses[i].index == w->interfaces[in].index)
+                if (w->addresses[i].family == v->family && w->addresses[i].index == in->index)
                         ret->destination = w->addresses[i].address;
         return true;
 }

@@ -73,6 +73,8 @@ static bool make_maps(Whole *x) {
         return true;
 }
 
+static int find_arrivals(Whole *x);
+
 Whole *whole_new(const World *w, Family family) {
         Whole *x = calloc(1, sizeof(*x));
         unsigned int address = family == FAMILY_IPV4 ? 4 : 16;
@@ -89,7 +91,7 @@ Whole *whole_new(const World *w, Family family) {
         for (unsigned int i = 0; i < _WHOLE_VARIABLE_MAX; i++)
                 x->variables[i].width = widths[i];
         if (!x->arena || !x->scratch || !x->diagram || !make_maps(x) || whole_find_routes(x) < 0 ||
-            whole_change(x, &(WholeChange){0}) != 0)
+            find_arrivals(x) < 0 || whole_change(x, &(WholeChange){0}) != 0)
                 return whole_free(x);
         return x;
 }
@@ -296,8 +298,11 @@ static void make_domain(Whole *x) {
                 Range r = range_single(u128(i));
 
                 out = diagram_union(d, out, whole_where(x, WHOLE_OUT, &r, 1));
-                if (!x->world->interfaces[i].loopback)
-                        in = diagram_union(d, in, whole_where(x, WHOLE_IN, &r, 1));
+        }
+        for (size_t i = 0; i < x->n_arrivals; i++) {
+                Range r = range_single(u128(i));
+
+                in = diagram_union(d, in, whole_where(x, WHOLE_IN, &r, 1));
         }
         x->domain = diagram_and(d, domain, diagram_and(d, in, out));
 }
@@ -328,14 +333,40 @@ const char *whole_unknown(const Whole *x, const char *const **ret, size_t *ret_n
         return x->n_unknown > 0 ? x->unknown[0] : NULL;
 }
 
+static int find_arrivals(Whole *x) {
+        const World *w = x->world;
+
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                for (size_t j = 0; j < w->n_interfaces; j++) {
+                        Arrival a = {i, w->interfaces[j].address};
+
+                        if ((i == j || (w->interfaces[j].master == w->interfaces[i].index &&
+                                        w->interfaces[i].index > 0)) &&
+                            !w->interfaces[i].loopback &&
+                            !arena_append(x->arena, x->arrivals, x->n_arrivals, a))
+                                return -ENOMEM;
+                }
+        return 0;
+}
+
+const WorldInterface *whole_arrival(const Whole *x, uint64_t number, const uint8_t **ret_address) {
+        if (number >= x->n_arrivals)
+                return NULL;
+        *ret_address = x->arrivals[number].address;
+        return &x->world->interfaces[x->arrivals[number].interface];
+}
+
 static DiagramId where_interface(Whole *x, unsigned int variable, const RangeSet *names) {
         DiagramId sum = DIAGRAM_EMPTY;
 
-        for (size_t i = 0; i < x->world->n_interfaces; i++) {
+        size_t n = variable == WHOLE_IN ? x->n_arrivals : x->world->n_interfaces;
+
+        for (size_t i = 0; i < n; i++) {
+                size_t number = variable == WHOLE_IN ? x->arrivals[i].interface : i;
                 char name[16] = {0};
                 Range r = range_single(u128(i));
 
-                (void)snprintf(name, sizeof(name), "%s", x->world->interfaces[i].name);
+                (void)snprintf(name, sizeof(name), "%s", x->world->interfaces[number].name);
                 if (range_set_contains(names, u128_from_bytes(name, sizeof(name))))
                         sum = diagram_union(x->diagram, sum, whole_where(x, variable, &r, 1));
         }
@@ -522,6 +553,13 @@ static DiagramId run_prerouting(Whole *x, DiagramId now) {
 }
 
 /* Where packets with this change go: to this host, or on. */
+/* Connections of TCP and SCTP are to one host: nobody answers them at an address of many. */
+static DiagramId for_many(Whole *x, DiagramId region) {
+        Range tcp = range_single(u128(IPPROTO_TCP)), sctp = range_single(u128(IPPROTO_SCTP));
+
+        return without(x, without(x, region, WHOLE_PROTOCOL, tcp), WHOLE_PROTOCOL, sctp);
+}
+
 static DiagramId routed(Whole *x, const WholeChange *c, bool here) {
         DiagramId sum = DIAGRAM_EMPTY;
         bool local;
@@ -537,12 +575,14 @@ static DiagramId routed(Whole *x, const WholeChange *c, bool here) {
                 return type == ROUTE_MULTICAST || local == here ? DIAGRAM_ALL : DIAGRAM_EMPTY;
         }
         for (size_t i = 0; i < x->n_types; i++) {
+                DiagramId to = whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1);
+
                 type = x->types[i].value;
                 local = type == ROUTE_LOCAL || type == ROUTE_BROADCAST || type == ROUTE_ANYCAST;
+                if (type == ROUTE_MULTICAST || type == ROUTE_BROADCAST)
+                        to = for_many(x, to);
                 if (type == ROUTE_MULTICAST || local == here)
-                        sum = diagram_union(
-                                x->diagram, sum,
-                                whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1));
+                        sum = diagram_union(x->diagram, sum, to);
         }
         return sum;
 }

@@ -20,7 +20,7 @@ typedef enum WholeVariable {
         WHOLE_DESTINATION_PORT, /* bytes 2 and 3 behind IP's header, whatever the protocol */
         WHOLE_SOURCE_PORT,      /* bytes 0 and 1: of ICMP type and code */
         WHOLE_FLAGS,            /* TCP's */
-        WHOLE_IN,               /* number of the interface in World.interfaces */
+        WHOLE_IN,               /* how it arrives: see whole_arrival() */
         WHOLE_OUT,              /* likewise, where routes do not tell */
         _WHOLE_VARIABLE_MAX,    /* what follows is whatever else the rules ask for */
 } WholeVariable;
@@ -71,6 +71,10 @@ DiagramId whole_where_in(Whole *x, const RangeSet *names);
 
 /* Whether nothing can be proved, since it is not known in which order chains are called. */
 bool whole_is_open(const Whole *x);
+/* The interface by which packets arrive, and the link-layer address that their frames bear: of a
+ * bridge its own one or that of a port. NULL past the last one. */
+const WorldInterface *whole_arrival(const Whole *x, uint64_t number, const uint8_t **ret_address);
+
 /* What the proof could not know: names of expressions, and why the order of rules is open. NULL if
  * nothing was. */
 const char *whole_unknown(const Whole *x, const char *const **ret, size_t *ret_n);

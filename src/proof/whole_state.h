@@ -64,6 +64,11 @@ typedef struct Variable {
         bool ready;
 } Variable;
 
+typedef struct Arrival {
+        size_t interface; /* number in World.interfaces */
+        const uint8_t *address;
+} Arrival;
+
 typedef struct Piece {
         Range range;
         int value; /* an interface's number, or -1; an address's type */
@@ -95,6 +100,8 @@ struct Whole {
         Piece *types, *routes; /* over addresses */
         size_t n_types, n_routes;
         bool routes_known;
+        Arrival *arrivals;
+        size_t n_arrivals;
         const char **unknown;
         size_t n_unknown;
         Stage stage;

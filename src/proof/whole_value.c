@@ -215,8 +215,28 @@ static bool changed_byte(
         return false;
 }
 
+/* The frame's destination: what is routed was addressed to this host. */
+static int load_link(Whole *x, const WorldExpr *e, Byte *registers) {
+        Value v = {.variable = WHOLE_IN, .width = e->size};
+
+        v.ranges = arena_alloc_array(x->arena, MAX(x->n_arrivals, 1UL), sizeof(*v.ranges));
+        v.bytes = arena_alloc_array(x->arena, MAX(x->n_arrivals, 1UL), sizeof(*v.bytes));
+        if (!v.ranges || !v.bytes)
+                return whole_fail(x, -ENOMEM) != 0;
+        for (v.n = 0; v.n < x->n_arrivals; v.n++) {
+                v.ranges[v.n] = range_single(u128(v.n));
+                memcpy(v.bytes[v.n], x->arrivals[v.n].address + e->offset, e->size);
+        }
+        put_value(x, registers, e->target, add_value(x, &v), e->size);
+        return 0;
+}
+
 static int load_payload(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
         bool open = false;
+
+        if (e->base == WORLD_LINK && x->stage >= STAGE_FORWARD && e->offset + e->size <= 6 &&
+            e->size > 0)
+                return load_link(x, e, registers);
 
         put_known(registers, e->target, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
                   MIN((size_t)e->size, 15UL));
@@ -327,14 +347,15 @@ load_interface(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange 
         if (out && x->routes_known && !c->any_address && !c->here)
                 value = add_table(x, WHOLE_DESTINATION, x->routes, x->n_routes, e->key, &n);
         else {
-                Piece *pieces = arena_alloc_array(x->scratch, w->n_interfaces, sizeof(*pieces));
+                size_t n_pieces = out ? w->n_interfaces : x->n_arrivals;
+                Piece *pieces = arena_alloc_array(x->scratch, MAX(n_pieces, 1UL), sizeof(*pieces));
 
                 if (!pieces)
                         return whole_fail(x, -ENOMEM) != 0;
-                for (size_t i = 0; i < w->n_interfaces; i++)
-                        pieces[i] = (Piece){range_single(u128(i)), (int)i};
-                value = add_table(x, out ? WHOLE_OUT : WHOLE_IN, pieces, w->n_interfaces, e->key,
-                                  &n);
+                for (size_t i = 0; i < n_pieces; i++)
+                        pieces[i] = (Piece){range_single(u128(i)),
+                                            out ? (int)i : (int)x->arrivals[i].interface};
+                value = add_table(x, out ? WHOLE_OUT : WHOLE_IN, pieces, n_pieces, e->key, &n);
         }
         put_value(x, registers, e->target, value, n);
         return 0;

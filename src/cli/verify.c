@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <inttypes.h>
+
+#include "cli/kernel.h"
+#include "cli/output.h"
+#include "nft/world_read.h"
+#include "proof/verify.h"
+#include "world/print.h"
+
+static const char help[] =
+        "Decides for every first packet from outside whether the rules in force in this network\n"
+        "namespace, those of every table of every program, keep closed what the policy protects. "
+        "It\n"
+        "changes nothing, and needs CAP_NET_ADMIN to read the rules.\n"
+        "\n"
+        "PROVED: no packet that breaks the claim comes through. REFUTED: one does; it is shown, "
+        "with its\n"
+        "way and the table that lets it in. UNDECIDED: it hangs on what is named.\n"
+        "\n"
+        "      --policy FILE  the policy whose claims are meant; /etc/ringwall/policy.yaml if not "
+        "given\n"
+        "      --json         one JSON object\n"
+        "  -h, --help\n"
+        "\n"
+        "What lies outside nftables is not a part of the answer: XDP and tc programs, legacy "
+        "iptables,\n"
+        "programs that pass connections on (docker-proxy, a reverse proxy, ssh -R).\n"
+        "\n"
+        "Exit status: 0 all claims are proved, 10 one is refuted, 11 one is undecided and none "
+        "refuted.\n"
+        "\n"
+        "Examples:\n"
+        "  ringwall verify\n"
+        "  ringwall verify --policy my-policy.yaml --json\n";
+
+static const char *const kinds[] = {
+        [VERIFY_PROVED] = "proved",
+        [VERIFY_REFUTED] = "refuted",
+        [VERIFY_UNDECIDED] = "undecided",
+};
+
+static void print_step(const WorldStep *s) {
+        const WorldTable *t = s->chain->table;
+
+        printf("  %-10s%s %s, chain %s", "way", world_family_to_string(t->family), t->name,
+               s->chain->name);
+        if (!s->rule)
+                printf(": its policy");
+        else if (s->rule->comment)
+                printf(": \"%s\"", s->rule->comment);
+        else if (s->rule->handle > 0)
+                printf(": rule with handle %" PRIu64, s->rule->handle);
+        printf(": %s\n", s->nat ? "translates" : world_verdict_to_string(s->verdict.kind));
+}
+
+static void print_answer(const VerifyAnswer *a) {
+        OutputStyle style = output_style(stdout);
+        const char *colour = a->kind == VERIFY_PROVED ? style.good : style.bad;
+        static const char *const words[] = {"PROVED", "REFUTED", "UNDECIDED"};
+
+        printf("%s%s%s: %s\n", colour, words[a->kind], style.reset, a->claim->text);
+        if (a->kind == VERIFY_REFUTED) {
+                printf("  %-10s%s\n", "packet", a->connection ? a->connection : "?");
+                for (size_t i = 0; i < a->n_steps; i++)
+                        print_step(&a->steps[i]);
+                printf("  %-10s%s\n", "do",
+                       "load the policy (ringwall apply) if it is not in force; else take out the "
+                       "rule that lets it in");
+        }
+        for (size_t i = 0; i < a->n_reasons && a->kind == VERIFY_UNDECIDED; i++)
+                printf("  %-10s%s\n", i == 0 ? "hangs on" : "", a->reasons[i]);
+}
+
+static json_t *json_answer(const VerifyAnswer *a) {
+        json_t *object = json_object(), *way = json_array(), *reasons = json_array();
+
+        (void)json_object_set_new(object, "claim", json_string(a->claim->text));
+        output_json_place(object, a->claim->at);
+        (void)json_object_set_new(object, "answer", json_string(kinds[a->kind]));
+        if (a->connection)
+                (void)json_object_set_new(object, "packet", json_string(a->connection));
+        for (size_t i = 0; i < a->n_steps; i++) {
+                const WorldStep *s = &a->steps[i];
+                json_t *step = json_object();
+
+                (void)json_object_set_new(step, "table", json_string(s->chain->table->name));
+                (void)json_object_set_new(step, "chain", json_string(s->chain->name));
+                if (s->rule)
+                        (void)json_object_set_new(step, "handle",
+                                                  json_integer((json_int_t)s->rule->handle));
+                (void)json_array_append_new(way, step);
+        }
+        for (size_t i = 0; i < a->n_reasons; i++)
+                (void)json_array_append_new(reasons, json_string(a->reasons[i]));
+        (void)json_object_set_new(object, "way", way);
+        (void)json_object_set_new(object, "hangs-on", reasons);
+        return object;
+}
+
+static int print_json(const VerifyReport *report, int code) {
+        json_t *object = json_object(), *list = json_array(), *bypasses = json_array();
+
+        for (size_t i = 0; i < report->n_answers; i++)
+                (void)json_array_append_new(list, json_answer(&report->answers[i]));
+        for (size_t i = 0; i < report->n_bypasses; i++)
+                (void)json_array_append_new(bypasses, json_string(report->bypasses[i]));
+        (void)json_object_set_new(object, "claims", list);
+        (void)json_object_set_new(object, "bypasses", bypasses);
+        return output_json(object) == EXIT_OK ? code : EXIT_FAILED;
+}
+
+static int code_of(const VerifyReport *report) {
+        int code = EXIT_OK;
+
+        for (size_t i = 0; i < report->n_answers; i++) {
+                if (report->answers[i].kind == VERIFY_REFUTED)
+                        return EXIT_REFUTED;
+                if (report->answers[i].kind == VERIFY_UNDECIDED)
+                        code = EXIT_UNDECIDED;
+        }
+        return code;
+}
+
+static int print_report(const VerifyReport *report) {
+        if (report->n_answers == 0)
+                puts("the policy protects nothing: there is nothing to prove");
+        for (size_t i = 0; i < report->n_answers; i++)
+                print_answer(&report->answers[i]);
+        for (size_t i = 0; i < report->n_bypasses; i++)
+                printf("  %-10s%s\n", "bypass", report->bypasses[i]);
+        return code_of(report);
+}
+
+static int read_world(Arena *a, World **ret) {
+        _cleanup_(nft_link_closep) NftLink *link = NULL;
+        int r = kernel_open(&link);
+
+        if (r != EXIT_OK)
+                return r;
+        r = world_read(link, a, ret);
+        if (r == 0)
+                return EXIT_OK;
+        if (r == -EBUSY) {
+                fputs("ringwall verify: other programs kept changing the kernel's rules while they "
+                      "were read; try again\n",
+                      stderr);
+                return EXIT_FAILED;
+        }
+        return input_failed(r, "cannot read the kernel's rules");
+}
+
+static int verify(const char *file, bool json) {
+        _cleanup_(input_done) Input input = INPUT_NULL;
+        VerifyReport report = {0};
+        const char *what = NULL;
+        World *world;
+        int r = input_load(&input, file);
+
+        if (r == EXIT_OK)
+                r = read_world(input.arena, &world);
+        if (r != EXIT_OK)
+                return r;
+        r = verify_protected(input.policy, world, input.arena, &report, &what);
+        if (r == -EPROTO) {
+                fprintf(stderr,
+                        "ringwall verify: internal error: the proof and the evaluator do not agree "
+                        "about %s\n  hint: nothing was decided; please report this\n",
+                        what ? what : "a packet");
+                return EXIT_FAILED;
+        }
+        if (r < 0)
+                return input_failed(r, "proving what the policy claims");
+        return json ? print_json(&report, code_of(&report)) : print_report(&report);
+}
+
+static int run(int argc, char **argv) {
+        static const struct option options[] = {
+                {"policy", required_argument, NULL, 'p'},
+                {"json", no_argument, NULL, 'j'},
+                {"help", no_argument, NULL, 'h'},
+                {0},
+        };
+        const char *file = NULL;
+        bool json = false;
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'p':
+                        file = optarg;
+                        break;
+                case 'j':
+                        json = true;
+                        break;
+                case 'h':
+                        return verb_help(&verb_verify);
+                default:
+                        return verb_usage(&verb_verify, NULL);
+                }
+        if (argc > optind)
+                return verb_usage(&verb_verify, "a policy is named with --policy FILE");
+        return verify(file, json);
+}
+
+const Verb verb_verify = {
+        .name = "verify",
+        .arguments = "[--policy FILE] [--json]",
+        .summary = "Prove that what is protected is closed",
+        .help = help,
+        .run = run,
+};
