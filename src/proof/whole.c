@@ -572,7 +572,9 @@ static DiagramId routed(Whole *x, const WholeChange *c, bool here) {
         if (c->has_address) {
                 type = whole_piece_at(x->types, x->n_types, c->address);
                 local = type == ROUTE_LOCAL || type == ROUTE_BROADCAST || type == ROUTE_ANYCAST;
-                return type == ROUTE_MULTICAST || local == here ? DIAGRAM_ALL : DIAGRAM_EMPTY;
+                return type == ROUTE_MULTICAST || type == ROUTE_BROADCAST || local == here
+                               ? DIAGRAM_ALL
+                               : DIAGRAM_EMPTY;
         }
         for (size_t i = 0; i < x->n_types; i++) {
                 DiagramId to = whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1);
@@ -581,7 +583,7 @@ static DiagramId routed(Whole *x, const WholeChange *c, bool here) {
                 local = type == ROUTE_LOCAL || type == ROUTE_BROADCAST || type == ROUTE_ANYCAST;
                 if (type == ROUTE_MULTICAST || type == ROUTE_BROADCAST)
                         to = for_many(x, to);
-                if (type == ROUTE_MULTICAST || local == here)
+                if (type == ROUTE_MULTICAST || type == ROUTE_BROADCAST || local == here)
                         sum = diagram_union(x->diagram, sum, to);
         }
         return sum;

@@ -345,10 +345,7 @@ static void set_mark(Registers *r, const WorldExpr *e, bool connection, WholeCha
         }
 }
 
-typedef struct Exec {
-        const WorldRule *rule;
-        size_t change;
-} Exec;
+static DiagramId with_ports(Whole *x, bool icmp);
 
 /* The region of packets whose destination is the same already: for them nothing is translated. */
 static DiagramId same_destination(Whole *x, const WholeChange *c) {
@@ -369,14 +366,27 @@ translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId c
         size_t width = x->family == FAMILY_IPV4 ? 4 : 16;
         uint8_t bytes[16] = {0}, high[16] = {0};
         WholeChange c = x->changes[change], none = c;
-        DiagramId same;
+        DiagramId same, ports;
 
+        if (care == DIAGRAM_EMPTY)
+                return DIAGRAM_EMPTY;
         none.done = c.done = true;
         if (nat->kind == WORLD_SNAT || nat->kind == WORLD_MASQUERADE) {
                 c.any_source = true;
                 return leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
         }
-        if (nat->kind == WORLD_TPROXY || c.has_address || c.has_port) {
+        ports = with_ports(x, false);
+        if (nat->port_low >= 0 && !x->collecting &&
+            diagram_minus(x->diagram, care, ports) != DIAGRAM_EMPTY) {
+                /* what has no ports gets no other one */
+                WorldExpr without_port = *e;
+
+                without_port.nat.port_low = without_port.nat.port_high = -1;
+                return join(x, translate(x, e, r, change, diagram_and(x->diagram, ports, care)),
+                            translate(x, &without_port, r, change,
+                                      diagram_minus(x->diagram, care, ports)));
+        }
+        if (c.has_address || c.has_port) {
                 c.any_address = c.any_port = c.any_else = true;
                 c.translated = true;
                 return leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
@@ -650,6 +660,20 @@ exec(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                         change = whole_change(x, &c);
                         break;
                 case WORLD_NAT:
+                        if (e->nat.family != NFPROTO_INET &&
+                            e->nat.family !=
+                                    (x->family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6))
+                                break; /* of the other family */
+                        if (e->nat.kind == WORLD_TPROXY) {
+                                /* for some socket of this host, if there is one */
+                                sum = join(x, sum, leaf(x, guard, change, LABEL_FALL));
+                                c.any_address = c.any_port = c.any_else = true;
+                                c.has_address = c.has_port = false;
+                                c.address = U128_ZERO;
+                                c.port = 0;
+                                change = whole_change(x, &c);
+                                break;
+                        }
                         return join(x, sum, translate(x, e, r, change, guard));
                 case WORLD_NOTHING:
                         break;
@@ -689,6 +713,8 @@ static DiagramId run_part(Whole *x, const void *context, size_t change, DiagramI
 
                 if (!registers)
                         return whole_fail(x, -ENOMEM);
+                for (size_t i = 0; i < ARRAY_SIZE(registers->bytes); i++)
+                        registers->bytes[i].kind = BYTE_ANY;
                 r = exec(x, &p->chain->rules[p->first], 0, registers, change, care);
                 free(registers);
                 return diagram_and(x->diagram, care, r);
