@@ -2,7 +2,7 @@
 #include "guard/copy.h"
 
 #include "nft/networks.h"
-#include "ruleset/expect.h"
+#include "proof/claim.h"
 #include "ruleset/image.h"
 
 static const char *first_error(const Diag *d) {
@@ -18,13 +18,15 @@ static int compile(const StoreContent *content,
                    Ruleset **ret,
                    Diag *d) {
         const PolicyPaths paths = {.networks = networks_read, .texts = &content->texts};
-        size_t n_cases;
+        ClaimReport claims;
         Policy *policy;
         int r = policy_load(a, &paths, &policy, d);
 
         if (r == 0)
                 r = ruleset_compile(policy, features, NULL, a, ret, d);
-        return r == 0 ? ruleset_check_expectations(policy, *ret, &n_cases, d) : r;
+        if (r == 0)
+                r = claim_check(policy, *ret, &claims, d);
+        return r == -EPROTO ? -EBADMSG : r; /* told in d */
 }
 
 int copy_compile(const StoreContent *content,
