@@ -87,6 +87,9 @@ int axis_ranges(Arena *a, const Axis *axis, const Range *items, size_t n, Diagra
                               : axis_coordinate(axis, items[i].high);
                 /* the last coordinate reaches to the end of them all */
                 ranges[i].high = is_last ? UINT32_MAX : at;
+                if (!u128_equal(axis->lows[ranges[i].low], items[i].low) ||
+                    (!is_last && !u128_equal(axis_values(axis, at).high, items[i].high)))
+                        return -EINVAL;
         }
         *ret = ranges;
         return 0;

@@ -20,5 +20,6 @@ int axis_finish(Arena *a, Axis *axis);
 uint32_t axis_coordinate(const Axis *axis, U128 value);
 /* The values of a coordinate. */
 Range axis_values(const Axis *axis, uint32_t coordinate);
-/* The coordinates of ranges of values, which were cut, are ascending and disjoint. 0 or -ENOMEM. */
+/* The coordinates of ranges of values, which are ascending and disjoint. 0, -ENOMEM, or -EINVAL for
+ * one whose ends were not cut: it would be taken for a larger one. */
 int axis_ranges(Arena *a, const Axis *axis, const Range *items, size_t n, DiagramRange **ret);

@@ -511,6 +511,9 @@ static int add_forwarded(Claims *c, const Expect *e, DiagramId *region) {
                 DiagramId sent = sent_to(c, i), x = both(c, sent, *region);
                 int r;
 
+                if (t->family != c->family)
+                        continue;
+
                 rest = diagram_minus(c->diagram, rest, sent);
                 x = both(c, meaning_where_value(c->m, MEANING_FINAL, t->address), x);
                 if (t->port > 0)
@@ -636,7 +639,13 @@ static int check(const Policy *policy, const Ruleset *rs, ClaimReport *ret, Diag
 int claim_check(const Policy *policy, const Ruleset *rs, ClaimReport *ret, Diag *d) {
         ClaimReport report = {0};
         size_t n_cases;
+        size_t n_errors = d->n_errors;
         int r = check(policy, rs, &report, d);
+
+        if (r == -EPROTO && d->n_errors == n_errors)
+                (void)diag_error(d, (Span){0},
+                                 "internal error: the proof compares values that it has not told "
+                                 "apart");
 
         if (r == -E2BIG) {
                 report.undecided = policy->n_protected > 0;

@@ -222,6 +222,8 @@ static const struct {
         {MEANING_PROTOCOL, 132},
         {MEANING_PROTOCOL, 1},
         {MEANING_PROTOCOL, 58},
+        {MEANING_PROTOCOL, 33},
+        {MEANING_PROTOCOL, 136},
 };
 
 /* The fields that make no difference within a class. */
@@ -335,9 +337,11 @@ static DiagramId literal(Meaning *m,
                          DiagramId outside) {
         DiagramRange *ranges;
         DiagramId x;
+        int r;
 
-        if (axis_ranges(m->scratch, &m->axes[v], items, n, &ranges) < 0)
-                return fail(m, -ENOMEM);
+        r = axis_ranges(m->scratch, &m->axes[v], items, n, &ranges);
+        if (r < 0)
+                return fail(m, r == -EINVAL ? -EPROTO : r);
         x = diagram_literal(m->diagram, v, ranges, n, inside, outside);
         return x;
 }
@@ -449,6 +453,9 @@ element_condition(Meaning *m, const Element *e, const FieldId *list, size_t n_fi
                 DiagramId here = presence(m, list[i]);
                 MeaningVariable v;
                 Range r = e->key[i];
+
+                if (here == fall)
+                        return fall;
 
                 if (!find_variable(list[i], &v))
                         return yes_or_fall(m); /* none of ours, and of a map: may be or not */
@@ -671,6 +678,8 @@ static DiagramId both(Meaning *m, const Match *match, DiagramId x) {
                         m->diagram,
                         diagram_where_may(m->diagram, presence(m, match->fields[0]), MEANING_YES),
                         x);
+                if (x == DIAGRAM_EMPTY)
+                        return x; /* the other family's, say: its values are not cut */
                 items = set_ranges(m, match->set, 0, match->fields[0], &n);
                 if (!items)
                         return fail(m, -ENOMEM);

@@ -336,6 +336,14 @@ describe(Verify *v, const WorldFields *f, const WorldPacket *p, const WorldOutco
         return text;
 }
 
+static bool is_own(const Verify *v, U128 address) {
+        for (size_t i = 0; i < v->world->n_addresses; i++)
+                if (v->world->addresses[i].family == v->family &&
+                    u128_equal(v->world->addresses[i].address, address))
+                        return true;
+        return false;
+}
+
 /* Whether the outcome breaks the claim, judged by the packet and the policy alone. */
 static bool is_wrong(Verify *v,
                      const Protected *p,
@@ -352,6 +360,9 @@ static bool is_wrong(Verify *v,
         if (f->protocol != IPPROTO_TCP && f->protocol != IPPROTO_UDP && f->protocol != IPPROTO_SCTP)
                 return false; /* ports are what is compared */
         if (o->unknown || o->where != WORLD_DELIVERED)
+                return false;
+        /* nobody answers a connection to many */
+        if (f->protocol != IPPROTO_UDP && !is_own(v, o->destination))
                 return false;
         (void)snprintf(name, sizeof(name), "%s", packet->in);
         in = u128_from_bytes(name, sizeof(name));

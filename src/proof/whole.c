@@ -404,13 +404,14 @@ DiagramId whole_where_out(Whole *x, const WholeChange *c, const RangeSet *names)
 }
 
 int whole_finish(Whole *x) {
+        static const Stage stages[] = {STAGE_FORWARD, STAGE_INPUT, STAGE_PREROUTING};
         const World *w = x->world;
         WholeChange none = {0};
 
         x->collecting = true;
-        for (Stage s = STAGE_PREROUTING; s <= STAGE_FORWARD;
-             s += STAGE_FORWARD - STAGE_PREROUTING) {
-                x->stage = s;
+        for (size_t s = 0; s < ARRAY_SIZE(stages); s++) {
+                x->stage = stages[s];
+                x->again = s > 0;
                 for (size_t i = 0; i < w->n_chains; i++)
                         (void)whole_chain(x, w->chains[i], whole_change(x, &none), DIAGRAM_ALL);
         }

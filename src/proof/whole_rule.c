@@ -143,7 +143,7 @@ plain_elements(Whole *x, const WorldSet *set, const Byte *key, bool sure, Diagra
                 items[n++] = r;
         }
         if (x->collecting) {
-                for (size_t i = 0; i < n; i++)
+                for (size_t i = 0; i < n && !(x->again && v->variable < _WHOLE_VARIABLE_MAX); i++)
                         if (axis_cut(x->arena, &x->variables[v->variable].axis, items[i]) < 0)
                                 (void)whole_fail(x, -ENOMEM);
                 *ret = DIAGRAM_ALL;
@@ -266,8 +266,10 @@ void whole_test(Whole *x,
                 r = e->inverted ? diagram_minus(x->diagram, DIAGRAM_ALL, r) : r;
         }
         arena_reset(x->scratch);
-        if (x->vague)
-                r = whole_any(x, e);
+        if (x->vague && !whole_any(x, e, &r)) {
+                *ret_may = *ret_not = DIAGRAM_ALL;
+                return;
+        }
         *ret_may = r;
         *ret_not = diagram_minus(x->diagram, DIAGRAM_ALL, r);
 }
@@ -632,10 +634,12 @@ exec(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                         break;
                 case WORLD_PORTS:
                         may = ports_hold(x, e->ports, &c);
-                        if (c.any_port || c.any_else)
-                                may = whole_any(x, e);
                         if (x->collecting)
                                 break;
+                        if (c.any_port || c.any_else) {
+                                sum = join(x, sum, leaf(x, guard, change, LABEL_FALL));
+                                break;
+                        }
                         if (e->inverted)
                                 may = diagram_minus(x->diagram, DIAGRAM_ALL, may);
                         sum = join(

@@ -87,6 +87,7 @@ struct Whole {
         Arena *arena, *scratch;
         Diagram *diagram;
         bool collecting, vague;
+        bool again; /* large sets have been collected already */
         int error;
         Variable variables[DIAGRAM_VARIABLES_MAX];
         unsigned int n_variables;
@@ -121,8 +122,9 @@ int whole_piece_at(const Piece *pieces, size_t n, U128 address);
 int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *change);
 /* Packets whose bytes are between low and high, both in. Sets x->vague where that is beyond it. */
 DiagramId whole_between(Whole *x, const Byte *b, size_t n, const uint8_t *low, const uint8_t *high);
-/* A condition of which nothing is known, the same whenever this expression is asked. */
-DiagramId whole_any(Whole *x, const WorldExpr *e);
+/* A condition of which nothing is known, the same whenever this expression is asked; false if there
+ * are too many of them. */
+bool whole_any(Whole *x, const WorldExpr *e, DiagramId *ret);
 /* Packets for which the test may hold, and for which it may fail. */
 void whole_test(Whole *x,
                 const WorldExpr *e,

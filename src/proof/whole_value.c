@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <limits.h>
 #include <netinet/in.h>
 
 #include <linux/netfilter.h>
@@ -9,6 +10,7 @@
 /* Registers whose bytes are known, or bytes of what differs from packet to packet; and the packets
  * for which bytes lie between others. */
 
+#define NO_VARIABLE UINT_MAX
 #define ENUMERATED_BITS 10 /* don't-care bits above others that are written out */
 #define CT_NEW 8U          /* NF_CT_STATE_BIT */
 #define CT_INVALID 1U
@@ -38,10 +40,8 @@ static unsigned int find_variable(Whole *x, const Key *key, unsigned int width, 
                     k->d == key->d && k->pointer == key->pointer)
                         return i;
         }
-        if (x->n_variables == DIAGRAM_VARIABLES_MAX) {
-                (void)whole_fail(x, -E2BIG);
-                return DIAGRAM_VARIABLES_MAX - 1;
-        }
+        if (x->n_variables == DIAGRAM_VARIABLES_MAX)
+                return NO_VARIABLE; /* what it would stand for is open, then */
         x->variables[x->n_variables] =
                 (Variable){.name = name, .width = width, .key = *key, .ready = false};
         return x->n_variables++;
@@ -51,6 +51,7 @@ static unsigned int find_variable(Whole *x, const Key *key, unsigned int width, 
 static DiagramId literal(Whole *x, unsigned int variable, const Range *items, size_t n) {
         Variable *v = &x->variables[variable];
         DiagramRange *ranges;
+        int r;
 
         if (x->collecting) {
                 for (size_t i = 0; i < n; i++)
@@ -64,8 +65,13 @@ static DiagramId literal(Whole *x, unsigned int variable, const Range *items, si
         }
         if (n == 0)
                 return DIAGRAM_EMPTY;
-        if (axis_ranges(x->scratch, &v->axis, items, n, &ranges) < 0)
-                return whole_fail(x, -ENOMEM);
+        r = axis_ranges(x->scratch, &v->axis, items, n, &ranges);
+        if (r == -EINVAL) {
+                x->vague = true; /* nobody cut there */
+                return DIAGRAM_ALL;
+        }
+        if (r < 0)
+                return whole_fail(x, r);
         return diagram_literal(x->diagram, variable, ranges, n, DIAGRAM_ALL, DIAGRAM_EMPTY);
 }
 
@@ -76,9 +82,12 @@ DiagramId whole_where(Whole *x, WholeVariable variable, const Range *items, size
         return r;
 }
 
-DiagramId whole_any(Whole *x, const WorldExpr *e) {
+bool whole_any(Whole *x, const WorldExpr *e, DiagramId *ret) {
         Key key = {.kind = WORLD_UNKNOWN, .pointer = e, .a = x->stage};
         unsigned int v = find_variable(x, &key, 1, e->name);
+
+        if (v == NO_VARIABLE)
+                return false;
 
         /* 0 or 1: needs no cuts of others */
         if (!x->collecting && !x->variables[v].ready) {
@@ -86,10 +95,11 @@ DiagramId whole_any(Whole *x, const WorldExpr *e) {
 
                 if (axis_cut(x->arena, &x->variables[v].axis, r) < 0 ||
                     axis_finish(x->arena, &x->variables[v].axis) < 0)
-                        return whole_fail(x, -ENOMEM);
+                        (void)whole_fail(x, -ENOMEM);
                 x->variables[v].ready = true;
         }
-        return literal(x, v, &(Range){u128(1), u128(1)}, 1);
+        *ret = literal(x, v, &(Range){u128(1), u128(1)}, 1);
+        return true;
 }
 
 /* Loading. */
@@ -134,6 +144,51 @@ static int value_of_variable(Whole *x, unsigned int variable, unsigned int width
         return add_value(x, &(Value){.variable = variable, .width = width});
 }
 
+// clang-format off
+static const struct {
+        WorldExprKind kind;
+        uint32_t key;
+        const char *name;
+} load_names[] = {
+        {WORLD_META, NFT_META_LEN, "meta length"},
+        {WORLD_META, NFT_META_PRIORITY, "meta priority"},
+        {WORLD_META, NFT_META_SKUID, "meta skuid"},
+        {WORLD_META, NFT_META_SKGID, "meta skgid"},
+        {WORLD_META, NFT_META_PKTTYPE, "meta pkttype"},
+        {WORLD_META, NFT_META_CPU, "meta cpu"},
+        {WORLD_META, NFT_META_IIFGROUP, "meta iifgroup"},
+        {WORLD_META, NFT_META_OIFGROUP, "meta oifgroup"},
+        {WORLD_META, NFT_META_CGROUP, "meta cgroup"},
+        {WORLD_META, NFT_META_PRANDOM, "meta random"},
+        {WORLD_META, NFT_META_TIME_NS, "meta time"},
+        {WORLD_META, NFT_META_TIME_DAY, "meta day"},
+        {WORLD_META, NFT_META_TIME_HOUR, "meta hour"},
+        {WORLD_CT, NFT_CT_EXPIRATION, "ct expiration"},
+        {WORLD_CT, NFT_CT_HELPER, "ct helper"},
+        {WORLD_CT, NFT_CT_LABELS, "ct label"},
+        {WORLD_CT, NFT_CT_ZONE, "ct zone"},
+        {WORLD_FIB, NFT_FIB_RESULT_OIF, "fib oif"},
+        {WORLD_FIB, NFT_FIB_RESULT_OIFNAME, "fib oifname"},
+        {WORLD_FIB, NFT_FIB_RESULT_ADDRTYPE, "fib type"},
+};
+// clang-format on
+
+/* What people call what the expression asks for. */
+static const char *name_load(Whole *x, const WorldExpr *e) {
+        static const char *const bases[] = {"ll", "nh", "th", "ih"};
+        const char *name = NULL;
+
+        for (size_t i = 0; i < ARRAY_SIZE(load_names); i++)
+                if (load_names[i].kind == e->kind && load_names[i].key == e->key)
+                        return load_names[i].name;
+        if (e->kind == WORLD_PAYLOAD && e->base < ARRAY_SIZE(bases))
+                name = arena_printf(x->arena, "@%s,%u,%u", bases[e->base], e->offset * 8,
+                                    e->size * 8U);
+        else if (e->kind == WORLD_META || e->kind == WORLD_CT)
+                name = arena_printf(x->arena, "%s key %u", e->name, e->key);
+        return name ? name : e->name;
+}
+
 /* Something of the packet that has no variable yet. */
 static int load_else(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
         Key key = {.kind = e->kind,
@@ -141,17 +196,19 @@ static int load_else(Whole *x, const WorldExpr *e, Byte *registers, const WholeC
                    .b = e->offset,
                    .c = (uint32_t)e->size << 16 | (uint32_t)e->base << 8 | e->unit,
                    .d = (uint32_t)(uint8_t)e->direction};
+        unsigned int v = NO_VARIABLE;
 
         /* what stands in the packet stays; the rest may be another at another hook */
         if (e->kind != WORLD_PAYLOAD && e->kind != WORLD_EXTHDR)
                 key.d |= (uint32_t)x->stage << 8;
 
-        if (c->any_else || e->size > 16 || e->size == 0) {
+        if (!c->any_else && e->size <= 16 && e->size > 0)
+                v = find_variable(x, &key, e->size, name_load(x, e));
+        if (v == NO_VARIABLE) {
                 put_any(registers, e->target, e->size ? e->size : 16);
                 return 2;
         }
-        put_value(x, registers, e->target,
-                  value_of_variable(x, find_variable(x, &key, e->size, e->name), e->size), e->size);
+        put_value(x, registers, e->target, value_of_variable(x, v, e->size), e->size);
         return 2;
 }
 
