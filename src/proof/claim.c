@@ -6,7 +6,7 @@
 #include "proof/meaning.h"
 #include "ruleset/expect.h"
 
-#define SMALL 2000 /* edges of a region that makes the search narrower */
+#define SMALL 6000 /* edges of a region that makes the search narrower */
 #define SAMPLES 96 /* packets at the edges, a way */
 
 /* A claim, one way: no packet of the region may fare wrongly. */

@@ -2,7 +2,8 @@
 #include "proof/meaning.h"
 
 #define TARGETS_MAX 4096
-#define SMALL 2000 /* edges of a diagram that may be a part of all that follow */
+#define LARGE 1000  /* elements of a set that is cut once */
+#define SMALL 6000 /* edges of a diagram that may be a part of all that follow */
 
 typedef struct Known {
         const Chain *chain; /* NULL: a free place */
@@ -10,7 +11,14 @@ typedef struct Known {
         DiagramId care, meaning;
 } Known;
 
+typedef struct LargeSet {
+        const Set *set;
+        MeaningVariable variable;
+} LargeSet;
+
 struct Meaning {
+        LargeSet *large; /* that were cut */
+        size_t n_large;
         const Ruleset *rs;
         Family family;
         Arena *arena, *scratch; /* scratch: of one literal */
@@ -117,11 +125,26 @@ int meaning_cut_all(Meaning *m, MeaningVariable variable, const RangeSet *ranges
         return 0;
 }
 
+/* Large sets are asked for by several rules: their cuts are made once. */
+static bool is_cut_already(Meaning *m, const Set *set, MeaningVariable v) {
+        LargeSet large = {set, v};
+
+        if (set->n_elements < LARGE)
+                return false;
+        for (size_t i = 0; i < m->n_large; i++)
+                if (m->large[i].set == set && m->large[i].variable == v)
+                        return true;
+        /* without memory they are cut twice */
+        (void)arena_append(m->arena, m->large, m->n_large, large);
+        return false;
+}
+
 static int cut_set(Meaning *m, const Set *set, const FieldId *list, size_t n) {
         for (size_t i = 0; set && i < n; i++) {
                 MeaningVariable v;
 
-                if (!is_of_family(m, list[i]) || !find_variable(list[i], &v))
+                if (!is_of_family(m, list[i]) || !find_variable(list[i], &v) ||
+                    is_cut_already(m, set, v))
                         continue;
                 for (size_t j = 0; j < set->n_elements; j++) {
                         Range r = set->elements[j].key[i];
@@ -860,13 +883,18 @@ static DiagramId way_meaning(Meaning *m, Hook hook, DiagramId care) {
 
 DiagramId meaning_of(Meaning *m, MeaningWay way, DiagramId care) {
         Diagram *d = m->diagram;
-        DiagramId input = meaning_where_value(m, MEANING_HOOK, U128_ZERO);
+        DiagramId input = meaning_where_value(m, MEANING_HOOK, U128_ZERO), x, y;
 
         m->way = way;
         if (way == MEANING_OUTPUT)
                 return way_meaning(m, HOOK_OUTPUT, care);
-        return diagram_union(d, way_meaning(m, HOOK_INPUT, diagram_and(d, input, care)),
-                             way_meaning(m, HOOK_FORWARD, diagram_minus(d, care, input)));
+        if (way == MEANING_PLAIN)
+                return diagram_union(d, way_meaning(m, HOOK_INPUT, diagram_and(d, input, care)),
+                                     way_meaning(m, HOOK_FORWARD, diagram_minus(d, care, input)));
+        /* both come to the same chain, which is then walked once */
+        x = way_meaning(m, HOOK_INPUT, care);
+        y = way_meaning(m, HOOK_FORWARD, care);
+        return x == y ? x : diagram_union(d, diagram_and(d, input, x), diagram_minus(d, y, input));
 }
 
 DiagramId meaning_of_translation(Meaning *m, DiagramId care) {
