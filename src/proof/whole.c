@@ -126,6 +126,7 @@ static int compare_cuts(const void *a, const void *b) {
 static void ask_routes(const Whole *x, U128 address, int *ret_type, int *ret_out) {
         const World *w = x->world;
         int best = -1, best_local = -1;
+        bool tie = false; /* link-local networks are at every interface, and never forwarded to */
 
         for (size_t i = 0; i < w->n_routes; i++) {
                 const WorldRoute *r = &w->routes[i];
@@ -138,8 +139,12 @@ static void ask_routes(const Whole *x, U128 address, int *ret_type, int *ret_out
                      r->table != TABLE_DEFAULT))
                         continue;
                 if (*slot < 0 || r->prefix > w->routes[*slot].prefix ||
-                    (r->prefix == w->routes[*slot].prefix && r->metric < w->routes[*slot].metric))
+                    (r->prefix == w->routes[*slot].prefix && r->metric < w->routes[*slot].metric)) {
+                        tie = tie && slot != &best;
                         *slot = (int)i;
+                } else if (slot == &best && r->prefix == w->routes[*slot].prefix &&
+                           r->metric == w->routes[*slot].metric)
+                        tie = true;
         }
         *ret_type = best_local >= 0 ? w->routes[best_local].type : ROUTE_UNICAST;
         *ret_out = best < 0 ? -1 : -2;
@@ -149,6 +154,9 @@ static void ask_routes(const Whole *x, U128 address, int *ret_type, int *ret_out
                         *ret_out = (int)i;
         if (best >= 0 && w->routes[best].type != ROUTE_UNICAST)
                 *ret_out = -1;
+        else if (best >= 0 && (tie || w->routes[best].table == TABLE_DEFAULT) &&
+                 !(x->family == FAMILY_IPV6 && address.high >> 54 == 0x3fa))
+                *ret_out = -2;
         for (size_t i = 0; i < w->n_addresses; i++)
                 if (w->addresses[i].family == x->family &&
                     u128_equal(w->addresses[i].address, address))
@@ -243,7 +251,7 @@ static const struct {
         WholeVariable variable;
         Range range;
 } impossible[] = {
-        {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0}, {0, 0}}},
+
         {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0x7f000000}, {0, 0x7fffffff}}},
         {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0xe0000000}, {0, 0xefffffff}}},
         {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0xffffffff}, {0, 0xffffffff}}},
@@ -271,9 +279,10 @@ static DiagramId where_protocols(Whole *x, bool with_icmp) {
 }
 
 static bool is_impossible(const Whole *x, size_t i) {
-        if (impossible[i].family != x->family)
-                return false;
-        return impossible[i].variable != WHOLE_DESTINATION || !x->world->route_localnet;
+        bool loopback = impossible[i].range.low.low >> 24 == 0x7f;
+
+        /* settings of the kernel's may let IPv4's loopback addresses in */
+        return impossible[i].family == x->family && !(loopback && x->world->route_localnet);
 }
 
 static void make_domain(Whole *x) {
@@ -455,11 +464,11 @@ static bool has_effects(const Whole *x, const WorldTable *t) {
 
                 for (size_t j = 0; c->table == t && j < c->n_rules; j++)
                         for (size_t k = 0; k < c->rules[j].n_exprs; k++) {
-                                WorldExprKind kind = c->rules[j].exprs[k].kind;
+                                const WorldExpr *e = &c->rules[j].exprs[k];
 
-                                if (kind == WORLD_SET_META || kind == WORLD_SET_CT ||
-                                    kind == WORLD_SET_PAYLOAD || kind == WORLD_NOTRACK ||
-                                    kind == WORLD_UNKNOWN || kind == WORLD_NAT)
+                                if (e->kind == WORLD_SET_META || e->kind == WORLD_SET_CT ||
+                                    e->kind == WORLD_SET_PAYLOAD || e->kind == WORLD_NOTRACK ||
+                                    (e->kind == WORLD_UNKNOWN && !startswith(e->name, "xt match")))
                                         return true;
                         }
         }
@@ -491,7 +500,8 @@ static size_t list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret)
         qsort(list, n, sizeof(*list), compare_chains);
         for (size_t i = 1; i < n; i++)
                 if (list[i]->priority == list[i - 1]->priority &&
-                    (nat || has_effects(x, list[i]->table) || has_effects(x, list[i - 1]->table)))
+                    ((nat && i > 1 && list[i - 2]->priority == list[i]->priority) ||
+                     has_effects(x, list[i]->table) || has_effects(x, list[i - 1]->table)))
                         whole_note(x,
                                    arena_printf(x->arena,
                                                 "the order of the chains '%s' and '%s', which have "
@@ -528,6 +538,25 @@ run_chains(Whole *x, DiagramId now, const WorldChain **list, size_t n, int from,
         return now;
 }
 
+/* The first chain that translates ends it. Two of one priority may come in either order. */
+static DiagramId run_translation(Whole *x, DiagramId now, const WorldChain **list, size_t n) {
+        DiagramId one = run_chains(x, now, list, n, INT32_MIN, INT32_MAX);
+        bool tie = false;
+
+        for (size_t i = 1; i < n; i++)
+                if (list[i]->priority == list[i - 1]->priority) {
+                        const WorldChain *c = list[i];
+
+                        list[i] = list[i - 1];
+                        list[i - 1] = c;
+                        tie = true;
+                        i++;
+                }
+        if (!tie)
+                return one;
+        return diagram_union(x->diagram, one, run_chains(x, now, list, n, INT32_MIN, INT32_MAX));
+}
+
 static DiagramId run_prerouting(Whole *x, DiagramId now) {
         const WorldChain **list, **nat;
         size_t n = list_chains(x, NF_INET_PRE_ROUTING, false, &list);
@@ -548,7 +577,7 @@ static DiagramId run_prerouting(Whole *x, DiagramId now) {
         x->stage = STAGE_PREROUTING;
         now = run_chains(x, now, list, n, PRIORITY_CONNTRACK, PRIORITY_DESTINATIONS);
         x->stage = STAGE_NAT;
-        now = run_chains(x, now, nat, n_nat, INT32_MIN, INT32_MAX);
+        now = run_translation(x, now, nat, n_nat);
         x->stage = STAGE_TRANSLATED;
         return run_chains(x, now, list, n, PRIORITY_DESTINATIONS, INT32_MAX);
 }
@@ -606,6 +635,20 @@ static DiagramId choose_way(Whole *x, const void *context, size_t change, Diagra
         return diagram_and(x->diagram, r, diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
 }
 
+/* Connections that a helper announces are not new ones to the rules. */
+static void note_helpers(Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                for (size_t j = 0; j < c->n_rules; j++)
+                        for (size_t k = 0; k < c->rules[j].n_exprs; k++)
+                                if (strstr(c->rules[j].exprs[k].name, "helper") &&
+                                    c->rules[j].exprs[k].kind != WORLD_CT)
+                                        note_order(x,
+                                                   "connections that a protocol helper announces");
+        }
+}
+
 static void note_outside(Whole *x) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
@@ -644,6 +687,7 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         int r;
 
         note_outside(x);
+        note_helpers(x);
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
         x->stage = STAGE_INPUT;
         n_list = list_chains(x, NF_INET_LOCAL_IN, false, &list);

@@ -174,7 +174,7 @@ void whole_lookup(Whole *x,
                   DiagramId *ret_sure) {
         const WorldSet *set = e->set;
         const Byte *key = registers + (e->source < 0 ? 0 : e->source * 4);
-        bool catch_all = false;
+        bool catch_all = false, perhaps = false;
 
         *ret_may = DIAGRAM_ALL;
         *ret_sure = DIAGRAM_EMPTY;
@@ -183,14 +183,16 @@ void whole_lookup(Whole *x,
                 x->vague = true;
                 return;
         }
-        for (size_t i = 0; i < set->n_elements; i++)
+        for (size_t i = 0; i < set->n_elements; i++) {
                 catch_all |= set->elements[i].catch_all && !set->elements[i].maybe;
+                perhaps |= set->elements[i].catch_all;
+        }
         if (catch_all) {
                 *ret_sure = DIAGRAM_ALL;
                 return;
         }
         *ret_sure = set_holds(x, set, key, true);
-        if (!set->dynamic)
+        if (!set->dynamic && !perhaps)
                 *ret_may = set_holds(x, set, key, false);
 }
 
@@ -421,6 +423,17 @@ translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId c
                 leaf(x, diagram_minus(x->diagram, care, same), whole_change(x, &c), LABEL_ACCEPT));
 }
 
+/* The change after which nothing is known. */
+static size_t anything(Whole *x, size_t change) {
+        WholeChange c = x->changes[change];
+
+        c.any_address = c.any_port = c.any_source = c.any_mark = c.any_ct_mark = c.any_else = true;
+        c.has_address = c.has_port = false;
+        c.address = U128_ZERO;
+        c.port = 0;
+        return whole_change(x, &c);
+}
+
 static DiagramId verdict(Whole *x, WorldVerdict v, bool bypass, size_t change, DiagramId care) {
         DiagramId r;
 
@@ -433,7 +446,9 @@ static DiagramId verdict(Whole *x, WorldVerdict v, bool bypass, size_t change, D
                 return drop(x, care);
         case WORLD_QUEUE:
         case WORLD_STOLEN:
-                return join(x, drop(x, care), leaf(x, care, change, LABEL_ACCEPT));
+                /* by a program, which may also change the packet */
+                r = join(x, drop(x, care), leaf(x, care, change, LABEL_ACCEPT));
+                return join(x, r, leaf(x, care, anything(x, change), LABEL_ACCEPT));
         case WORLD_JUMP:
                 return diagram_and(x->diagram, care, whole_chain(x, v.chain, change, care));
         case WORLD_GOTO:
@@ -574,7 +589,6 @@ load(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
 }
 
 static DiagramId unknown(Whole *x, const WorldExpr *e, size_t change, DiagramId guard) {
-        WholeChange c = x->changes[change];
         DiagramId r = leaf(x, guard, change, LABEL_FALL);
 
         if (!x->collecting)
@@ -586,12 +600,8 @@ static DiagramId unknown(Whole *x, const WorldExpr *e, size_t change, DiagramId 
         r = join(x, r, leaf(x, guard, change, LABEL_ACCEPT));
         r = join(x, r, leaf(x, guard, change, LABEL_RETURN));
 
-        c.any_address = c.any_port = c.any_source = c.any_mark = c.any_ct_mark = c.any_else = true;
-        c.has_address = c.has_port = false;
-        c.address = U128_ZERO;
-        c.port = 0;
-        r = join(x, r, leaf(x, guard, whole_change(x, &c), LABEL_FALL));
-        return join(x, r, leaf(x, guard, whole_change(x, &c), LABEL_ACCEPT));
+        r = join(x, r, leaf(x, guard, anything(x, change), LABEL_FALL));
+        return join(x, r, leaf(x, guard, anything(x, change), LABEL_ACCEPT));
 }
 
 static DiagramId
