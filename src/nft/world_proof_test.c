@@ -346,10 +346,46 @@ static void what_the_evaluator_lets_through_is_possible_to_the_proof(void **stat
         assert_true(sum.n > 20000);
 }
 
+/* Bytes of the corpus changed at random: what is no kernel's still must not lead to a crash. */
+static void whatever_the_rules_are_the_proof_comes_to_an_end(void **state) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < 600; i++) {
+                _cleanup_(arena_freep) Arena *a = arena_new(0);
+                const char *path =
+                        arena_printf(a, "%s/%s", WORLD_CORPUS, corpus[draw(ARRAY_SIZE(corpus))]);
+                FILE *f = fopen(path, "rbe");
+                size_t room = 1 << 17, size;
+                char *bytes = arena_alloc(a, room);
+                World *w;
+
+                assert_non_null(f);
+                size = fread(bytes, 1, room, f);
+                (void)fclose(f);
+                for (uint32_t j = 0; j < 1 + draw(20); j++)
+                        bytes[draw((uint32_t)size)] = (char)draw(256);
+                if (world_decode(a, bytes, size, &w) < 0)
+                        continue;
+                if (w->n_interfaces == 0)
+                        surround(w);
+                for (Family family = 0; family < _FAMILY_MAX; family++) {
+                        _cleanup_(whole_freep) Whole *x = whole_new(w, family);
+                        const WholeEnd *ends;
+                        size_t n_ends;
+
+                        if (whole_finish(x) == 0)
+                                (void)whole_walk(x, all_packets, NULL, &ends, &n_ends);
+                }
+                n++;
+        }
+        assert_true(n > 100);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_hole_is_never_proved_closed_and_comes_with_a_packet),
                 cmocka_unit_test(what_the_evaluator_lets_through_is_possible_to_the_proof),
+                cmocka_unit_test(whatever_the_rules_are_the_proof_comes_to_an_end),
                 cmocka_unit_test(without_rules_everything_is_open),
                 cmocka_unit_test(what_is_compiled_is_proved_in_the_kernels_own_terms),
         };

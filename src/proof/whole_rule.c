@@ -114,12 +114,15 @@ elements(Whole *x, const WorldSet *set, const Byte *key, size_t first, size_t n,
 /* Many elements of one field, at once. */
 static bool
 plain_elements(Whole *x, const WorldSet *set, const Byte *key, bool sure, DiagramId *ret) {
-        const Value *v = &x->values[key[0].value];
+        const Value *v;
         DiagramRange *ranges;
         Range *items;
         size_t n = 0;
 
-        if (key[0].kind != BYTE_VALUE || v->ranges || v->width != set->key_size || v->width > 16)
+        if (key[0].kind != BYTE_VALUE)
+                return false;
+        v = &x->values[key[0].value];
+        if (v->ranges || v->width != set->key_size || v->width > 16)
                 return false;
         for (size_t i = 0; i < set->key_size; i++)
                 if (key[i].kind != BYTE_VALUE || key[i].value != key[0].value ||
@@ -439,6 +442,11 @@ static DiagramId verdict(Whole *x, WorldVerdict v, bool bypass, size_t change, D
 
         if (care == DIAGRAM_EMPTY || (x->collecting && v.chain))
                 return DIAGRAM_EMPTY;
+        if ((v.kind == WORLD_JUMP || v.kind == WORLD_GOTO) && !v.chain) {
+                /* to a chain that was not read: anything may be */
+                r = join(x, drop(x, care), leaf(x, care, anything(x, change), LABEL_ACCEPT));
+                return join(x, r, leaf(x, care, anything(x, change), LABEL_FALL));
+        }
         switch (v.kind) {
         case WORLD_ACCEPT:
                 return leaf(x, care, change, LABEL_ACCEPT);
