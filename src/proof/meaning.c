@@ -2,7 +2,7 @@
 #include "proof/meaning.h"
 
 #define TARGETS_MAX 4096
-#define LARGE 1000  /* elements of a set that is cut once */
+#define LARGE 1000 /* elements of a set that is cut once */
 #define SMALL 6000 /* edges of a diagram that may be a part of all that follow */
 
 typedef struct Known {
