@@ -105,6 +105,7 @@ static int print_json(const VerifyReport *report, int code) {
                 (void)json_array_append_new(list, json_answer(&report->answers[i]));
         for (size_t i = 0; i < report->n_bypasses; i++)
                 (void)json_array_append_new(bypasses, json_string(report->bypasses[i]));
+        (void)json_object_set_new(object, "scope", json_string("nftables"));
         (void)json_object_set_new(object, "claims", list);
         (void)json_object_set_new(object, "bypasses", bypasses);
         return output_json(object) == EXIT_OK ? code : EXIT_FAILED;
@@ -129,6 +130,10 @@ static int print_report(const VerifyReport *report) {
                 print_answer(&report->answers[i]);
         for (size_t i = 0; i < report->n_bypasses; i++)
                 printf("  %-10s%s\n", "bypass", report->bypasses[i]);
+        if (report->n_answers > 0)
+                puts("This is about nftables alone: XDP, tc, legacy iptables and programs that "
+                     "pass "
+                     "connections on are not looked at.");
         return code_of(report);
 }
 
