@@ -143,6 +143,52 @@ int process_read(const Tree *t, pid_t pid, HostProcess *ret) {
         return 0;
 }
 
+bool process_is_elsewhere(const Tree *t, pid_t pid) {
+        const char *own, *its;
+
+        return tree_read_link(t, tree_path(t, "/proc/self/ns/net"), &own) == 0 &&
+               tree_read_link(t, tree_path(t, "/proc/%d/ns/net", pid), &its) == 0 &&
+               !streq(own, its);
+}
+
+static bool read_name(const char *proc, pid_t pid, char *buf, size_t size) {
+        char path[4096];
+        bool there;
+        FILE *f;
+
+        (void)snprintf(path, sizeof(path), "%s/%d/comm", proc, pid);
+        f = fopen(path, "re");
+        if (!f)
+                return false; /* it has gone */
+        there = fgets(buf, (int)size, f) != NULL;
+        (void)fclose(f); /* read only */
+        if (there)
+                buf[strcspn(buf, "\n")] = '\0';
+        return there;
+}
+
+int process_walk(const Tree *t, ProcessTake *take, void *to) {
+        const char *proc = tree_path(t, "/proc");
+        DIR *d = proc ? opendir(proc) : NULL;
+        const struct dirent *entry;
+        int r = 0;
+
+        if (!proc)
+                return -ENOMEM;
+        if (!d)
+                return -errno;
+        while (r == 0 && (entry = readdir(d)) != NULL) {
+                char comm[32];
+                uint64_t pid;
+
+                if (text_to_number(entry->d_name, 1, INT32_MAX, &pid) &&
+                    read_name(proc, (pid_t)pid, comm, sizeof(comm)))
+                        r = take(t, (pid_t)pid, comm, to);
+        }
+        (void)closedir(d); /* read only */
+        return r;
+}
+
 /* The walk. */
 
 typedef struct Walk {

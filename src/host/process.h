@@ -40,6 +40,13 @@ typedef struct Holders {
 /* 0; -ESRCH if there is no such process; -ENOMEM, or what open() or read() said. */
 int process_read(const Tree *t, pid_t pid, HostProcess *ret);
 
+/* Calls take for each process, with its name as the kernel has it, until one returns a negative
+ * errno. 0, that one, or why /proc cannot be listed. */
+typedef int ProcessTake(const Tree *t, pid_t pid, const char *comm, void *to);
+int process_walk(const Tree *t, ProcessTake *take, void *to);
+/* Whether it is in another network namespace; one of which that cannot be told is not. */
+bool process_is_elsewhere(const Tree *t, pid_t pid);
+
 /* Walks over all processes once and finds those that hold any of the sockets. 0, -ENOMEM, or why
  * /proc cannot be read. */
 int process_read_holders(const Tree *t, const HostSockets *sockets, Holders *ret);

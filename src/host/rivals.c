@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/rivals.h"
 
-#include <dirent.h>
 #include <glob.h>
 
 #include "base/text.h"
@@ -307,16 +306,9 @@ static bool is_named(const Row *row, const char *comm) {
         return false;
 }
 
-/* Whether the process is in another network namespace; one of which that cannot be told is not. */
-static bool is_elsewhere(const Tree *t, pid_t pid) {
-        const char *own, *its;
+static int take_process(const Tree *t, pid_t pid, const char *comm, void *to) {
+        Rival *rivals = to;
 
-        return tree_read_link(t, tree_path(t, "/proc/self/ns/net"), &own) == 0 &&
-               tree_read_link(t, tree_path(t, "/proc/%d/ns/net", pid), &its) == 0 &&
-               !streq(own, its);
-}
-
-static int take_process(const Tree *t, pid_t pid, const char *comm, Rival *rivals) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 HostProcess p;
                 int r;
@@ -326,43 +318,12 @@ static int take_process(const Tree *t, pid_t pid, const char *comm, Rival *rival
                 r = process_read(t, pid, &p);
                 if (r < 0)
                         return r == -ENOMEM ? r : 0; /* it has gone */
-                if (p.uid != 0 || is_elsewhere(t, pid))
+                if (p.uid != 0 || process_is_elsewhere(t, pid))
                         return 0;
                 return set(t, &rivals[i], RIVAL_ACTIVE, "it runs: process %d, %s", pid,
                            p.executable ? p.executable : comm);
         }
         return 0;
-}
-
-static int look_at_processes(const Tree *t, Rival *rivals) {
-        const char *proc = tree_path(t, "/proc");
-        DIR *d = proc ? opendir(proc) : NULL;
-        const struct dirent *entry;
-        int r = 0;
-
-        if (!proc)
-                return -ENOMEM;
-        if (!d)
-                return -errno;
-        while (r == 0 && (entry = readdir(d)) != NULL) {
-                char path[4096], comm[32] = "";
-                uint64_t pid;
-                FILE *f;
-
-                if (!text_to_number(entry->d_name, 1, INT32_MAX, &pid))
-                        continue;
-                (void)snprintf(path, sizeof(path), "%s/%u/comm", proc, (unsigned int)pid);
-                f = fopen(path, "re");
-                if (!f)
-                        continue;
-                if (fgets(comm, sizeof(comm), f)) {
-                        comm[strcspn(comm, "\n")] = '\0';
-                        r = take_process(t, (pid_t)pid, comm, rivals);
-                }
-                (void)fclose(f); /* read only */
-        }
-        (void)closedir(d); /* likewise */
-        return r;
 }
 
 /* From what says little to what says much: a later one replaces what an earlier one found. */
@@ -399,7 +360,7 @@ int rivals_read(const Tree *t, Rival **ret, size_t *ret_n) {
                 r = look(t, &rows[i], &rivals[i]);
         }
         if (r == 0)
-                r = look_at_processes(t, rivals);
+                r = process_walk(t, take_process, rivals);
         if (r < 0)
                 return r;
         *ret = rivals;
