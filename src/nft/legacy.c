@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "nft/legacy.h"
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <linux/netfilter_ipv4/ip_tables.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
+
+/* Both families ask alike, but for the sizes. */
+_Static_assert(sizeof(struct ipt_getinfo) == sizeof(struct ip6t_getinfo), "one of them is used");
+_Static_assert(IPT_SO_GET_INFO == IP6T_SO_GET_INFO, "one of them is used");
+_Static_assert(IPT_SO_GET_ENTRIES == IP6T_SO_GET_ENTRIES, "one of them is used");
+_Static_assert(sizeof(struct ipt_get_entries) == sizeof(struct ip6t_get_entries), "likewise");
+
+#define TRIES 5
+
+/* Targets that pass on what would pass, refuse, tell, or change what no decision on the way in asks
+ * for. Another one might redirect, mark, or hide a connection from those who follow it. */
+static bool is_harmless(const char *target) {
+        static const char *const names[] = {
+                "",        "ERROR", "REJECT",   "DROP",       "LOG", "NFLOG", "ULOG", "TRACE",
+                "AUDIT",   "SNAT",  "TCPMSS",   "MASQUERADE", "TTL", "HL",    "DSCP", "TOS",
+                "RATEEST", "LED",   "CHECKSUM", "CLASSIFY",   "ECN", "SET",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (streq(names[i], target))
+                        return true;
+        return false;
+}
+
+static int take_target(Arena *a, const char *bytes, size_t size, size_t *heads, LegacyTable *ret) {
+        struct xt_entry_target target;
+        const char *name;
+
+        if (size < sizeof(target))
+                return -EPROTO;
+        memcpy(&target, bytes, sizeof(target));
+        target.u.user.name[sizeof(target.u.user.name) - 1] = '\0';
+        name = target.u.user.name;
+        if (streq(name, "ERROR"))
+                (*heads)++;
+        else
+                ret->n_rules++;
+        if (ret->target || is_harmless(name))
+                return 0;
+        ret->target = arena_strdup(a, name);
+        return ret->target ? 0 : -ENOMEM;
+}
+
+int legacy_parse(Arena *a, Family family, const void *entries, size_t size, LegacyTable *ret) {
+        bool v4 = family == FAMILY_IPV4;
+        size_t header = v4 ? sizeof(struct ipt_entry) : sizeof(struct ip6t_entry);
+        const char *p = entries;
+        LegacyTable table = {0};
+        size_t heads = 0; /* of the chains that somebody made, and the table's end */
+
+        while (size > 0) {
+                uint16_t target, next;
+                int r;
+
+                if (size < header)
+                        return -EPROTO;
+                memcpy(&target,
+                       p + (v4 ? offsetof(struct ipt_entry, target_offset)
+                               : offsetof(struct ip6t_entry, target_offset)),
+                       sizeof(target));
+                memcpy(&next,
+                       p + (v4 ? offsetof(struct ipt_entry, next_offset)
+                               : offsetof(struct ip6t_entry, next_offset)),
+                       sizeof(next));
+                if (target < header || next < target || next > size)
+                        return -EPROTO;
+                r = take_target(a, p + target, (size_t)(next - target), &heads, &table);
+                if (r < 0)
+                        return r;
+                p += next;
+                size -= next;
+        }
+        table.n_rules -=
+                MIN(table.n_rules, heads > 0 ? heads - 1 : 0); /* each ends with a return */
+        *ret = table;
+        return 0;
+}
+
+static int read_once(int fd, Arena *a, Family family, const char *name, LegacyTable *ret) {
+        int level = family == FAMILY_IPV4 ? IPPROTO_IP : IPPROTO_IPV6;
+        struct ipt_getinfo info = {0};
+        _cleanup_free_ struct ipt_get_entries *entries = NULL;
+        socklen_t size = sizeof(info);
+        LegacyTable table;
+        int r;
+
+        (void)snprintf(info.name, sizeof(info.name), "%s", name);
+        if (getsockopt(fd, level, IPT_SO_GET_INFO, &info, &size) < 0)
+                return -errno;
+        if (info.size > LEGACY_SIZE_MAX)
+                return -EFBIG;
+        entries = calloc(1, sizeof(*entries) + info.size);
+        if (!entries)
+                return -ENOMEM;
+        (void)snprintf(entries->name, sizeof(entries->name), "%s", name);
+        entries->size = info.size;
+        size = (socklen_t)(sizeof(*entries) + info.size);
+        if (getsockopt(fd, level, IPT_SO_GET_ENTRIES, entries, &size) < 0)
+                return -errno;
+        r = legacy_parse(a, family, entries->entrytable, info.size, &table);
+        if (r < 0)
+                return r;
+        /* each chain's policy is an entry, too */
+        table.n_rules -= MIN(table.n_rules, (size_t)__builtin_popcount(info.valid_hooks));
+        *ret = table;
+        return 0;
+}
+
+int legacy_read(Arena *a, Family family, const char *table, LegacyTable *ret) {
+        _cleanup_close_ int fd = socket(family == FAMILY_IPV4 ? AF_INET : AF_INET6,
+                                        SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+        int r = -EAGAIN;
+
+        if (fd < 0)
+                return -errno;
+        if (strlen(table) >= LEGACY_TABLE_MAX)
+                return -ENOENT;
+        for (unsigned int i = 0; i < TRIES && r == -EAGAIN; i++)
+                r = read_once(fd, a, family, table, ret); /* EAGAIN: it was replaced meanwhile */
+        return r;
+}
