@@ -2,9 +2,11 @@
 #include "host/doctor.h"
 
 #include <getopt.h>
+#include <netinet/in.h>
 
 #include "cli/input.h"
 #include "cli/output.h"
+#include "host/bypass.h"
 
 #define COLUMNS 96 /* that a line of a finding takes at most */
 
@@ -13,7 +15,10 @@ static const char help[] =
         "do\n"
         "and how it is set, bridges, forwarding, and what may stand in front. Of each finding it\n"
         "says what was seen, why it matters and what to do. Problems are to be settled, notes to\n"
-        "be known. Not all of it can be seen without root.\n"
+        "be known. Beside nftables it looks for what could pass connections by its rules (XDP, "
+        "tc,\n"
+        "legacy iptables, programs that relay) and says what was found. Not all of it can be seen\n"
+        "without root.\n"
         "\n"
         "      --json\n"
         "  -h, --help\n"
@@ -36,6 +41,11 @@ static int ask_kernel(Arena *a, Ability **ret, size_t *ret_n) {
 
         return r < 0 ? r : nft_probe_abilities(link, a, ret, ret_n);
 }
+
+typedef struct Beside {
+        Bypass *items;
+        size_t n_items;
+} Beside;
 
 static int examine(const Tree *t, Findings *ret) {
         Ability *abilities = NULL;
@@ -97,13 +107,61 @@ static void print_finding(const Finding *f) {
         putchar('\n');
 }
 
-static void print_text(const Findings *all) {
+/* "not found: XDP, tc filters": the kinds of that state, each once. */
+static int print_kinds(Arena *a, const Beside *b, BypassState state, const char *label) {
+        const char *names = NULL;
+
+        for (size_t i = 0; i < b->n_items; i++) {
+                const Bypass *x = &b->items[i];
+                const char *name = bypass_kind_name(x->kind);
+
+                if (x->state != state || (i > 0 && x[-1].state == state && x[-1].kind == x->kind))
+                        continue;
+                names = names ? arena_printf(a, "%s, %s", names, name) : name;
+                if (!names)
+                        return -ENOMEM;
+        }
+        if (names)
+                print_wrapped(label, names);
+        return 0;
+}
+
+static int print_beside(Arena *a, const Beside *b) {
+        OutputStyle style = output_style(stdout);
+        bool is_unknown = false;
+        int r;
+
+        printf("%sbeside nftables%s\n", style.bold, style.reset);
+        for (size_t i = 0; i < b->n_items; i++) {
+                const Bypass *x = &b->items[i];
+
+                is_unknown = is_unknown || x->state == BYPASS_UNKNOWN;
+                if (x->state != BYPASS_FOUND)
+                        continue;
+                print_wrapped("  found  ", x->what);
+                if (x->hint)
+                        print_wrapped("  do     ", x->hint);
+        }
+        r = print_kinds(a, b, BYPASS_UNKNOWN, "  not looked at: ");
+        if (is_unknown)
+                print_wrapped("  do     ", "run this as root");
+        if (r == 0)
+                r = print_kinds(a, b, BYPASS_ABSENT, "  not found: ");
+        putchar('\n');
+        return r;
+}
+
+static int print_text(Arena *a, const Findings *all, const Beside *beside) {
+        int r;
+
         for (size_t k = 0; k < ARRAY_SIZE(order); k++)
                 for (size_t i = 0; i < all->n_items; i++)
                         if (all->items[i].kind == order[k])
                                 print_finding(&all->items[i]);
+        r = print_beside(a, beside);
         printf("problems: %zu, not looked at: %zu, notes: %zu\n", all->n_kind[FINDING_PROBLEM],
                all->n_kind[FINDING_UNKNOWN], all->n_kind[FINDING_NOTE]);
+        return r;
 }
 
 static json_t *json_finding(const Finding *f) {
@@ -119,14 +177,53 @@ static json_t *json_finding(const Finding *f) {
         return object;
 }
 
-static int print_json(const Findings *all) {
-        json_t *object = json_object(), *list = json_array();
+static void json_set_port(json_t *object, const char *name, uint16_t port) {
+        if (port != 0)
+                (void)json_object_set_new(object, name, json_integer(port));
+}
+
+static json_t *json_bypass(const Bypass *b) {
+        json_t *object = json_object(), *families = json_array();
+
+        (void)json_object_set_new(object, "kind", json_string(bypass_kind_to_string(b->kind)));
+        (void)json_object_set_new(object, "state", json_string(bypass_state_to_string(b->state)));
+        if (b->state == BYPASS_ABSENT) {
+                json_decref(families);
+                return object;
+        }
+        (void)json_object_set_new(object, "what", json_string(b->what));
+        (void)json_object_set_new(object, "effect",
+                                  json_string(bypass_effect_to_string(b->effect)));
+        if (b->ipv4)
+                (void)json_array_append_new(families, json_string("IPv4"));
+        if (b->ipv6)
+                (void)json_array_append_new(families, json_string("IPv6"));
+        (void)json_object_set_new(object, "families", families);
+        if (b->interface)
+                (void)json_object_set_new(object, "interface", json_string(b->interface));
+        if (b->effect == BYPASS_LETS_IN)
+                (void)json_object_set_new(object, "behind", json_boolean(b->is_behind));
+        if (b->state == BYPASS_FOUND && b->effect == BYPASS_RELAYS)
+                (void)json_object_set_new(object, "protocol",
+                                          json_string(b->proto == IPPROTO_UDP ? "udp" : "tcp"));
+        json_set_port(object, "port", b->port);
+        json_set_port(object, "targetPort", b->target_port);
+        if (b->hint)
+                (void)json_object_set_new(object, "hint", json_string(b->hint));
+        return object;
+}
+
+static int print_json(const Findings *all, const Beside *b) {
+        json_t *object = json_object(), *list = json_array(), *beside = json_array();
 
         for (size_t k = 0; k < ARRAY_SIZE(order); k++)
                 for (size_t i = 0; i < all->n_items; i++)
                         if (all->items[i].kind == order[k])
                                 (void)json_array_append_new(list, json_finding(&all->items[i]));
+        for (size_t i = 0; i < b->n_items; i++)
+                (void)json_array_append_new(beside, json_bypass(&b->items[i]));
         (void)json_object_set_new(object, "findings", list);
+        (void)json_object_set_new(object, "beside", beside);
         return output_json(object);
 }
 
@@ -134,16 +231,19 @@ static int doctor(bool json) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Tree t = {.arena = a, .root = ""};
         Findings all = {0};
+        Beside beside = {0};
         int r = a ? examine(&t, &all) : -ENOMEM;
 
+        if (r == 0)
+                r = bypass_read(&t, &beside.items, &beside.n_items);
         if (r < 0)
                 return input_failed(r, "cannot look at this host");
         if (json) {
-                r = print_json(&all);
+                r = print_json(&all, &beside);
                 if (r != EXIT_OK)
                         return r;
-        } else {
-                print_text(&all);
+        } else if (print_text(a, &all, &beside) < 0) {
+                return input_failed(-ENOMEM, "cannot tell what was found");
         }
         if (all.n_kind[FINDING_PROBLEM] > 0)
                 return EXIT_DIFFERS;
