@@ -109,6 +109,78 @@ def test_a_daemon_in_this_network_counts_and_one_elsewhere_does_not():
         assert result.returncode == (8 if there else 0)
 
 
+def beside(preparation="", **more):
+    """What was found, or could not be looked at, by kind; and the kinds that were not."""
+    result = doctor(preparation, "--json", **more)
+    assert result.stderr == ""
+    found, absent = {}, set()
+    for b in json.loads(result.stdout)["beside"]:
+        if b["state"] == "absent":
+            absent.add(b["kind"])
+        else:
+            found.setdefault(b["kind"], []).append(b)
+    assert not absent & found.keys()
+    return found, absent
+
+
+def test_nothing_beside_nftables():
+    text = doctor().stdout
+    assert "beside nftables\n" in text and "  not found: " in text and "\n  found  " not in text
+    found, absent = beside()
+    assert found == {}
+    assert {"legacy-tables", "xdp", "tc", "docker-proxy", "proxy"} <= absent
+
+
+@pytest.mark.parametrize("rule, effect", [
+    ("iptables-legacy -A INPUT -p tcp --dport 80 -j DROP", "none"),
+    ("iptables-legacy -t nat -L -n >/dev/null", "none"),
+    ("iptables-legacy -t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 11434", "lets-in"),
+    ("iptables-legacy -t raw -A PREROUTING -p tcp -j NOTRACK", "lets-in"),
+])
+def test_a_legacy_table_lets_in_only_what_it_could_redirect(rule, effect):
+    table, = beside(rule)[0]["legacy-tables"]
+    assert (table["state"], table["effect"], table["families"]) == ("found", effect, ["IPv4"])
+
+
+def test_settings_and_links_beside_nftables():
+    found, _ = beside("echo 1 >/proc/sys/net/ipv4/conf/eth7/route_localnet; tc qdisc add dev eth7 clsact;"
+                      "ip link add br7 type bridge; ip link add eth9 type veth peer name eth10;"
+                      "ip link set eth9 master br7")
+    assert found.keys() == {"route-localnet"}, "a qdisc without filters, a bridge without a way out"
+    assert [b["interface"] for b in found["route-localnet"]] == ["eth7"]
+    assert found["route-localnet"][0]["effect"] == "none"
+
+
+RELAY = """
+cp "$(readlink -f /usr/bin/python3)" /run/docker-proxy
+cat >/run/relay.py <<END
+import socket, time
+listening = socket.create_server(("{address}", 8080))
+open("/run/ready", "w").close()
+time.sleep(60)
+END
+/run/docker-proxy /run/relay.py -proto tcp -host-ip {address} -host-port 8080 -container-ip 172.17.0.2 \\
+    -container-port 11434 >/dev/null 2>&1 &
+relay=$!
+trap 'kill $relay' EXIT
+n=0; until [ -e /run/ready ] || [ $n = 200 ]; do sleep 0.05; n=$((n + 1)); done
+"""
+
+
+def test_a_relay_is_told_with_its_target():
+    relay, = beside(RELAY.format(address="0.0.0.0"))[0]["docker-proxy"]
+    assert (relay["effect"], relay["protocol"], relay["port"], relay["targetPort"]) == ("relays", "tcp", 8080, 11434)
+    assert "goes to port 11434" in relay["what"] and relay["hint"]
+    assert "docker-proxy" in beside(RELAY.format(address="127.0.0.1"))[1]
+
+
+def test_without_root_what_lies_beside_is_unknown():
+    found, _ = beside(before="setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all")
+    assert {b["state"] for b in found["sk-lookup"]} == {"unknown"}
+    assert found["sk-lookup"][0]["effect"] == "lets-in"
+    assert found["sk-lookup"][0]["hint"] == "run this as root"
+
+
 def test_without_root_it_says_what_it_could_not_see():
     code, found = findings(before="setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all")
     assert code == 4
