@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/bypass_parts.h"
 
+#include <fcntl.h>
+
 #define CGROUP_BASE "/sys/fs/cgroup" /* or, beside version 1, a folder there */
 
 /* By kind. */
@@ -238,6 +240,58 @@ static int list_cgroups(const Tree *t, const Holders *holders, const char ***ret
         return 0;
 }
 
+/* ---- other network namespaces */
+
+typedef struct Namespaces {
+        BypassInput *input;
+        const char **seen; /* "net:[4026531840]" */
+        size_t n_seen;
+        int own;
+} Namespaces;
+
+static int take_namespace(const Tree *t, pid_t pid, const char *comm, void *to) {
+        const char *path = tree_path(t, "/proc/%d/ns/net", pid), *name;
+        Namespaces *all = to;
+        int fd, r = tree_read_link(t, path, &name);
+
+        (void)comm;
+        /* process 1 may be beyond root's reach, but is no container's of this host */
+        if ((r == -EACCES || r == -EPERM) && pid != 1)
+                all->input->foreign_error = r;
+        if (r < 0)
+                return r == -ENOMEM ? r : 0; /* it has gone */
+        for (size_t i = 0; i < all->n_seen; i++)
+                if (streq(all->seen[i], name))
+                        return 0;
+        if (all->n_seen >= BYPASSES_MAX)
+                return 0;
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return 0; /* likewise */
+        r = arena_append(t->arena, all->seen, all->n_seen, name)
+                    ? foreign_links_read(t->arena, fd, all->own, &all->input->foreign,
+                                         &all->input->n_foreign)
+                    : -ENOMEM;
+        (void)close(fd); /* nothing was written through it */
+        if (r < 0 && r != -ENOMEM)
+                all->input->foreign_error = r;
+        return r == -ENOMEM ? r : 0;
+}
+
+static int read_foreign(const Tree *t, BypassInput *input) {
+        static const char path[] = "/proc/self/ns/net";
+        _cleanup_close_ int own = open(path, O_RDONLY | O_CLOEXEC);
+        Namespaces all = {.input = input, .own = own};
+        const char *name;
+        int r = own < 0 ? -errno : tree_read_link(t, path, &name);
+
+        if (r < 0)
+                return r;
+        if (!arena_append(t->arena, all.seen, all.n_seen, name))
+                return -ENOMEM;
+        return process_walk(t, take_namespace, &all);
+}
+
 int bypass_read(const Tree *t, Bypass **ret, size_t *ret_n) {
         BypassInput input = {.read_legacy = legacy_read};
         const char **cgroups;
@@ -254,5 +308,7 @@ int bypass_read(const Tree *t, Bypass **ret, size_t *ret_n) {
                 r = list_cgroups(t, &input.holders, &cgroups, &n_cgroups);
         if (r == 0)
                 r = programs_read(t->arena, &input.net, cgroups, n_cgroups, &input.programs);
+        if (r == 0)
+                r = read_foreign(t, &input);
         return r < 0 ? r : bypass_find(t, &input, ret, ret_n);
 }

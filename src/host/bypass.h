@@ -8,6 +8,7 @@
 
 #include "host/process.h"
 #include "host/sysctls.h"
+#include "nft/foreign_links.h"
 #include "nft/legacy.h"
 #include "nft/programs.h"
 #include "nft/routes.h"
@@ -73,6 +74,9 @@ typedef struct BypassInput {
         Sysctls settings;
         Programs programs;
         Holders holders;
+        ForeignLink *foreign; /* of the network namespaces in which there are processes */
+        size_t n_foreign;
+        int foreign_error; /* negative errno: not all of them could be asked */
         /* legacy_read(), or what a test has in its place */
         int (*read_legacy)(Arena *a, Family family, const char *table, LegacyTable *ret);
 } BypassInput;

@@ -170,10 +170,34 @@ static const char *name_of(const Bypasses *to, uint32_t index) {
         return link ? link->name : "?";
 }
 
+static int look_at_foreign(Bypasses *to) {
+        const BypassInput *in = to->input;
+        int r = in->foreign_error < 0 ? bypass_add_unknown(to, BYPASS_MACVLAN, in->foreign_error)
+                                      : 0;
+
+        for (size_t i = 0; i < in->n_foreign && r == 0; i++) {
+                const ForeignLink *x = &in->foreign[i];
+                const char *parent = name_of(to, x->parent);
+
+                r = bypass_add(
+                        to, (Bypass){.kind = BYPASS_MACVLAN,
+                                     .state = BYPASS_FOUND,
+                                     .effect = BYPASS_LETS_IN,
+                                     .is_behind = true,
+                                     .interface = parent,
+                                     .what = arena_printf(to->tree->arena,
+                                                          "%s (%s), in another network namespace, "
+                                                          "takes packets from %s past this host's "
+                                                          "rules",
+                                                          x->name, x->kind, parent)});
+        }
+        return r;
+}
+
 int bypass_look_at_macvlan(Bypasses *to) {
         static const char *const kinds[] = {"macvlan", "macvtap", "ipvlan", "ipvtap"};
         const HostNet *net = &to->input->net;
-        int r = 0;
+        int r = look_at_foreign(to);
 
         for (size_t i = 0; i < net->n_links; i++)
                 for (size_t j = 0; j < ARRAY_SIZE(kinds) && r == 0; j++) {
@@ -193,8 +217,7 @@ int bypass_look_at_macvlan(Bypasses *to) {
                                                      is_tap ? "%s (%s): a machine gets its packets "
                                                               "past this host's rules"
                                                             : "%s (%s): what comes in by it meets "
-                                                              "the rules, but not once it is a "
-                                                              "container's",
+                                                              "the rules",
                                                      x->name, x->kind)});
                 }
         return r;

@@ -151,6 +151,16 @@ def test_settings_and_links_beside_nftables():
     assert found["route-localnet"][0]["effect"] == "none"
 
 
+def test_a_macvlan_in_another_namespace_is_found():
+    there = "unshare -n sleep 60 >/dev/null 2>&1 & there=$!; trap 'kill $there' EXIT; n=0;" \
+            "until [ $(readlink /proc/$there/ns/net) != $(readlink /proc/self/ns/net) ] || [ $n = 200 ];" \
+            "do sleep 0.05; n=$((n + 1)); done; ip link add mv0 link {} type macvlan; ip link set mv0 netns $there"
+    found, _ = beside(there.format("eth7"))
+    macvlan, = found["macvlan"]
+    assert (macvlan["effect"], macvlan["interface"], macvlan["behind"]) == ("lets-in", "eth7", True)
+    assert "mv0" in macvlan["what"]
+
+
 RELAY = """
 cp "$(readlink -f /usr/bin/python3)" /run/docker-proxy
 cat >/run/relay.py <<END
