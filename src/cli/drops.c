@@ -227,6 +227,8 @@ static void print_table(const Drops *d, const json_t *list) {
         _cleanup_(output_table_freep) OutputTable *t =
                 output_table_new(columns, ARRAY_SIZE(columns));
 
+        if (t)
+                output_table_keep_lines(t);
         for (size_t i = 0; t && i < json_array_size(list); i++) {
                 Words w;
 
