@@ -175,6 +175,9 @@ static int apply(const char *file, const ApplyOptions *options, bool json) {
         json_t *reply = NULL;
         int r;
 
+        if (file && streq(file, "-"))
+                return verb_usage(&verb_apply,
+                                  "the daemon reads the policy itself: name a file that stays");
         if (!json && (!file || access(file, F_OK) == 0))
                 (void)plan_show(file); /* what is wrong the daemon says, too */
         r = apply_call("apply", file, options, &reply);

@@ -18,9 +18,9 @@ static const char help[] =
         "one a\n"
         "second; in floods less. All are counted by the rules: ringwall show --live.\n"
         "\n"
-        "  -f, --follow  go on with what is refused from now on, until interrupted\n"
-        "  -n N          at most so many groups (100)\n" REMOTE_HELP
-        "      --json    one object; with -f one a line\n"
+        "  -f, --follow           go on with what is refused from now on, until interrupted\n"
+        "  -n N                   at most so many groups (100, at most 500)\n" REMOTE_HELP
+        "      --json             one object; with -f one a line\n"
         "  -h, --help\n";
 
 #define RULE_MAX 384   /* bytes of one that is made */
@@ -227,6 +227,8 @@ static void print_table(const Drops *d, const json_t *list) {
         _cleanup_(output_table_freep) OutputTable *t =
                 output_table_new(columns, ARRAY_SIZE(columns));
 
+        if (t)
+                output_table_keep_lines(t);
         for (size_t i = 0; t && i < json_array_size(list); i++) {
                 Words w;
 

@@ -18,13 +18,14 @@ static const char help[] =
         "changed, by whom and for how long, which connections were cut. The log is kept in the\n"
         "daemon's state directory, each line chained to the one before.\n"
         "\n"
-        "  -n, --lines=N       the latest N (20)\n"
-        "      --since=TIME    those since then: 90s, 10m, 2h or 3d ago\n"
-        "  -f, --follow        then wait for further ones\n"
-        "      --check-chain   whether anything in the log was changed, removed or cut off;\n"
-        "                      it reads the log itself, also without a daemon\n"
-        "      --state-dir=DIR where the log is, for --check-chain (" STORE_FOLDER ")\n"
-        "      --json          one object a line\n" REMOTE_HELP "  -h, --help\n"
+        "  -n, --lines=N          the latest N (20)\n"
+        "      --since=TIME       those since then: 90s, 10m, 2h or 3d ago\n"
+        "  -f, --follow           then wait for further ones\n"
+        "      --check-chain      whether anything in the log was changed, removed or cut off;\n"
+        "                         it reads the log itself, also without a daemon\n"
+        "      --state-dir=DIR    where the log is, for --check-chain (" STORE_FOLDER
+        ")\n" REMOTE_HELP "      --json             one object a line\n"
+        "  -h, --help\n"
         "\n"
         "Exit status of --check-chain: 0 whole, 8 not.\n"
         "\n"
@@ -116,15 +117,16 @@ static int print_check(const Options *o, int r, const EventCheck *check, const D
 }
 
 static int check_chain(const Options *o) {
+        const char *state_dir = o->state_dir ? o->state_dir : STORE_FOLDER;
         _cleanup_(arena_freep) Arena *a = arena_new(0);
-        _cleanup_close_ int folder = open(o->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int folder = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         Diag *d = a ? diag_new(a) : NULL;
         EventCheck check = {0};
         int r = !d ? -ENOMEM : folder < 0 ? -errno : event_log_check(folder, a, &check, d);
 
         if (r == 0 || r == -EBADMSG)
                 return print_check(o, r, &check, d);
-        fprintf(stderr, "ringwall events: there is no log to read in %s: %s\n", o->state_dir,
+        fprintf(stderr, "ringwall events: there is no log to read in %s: %s\n", state_dir,
                 strerror(-r));
         if (r == -EACCES)
                 fputs("  hint: only root may\n", stderr);
@@ -138,7 +140,7 @@ static int run_options(const Options *o) {
 
         if (o->check)
                 return check_chain(o);
-        r = show(o, o->lines, &after, &n);
+        r = show(o, o->lines > 0 ? o->lines : SHOWN, &after, &n);
         if (r != EXIT_OK)
                 return r;
         if (n == 0 && !o->json && !o->follow)
@@ -158,7 +160,7 @@ static int run(int argc, char **argv) {
                 REMOTE_OPTION,
                 {0},
         };
-        Options o = {.state_dir = STORE_FOLDER, .lines = SHOWN};
+        Options o = {0};
         uint64_t number;
         int c;
 
@@ -196,6 +198,11 @@ static int run(int argc, char **argv) {
                 }
         if (optind < argc)
                 return verb_usage(&verb_events, "it takes options only");
+        if (o.check && (o.follow || o.lines != 0))
+                return verb_usage(&verb_events, "--check-chain looks at all of the log: it goes "
+                                                "with --state-dir and --json alone");
+        if (o.state_dir && !o.check)
+                return verb_usage(&verb_events, "--state-dir goes with --check-chain");
         return run_options(&o);
 }
 

@@ -193,8 +193,11 @@ static void print_answer(const Explain *e,
 
         puts(question);
         print_headline(result, whole);
+        if (whole->dropper)
+                whole_print_dropper(whole);
         if (rule)
-                printf("  by        %s\n", rule->origin.text);
+                printf(whole->dropper ? "  ringwall  lets it through: %s\n" : "  by        %s\n",
+                       rule->origin.text);
         else if (result->n_steps > 0 && result->steps[result->n_steps - 1].rule)
                 puts("  by        a rule without a name: not ringwall's own");
         if (origin && rule && origin->at.source && origin->at.line != rule->origin.at.line)

@@ -40,7 +40,8 @@ static int load(Input *input, const char *file) {
                 return input_failed(-ENOMEM, "reading the policy");
         r = policy_load(input->arena, &paths, &input->policy, input->diag);
         if (r == -ENOENT && file && streq(file, POLICY_FILE_DEFAULT))
-                diag_hint(input->diag, "name a FILE, or write your policy there");
+                diag_hint(input->diag,
+                          "name a FILE, or write your policy there; 'ringwall init' begins one");
         input_print_messages(input);
         if (r == -EACCES)
                 return EXIT_NOT_PERMITTED;
@@ -75,7 +76,7 @@ int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatu
 
         input_print_messages(input);
         if (r == -ENOENT) {
-                fprintf(stderr, "ringwall: there is no pass '%s'; the passes are: lower",
+                fprintf(stderr, "ringwall check: there is no pass '%s'; the passes are: lower",
                         stop_after);
                 for (size_t i = 0; i < n_passes; i++)
                         fprintf(stderr, ", %s", passes[i].name);

@@ -62,6 +62,10 @@ OutputTable *output_table_new(const char *const *columns, size_t n_columns) {
         return t->table ? t : output_table_free(t);
 }
 
+void output_table_keep_lines(OutputTable *t) {
+        (void)scols_column_set_flags(scols_table_get_column(t->table, t->n_columns - 1), 0);
+}
+
 int output_table_add(OutputTable *t, const char *const *cells) {
         struct libscols_line *line = scols_table_new_line(t->table, NULL);
 

@@ -26,6 +26,8 @@ int output_json(json_t *value);
 typedef struct OutputTable OutputTable;
 
 OutputTable *output_table_new(const char *const *columns, size_t n_columns);
+/* The last column is not broken where the terminal is too narrow: it is there to be copied. */
+void output_table_keep_lines(OutputTable *t);
 /* cells: n_columns strings, copied. 0 or -ENOMEM. */
 int output_table_add(OutputTable *t, const char *const *cells);
 void output_table_print(OutputTable *t);

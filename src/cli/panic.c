@@ -5,12 +5,14 @@
 #include "cli/output.h"
 #include "cli/remote.h"
 
+#define SECONDS_MAX (365 * UINT64_C(86400)) /* of io.ringwall.Panic */
+
 static const char help[] =
         "Closes everything at once, open connections too, but for those who may come to the\n"
         "rescue: settings.rescue, or from where was confirmed last, to sshd. What the policy says\n"
         "comes back with 'panic off'; a restart or a reboot does not end it.\n"
         "\n"
-        "      --for=TIME         end it by itself: 90s, 10m, 2h or 3d\n"
+        "      --for=TIME         end it by itself: 90s, 10m, 2h or 3d; at most 365d\n"
         "      --i-have-console   although you could not come in again\n" REMOTE_HELP
         "      --json\n"
         "  -h, --help\n"
@@ -21,11 +23,26 @@ static const char help[] =
         "  ringwall panic on --for 1h\n"
         "  ringwall panic off\n";
 
-static void print_reply(const json_t *reply, const char *duration) {
-        if (!json_is_true(json_object_get(reply, "on"))) {
+/* What there is instead of it: nothing is called in force that was not read back. */
+static int print_off(const char *runtime_dir) {
+        json_t *status = NULL;
+        const char *state;
+        int r = remote_call("panic", runtime_dir, "Status", NULL, &status);
+
+        if (r != EXIT_OK)
+                return r;
+        state = json_string_value(json_object_get(status, "state"));
+        if (state && streq(state, "closed"))
                 puts("panic is off: what the policy says is in force");
-                return;
-        }
+        else if (state && (streq(state, "unarmed") || streq(state, "unloaded")))
+                puts("panic is off, and this host is open: nothing is in force: ringwall apply");
+        else
+                puts("panic is off: ringwall status says what is in force");
+        json_decref(status);
+        return EXIT_OK;
+}
+
+static void print_on(const json_t *reply, const char *duration) {
         printf("panic is on%s%s: only those who may rescue come in; %lld open connections were "
                "cut\n",
                duration ? " for " : "", duration ? duration : "",
@@ -78,17 +95,21 @@ static int run(int argc, char **argv) {
         if (argc - optind != 1 || (!streq(argv[optind], "on") && !streq(argv[optind], "off")))
                 return verb_usage(&verb_panic, "say 'on' or 'off'");
         on = streq(argv[optind], "on");
-        if (duration && (!on || age_parse(duration) == 0))
-                return verb_usage(&verb_panic,
-                                  on ? "--for takes 90s, 10m, 2h or 3d" : "--for goes with 'on'");
+        if (duration && !on)
+                return verb_usage(&verb_panic, "--for goes with 'on'");
+        if (duration && (age_parse(duration) == 0 || age_parse(duration) > SECONDS_MAX))
+                return verb_usage(&verb_panic, "--for takes 90s, 10m, 2h or 3d, at most 365d");
         r = call(on, duration ? age_parse(duration) : 0, has_console, runtime_dir, &reply);
         if (r != EXIT_OK)
                 return r;
         if (json)
                 return output_json(reply);
-        print_reply(reply, duration);
+        if (on)
+                print_on(reply, duration);
+        else
+                r = print_off(runtime_dir);
         json_decref(reply);
-        return EXIT_OK;
+        return r;
 }
 
 const Verb verb_panic = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <time.h>
 
@@ -156,7 +157,12 @@ static FileRule *find_number(RuleChange *c, uint64_t number) {
 }
 
 static int no_such_rule(const RuleChange *c) {
-        fprintf(stderr, "ringwall remove: `allow` and `deny` have written no such rule\n");
+        if (c->number > 0)
+                fprintf(stderr, "ringwall remove: there is no rule %" PRIu64 "\n", c->number);
+        else
+                fputs("ringwall remove: `allow` and `deny` have written no rule of just these "
+                      "words\n",
+                      stderr);
         fputs("  hint: `ringwall remove` lists those that they have written\n", stderr);
         return EXIT_FAILED;
 }
@@ -168,6 +174,15 @@ static bool says_so(const RuleChange *c, const PolicyRule *rule, const char *sai
 
         return words && strncmp(words + 2, said, len) == 0 &&
                (words[2 + len] == '\0' || words[2 + len] == ' ');
+}
+
+/* Whether it is one that the commands have written, in other words than were said. */
+static bool is_own(const RuleChange *c, const PolicyRule *rule) {
+        for (size_t i = 0; i < c->file.n_rules; i++)
+                if (c->file.rules[i].is_own && c->file.rules[i].line == rule->at.line &&
+                    streq(rule->at.source->name, c->change.path))
+                        return true;
+        return false;
 }
 
 static int find_elsewhere(const RuleChange *c, bool has_verb) {
@@ -185,7 +200,8 @@ static int find_elsewhere(const RuleChange *c, bool has_verb) {
                 bare.verb = verb;
                 said = file_rule_describe(c->change.arena, &bare);
                 for (size_t i = 0; said && i < s->n_rules; i++)
-                        if ((!has_verb || verb == c->rule.verb) && says_so(c, &s->rules[i], said)) {
+                        if ((!has_verb || verb == c->rule.verb) && says_so(c, &s->rules[i], said) &&
+                            !is_own(c, &s->rules[i])) {
                                 fprintf(stderr,
                                         "ringwall remove: people have written this rule, or "
                                         "changed it: %s\n"

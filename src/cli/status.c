@@ -39,6 +39,19 @@ static const char *time_text(const json_t *object, const char *key, char *buf, s
         return buf;
 }
 
+static void print_panic(const json_t *s, OutputStyle style) {
+        long long seconds = (long long)json_integer_value(
+                json_object_get(json_object_get(s, "panic"), "seconds"));
+        char buf[64];
+
+        printf("%spanic%s        only those who may rescue come in", style.bad, style.reset);
+        if (json_object_get(s, "since")) /* not if the file that says so cannot be read */
+                printf(", since %s", time_text(s, "since", buf, sizeof(buf)));
+        if (seconds > 0)
+                printf(", for another %lld s", seconds);
+        puts(": ringwall panic off");
+}
+
 static void print_state(const json_t *s) {
         OutputStyle style = output_style(stdout);
         const char *state = text_of(s, "state");
@@ -62,10 +75,7 @@ static void print_state(const json_t *s) {
                        "again: journalctl -u ringwalld\n",
                        style.bad, style.reset);
         else if (streq(state, "panic"))
-                printf("%spanic%s        only those who may rescue come in, since %s: ringwall "
-                       "panic "
-                       "off\n",
-                       style.bad, style.reset, time_text(s, "since", buf, sizeof(buf)));
+                print_panic(s, style);
         else if (streq(state, "lockdown"))
                 printf("%slockdown%s     no confirmed policy can be read: only those who may "
                        "rescue "

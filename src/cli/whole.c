@@ -233,6 +233,20 @@ static const char *step_word(const WorldStep *s) {
         return world_verdict_to_string(s->verdict.kind);
 }
 
+void whole_print_dropper(const WholeAnswer *answer) {
+        const WorldStep *s = answer->dropper;
+        const WorldTable *table = s->chain->table;
+        const char *owner = world_chain_owner(s->chain);
+
+        printf("  by        %s %s %s, ", world_family_to_string(table->family), table->name,
+               s->chain->name);
+        if (s->rule)
+                printf("handle %" PRIu64, s->rule->handle);
+        else
+                fputs("its policy", stdout);
+        printf("%s%s%s\n", owner ? "  (" : "", owner ? owner : "", owner ? ")" : "");
+}
+
 static void print_step(const WorldStep *s, bool first) {
         const WorldTable *table = s->chain->table;
         const char *owner = world_chain_owner(s->chain);

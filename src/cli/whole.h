@@ -30,6 +30,8 @@ void whole_done(Whole *w);
 /* 0 or -ENOMEM. */
 int whole_ask(Whole *w, const Question *q, WholeAnswer *ret);
 
+/* For people: which rule of another program's drops it, as `by`. There is a dropper. */
+void whole_print_dropper(const WholeAnswer *answer);
 /* For people: the way through all tables, behind the word `tables`. Nothing if there are no others.
  */
 void whole_print(const Whole *w, const WholeAnswer *answer);

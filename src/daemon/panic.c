@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 #include <syslog.h>
 
 #include "base/file.h"
@@ -25,6 +26,7 @@
 typedef struct PanicFile {
         uint64_t realtime_usec; /* when it ends; FOREVER */
         uint64_t duration_usec; /* that was asked for */
+        uint64_t since_usec;    /* when it was written; 0: not known */
 } PanicFile;
 
 static int open_folder(const Daemon *d) {
@@ -55,11 +57,15 @@ static int read_file(const Daemon *d, PanicFile *ret) {
                 folder < 0 ? -1 : openat(folder, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         char *text, *space;
+        struct stat st;
         size_t size;
 
         if (fd < 0 && errno == ENOENT)
                 return -ENOENT;
-        *ret = (PanicFile){FOREVER, FOREVER};
+        *ret = (PanicFile){FOREVER, FOREVER, 0};
+        if (fd >= 0 && fstat(fd, &st) == 0)
+                ret->since_usec =
+                        (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000;
         if (fd < 0 || !a || file_read_fd(a, fd, FILE_SIZE_MAX, &text, &size) < 0)
                 return 0;
         space = strchr(text, ' ');
@@ -69,7 +75,7 @@ static int read_file(const Daemon *d, PanicFile *ret) {
         space[strcspn(space, "\n")] = '\0';
         if (!text_to_number(text, 0, FOREVER, &ret->realtime_usec) ||
             !text_to_number(space, 1, FOREVER, &ret->duration_usec))
-                *ret = (PanicFile){FOREVER, FOREVER};
+                ret->realtime_usec = ret->duration_usec = FOREVER;
         return 0;
 }
 
@@ -157,6 +163,7 @@ void panic_start(Daemon *d) {
         left = file.realtime_usec == FOREVER ? FOREVER
                                              : MIN(file.realtime_usec - now, file.duration_usec);
         d->panic.is_on = true;
+        d->since_usec = file.since_usec;
         if (panic_end_in(d, left) < 0)
                 d->panic.end_usec = FOREVER;
         daemon_event(d, EVENT_PANIC, LOG_CRIT, "panic goes on: only those who may rescue come in");

@@ -51,6 +51,12 @@ def test_a_misspelt_command_gets_a_suggestion():
     assert "Did you mean 'ringwall check'?" in result.stderr
 
 
+def test_standard_input_is_nothing_that_the_daemon_could_read():
+    result = run("apply", "-", "--runtime-dir", "/nonexistent")
+    assert result.returncode == 2
+    assert "the daemon reads the policy itself" in result.stderr
+
+
 @pytest.mark.parametrize("args", [
     ["check", "--nonsense"],
     ["check", POLICY, POLICY],

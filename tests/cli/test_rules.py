@@ -239,10 +239,18 @@ def test_removing_what_is_not_there_changes_nothing(rules):
     text = rules.text()
     for words in (["2"], ["https"], ["deny", "http"], ["http", "from", "lan"]):
         done = rules.run("remove", *words, "--no-apply")
-        assert done.returncode == 1 and "no such rule" in done.stderr
+        said = "there is no rule 2" if words == ["2"] else "no rule of just these words"
+        assert done.returncode == 1 and said in done.stderr
     done = rules.run("remove", "ssh", "from", "lan", "--no-apply")
     assert done.returncode == 1 and "policy.yaml:4: allow ssh from lan" in done.stderr
     assert rules.text() == text
+
+
+def test_a_rule_of_the_commands_is_not_taken_for_one_of_people(rules):
+    rules.write("allow", "http", "from", "203.0.113.9")
+    done = rules.run("remove", "http", "--no-apply")
+    assert done.returncode == 1 and "people" not in done.stderr
+    assert "no rule of just these words" in done.stderr
 
 
 def test_who_is_changing_the_file_is_named(rules):

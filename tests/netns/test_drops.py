@@ -228,3 +228,12 @@ def test_where_another_program_reads_the_samples_it_says_so(world, tmp_path):
     finally:
         d.stop(signal.SIGKILL)
         log.close()
+
+
+def test_the_rule_to_copy_is_whole_on_a_narrow_terminal(world, daemon):
+    assert world.reach("wan", "host", 22, 4) == "dropped"
+    rule = seen(daemon, section="inbound", port=22)["admit"]
+    command = f"stty cols 80; {PROGRAM} drops --runtime-dir {daemon.runtime}"
+    argv = ["script", "-qec", command, "/dev/null"]
+    said = world.lab.run("fw", argv, env=ENVIRONMENT).stdout
+    assert f"inbound: {rule}" in said

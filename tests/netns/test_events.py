@@ -112,7 +112,16 @@ def test_a_log_that_cannot_be_written_keeps_nothing_from_coming_into_force(world
 
 
 def test_wrong_words_are_told(world, daemon):
-    for words in (["-n", "0"], ["--since", "yesterday"], ["more"]):
+    chain = "--check-chain"
+    for words in (
+        ["-n", "0"],
+        ["--since", "yesterday"],
+        ["more"],
+        [chain, "-f"],
+        [chain, "-n", "3"],
+        [chain, "--since", "1h"],
+        ["--state-dir", str(daemon.state)],
+    ):
         assert ringwall(world.lab, "events", *words, check=False).returncode == 2
     done = ringwall(world.lab, "events", "--runtime-dir", str(daemon.runtime), check=False)
     assert done.returncode == 5

@@ -64,6 +64,7 @@ def test_neither_death_nor_a_boot_ends_it(world, daemon):
     daemon.start()
     daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
     daemon.ask("panic", "on")
+    since = daemon.status()["since"]
     for reboots in (False, True):
         daemon.stop(signal.SIGKILL)
         assert closed(world)
@@ -71,6 +72,7 @@ def test_neither_death_nor_a_boot_ends_it(world, daemon):
             world.lab.nft("flush ruleset")
         daemon.start()
         assert daemon.status()["state"] == "panic" and closed(world)
+        assert abs(daemon.status()["since"] - since) < 5_000_000
     daemon.ask("panic", "off")
     daemon.stop()
     daemon.start()
@@ -80,6 +82,8 @@ def test_neither_death_nor_a_boot_ends_it(world, daemon):
 def test_it_ends_by_itself_when_its_time_is_up(world, daemon):
     daemon.start()
     daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
+    code, said = daemon.ask("panic", "on", "--for", "366d")
+    assert code == 2 and "at most 365d" in said and daemon.status()["state"] == "closed"
     code, _ = daemon.ask("panic", "on", "--for", "4s")
     assert code == 0 and 0 < daemon.status()["panic"]["seconds"] <= 4 and closed(world)
     daemon.stop(signal.SIGKILL)
@@ -130,6 +134,21 @@ def test_what_others_change_is_undone_in_a_panic_too(world, daemon):
     world.lab.run("fw", ["nft", "flush ruleset"])
     wait_until(lambda: daemon.status()["drift"]["undone"] > 0, 10, "the heal")
     assert closed(world)
+
+
+def say(world, daemon, *words):
+    return ringwall(world.lab, *words, "--runtime-dir", str(daemon.runtime)).stdout
+
+
+def test_it_says_when_it_ends_and_what_is_in_force_then(world, daemon):
+    daemon.start()
+    say(world, daemon, "panic", "on", "--for", "1h")
+    assert ", for another " in say(world, daemon, "status")
+    assert "this host is open" in say(world, daemon, "panic", "off")
+    daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
+    say(world, daemon, "panic", "on")
+    assert ", for another " not in say(world, daemon, "status")
+    assert "what the policy says is in force" in say(world, daemon, "panic", "off")
 
 
 def test_before_anything_was_confirmed_it_closes_and_opens_again(world, daemon):

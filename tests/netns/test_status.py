@@ -111,3 +111,11 @@ def test_a_daemon_that_dies_while_it_is_asked_has_not_answered(world, daemon):
         asking.wait(timeout=0.5)
     daemon.process.kill()
     assert asking.wait(timeout=10) == 5
+
+
+def test_the_history_shows_letters_where_the_terminal_can(world, daemon):
+    daemon.apply(EXAMPLE, "--no-confirm", "-m", "für Anna\x1b[2J")
+    argv = [PROGRAM, "history", "--runtime-dir", str(daemon.runtime)]
+    for locale, letters in (("C.UTF-8", True), ("C", False)):
+        said = world.lab.run("fw", argv, env={**ENVIRONMENT, "LC_ALL": locale}).stdout
+        assert ("für Anna" in said) == letters and "\x1b" not in said

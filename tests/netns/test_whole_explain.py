@@ -44,7 +44,8 @@ def test_another_programs_drop_is_the_answer_and_its_rule_is_named(loaded):
     assert f"# handle {last['handle']}" in listing
     said = ringwall(loaded.lab, "explain", SSH, "--live").stdout
     assert "REFUSED: dropped by another program's rules" in said
-    assert f"handle {last['handle']}" in said and "(iptables)" in said
+    assert f"  by        ip filter LATE, handle {last['handle']}  (iptables)\n" in said
+    assert "  ringwall  lets it through: " in said
     # and so it is
     assert loaded.reach("lan", "host:eth1", 22, 4) == "silence"
 
