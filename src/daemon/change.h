@@ -75,7 +75,10 @@ typedef struct EventsRequest {
         int64_t after, since, limit;
 } EventsRequest;
 
-int request_events(Daemon *d, const EventsRequest *request, json_t **ret, RequestFailure *f);
+/* Answers, and goes on with each event as it happens if the caller wants more. */
+int request_events(Daemon *d, RpcCall *call, const EventsRequest *request);
+/* Who is to be told of events. */
+json_t *request_alerts(const Daemon *d);
 /* Reads lists of addresses again; says whether the policy's own files have changed. Nobody confirms
  * it, so nothing is done that would lock out whoever asks. peer as in ApplyRequest. */
 int request_reload(Daemon *d, const RpcPeer *peer, json_t **ret, RequestFailure *f);

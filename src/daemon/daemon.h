@@ -21,7 +21,7 @@
 #define DAEMON_SOCKET RPC_INTERFACE /* within the runtime directory */
 #define DAEMON_EVENTS_MAX 16        /* that are kept to be shown */
 #define DAEMON_DROPS_MAX 500        /* groups in one answer: a few KiB each while it is made */
-#define DAEMON_FOLLOWERS_MAX 8      /* calls that follow what is refused */
+#define DAEMON_FOLLOWERS_MAX 8      /* calls that follow what is refused; as many follow events */
 
 /* What other programs change while something is in force. */
 typedef struct DriftGuard {
@@ -75,8 +75,11 @@ typedef struct Daemon {
         char boot[CONFIRM_BOOT_MAX];
         sd_event_source *timer; /* of an unconfirmed change */
         uint64_t since_usec;    /* since when this is in force, CLOCK_REALTIME */
-        StoreSettings settings; /* of what is in force; without its zones */
-        char file[4096];        /* the policy's that is in force, or "" */
+        StoreSettings settings; /* of what is in force; without its zones and alerts */
+        struct {
+                char *run, *webhook; /* owned, or NULL */
+        } alerts;                    /* of the policy that is in force, or was before a lockdown */
+        char file[4096];             /* the policy's that is in force, or "" */
         Arena *marks_arena;
         FileMark *marks; /* its own files, as they were */
         size_t n_marks;
@@ -115,6 +118,8 @@ typedef struct Daemon {
         bool log_failed;   /* the last one could not be written, which has been said */
         DaemonEvent events[DAEMON_EVENTS_MAX]; /* a ring */
         size_t n_events;
+        RpcCall *event_followers[DAEMON_FOLLOWERS_MAX];
+        size_t n_event_followers;
 } Daemon;
 
 /* Tells the journal (or standard error) what happened, and keeps it. */

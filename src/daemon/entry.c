@@ -100,6 +100,17 @@ bool entry_files_differ(const Daemon *d) {
 }
 
 /* Without it nothing says which file was in force: the first that is no catalogue. */
+/* A lockdown or a panic forgets them not: just then somebody has to be told. */
+static void keep_alerts(Daemon *d, const Alerts *alerts) {
+        char *run = alerts->run ? strdup(alerts->run) : NULL;
+        char *webhook = alerts->webhook ? strdup(alerts->webhook) : NULL;
+
+        free(d->alerts.run);
+        free(d->alerts.webhook);
+        d->alerts.run = run;
+        d->alerts.webhook = webhook;
+}
+
 static void keep_file(Daemon *d, const StoreContent *content) {
         const char *name = content->texts.n_sources > 1 ? content->texts.sources[1].name : "";
 
@@ -108,6 +119,8 @@ static void keep_file(Daemon *d, const StoreContent *content) {
         d->settings = content->settings;
         d->settings.rescue = NULL; /* lives in the entry's arena */
         d->settings.n_rescue = 0;
+        d->settings.alerts = (Alerts){0};
+        keep_alerts(d, &content->settings.alerts);
 }
 
 static int try_put(Daemon *d, uint32_t number) {

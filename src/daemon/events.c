@@ -56,6 +56,21 @@ static void write_down(Daemon *d, const DaemonEvent *e, uint64_t *ret_number) {
         *ret_number = event.number;
 }
 
+static json_t *event_json(const Event *e) {
+        return json_pack("{s:I, s:I, s:s, s:s}", "number", (json_int_t)e->number, "time",
+                         (json_int_t)e->time_usec, "kind", event_kind_to_string(e->kind), "text",
+                         e->text);
+}
+
+static void tell_followers(Daemon *d, const DaemonEvent *e, uint64_t number) {
+        const Event event = {number, e->realtime_usec, e->kind, e->text};
+
+        /* a call that cannot be answered any more goes by itself */
+        for (size_t i = 0; i < d->n_event_followers; i++)
+                (void)rpc_call_notify(d->event_followers[i],
+                                      json_pack("{s:[o]}", "events", event_json(&event)));
+}
+
 void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, ...) {
         DaemonEvent *e = &d->events[d->n_events++ % DAEMON_EVENTS_MAX];
         uint64_t number = 0;
@@ -67,6 +82,7 @@ void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, .
         (void)vsnprintf(e->text, sizeof(e->text), format, ap);
         va_end(ap);
         write_down(d, e, &number);
+        tell_followers(d, e, number);
         if (d->has_journal &&
             sd_journal_send("MESSAGE=%s", e->text, "PRIORITY=%d", priority, "MESSAGE_ID=%s",
                             event_kind_id(kind), "RINGWALL_EVENT=%s", event_kind_to_string(kind),
@@ -76,13 +92,7 @@ void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, .
         fprintf(stderr, "<%d>%s\n", priority, e->text);
 }
 
-static json_t *event_json(const Event *e) {
-        return json_pack("{s:I, s:I, s:s, s:s}", "number", (json_int_t)e->number, "time",
-                         (json_int_t)e->time_usec, "kind", event_kind_to_string(e->kind), "text",
-                         e->text);
-}
-
-int request_events(Daemon *d, const EventsRequest *request, json_t **ret, RequestFailure *f) {
+static int read_events(Daemon *d, const EventsRequest *request, json_t **ret) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         size_t limit = request->limit > 0 ? (size_t)request->limit : ANSWER_MAX;
         json_t *events = json_array();
@@ -106,4 +116,31 @@ int request_events(Daemon *d, const EventsRequest *request, json_t **ret, Reques
                 (void)json_array_append_new(events, event_json(&list.items[i]));
         *ret = json_pack("{s:o}", "events", events);
         return *ret ? 0 : -ENOMEM;
+}
+
+static void follower_gone(RpcCall *call, void *userdata) {
+        Daemon *d = userdata;
+
+        for (size_t i = 0; i < d->n_event_followers; i++)
+                if (d->event_followers[i] == call) {
+                        d->event_followers[i] = d->event_followers[--d->n_event_followers];
+                        return;
+                }
+}
+
+int request_events(Daemon *d, RpcCall *call, const EventsRequest *request) {
+        json_t *first = NULL;
+        int r = read_events(d, request, &first);
+
+        if (r < 0)
+                return r;
+        if (!rpc_call_wants_more(call))
+                return rpc_call_reply(call, first);
+        if (d->n_event_followers == DAEMON_FOLLOWERS_MAX) {
+                json_decref(first);
+                return rpc_call_fail(call, "%d follow already", DAEMON_FOLLOWERS_MAX);
+        }
+        d->event_followers[d->n_event_followers++] = call;
+        rpc_call_defer(call, follower_gone, d);
+        return rpc_call_notify(call, first);
 }

@@ -186,6 +186,12 @@ static const RpcField events_out[] = {
         {0},
 };
 
+static const RpcField alerts_out[] = {
+        {"run", RPC_STRING, RPC_OPTIONAL, "a program's path"},
+        {"webhook", RPC_STRING, RPC_OPTIONAL, "a URL"},
+        {0},
+};
+
 typedef struct DropsIn {
         int64_t since, limit;
 } DropsIn;
@@ -321,11 +327,11 @@ static int run_panic(RpcCall *call, const void *parameters, void *context) {
 }
 
 static int run_events(RpcCall *call, const void *parameters, void *context) {
-        RequestFailure f = {0};
-        json_t *reply = NULL;
-        int r = request_events(context, parameters, &reply, &f);
+        return request_events(context, call, parameters);
+}
 
-        return finish(call, r, reply, &f);
+static int run_alerts(RpcCall *call, const void *parameters, void *context) {
+        return rpc_call_reply(call, request_alerts(context));
 }
 
 static int run_drops(RpcCall *call, const void *parameters, void *context) {
@@ -354,7 +360,8 @@ static int run_unload(RpcCall *call, const void *parameters, void *context) {
 static const RpcMethod methods[] = {
         {"Status",   RPC_GROUP, 0, "what is in force", NULL, status_out, 0, run_status},
         {"History",  RPC_GROUP, 0, "what was in force", NULL, history_out, 0, run_history},
-        {"Events",   RPC_GROUP, 0, "what happened", events_in, events_out, sizeof(EventsRequest), run_events},
+        {"Alerts",   RPC_GROUP, 0, "who is to be told of events", NULL, alerts_out, 0, run_alerts},
+        {"Events",   RPC_GROUP, RPC_MORE, "what happened, and with more: as it happens", events_in, events_out, sizeof(EventsRequest), run_events},
         {"Drops",    RPC_GROUP, RPC_MORE, "what was refused lately, and with more: as it comes", drops_in, drops_out, sizeof(DropsIn), run_drops},
         {"Apply",    RPC_ROOT,  0, "put a policy in force, to be confirmed", apply_in, apply_out, sizeof(ApplyIn), run_apply},
         {"Confirm",  RPC_ROOT,  0, "keep what was applied", confirm_in, confirm_out, sizeof(ConfirmIn), run_confirm},

@@ -120,6 +120,10 @@ json_t *request_status(Daemon *d) {
         return reply;
 }
 
+json_t *request_alerts(const Daemon *d) {
+        return json_pack("{s:s*, s:s*}", "run", d->alerts.run, "webhook", d->alerts.webhook);
+}
+
 static const char *entry_state(const Daemon *d, const StoreListed *listed, bool holds) {
         const StoreEntry *e = &listed->entry;
 

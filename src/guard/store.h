@@ -58,6 +58,7 @@ typedef struct StoreSettings {
         bool cut_denied;
         Ownership ownership;
         Drift drift;
+        Alerts alerts;
 } StoreSettings;
 
 /* The entry itself: all that it takes to bring it into force, and to compile it anew. */

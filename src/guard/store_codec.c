@@ -325,6 +325,13 @@ static void get_owners(ByteReader *r, Arena *a, PolicyTexts *ret) {
         ret->n_owners = r->wrong ? 0 : n;
 }
 
+static void put_alerts(ByteWriter *out, const Alerts *alerts) {
+        if (!alerts->run && !alerts->webhook)
+                return; /* as it was written before there were any */
+        put_text(out, alerts->run);
+        put_text(out, alerts->webhook);
+}
+
 void store_put_content(ByteWriter *out, const StoreContent *content) {
         const PolicyTexts *texts = &content->texts;
 
@@ -333,6 +340,7 @@ void store_put_content(ByteWriter *out, const StoreContent *content) {
         put_blob(out, content->image, content->image_size);
         bytes_put_number(out, texts->n_files);
         put_owners(out, texts);
+        put_alerts(out, &content->settings.alerts);
 }
 
 void store_get_content(ByteReader *r, Arena *a, StoreContent *ret) {
@@ -345,6 +353,10 @@ void store_get_content(ByteReader *r, Arena *a, StoreContent *ret) {
                 return;
         ret->texts.n_files = (size_t)bytes_get_number(r, ret->texts.n_sources);
         get_owners(r, a, &ret->texts);
+        if (!r->wrong && r->at == r->end)
+                return; /* likewise: it tells nobody of events */
+        ret->settings.alerts.run = get_text(r, a);
+        ret->settings.alerts.webhook = get_text(r, a);
         expect_end(r);
 }
 

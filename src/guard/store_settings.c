@@ -33,6 +33,7 @@ int store_settings(Arena *a, const Policy *policy, StoreSettings *ret) {
                 .cut_denied = from->cut_denied,
                 .ownership = from->ownership,
                 .drift = from->drift,
+                .alerts = from->alerts,
         };
 
         for (size_t i = 0; i < from->rescue.n_terms; i++)

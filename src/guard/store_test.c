@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guard/store_codec.h"
 #include "guard/store_unit.h"
 
 /* With the store's folder for each %s. */
@@ -569,6 +570,35 @@ static void a_message_that_is_too_long_is_refused(void **state) {
         assert_string_equal(entry.message, message);
 }
 
+/* As they were written before alerts were known, they are still read. */
+static void alerts_are_kept_and_an_entry_without_them_is_as_it_was(void **state) {
+        StoreTest *t = *state;
+        StoreContent without = store_test_content(t->arena, 1), with = without, back;
+        _cleanup_(byte_writer_donep) ByteWriter plain = {0}, longer = {0};
+        ByteReader r;
+
+        with.settings.alerts.webhook = "https://example.org/hook";
+        store_put_content(&plain, &without);
+        store_put_content(&longer, &with);
+        r = byte_reader(plain.bytes, plain.size);
+        store_get_content(&r, t->arena, &back);
+        assert_null(r.wrong);
+        assert_null(back.settings.alerts.run);
+        assert_null(back.settings.alerts.webhook);
+        r = byte_reader(longer.bytes, longer.size);
+        store_get_content(&r, t->arena, &back);
+        assert_null(r.wrong);
+        assert_null(back.settings.alerts.run);
+        assert_string_equal(back.settings.alerts.webhook, "https://example.org/hook");
+        assert_memory_equal(plain.bytes, longer.bytes, plain.size);
+        /* but not cut off anywhere within */
+        for (size_t size = plain.size + 1; size < longer.size; size++) {
+                r = byte_reader(longer.bytes, size);
+                store_get_content(&r, t->arena, &back);
+                assert_non_null(r.wrong);
+        }
+}
+
 static StoreSettings settings_of(Arena *a, const char *text) {
         static const char catalogue[] = "ringwall: 1\n"
                                         "zones:\n"
@@ -606,11 +636,13 @@ static void settings_are_what_the_policy_says(void **state) {
                         "  confirm: 60s\n"
                         "  cut-denied: no\n"
                         "  ownership: off\n"
-                        "  drift: alert\n");
+                        "  drift: alert\n"
+                        "  alerts: { run: /bin/tell }\n");
         assert_int_equal(s.confirm, 60);
         assert_false(s.cut_denied);
         assert_int_equal(s.ownership, OWNERSHIP_OFF);
         assert_int_equal(s.drift, DRIFT_ALERT);
+        assert_string_equal(s.alerts.run, "/bin/tell");
         assert_int_equal(s.n_rescue, 3);
         /* the networks as they were, which nobody can look up at boot */
         assert_true(range_set_contains(&s.rescue[0].addresses[FAMILY_IPV4], u128(0xc0a80107)));
@@ -649,6 +681,7 @@ int main(void) {
                 store_test(what_history_lost_is_read_from_the_sealed_copy),
                 store_test(the_latest_peer_comes_first_and_once),
                 store_test(a_message_that_is_too_long_is_refused),
+                store_test(alerts_are_kept_and_an_entry_without_them_is_as_it_was),
                 store_test(settings_are_what_the_policy_says),
         };
 

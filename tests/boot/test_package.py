@@ -10,6 +10,7 @@ from lab import wait_until
 from stream import POLICY, Stream, assert_nothing_wrong
 
 DAEMON, LOCKDOWN = "ringwalld.service", "ringwall-lockdown.service"
+NOTIFY = "ringwall-notify.service"
 AGREE = "ringwall ringwall/remove boolean true\n"
 SSH = "ringwall: 1\ninbound: [{ allow: ssh, from: anywhere }]\n"
 
@@ -22,7 +23,7 @@ def make_guarded(yard, armed):
     yard.retire(machine)
 
 
-@pytest.mark.parametrize("unit", [DAEMON, LOCKDOWN])
+@pytest.mark.parametrize("unit", [DAEMON, LOCKDOWN, NOTIFY])
 def test_units_are_sound_and_confined(guarded, unit):
     assert guarded.run("systemd-analyze", "verify", "--man=no", unit).stderr == ""
     words = ["systemd-analyze", "security", "--no-pager", "--threshold=20", unit]
@@ -68,6 +69,35 @@ def test_members_of_the_group_may_look_and_others_may_not(guarded):
 def test_what_can_be_gone_back_to_is_completed(guarded):
     words = ["/usr/share/ringwall/complete", "ringwall", "rollback", ""]
     assert [line.split()[0] for line in guarded.run(*words).stdout.splitlines()] == ["1"]
+
+
+def test_who_is_named_is_told_of_events_by_a_user_without_any_power(guarded):
+    pid = guarded.show(NOTIFY, "MainPID")
+    status = guarded.run("cat", f"/proc/{pid}/status").stdout
+    assert {int(mask, 16) for mask in re.findall(r"^Cap\w+:\s+(\w+)$", status, re.M)} == {0}
+    told = "/var/lib/ringwall-notify/told"
+    program = f"#!/bin/sh\nid -un >>{told}; cat >>{told}; touch /etc/x /root/x /var/lib/x; exit 0\n"
+    guarded.run("sh", "-c", "cat >/usr/local/bin/tell; chmod 755 /usr/local/bin/tell", text=program)
+    alerts = 'settings: { alerts: { run: /usr/local/bin/tell, webhook: "http://127.0.0.1:9/" } }\n'
+    guarded.run("sh", "-c", "cat >/srv/alerts.yaml", text=alerts + POLICY)
+    guarded.run("ringwall", "apply", "--no-confirm", "/srv/alerts.yaml")
+    guarded.run("ringwall", "panic", "on", "--i-have-console")
+    guarded.run("ringwall", "panic", "off")
+    wait_until(
+        lambda: '"kind":"panic"' in guarded.run("cat", told, check=False).stdout, 20, "the alert"
+    )
+    assert guarded.run("cat", told).stdout.startswith("ringwall-notify\n{")
+    for path in ("/etc/x", "/root/x", "/var/lib/x"):
+        assert guarded.run("test", "-e", path, check=False).returncode == 1
+    wait_until(lambda: "onnect to 127.0.0.1 port 9" in guarded.tell(NOTIFY), 20, "the URL's failure")
+    # it outlives the daemon, which may start anew in a lockdown
+    guarded.run("systemctl", "kill", "--signal=KILL", DAEMON)
+    wait_until(lambda: guarded.show(DAEMON, "NRestarts") != "0", 20, "the daemon's restart")
+    wait_until(lambda: guarded.run("ringwall", "status", check=False).returncode == 0, 20, "the daemon")
+    assert guarded.show(NOTIFY, "MainPID") == pid
+    guarded.run("ringwall", "panic", "on", "--i-have-console")
+    guarded.run("ringwall", "panic", "off")
+    wait_until(lambda: guarded.run("cat", told).stdout.count('"panic: only') == 2, 20, "the next")
 
 
 # --- over SSH: whether the confined daemon finds out who asks --------------------------------------
