@@ -25,6 +25,12 @@ static int open_link(size_t size) {
         return fd;
 }
 
+/* A table that somebody owns is there as well: to whoever else asks, the kernel says EPERM of it.
+ * (Without CAP_NET_ADMIN it says so of the message that begins the batch.) */
+static int is_there(int error) {
+        return error == -EEXIST || error == -EPERM;
+}
+
 /* The first thing that the kernel says of the batch decides; each answer is a datagram. */
 static int read_answer(int fd, uint32_t last) {
         for (int i = 0; i < ANSWERS_MAX; i++) {
@@ -45,7 +51,7 @@ static int read_answer(int fd, uint32_t last) {
                 if (e->error == 0 && h->nlmsg_seq == last)
                         return 1;
                 if (e->error != 0)
-                        return e->error == -EEXIST && h->nlmsg_seq == TABLE ? 0 : e->error;
+                        return h->nlmsg_seq == TABLE && is_there(e->error) ? 0 : e->error;
         }
         return -EPROTO;
 }

@@ -678,8 +678,11 @@ def test_without_the_daemon_the_lockdown_that_it_wrote_down_closes(world, daemon
     assert daemon.apply(rescue + EXAMPLE)[0] == 9
     assert not (daemon.state / "lockdown.batch").exists(), "nothing is confirmed yet"
     assert daemon.ask("confirm")[0] == 0
+    # what is in force stays, whoever owns it
+    assert daemon.status()["owned"]
+    done = lockdown()
+    assert (done.returncode, done.stderr) == (0, "")
     daemon.stop()
-    # what is in force stays
     done = lockdown()
     assert (done.returncode, done.stderr) == (0, "")
     assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
