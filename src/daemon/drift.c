@@ -68,6 +68,21 @@ static const char *describe_who(Daemon *d, Arena *a) {
         return text ? text : "somebody";
 }
 
+/* What differed does no more. Returns for how long it did, in microseconds. */
+static uint64_t finish(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+        uint64_t usec = monotonic_usec() - drift->since_usec;
+
+        /* until a change is confirmed, what was open before it stays; it is cut when that is
+         * decided */
+        if (!d->confirm.is_pending)
+                (void)change_cut(d);
+        drift->since_usec = 0;
+        drift->n_heals++;
+        drift->longest_usec = MAX(drift->longest_usec, usec);
+        return usec;
+}
+
 /* Undoes it, and cuts what got in meanwhile. ret_usec: how long it was so. */
 static int heal(Daemon *d, const Ruleset *live, Diag *diag, uint64_t *ret_usec) {
         DriftGuard *drift = &d->drift;
@@ -82,11 +97,7 @@ static int heal(Daemon *d, const Ruleset *live, Diag *diag, uint64_t *ret_usec) 
                 retry_in(d, RETRY_USEC);
                 return r;
         }
-        *ret_usec = monotonic_usec() - drift->since_usec;
-        (void)change_cut(d);
-        drift->since_usec = 0;
-        drift->n_heals++;
-        drift->longest_usec = MAX(drift->longest_usec, *ret_usec);
+        *ret_usec = finish(d);
         return 0;
 }
 
@@ -110,11 +121,40 @@ static bool may_heal(Daemon *d) {
         return false;
 }
 
+/* Once of what differs. */
 static void tell(Daemon *d, Arena *a, const Ruleset *live) {
-        const char *what = drift_describe(a, live, d->engine.desired);
+        const char *what;
 
+        if (d->drift.is_told)
+                return;
+        d->drift.is_told = true;
+        what = drift_describe(a, live, d->engine.desired);
         daemon_event(d, EVENT_DRIFT, LOG_ALERT, "another program changed the rules: %s; by %s",
                      what ? what : "something", describe_who(d, a));
+}
+
+static void tell_undone(Daemon *d, uint64_t usec) {
+        daemon_event(d, EVENT_HEALED, LOG_WARNING, "undone after %" PRIu64 ".%" PRIu64 " ms",
+                     usec / 1000, usec / 100 % 10);
+}
+
+/* Nothing differs. What did while it waited for its turn was undone otherwise: with a change of
+ * this host's networks, or by whoever made it. */
+static void settle(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+
+        if (drift->since_usec != 0 && d->settings.drift != DRIFT_ALERT)
+                tell_undone(d, finish(d));
+        drift->since_usec = 0;
+        drift->is_told = false;
+}
+
+static void notice(DriftGuard *drift) {
+        if (drift->since_usec != 0)
+                return;
+        drift->n_drifts++;
+        drift->since_usec = monotonic_usec();
+        drift->is_told = false;
 }
 
 /* Compares, and does what is to be done. */
@@ -122,9 +162,8 @@ static void check(Daemon *d) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Diag *diag = a ? diag_new(a) : NULL;
         DriftGuard *drift = &d->drift;
-        uint64_t now = monotonic_usec(), usec;
         Ruleset *live;
-        bool is_news;
+        uint64_t usec;
         int r;
 
         drift->is_dirty = false;
@@ -137,30 +176,18 @@ static void check(Daemon *d) {
                 return;
         }
         if (r > 0) {
-                drift->since_usec = 0;
-                drift->is_told = false;
+                settle(d);
                 return;
         }
-        is_news = drift->since_usec == 0;
-        if (is_news) {
-                drift->n_drifts++;
-                drift->since_usec = now;
-        }
-        if (d->settings.drift == DRIFT_ALERT) {
-                if (!drift->is_told)
-                        tell(d, a, live);
-                drift->is_told = true;
-                return;
-        }
-        if (!may_heal(d))
-                return;
-        r = heal(d, live, diag, &usec);
-        if (is_news)
+        notice(drift);
+        if (d->settings.drift == DRIFT_ALERT || !may_heal(d)) {
                 tell(d, a, live);
+                return;
+        }
+        r = heal(d, live, diag, &usec);
+        tell(d, a, live);
         if (r == 0)
-                daemon_event(d, EVENT_HEALED, LOG_WARNING,
-                             "undone after %" PRIu64 ".%" PRIu64 " ms", usec / 1000,
-                             usec / 100 % 10);
+                tell_undone(d, usec);
 }
 
 /* What was put right is read back: nothing is taken for healed that was not seen to be. */
