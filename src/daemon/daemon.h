@@ -29,6 +29,8 @@ typedef struct DriftGuard {
         sd_event_source *io, *tick, *retry;
         uint32_t generation;  /* of the latest transaction that was told of */
         bool sees_pids;       /* the kernel's process numbers are ours: see drift.c */
+        Commit foreign;       /* the latest of another's that touched the table and is not looked
+                               * up yet; generation 0: none */
         Arena *who_arena;     /* owned; of who */
         Who who;              /* who last changed the table */
         bool is_dirty;        /* something may have changed since it was compared */

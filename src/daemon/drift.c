@@ -29,31 +29,45 @@ static uint64_t monotonic_usec(void) {
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+/* Until then nobody's transactions are looked at: whoever commits without end would keep everybody
+ * else from being answered. What does not fit into the buffer meanwhile stands for anything. */
 static void retry_in(Daemon *d, uint64_t usec) {
         /* if the timer cannot be set, the slow tick is left */
-        if (sd_event_source_set_time_relative(d->drift.retry, usec) >= 0)
-                (void)sd_event_source_set_enabled(d->drift.retry, SD_EVENT_ONESHOT);
+        if (sd_event_source_set_time_relative(d->drift.retry, usec) >= 0 &&
+            sd_event_source_set_enabled(d->drift.retry, SD_EVENT_ONESHOT) >= 0)
+                (void)sd_event_source_set_enabled(d->drift.io, SD_EVENT_OFF);
 }
 
-/* Who it was is looked up while they are still there. */
 static void remember(const Commit *c, void *to) {
         Daemon *d = to;
         DriftGuard *drift = &d->drift;
-        Tree tree = {.root = ""};
 
         drift->generation = c->generation;
-        if (c->port == nft_link_port(d->engine.link)) { /* it was read back */
-                drift->is_told = false;
+        if (c->port == nft_link_port(d->engine.link)) {
+                /* put right by hand; what waits to be undone is told of once all the same */
+                if (d->settings.drift == DRIFT_ALERT)
+                        drift->is_told = false;
                 return;
         }
         if (!c->touches_ours)
                 return;
         drift->is_dirty = true;
+        drift->foreign = *c;
+}
+
+/* Who made the last of the transactions that were just read: while they are still there, and once
+ * however many there were. */
+static void look_up(DriftGuard *drift) {
+        Tree tree = {.root = ""};
+
+        if (drift->foreign.generation == 0)
+                return;
         drift->who_arena = arena_free(drift->who_arena);
         drift->who_arena = tree.arena = arena_new(0);
         drift->who = (Who){.login_uid = WHO_UNKNOWN_LOGIN};
         if (drift->sees_pids && tree.arena)
-                (void)who_read(&tree, c, &drift->who); /* else it stays unknown */
+                (void)who_read(&tree, &drift->foreign, &drift->who); /* else it stays unknown */
+        drift->foreign = (Commit){0};
 }
 
 static const char *describe_who(Daemon *d, Arena *a) {
@@ -204,6 +218,7 @@ static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userda
         Daemon *d = userdata;
         int r = commit_watch_read(&d->drift.watch, remember, d);
 
+        look_up(&d->drift);
         if (r > 0) {
                 d->drift.is_dirty = true;
                 d->drift.who = (Who){.login_uid = WHO_UNKNOWN_LOGIN};
@@ -216,6 +231,7 @@ static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userda
 static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
 
+        (void)sd_event_source_set_enabled(d->drift.io, SD_EVENT_ON);
         if (d->drift.is_dirty)
                 check_until_right(d);
         return 0;
