@@ -137,6 +137,9 @@ void park_leave(Daemon *d);
 /* drift.c: notices what other programs change, and undoes it. */
 int drift_start(Daemon *d);
 void drift_stop(Daemon *d);
+/* What others have changed is told of and undone now, before it is overwritten by something else.
+ */
+void drift_catch_up(Daemon *d);
 
 /* events.c: the log of events. */
 int events_start(Daemon *d);

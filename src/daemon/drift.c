@@ -171,8 +171,8 @@ static void notice(DriftGuard *drift) {
         drift->is_told = false;
 }
 
-/* Compares, and does what is to be done. */
-static void check(Daemon *d) {
+/* Compares, and does what is to be done; at once, or when it is its turn. */
+static void check(Daemon *d, bool at_once) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Diag *diag = a ? diag_new(a) : NULL;
         DriftGuard *drift = &d->drift;
@@ -194,7 +194,7 @@ static void check(Daemon *d) {
                 return;
         }
         notice(drift);
-        if (d->settings.drift == DRIFT_ALERT || !may_heal(d)) {
+        if (d->settings.drift == DRIFT_ALERT || (!at_once && !may_heal(d))) {
                 tell(d, a, live);
                 return;
         }
@@ -210,12 +210,11 @@ static void check_until_right(Daemon *d) {
 
         do {
                 before = d->drift.n_heals;
-                check(d);
+                check(d, false);
         } while (d->drift.n_heals != before);
 }
 
-static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        Daemon *d = userdata;
+static int read_commits(Daemon *d) {
         int r = commit_watch_read(&d->drift.watch, remember, d);
 
         look_up(&d->drift);
@@ -223,9 +222,22 @@ static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userda
                 d->drift.is_dirty = true;
                 d->drift.who = (Who){.login_uid = WHO_UNKNOWN_LOGIN};
         }
+        return r;
+}
+
+static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Daemon *d = userdata;
+        int r = read_commits(d);
+
         if (d->drift.is_dirty)
                 check_until_right(d);
         return r < 0 ? r : 0;
+}
+
+void drift_catch_up(Daemon *d) {
+        (void)read_commits(d); /* an error is met again by on_commits() */
+        if (d->drift.is_dirty)
+                check(d, true);
 }
 
 static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
