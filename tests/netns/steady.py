@@ -16,6 +16,15 @@ TOTAL_RETRANSMITS = 100  # in struct tcp_info
 SO_RCVBUFFORCE = 33
 
 
+def accept_all(world, port):
+    """Takes what has been connected, so that there is room for more; how many."""
+    server, n = world.servers["fw", port], 0
+    while select.select([server], [], [], 0)[0]:
+        server.accept()[0].close()
+        n += 1
+    return n
+
+
 class Steady:
     """From the peer `wan`: datagrams of one long flow, and of new ones; connections to 443 and 22."""
 
@@ -72,7 +81,7 @@ class Steady:
                         self.lost.append("at the second attempt")
                     if select.select([], [bad], [], 0.002)[1]:
                         self.opened += 1
-                self._accept(443)
+                accept_all(self.world, 443)
 
     @contextlib.contextmanager
     def _begin(self, port):
@@ -85,14 +94,6 @@ class Steady:
     def _retransmitted(s):
         info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
         return struct.unpack_from("=L", info, TOTAL_RETRANSMITS)[0]
-
-    def _accept(self, port):
-        """Takes what has been connected, so that there is room for more."""
-        server, n = self.world.servers["fw", port], 0
-        while select.select([server], [], [], 0)[0]:
-            server.accept()[0].close()
-            n += 1
-        return n
 
     def _count(self):
         while not self.ended.is_set():
@@ -115,7 +116,7 @@ class Steady:
         assert self.sent > 100 and self.asked > 10
         assert (self.got, self.passed) == (self.sent, 0), "allowed and denied datagrams"
         assert not self.lost and not self.opened, "allowed and denied connections"
-        assert self._accept(22) == 0
+        assert accept_all(self.world, 22) == 0
 
 
 class Won:

@@ -10,7 +10,7 @@ import pytest
 
 from lab import wait_until
 from rival import Commits, attempt
-from steady import ALLOWED, Steady, Won
+from steady import ALLOWED, Steady, Won, accept_all
 from test_daemon import Daemon, reach
 from test_owner import Manager
 from world import EXAMPLE, World
@@ -109,6 +109,7 @@ def test_what_got_in_while_nobody_watched_is_dead_at_once(world, daemon, manager
         assert max(late.values()) <= DEAD_SECONDS, (number, kind, late)
         wait_until(lambda: daemon.status()["state"] == "closed", 5, "the heal")
         assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+        accept_all(world, 443)
     commits.close()
 
 
