@@ -265,9 +265,12 @@ int change_start(Daemon *d) {
         r = change_run(d, &plan);
         if (r == 0 && d->panic.is_on && !d->engine.desired) /* nothing was confirmed yet */
                 r = put(d, d->confirm.in_force);
-        if (found.pending_state != PENDING_NONE && !d->confirm.is_pending && d->confirm.is_known &&
+        /* an undoing before the first event, see change_run(); or something else was in force while
+         * nobody watched, and let in what this does not */
+        if ((found.pending_state != PENDING_NONE || d->engine.changes.messages > 0) &&
+            !d->confirm.is_pending && d->confirm.is_known &&
             d->confirm.in_force.kind != TARGET_NOTHING)
-                (void)change_cut(d); /* undone before the first event: see change_run() */
+                (void)change_cut(d);
         if (found.armed && !store_has_lockdown(d->store)) /* as after an upgrade */
                 lockdown_write(d->store, &d->engine.features, d->diag);
         daemon_say_all(d, d->diag);

@@ -29,6 +29,8 @@ typedef struct DriftGuard {
         sd_event_source *io, *tick, *retry;
         uint32_t generation;  /* of the latest transaction that was told of */
         bool sees_pids;       /* the kernel's process numbers are ours: see drift.c */
+        Commit foreign;       /* the latest of another's that touched the table and is not looked
+                               * up yet; generation 0: none */
         Arena *who_arena;     /* owned; of who */
         Who who;              /* who last changed the table */
         bool is_dirty;        /* something may have changed since it was compared */
@@ -140,6 +142,9 @@ void park_leave(Daemon *d);
 /* drift.c: notices what other programs change, and undoes it. */
 int drift_start(Daemon *d);
 void drift_stop(Daemon *d);
+/* What others have changed is told of and undone now, before it is overwritten by something else.
+ */
+void drift_catch_up(Daemon *d);
 
 /* events.c: the log of events. */
 int events_start(Daemon *d);

@@ -29,31 +29,45 @@ static uint64_t monotonic_usec(void) {
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+/* Until then nobody's transactions are looked at: whoever commits without end would keep everybody
+ * else from being answered. What does not fit into the buffer meanwhile stands for anything. */
 static void retry_in(Daemon *d, uint64_t usec) {
         /* if the timer cannot be set, the slow tick is left */
-        if (sd_event_source_set_time_relative(d->drift.retry, usec) >= 0)
-                (void)sd_event_source_set_enabled(d->drift.retry, SD_EVENT_ONESHOT);
+        if (sd_event_source_set_time_relative(d->drift.retry, usec) >= 0 &&
+            sd_event_source_set_enabled(d->drift.retry, SD_EVENT_ONESHOT) >= 0)
+                (void)sd_event_source_set_enabled(d->drift.io, SD_EVENT_OFF);
 }
 
-/* Who it was is looked up while they are still there. */
 static void remember(const Commit *c, void *to) {
         Daemon *d = to;
         DriftGuard *drift = &d->drift;
-        Tree tree = {.root = ""};
 
         drift->generation = c->generation;
-        if (c->port == nft_link_port(d->engine.link)) { /* it was read back */
-                drift->is_told = false;
+        if (c->port == nft_link_port(d->engine.link)) {
+                /* put right by hand; what waits to be undone is told of once all the same */
+                if (d->settings.drift == DRIFT_ALERT)
+                        drift->is_told = false;
                 return;
         }
         if (!c->touches_ours)
                 return;
         drift->is_dirty = true;
+        drift->foreign = *c;
+}
+
+/* Who made the last of the transactions that were just read: while they are still there, and once
+ * however many there were. */
+static void look_up(DriftGuard *drift) {
+        Tree tree = {.root = ""};
+
+        if (drift->foreign.generation == 0)
+                return;
         drift->who_arena = arena_free(drift->who_arena);
         drift->who_arena = tree.arena = arena_new(0);
         drift->who = (Who){.login_uid = WHO_UNKNOWN_LOGIN};
         if (drift->sees_pids && tree.arena)
-                (void)who_read(&tree, c, &drift->who); /* else it stays unknown */
+                (void)who_read(&tree, &drift->foreign, &drift->who); /* else it stays unknown */
+        drift->foreign = (Commit){0};
 }
 
 static const char *describe_who(Daemon *d, Arena *a) {
@@ -66,6 +80,21 @@ static const char *describe_who(Daemon *d, Arena *a) {
         text = who_describe(a, &d->drift.who);
         d->drift.who.by = NULL; /* lives in a */
         return text ? text : "somebody";
+}
+
+/* What differed does no more. Returns for how long it did, in microseconds. */
+static uint64_t finish(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+        uint64_t usec = monotonic_usec() - drift->since_usec;
+
+        /* until a change is confirmed, what was open before it stays; it is cut when that is
+         * decided */
+        if (!d->confirm.is_pending)
+                (void)change_cut(d);
+        drift->since_usec = 0;
+        drift->n_heals++;
+        drift->longest_usec = MAX(drift->longest_usec, usec);
+        return usec;
 }
 
 /* Undoes it, and cuts what got in meanwhile. ret_usec: how long it was so. */
@@ -82,11 +111,7 @@ static int heal(Daemon *d, const Ruleset *live, Diag *diag, uint64_t *ret_usec) 
                 retry_in(d, RETRY_USEC);
                 return r;
         }
-        *ret_usec = monotonic_usec() - drift->since_usec;
-        (void)change_cut(d);
-        drift->since_usec = 0;
-        drift->n_heals++;
-        drift->longest_usec = MAX(drift->longest_usec, *ret_usec);
+        *ret_usec = finish(d);
         return 0;
 }
 
@@ -110,21 +135,49 @@ static bool may_heal(Daemon *d) {
         return false;
 }
 
+/* Once of what differs. */
 static void tell(Daemon *d, Arena *a, const Ruleset *live) {
-        const char *what = drift_describe(a, live, d->engine.desired);
+        const char *what;
 
+        if (d->drift.is_told)
+                return;
+        d->drift.is_told = true;
+        what = drift_describe(a, live, d->engine.desired);
         daemon_event(d, EVENT_DRIFT, LOG_ALERT, "another program changed the rules: %s; by %s",
                      what ? what : "something", describe_who(d, a));
 }
 
-/* Compares, and does what is to be done. */
-static void check(Daemon *d) {
+static void tell_undone(Daemon *d, uint64_t usec) {
+        daemon_event(d, EVENT_HEALED, LOG_WARNING, "undone after %" PRIu64 ".%" PRIu64 " ms",
+                     usec / 1000, usec / 100 % 10);
+}
+
+/* Nothing differs. What did while it waited for its turn was undone otherwise: with a change of
+ * this host's networks, or by whoever made it. */
+static void settle(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+
+        if (drift->since_usec != 0 && d->settings.drift != DRIFT_ALERT)
+                tell_undone(d, finish(d));
+        drift->since_usec = 0;
+        drift->is_told = false;
+}
+
+static void notice(DriftGuard *drift) {
+        if (drift->since_usec != 0)
+                return;
+        drift->n_drifts++;
+        drift->since_usec = monotonic_usec();
+        drift->is_told = false;
+}
+
+/* Compares, and does what is to be done; at once, or when it is its turn. */
+static void check(Daemon *d, bool at_once) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Diag *diag = a ? diag_new(a) : NULL;
         DriftGuard *drift = &d->drift;
-        uint64_t now = monotonic_usec(), usec;
         Ruleset *live;
-        bool is_news;
+        uint64_t usec;
         int r;
 
         drift->is_dirty = false;
@@ -137,30 +190,18 @@ static void check(Daemon *d) {
                 return;
         }
         if (r > 0) {
-                drift->since_usec = 0;
-                drift->is_told = false;
+                settle(d);
                 return;
         }
-        is_news = drift->since_usec == 0;
-        if (is_news) {
-                drift->n_drifts++;
-                drift->since_usec = now;
-        }
-        if (d->settings.drift == DRIFT_ALERT) {
-                if (!drift->is_told)
-                        tell(d, a, live);
-                drift->is_told = true;
-                return;
-        }
-        if (!may_heal(d))
-                return;
-        r = heal(d, live, diag, &usec);
-        if (is_news)
+        notice(drift);
+        if (d->settings.drift == DRIFT_ALERT || (!at_once && !may_heal(d))) {
                 tell(d, a, live);
+                return;
+        }
+        r = heal(d, live, diag, &usec);
+        tell(d, a, live);
         if (r == 0)
-                daemon_event(d, EVENT_HEALED, LOG_WARNING,
-                             "undone after %" PRIu64 ".%" PRIu64 " ms", usec / 1000,
-                             usec / 100 % 10);
+                tell_undone(d, usec);
 }
 
 /* What was put right is read back: nothing is taken for healed that was not seen to be. */
@@ -169,26 +210,40 @@ static void check_until_right(Daemon *d) {
 
         do {
                 before = d->drift.n_heals;
-                check(d);
+                check(d, false);
         } while (d->drift.n_heals != before);
 }
 
-static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        Daemon *d = userdata;
+static int read_commits(Daemon *d) {
         int r = commit_watch_read(&d->drift.watch, remember, d);
 
+        look_up(&d->drift);
         if (r > 0) {
                 d->drift.is_dirty = true;
                 d->drift.who = (Who){.login_uid = WHO_UNKNOWN_LOGIN};
         }
+        return r;
+}
+
+static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Daemon *d = userdata;
+        int r = read_commits(d);
+
         if (d->drift.is_dirty)
                 check_until_right(d);
         return r < 0 ? r : 0;
 }
 
+void drift_catch_up(Daemon *d) {
+        (void)read_commits(d); /* an error is met again by on_commits() */
+        if (d->drift.is_dirty)
+                check(d, true);
+}
+
 static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
 
+        (void)sd_event_source_set_enabled(d->drift.io, SD_EVENT_ON);
         if (d->drift.is_dirty)
                 check_until_right(d);
         return 0;

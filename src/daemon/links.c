@@ -44,6 +44,7 @@ static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         int r;
 
         d->is_retrying = false;
+        drift_catch_up(d);
         /* it would put right what somebody else changed, and has been told to leave alone */
         if (d->settings.drift == DRIFT_ALERT && d->drift.is_told)
                 return 0;

@@ -119,24 +119,27 @@ static int read_cgroup(const Tree *t, HostProcess *p) {
 }
 
 int process_read(const Tree *t, pid_t pid, HostProcess *ret) {
+        /* a process that ends loses its arguments first, its name last */
         static int (*const parts[])(const Tree *t, HostProcess *p) = {
-                read_executable,
                 read_command,
+                read_executable,
                 read_cgroup,
         };
         HostProcess p = {.pid = pid};
         size_t size;
         char *text;
-        int r = tree_read(t, tree_path(t, "/proc/%d/stat", pid), &text, &size);
+        int r = 0;
 
+        for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
+                r = parts[i](t, &p);
+        if (r == 0)
+                r = tree_read(t, tree_path(t, "/proc/%d/stat", pid), &text, &size);
         if (r == 0 && !process_parse_stat(t->arena, text, &p))
                 r = -ESRCH;
         if (r == 0)
                 r = tree_read(t, tree_path(t, "/proc/%d/status", pid), &text, &size);
         if (r == 0)
                 r = parse_status(t, text, &p);
-        for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
-                r = parts[i](t, &p);
         if (r < 0)
                 return r == -ENOENT ? -ESRCH : r;
         *ret = p;

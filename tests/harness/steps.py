@@ -346,6 +346,18 @@ def long_steps(options):
             True,
         ),
         Step(
+            "rivals",
+            "ringwalld killed 200 times beside a rival, who it was told of 200 changes, and storms",
+            pytest(
+                "tests/netns/test_rivals.py",
+                "tests/netns/test_changers.py",
+                options=["--kills=200", "--changers=25"],
+            ),
+            1800,
+            True,
+            True,
+        ),
+        Step(
             "whole",
             "all tables: evaluator and kernel on 300 rulesets of other programs, 510,000 packets",
             whole_test("gcc", 300, 510000),

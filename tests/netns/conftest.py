@@ -15,6 +15,8 @@ def pytest_addoption(parser):
     group.addoption(
         "--count", type=int, default=int(os.environ.get("COUNT", "25000")), help="packets"
     )
+    parser.addoption("--kills", type=int, default=10, help="of ringwalld, by test_rivals.py")
+    parser.addoption("--changers", type=int, default=4, help="of each kind, by test_changers.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

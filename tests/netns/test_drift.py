@@ -176,6 +176,24 @@ def test_two_that_undo_each_others_changes_do_not_spin(world, daemon):
     rival.wait()
     wait_until(lambda: daemon.status()["state"] == "closed", 10, "the last heal")
     assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    # those that had to wait are told of like the others
+    found = drift(daemon)
+    assert daemon.log().count("another program changed the rules") == found["seen"]
+    assert daemon.log().count("undone after") == found["undone"] == found["seen"]
+
+
+def test_what_a_change_keeps_until_it_is_confirmed_a_heal_does_not_cut(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    outcome, client = world.talk.dial("wan", world.address("host", 4), 443)
+    assert outcome == "open"
+    pair = client, accept_from(world, ("fw", 443), client)
+    assert daemon.apply(OFF + EXAMPLE.replace("allow: https", "deny: https"))[0] == 9
+    world.lab.run("fw", ["nft", "insert rule inet ringwall input accept"])
+    healed(daemon, 1)
+    assert exchange(*pair)
+    assert daemon.ask("confirm")[0] == 0
+    silent(*pair)
 
 
 def test_a_storm_of_foreign_changes_hides_none_of_ours(world, daemon):

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Another program that wants the table: commits by raw netlink, and who committed what, as the kernel
+tells it (NFT_MSG_NEWGEN).
+
+    rival.py KIND [COUNT]    does that to the table, COUNT times or for ever; one line per attempt that
+                             the kernel took
+"""
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+NETLINK_NETFILTER = 12
+NFTABLES, SOL_NETLINK, ADD_MEMBERSHIP = 10, 270, 1
+GROUP = 7  # NFNLGRP_NFTABLES
+NEWTABLE, NEWCHAIN, NEWGEN = 0, 3, 15
+REQUEST, ACK, CREATE, APPEND = 1, 4, 0x400, 0x800
+OWNER, PERSIST = 2, 4
+SO_RCVBUFFORCE = 33
+
+COMMANDS = {
+    "flush": "flush ruleset",
+    "delete": "delete table inet ringwall",
+    "rule": "insert rule inet ringwall input accept",
+    "add": "add rule inet ringwall inbound accept",
+}
+
+
+def _message(kind, flags, number, rest):
+    return struct.pack("=LHHLL", 16 + len(rest), kind, flags, number, 0) + rest
+
+
+def _attribute(kind, data):
+    return struct.pack("=HH", 4 + len(data), kind) + data + b"\0" * (-len(data) % 4)
+
+
+def batch(*messages):
+    """(kind, flags, attributes) of the family inet, as one transaction."""
+    data = _message(0x10, REQUEST, 1, struct.pack(">BBH", 0, 0, NFTABLES))
+    for number, (kind, flags, attributes) in enumerate(messages, start=2):
+        data += _message(
+            NFTABLES << 8 | kind, REQUEST | flags, number, struct.pack(">BBH", 1, 0, 0) + attributes
+        )
+    return data + _message(0x11, REQUEST, len(messages) + 2, struct.pack(">BBH", 0, 0, NFTABLES))
+
+
+def adoption(flags=OWNER | PERSIST):
+    name = _attribute(1, b"ringwall\0")
+    return batch((NEWTABLE, ACK | CREATE, name + _attribute(2, struct.pack(">L", flags))))
+
+
+def new_chain(name):
+    attributes = _attribute(1, b"ringwall\0") + _attribute(3, name.encode() + b"\0")
+    return batch((NEWCHAIN, ACK | CREATE, attributes))
+
+
+def commit(data):
+    """The errno, or 0; the socket is closed again."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as s:
+        s.bind((0, 0))
+        s.settimeout(10)
+        s.send(data)
+        return -struct.unpack_from("=l", s.recv(4096), 16)[0]
+
+
+class Commits:
+    """Ends of transactions: (the time when it was told, pid, name)."""
+
+    def __init__(self, lab=None, ns="fw"):
+        with lab.inside(ns) if lab else contextlib.nullcontext():
+            self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        self.socket.bind((0, 0))
+        self.socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+
+    def close(self):
+        self.socket.close()
+
+    def wait(self, seconds=0.0):
+        """Those of the datagram that comes next; [] if none does."""
+        if not select.select([self.socket], [], [], seconds)[0]:
+            return []
+        data, told = self.socket.recv(1 << 16), time.monotonic()
+        found = []
+        while len(data) >= 16:
+            size, kind = struct.unpack_from("=LH", data)
+            if kind == NFTABLES << 8 | NEWGEN:
+                found.append((told, *self._writer(data[20:size])))
+            data = data[(size + 3) & ~3 :]
+        return found
+
+    def forget(self):
+        """What was told of before."""
+        while self.wait():
+            pass
+
+    @staticmethod
+    def _writer(data):
+        pid, name = 0, ""
+        while len(data) >= 4:
+            size, kind = struct.unpack_from("=HH", data)
+            if kind == 2:
+                (pid,) = struct.unpack_from(">L", data, 4)
+            elif kind == 3:
+                name = data[4:size].rstrip(b"\0").decode(errors="replace")
+            data = data[(size + 3) & ~3 :]
+        return pid, name
+
+    def of_ringwall(self, seconds):
+        """When its next transaction was told of; None within so many seconds."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for told, _, name in self.wait(0.02):
+                if name == "ringwalld":
+                    return told
+        return None
+
+
+def attempt(kind):
+    """Whether the kernel took it. (A flush passes over what another program owns, and is taken.)"""
+    if kind == "adopt":
+        return commit(adoption()) == 0
+    if kind == "chain":
+        return commit(new_chain("rival")) == 0
+    done = subprocess.run(["nft", COMMANDS[kind]], capture_output=True, timeout=30, check=False)
+    return done.returncode == 0
+
+
+def main():
+    kinds = [*COMMANDS, "adopt", "chain"] if sys.argv[1] == "all" else [sys.argv[1]]
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else None
+    number = 0
+    while count is None or number < count:
+        for kind in kinds:
+            if attempt(kind) and kind != "flush":
+                print(kind, flush=True)
+        number += 1
+        print("round", flush=True)
+
+
+if __name__ == "__main__":
+    # for tests only: the network of process 1 is left alone
+    if os.stat("/proc/1/net/dev").st_ino == os.stat("/proc/self/net/dev").st_ino:
+        sys.exit(errno.EPERM)
+    main()

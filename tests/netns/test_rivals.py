@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ringwalld is killed again and again while another program wants its table (--kills: how often)."""
+
+import signal
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import wait_until
+from rival import Commits, attempt
+from steady import ALLOWED, Steady, Won, accept_all
+from test_daemon import Daemon, reach
+from test_owner import Manager
+from world import EXAMPLE, World
+
+POLICY = EXAMPLE.replace("  - allow: https\n", f"  - allow: https\n  - allow: {ALLOWED}/udp\n")
+OFF = "settings: { ownership: off }\n"
+RIVAL = str(Path(__file__).with_name("rival.py"))
+DEAD_SECONDS, DEAD_SECONDS_BUSY = 0.1, 0.5  # after the heal: as a rule, and on a busy machine at most
+
+
+@pytest.fixture(name="world")
+def make_world(tmp_path):
+    w = World(tmp_path, foreign=None)
+    yield w
+    w.close()
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(world, tmp_path):
+    d = Daemon(world, tmp_path)
+    yield d
+    if d.process and d.process.poll() is None:
+        d.stop(signal.SIGKILL)
+
+
+@pytest.fixture(name="manager")
+def make_manager(tmp_path):
+    m = Manager(tmp_path)
+    yield m
+    m.close()
+
+
+def test_a_table_that_is_owned_is_never_anothers(world, daemon, manager, pytestconfig):
+    """Whatever is tried, dead or alive: nothing of it lands, nothing passes, nothing is lost."""
+    manager.start(daemon)
+    assert daemon.apply(POLICY, "--no-confirm")[0] == 0
+    path = Path(world.folder) / "rival"
+    with open(path, "wb") as out, Steady(world) as steady:
+        rival = world.lab.popen("fw", [sys.executable, RIVAL, "all"], stdout=out)
+        for _ in range(pytestconfig.getoption("kills")):
+            daemon.stop(signal.SIGKILL)
+            rounds = path.read_bytes().count(b"round")
+            wait_until(lambda: path.read_bytes().count(b"round") > rounds, 30, "attempts meanwhile")
+            manager.start(daemon)
+        assert rival.poll() is None
+        rival.kill()
+        rival.wait(10)
+    landed = set(path.read_text(encoding="ascii").split()) - {"round"}
+    assert not landed
+    steady.assert_all_was_right()
+    status = daemon.status()
+    assert status["state"] == "closed" and status["readBack"] and status["owned"]
+    assert status["drift"]["seen"] == 0
+
+
+GAPS = ["flush", "delete", "rule", "adopt"]
+
+
+def open_gap(kind):
+    if kind == "adopt":  # only a table that persists can be had: one of its own, which stays behind
+        assert attempt("delete")
+    assert attempt(kind)
+
+
+def win_and_heal(world, commits, kind, heal):
+    """What got in through the gap is dead soon after the heal."""
+    with world.lab.inside("fw"):
+        open_gap(kind)
+    won = Won(world)
+    try:
+        won.start()
+        commits.forget()
+        heal()
+        healed = commits.of_ringwall(10)
+        assert healed, f"{kind}: not healed"
+        wait_until(lambda: time.monotonic() > healed + DEAD_SECONDS_BUSY + 0.1, 5, "silence")
+    finally:
+        won.close()
+    return {name: at - healed for name, at in won.last().items()}
+
+
+def test_what_got_in_while_nobody_watched_is_dead_at_once(world, daemon, manager, pytestconfig):
+    manager.start(daemon)
+    assert daemon.apply(OFF + POLICY, "--no-confirm")[0] == 0
+    commits, worst = Commits(world.lab), []
+    for number in range(pytestconfig.getoption("kills")):
+        kind = GAPS[number % len(GAPS)]
+        if number // len(GAPS) % 2:  # it only looks away
+            daemon.process.send_signal(signal.SIGSTOP)
+            late = win_and_heal(
+                world, commits, kind, lambda: daemon.process.send_signal(signal.SIGCONT)
+            )
+        else:
+            daemon.stop(signal.SIGKILL)
+            late = win_and_heal(world, commits, kind, lambda: manager.start(daemon))
+        assert max(late.values()) <= DEAD_SECONDS_BUSY, (number, kind, late)
+        worst.append(max(late.values()))
+        wait_until(lambda: daemon.status()["state"] == "closed", 5, "the heal")
+        assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+        accept_all(world, 443)
+    commits.close()
+    assert statistics.median(worst) <= DEAD_SECONDS, worst
+
+
+def test_a_second_one_beside_it_gives_way(world, daemon, tmp_path):
+    """What the first has in force stays, whatever the second was confirmed to have."""
+    daemon.start()
+    assert daemon.apply(POLICY, "--no-confirm")[0] == 0
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = Daemon(world, folder)
+    second.start()
+    try:
+        code, said = second.apply("ringwall: 1\ninbound: [{ allow: ssh }]\n", "--no-confirm")
+        assert code != 0 and "another program owns the table" in str(said), said
+        assert second.ask("status")[1]["state"] not in ("closed", "unarmed")
+        code, said = second.ask("unload", "--yes")  # it is not its own to take away
+        assert code != 0, said
+    finally:
+        second.stop()
+    status = daemon.status()
+    assert status["state"] == "closed" and status["readBack"] and status["owned"]
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+
+
+def test_fifty_writers_and_a_huge_batch_at_once_hide_nothing(world, daemon):
+    daemon.start()
+    assert daemon.apply(OFF + POLICY, "--no-confirm")[0] == 0
+    elements = ", ".join(f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(100_000))
+    huge = world.file(
+        "add table inet storm\nadd set inet storm s { type ipv4_addr; }\n"
+        f"add element inet storm s {{ {elements} }}\n",
+        "huge",
+    )
+    writers = [world.lab.popen("fw", ["nft", "-f", huge], stderr=-3)]
+    writers += [
+        world.lab.popen("fw", [sys.executable, RIVAL, kind, "4"], stdout=-3, stderr=-3)
+        for kind in ("rule", "chain", "add", "delete", "rule") * 10
+    ]
+    for writer in writers:
+        writer.wait(120)
+    assert writers[0].returncode == 0
+    wait_until(lambda: daemon.status()["state"] == "closed", 20, "the last heal")
+    status = daemon.status()
+    assert status["readBack"] and status["drift"]["undone"] >= 1
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    assert ("inet", "storm") in world.lab.tables()
+    # it goes on to notice
+    count = status["drift"]["undone"]
+    world.lab.run("fw", ["nft", "insert rule inet ringwall input accept"])
+    wait_until(lambda: daemon.status()["drift"]["undone"] > count, 10, "one more")
