@@ -24,15 +24,22 @@
 #define DAEMON_FOLLOWERS_MAX 8      /* calls that follow what is refused; as many follow events */
 
 /* What other programs change while something is in force. */
+#define DRIFT_AUTHORS_MAX 4 /* who are told of with one change; further ones are counted */
+
+/* Who committed something to the table that has not been told of yet. */
+typedef struct DriftAuthor {
+        Arena *arena; /* owned; of who */
+        Who who;
+        uint32_t generation; /* of their last transaction */
+} DriftAuthor;
+
 typedef struct DriftGuard {
         CommitWatch watch;
         sd_event_source *io, *tick, *retry;
-        uint32_t generation;  /* of the latest transaction that was told of */
-        bool sees_pids;       /* the kernel's process numbers are ours: see drift.c */
-        Commit foreign;       /* the latest of another's that touched the table and is not looked
-                               * up yet; generation 0: none */
-        Arena *who_arena;     /* owned; of who */
-        Who who;              /* who last changed the table */
+        uint32_t generation; /* of the latest transaction that was told of */
+        bool sees_pids;      /* the kernel's process numbers are ours: see drift.c */
+        DriftAuthor authors[DRIFT_AUTHORS_MAX];
+        size_t n_authors;     /* who touched the table and was not told of yet; may be more */
         bool is_dirty;        /* something may have changed since it was compared */
         bool is_told;         /* what differs has been told of, and stays */
         uint64_t since_usec;  /* CLOCK_MONOTONIC: when it was noticed that something differs; 0:

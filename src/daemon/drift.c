@@ -38,6 +38,29 @@ static void retry_in(Daemon *d, uint64_t usec) {
                 (void)sd_event_source_set_enabled(d->drift.io, SD_EVENT_OFF);
 }
 
+/* Who it was is looked up at once, while they are still there. */
+static void note_author(DriftGuard *drift, const Commit *c) {
+        size_t kept = MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX);
+        DriftAuthor *last = kept > 0 ? &drift->authors[kept - 1] : NULL;
+        Tree tree = {.root = ""};
+
+        if (last && last->who.pid == c->pid &&
+            strncmp(last->who.name, c->name, sizeof(c->name)) == 0) {
+                last->generation = c->generation;
+                return;
+        }
+        drift->n_authors = MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX) + 1;
+        if (kept == DRIFT_AUTHORS_MAX)
+                return; /* counted, and not known */
+        last = &drift->authors[kept];
+        *last = (DriftAuthor){.arena = arena_new(0),
+                              .generation = c->generation,
+                              .who = {.login_uid = WHO_UNKNOWN_LOGIN}};
+        tree.arena = last->arena;
+        if (drift->sees_pids && tree.arena)
+                (void)who_read(&tree, c, &last->who); /* else it stays unknown */
+}
+
 static void remember(const Commit *c, void *to) {
         Daemon *d = to;
         DriftGuard *drift = &d->drift;
@@ -52,34 +75,65 @@ static void remember(const Commit *c, void *to) {
         if (!c->touches_ours)
                 return;
         drift->is_dirty = true;
-        drift->foreign = *c;
+        note_author(drift, c);
 }
 
-/* Who made the last of the transactions that were just read: while they are still there, and once
- * however many there were. */
-static void look_up(DriftGuard *drift) {
-        Tree tree = {.root = ""};
-
-        if (drift->foreign.generation == 0)
-                return;
-        drift->who_arena = arena_free(drift->who_arena);
-        drift->who_arena = tree.arena = arena_new(0);
-        drift->who = (Who){.login_uid = WHO_UNKNOWN_LOGIN};
-        if (drift->sees_pids && tree.arena)
-                (void)who_read(&tree, &drift->foreign, &drift->who); /* else it stays unknown */
-        drift->foreign = (Commit){0};
+/* Generations are counted round. */
+static bool is_after(uint32_t a, uint32_t b) {
+        return (int32_t)(a - b) > 0;
 }
 
-static const char *describe_who(Daemon *d, Arena *a) {
+static const char *describe_author(Arena *a, DriftAuthor *author) {
         const Tree tree = {.arena = a, .root = ""};
         const char *text;
         Sshd sshd;
 
-        if (d->drift.who.known && sshd_read(&tree, &sshd) >= 0)
-                (void)who_find_connection(&tree, &sshd, &d->drift.who);
-        text = who_describe(a, &d->drift.who);
-        d->drift.who.by = NULL; /* lives in a */
-        return text ? text : "somebody";
+        if (author->who.known && sshd_read(&tree, &sshd) >= 0)
+                (void)who_find_connection(&tree, &sshd, &author->who);
+        text = who_describe(a, &author->who);
+        author->who.by = NULL; /* lives in a */
+        return text;
+}
+
+static void drop_authors(DriftGuard *drift, size_t n) {
+        size_t kept = MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX);
+
+        n = MIN(n, kept);
+        for (size_t i = 0; i < n; i++)
+                drift->authors[i].arena = arena_free(drift->authors[i].arena);
+        memmove(drift->authors, drift->authors + n, (kept - n) * sizeof(*drift->authors));
+        drift->n_authors = kept - n;
+}
+
+static int read_commits(Daemon *d) {
+        int r = commit_watch_read(&d->drift.watch, remember, d);
+
+        if (r > 0) { /* some were lost: whoever made them is not known */
+                d->drift.is_dirty = true;
+                drop_authors(&d->drift, DRIFT_AUTHORS_MAX);
+        }
+        return r;
+}
+
+/* Everybody who had a hand in what the kernel held at that generation: nobody is blamed for what
+ * came before or after. They are told of once. */
+static const char *describe_who(Daemon *d, Arena *a, uint32_t generation) {
+        DriftGuard *drift = &d->drift;
+        bool more = drift->n_authors > DRIFT_AUTHORS_MAX;
+        size_t n = 0;
+        const char *text = NULL;
+
+        while (n < MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX) &&
+               !is_after(drift->authors[n].generation, generation)) {
+                const char *one = describe_author(a, &drift->authors[n++]);
+
+                if (one)
+                        text = text ? arena_printf(a, "%s, and %s", text, one) : one;
+        }
+        if (more)
+                text = arena_printf(a, "%s, and others", text ? text : "somebody");
+        drop_authors(drift, n);
+        return text ? text : "somebody unknown";
 }
 
 /* What differed does no more. Returns for how long it did, in microseconds. */
@@ -142,9 +196,10 @@ static void tell(Daemon *d, Arena *a, const Ruleset *live) {
         if (d->drift.is_told)
                 return;
         d->drift.is_told = true;
+        (void)read_commits(d); /* of what was read, all are here by now; errors come again */
         what = drift_describe(a, live, d->engine.desired);
         daemon_event(d, EVENT_DRIFT, LOG_ALERT, "another program changed the rules: %s; by %s",
-                     what ? what : "something", describe_who(d, a));
+                     what ? what : "something", describe_who(d, a, live->generation));
 }
 
 static void tell_undone(Daemon *d, uint64_t usec) {
@@ -163,11 +218,11 @@ static void settle(Daemon *d) {
         drift->is_told = false;
 }
 
-static void notice(DriftGuard *drift) {
+static void notice(DriftGuard *drift, uint64_t since_usec) {
         if (drift->since_usec != 0)
                 return;
         drift->n_drifts++;
-        drift->since_usec = monotonic_usec();
+        drift->since_usec = since_usec;
         drift->is_told = false;
 }
 
@@ -177,7 +232,7 @@ static void check(Daemon *d, bool at_once) {
         Diag *diag = a ? diag_new(a) : NULL;
         DriftGuard *drift = &d->drift;
         Ruleset *live;
-        uint64_t usec;
+        uint64_t start = monotonic_usec(), usec;
         int r;
 
         drift->is_dirty = false;
@@ -191,9 +246,10 @@ static void check(Daemon *d, bool at_once) {
         }
         if (r > 0) {
                 settle(d);
+                drop_authors(drift, DRIFT_AUTHORS_MAX); /* nothing is left of what they did */
                 return;
         }
-        notice(drift);
+        notice(drift, start);
         if (d->settings.drift == DRIFT_ALERT || (!at_once && !may_heal(d))) {
                 tell(d, a, live);
                 return;
@@ -214,17 +270,6 @@ static void check_until_right(Daemon *d) {
         } while (d->drift.n_heals != before);
 }
 
-static int read_commits(Daemon *d) {
-        int r = commit_watch_read(&d->drift.watch, remember, d);
-
-        look_up(&d->drift);
-        if (r > 0) {
-                d->drift.is_dirty = true;
-                d->drift.who = (Who){.login_uid = WHO_UNKNOWN_LOGIN};
-        }
-        return r;
-}
-
 static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Daemon *d = userdata;
         int r = read_commits(d);
@@ -236,7 +281,8 @@ static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userda
 
 void drift_catch_up(Daemon *d) {
         (void)read_commits(d); /* an error is met again by on_commits() */
-        if (d->drift.is_dirty)
+        /* what was committed a moment ago may not have been told of yet */
+        if (d->drift.is_dirty || (d->engine.desired && engine_holds(&d->engine) == 0))
                 check(d, true);
 }
 
@@ -299,5 +345,5 @@ void drift_stop(Daemon *d) {
         drift->retry = sd_event_source_disable_unref(drift->retry);
         drift->tick = sd_event_source_disable_unref(drift->tick);
         commit_watch_close(&drift->watch);
-        drift->who_arena = arena_free(drift->who_arena);
+        drop_authors(drift, DRIFT_AUTHORS_MAX);
 }

@@ -80,6 +80,38 @@ def test_who_it_was_is_told_or_unknown_but_never_somebody_else(world, daemon):
     nft.kill()
 
 
+def drifts(daemon):
+    return [line for line in daemon.log().splitlines() if "another program changed" in line]
+
+
+def test_nobody_is_blamed_for_what_another_did_before_or_after(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    first, second = (
+        world.lab.popen("fw", ["nft", "-i"], stdin=-1, stdout=-3, text=True) for _ in range(2)
+    )
+    # while nobody looks, both change something
+    daemon.process.send_signal(signal.SIGSTOP)
+    for child, port in ((first, 1), (second, 2)):
+        child.stdin.write(f"insert rule inet ringwall input tcp dport {port} accept\n")
+        child.stdin.flush()
+        mark = f"dport {port} "
+        listed = lambda: world.lab.run("fw", ["nft", "list", "chain", "inet", "ringwall", "input"]).stdout
+        wait_until(lambda: mark in listed(), 10, "the rule")
+    daemon.process.send_signal(signal.SIGCONT)
+    healed(daemon, 1)
+    (line,) = drifts(daemon)
+    assert f"process {first.pid}" in line and f"process {second.pid}" in line, line
+    # and then one alone
+    second.stdin.write("insert rule inet ringwall input tcp dport 3 accept\n")
+    second.stdin.flush()
+    healed(daemon, 2)
+    line = drifts(daemon)[-1]
+    assert f"process {first.pid}" not in line and f"process {second.pid}" in line, line
+    for child in (first, second):
+        child.kill()
+
+
 def test_changes_to_other_tables_are_no_drift(world, daemon):
     daemon.start()
     daemon.apply(OFF + EXAMPLE, "--no-confirm")
