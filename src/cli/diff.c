@@ -264,21 +264,34 @@ static int failed(const Diff *d, int error) {
         return EXIT_FAILED;
 }
 
-/* The kernel's rules know this host's networks and bridges; what is compared with them must, too.
- */
-static int read_both(Diff *d, const char *old, const char *new) {
+/* The kernel's rules were compiled for this kernel, and know this host's networks and bridges; what
+ * is compared with them must, too. */
+static int read_live(Diff *d, const char *new) {
+        KernelFeatures features = {.fib_in_filter = true};
         Ruleset *live;
-        int r = d->live ? EXIT_OK : input_compile(&d->old, old, NULL);
+        int r = kernel_read_live("diff", d->arena, &live);
 
-        if (r == EXIT_OK)
-                r = input_compile(&d->new, new, NULL);
-        if (r != EXIT_OK || !d->live) {
-                d->before = d->old.ruleset;
+        if (r != EXIT_OK)
                 return r;
-        }
-        r = kernel_read_live("diff", d->arena, &live);
+        for (size_t i = 0; i < live->n_chains; i++)
+                if (live->chains[i]->hook == HOOK_PREROUTING &&
+                    live->chains[i]->type == CHAIN_FILTER)
+                        features.fib_in_filter = false;
         d->before = live;
+        r = input_load(&d->new, new);
+        if (r == EXIT_OK)
+                r = input_compile_loaded(&d->new, NULL, &features);
         return r == EXIT_OK ? kernel_add_host(&d->new) : r;
+}
+
+static int read_both(Diff *d, const char *old, const char *new) {
+        int r;
+
+        if (d->live)
+                return read_live(d, new);
+        r = input_compile(&d->old, old, NULL);
+        d->before = d->old.ruleset;
+        return r == EXIT_OK ? input_compile(&d->new, new, NULL) : r;
 }
 
 static int diff(Diff *d, const char *old, const char *new) {

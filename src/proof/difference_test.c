@@ -4,6 +4,7 @@
 #include "base/unit.h"
 #include "proof/difference.h"
 #include "ruleset/pass.h"
+#include "ruleset/refused.h"
 
 #define N_PAIRS 80
 #define N_PACKETS 1500 /* a pair */
@@ -27,8 +28,8 @@ typedef struct Compiled {
         Ruleset *rs;
 } Compiled;
 
-static bool compile(Arena *a, const char *text, Compiled *ret) {
-        static const KernelFeatures features = {.fib_in_filter = true};
+static bool compile_for(Arena *a, const char *text, bool fib_in_filter, Compiled *ret) {
+        const KernelFeatures features = {.fib_in_filter = fib_in_filter};
         Diag *d = diag_new(a);
 
         if (policy_load_text(a, (Source){"catalogue", catalogue, strlen(catalogue)},
@@ -36,6 +37,10 @@ static bool compile(Arena *a, const char *text, Compiled *ret) {
                 return false;
         assert_int_equal(ruleset_compile(ret->policy, &features, NULL, a, &ret->rs, d), 0);
         return true;
+}
+
+static bool compile(Arena *a, const char *text, Compiled *ret) {
+        return compile_for(a, text, true, ret);
 }
 
 static char *describe(Arena *a, const Difference *difference, const Policy *p) {
@@ -344,10 +349,39 @@ static void no_more_regions_than_were_asked_for(void **state) {
         assert_true(d.more);
 }
 
+/* The daemon adds rules that tell it of what is refused. */
+static void what_the_daemon_adds_is_no_difference(void **state) {
+        static const char text[] = "ringwall: 1\n"
+                                   "inbound:\n"
+                                   "  - { allow: ssh, from: lan, limit: 3/minute per source }\n"
+                                   "  - { deny: any, from: 192.0.2.0/24, log: yes }\n"
+                                   "  - { allow: web }\n"
+                                   "routed: [{ allow: any, from: vpn, to: lan }]\n"
+                                   "outbound:\n"
+                                   "  default: reject\n"
+                                   "  rules: [{ allow: 53/udp, out: eth0 }]\n";
+        static const char *const settings[] = {"", "settings: { antispoof: strict }\n"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+                for (size_t old_kernel = 0; old_kernel < 2; old_kernel++) {
+                        _cleanup_(arena_freep) Arena *a = arena_new(0);
+                        const char *whole = arena_printf(a, "%s%s", text, settings[i]);
+                        Compiled held, new;
+                        Difference d;
+
+                        assert_true(compile_for(a, whole, old_kernel == 0, &held));
+                        assert_true(compile_for(a, whole, old_kernel == 0, &new));
+                        assert_int_equal(ruleset_report_refused(held.rs), 0);
+                        unit_equal(whole, difference_find(held.rs, new.rs, REGIONS, a, &d), 0);
+                        unit_equal(whole, d.n_regions, 0);
+                }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(differences_are_told_in_few_words),
                 cmocka_unit_test(a_packet_fares_otherwise_if_and_only_if_a_region_has_it),
+                cmocka_unit_test(what_the_daemon_adds_is_no_difference),
                 cmocka_unit_test(no_more_regions_than_were_asked_for),
         };
 
