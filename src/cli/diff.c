@@ -5,7 +5,7 @@
 #include "cli/output.h"
 #include "proof/difference.h"
 
-#define REGIONS_MAX 1000 /* that are looked for; --json has them all */
+#define REGIONS_MAX 1000 /* of a way and a family, that are looked for; --json has them all */
 #define LINES_MAX 50
 
 static const char help[] =
@@ -153,12 +153,13 @@ static const char *sign_of(const DifferenceRegion *r) {
         return "~";
 }
 
-static void print_line(const Line *l) {
+/* more: what is published may have been left out. */
+static void print_line(const Line *l, bool more) {
         printf("  %s %s: %s", sign_of(l->region), difference_kind_to_string(l->region->kind),
                l->text);
         if (!l->of_both && !l->of_family)
                 printf(" (%s)", family_to_string(l->region->family));
-        if (l->region->way == DIFFERENCE_INBOUND && !l->of_published)
+        if (l->region->way == DIFFERENCE_INBOUND && !l->of_published && !more)
                 fputs(", at this host itself", stdout);
         printf("%s%s%s\n", l->place[0] ? " (" : "", l->place, l->place[0] ? ")" : "");
 }
@@ -183,7 +184,7 @@ static void print_text(const Diff *d) {
                         if (!headed)
                                 printf("%s:\n", difference_way_to_string(w));
                         headed = true;
-                        print_line(l);
+                        print_line(l, d->difference.more);
                         n++;
                 }
                 if (d->n_unusual[w] > 3)
@@ -194,7 +195,8 @@ static void print_text(const Diff *d) {
         if (n_left > 0)
                 printf("and %zu more regions: --json has them\n", n_left);
         if (d->difference.more)
-                printf("There are more: the search was ended after %d regions.\n", REGIONS_MAX);
+                printf("There are more: the search was ended after %d regions of a kind.\n",
+                       REGIONS_MAX);
 }
 
 static json_t *json_line(const Line *l) {

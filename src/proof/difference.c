@@ -26,7 +26,7 @@ typedef struct Search {
         DiagramId care, usual; /* packets of the way; those that are what they seem */
         Box there[2];          /* the values that packets have: of usual ones, and of all */
         DiagramId old, new;    /* meanings */
-        size_t max;
+        size_t first, max; /* regions: those of other ways; and how many of this one may follow */
         Difference *result;
 } Search;
 
@@ -489,7 +489,7 @@ static int cover(Search *s, DiagramId x, bool facts, Region **list, size_t *n) {
                 Region region = {.free_facts = !facts};
                 int r;
 
-                if (s->result->n_regions + *n >= s->max) {
+                if (s->result->n_regions - s->first + *n >= s->max) {
                         s->result->more = true;
                         return 0;
                 }
@@ -728,6 +728,7 @@ int difference_find(
                                     .arena = a,
                                     .family = f,
                                     .way = w,
+                                    .first = ret->n_regions,
                                     .max = max,
                                     .result = ret};
                         int r = compare_way(&s);

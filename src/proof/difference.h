@@ -55,9 +55,9 @@ typedef struct Difference {
         U128 odd_in, odd_out;
 } Difference;
 
-/* Everything lives in the arena and in those of the rulesets. max: regions. 0; -E2BIG if the rules
- * are too complex; -EUNATCH if one of them holds a rule that is not ours; -EPROTO if the two codes
- * do not agree, which is an error of ours; -ENOMEM. */
+/* Everything lives in the arena and in those of the rulesets. max: regions of a way and a family.
+ * 0; -E2BIG if the rules are too complex; -EUNATCH if one of them holds a rule that is not ours;
+ * -EPROTO if the two codes do not agree, which is an error of ours; -ENOMEM. */
 int difference_find(
         const Ruleset *before, const Ruleset *after, size_t max, Arena *a, Difference *ret);
 
