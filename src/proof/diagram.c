@@ -675,3 +675,74 @@ void diagram_visit_leaves(Diagram *d, DiagramId x, DiagramVisit visit, void *con
         d->epoch++;
         visit_node(d, x, NULL, visit, context);
 }
+
+typedef struct Projection {
+        unsigned int variable;
+        Arena *arena;
+        DiagramRange *ranges;
+        size_t n_ranges;
+        bool all;
+} Projection;
+
+static int project(Diagram *d, DiagramId x, Projection *p) {
+        const Node *n = &d->nodes[x];
+        uint32_t low = 0;
+
+        if (x == DIAGRAM_EMPTY || p->all || !mark(d, x))
+                return 0;
+        if (n->variable > p->variable) {
+                p->all = true;
+                return 0;
+        }
+        for (size_t i = 0; i < n->n; i++) {
+                DiagramRange r = {low, n->edges[i].last};
+                int e = 0;
+
+                if (n->variable < p->variable)
+                        e = project(d, n->edges[i].child, p);
+                else if (n->edges[i].child != DIAGRAM_EMPTY)
+                        e = arena_append(p->arena, p->ranges, p->n_ranges, r) ? 0 : -ENOMEM;
+                if (e < 0)
+                        return e;
+                low = n->edges[i].last + 1;
+        }
+        return 0;
+}
+
+static int compare_ranges(const void *a, const void *b) {
+        const DiagramRange *x = a, *y = b;
+
+        return x->low < y->low ? -1 : x->low > y->low;
+}
+
+int diagram_project(Diagram *d,
+                    DiagramId x,
+                    unsigned int variable,
+                    Arena *a,
+                    DiagramRange **ret,
+                    size_t *ret_n) {
+        Projection p = {.variable = variable, .arena = a};
+        DiagramRange all = {0, UINT32_MAX};
+        size_t n = 0;
+        int r;
+
+        d->epoch++;
+        r = project(d, x, &p);
+        if (r < 0 || d->error < 0)
+                return r < 0 ? r : d->error;
+        if (p.all)
+                p.n_ranges = 0;
+        if (p.all && !arena_append(a, p.ranges, p.n_ranges, all))
+                return -ENOMEM;
+        if (p.n_ranges > 1)
+                qsort(p.ranges, p.n_ranges, sizeof(p.ranges[0]), compare_ranges);
+        for (size_t i = 0; i < p.n_ranges; i++)
+                if (n > 0 && (p.ranges[n - 1].high == UINT32_MAX ||
+                              p.ranges[i].low <= p.ranges[n - 1].high + 1))
+                        p.ranges[n - 1].high = MAX(p.ranges[n - 1].high, p.ranges[i].high);
+                else
+                        p.ranges[n++] = p.ranges[i];
+        *ret = p.ranges;
+        *ret_n = n;
+        return 0;
+}

@@ -89,6 +89,15 @@ typedef uint32_t (*DiagramChoose)(void *context,
                                   size_t n_ranges);
 bool diagram_witness(Diagram *d, DiagramId x, uint32_t *point, DiagramChoose choose, void *context);
 
+/* The values of one variable that packets of x have: ascending, disjoint and not adjacent ranges.
+ * 0 or -ENOMEM. */
+int diagram_project(Diagram *d,
+                    DiagramId x,
+                    unsigned int variable,
+                    Arena *a,
+                    DiagramRange **ret,
+                    size_t *ret_n);
+
 /* Whether x has no more than max edges. */
 bool diagram_is_small(Diagram *d, DiagramId x, size_t max);
 

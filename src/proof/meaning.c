@@ -2,6 +2,7 @@
 #include "proof/meaning.h"
 
 #define TARGETS_MAX 4096
+#define LIMITS_MAX 4096
 #define LARGE 1000 /* elements of a set that is cut once */
 #define SMALL 6000 /* edges of a diagram that may be a part of all that follow */
 
@@ -29,6 +30,10 @@ struct Meaning {
         size_t n_targets;
         Packet classes[_MEANING_WAY_MAX][_MEANING_CLASS_MAX]; /* the fields that nobody varies */
         MeaningWay way;                                       /* that is being walked */
+        bool tell_limits;
+        const char **limits; /* what they say */
+        size_t n_limits;
+        size_t n_chains; /* of all rulesets */
         size_t *weights; /* of chains, by Chain.scratch; 0: not known yet */
         Known *known;    /* an open hash of chains' meanings */
         size_t n_known, known_size;
@@ -180,8 +185,7 @@ static int cut_rules(Meaning *m) {
         return 0;
 }
 
-/* The values that a variable can have. */
-static Range domain_of(const Meaning *m, MeaningVariable v) {
+Range meaning_values(const Meaning *m, MeaningVariable v) {
         U128 address = u128_low_mask(m->family == FAMILY_IPV4 ? 32 : 128);
 
         switch (v) {
@@ -270,6 +274,40 @@ static void make_classes(Meaning *m, MeaningWay way) {
         }
 }
 
+/* Chains know their number; like every scratch it is good until the next pass. */
+static int number_chains(Meaning *m) {
+        size_t n = m->n_chains + m->rs->n_chains;
+
+        m->weights = arena_alloc_array(m->arena, MAX(n, 1UL), sizeof(*m->weights));
+        for (size_t i = 0; m->weights && i < m->rs->n_chains; i++)
+                m->rs->chains[i]->scratch = m->n_chains + i;
+        m->n_chains = n;
+        return m->weights ? 0 : -ENOMEM;
+}
+
+int meaning_add(Meaning *m, const Ruleset *rs) {
+        const Ruleset *first = m->rs;
+        int r;
+
+        m->rs = rs;
+        r = cut_rules(m) < 0 ? -ENOMEM : number_chains(m);
+        m->rs = first;
+        return r;
+}
+
+void meaning_take(Meaning *m, const Ruleset *rs) {
+        m->rs = rs;
+}
+
+void meaning_tell_limits(Meaning *m) {
+        m->tell_limits = true;
+}
+
+const char *const *meaning_limits(const Meaning *m, size_t *ret_n) {
+        *ret_n = m->n_limits;
+        return m->limits;
+}
+
 Meaning *meaning_new(const Ruleset *rs, Family family) {
         Meaning *m = calloc(1, sizeof(*m));
 
@@ -286,14 +324,10 @@ Meaning *meaning_new(const Ruleset *rs, Family family) {
                 if (meaning_cut(m, always_cut[i].variable,
                                 range_single(u128(always_cut[i].value))) < 0)
                         return meaning_free(m);
-        m->weights = arena_alloc_array(m->arena, MAX(rs->n_chains, 1UL), sizeof(*m->weights));
-        if (!m->weights)
+        if (number_chains(m) < 0)
                 return meaning_free(m);
         for (MeaningWay w = 0; w < _MEANING_WAY_MAX; w++)
                 make_classes(m, w);
-        /* chains know their number; like every scratch it is good until the next pass */
-        for (size_t i = 0; i < rs->n_chains; i++)
-                rs->chains[i]->scratch = i;
         return m;
 }
 
@@ -312,7 +346,7 @@ int meaning_finish(Meaning *m) {
         DiagramId domain = DIAGRAM_ALL;
 
         for (unsigned int v = _MEANING_VARIABLE_MAX; v-- > 0;) {
-                Range r = domain_of(m, v);
+                Range r = meaning_values(m, v);
                 RangeSet one = {.items = &r, .n_items = 1};
 
                 if (meaning_cut(m, v, r) < 0 || axis_finish(m->arena, &m->axes[v]) < 0)
@@ -633,7 +667,9 @@ static DiagramId chain_meaning(Meaning *m, const Chain *chain, DiagramId care);
 
 static DiagramId target_leaf(Meaning *m, const NatTarget *target) {
         for (size_t i = 0; i < m->n_targets; i++)
-                if (m->targets[i] == target)
+                if (m->targets[i]->family == target->family &&
+                    m->targets[i]->port == target->port &&
+                    u128_equal(m->targets[i]->address, target->address))
                         return diagram_leaf(m->diagram, (uint16_t)(MEANING_TARGET + i));
         if (m->n_targets == TARGETS_MAX)
                 return fail(m, -E2BIG);
@@ -650,8 +686,9 @@ static DiagramId verdict_meaning(Meaning *m, Verdict v, const Rule *rule, Diagra
 
         switch (v.kind) {
         case VERDICT_ACCEPT:
-        case VERDICT_MASQUERADE:
                 return diagram_leaf(m->diagram, MEANING_ACCEPT);
+        case VERDICT_MASQUERADE:
+                return diagram_leaf(m->diagram, MEANING_MASQUERADE);
         case VERDICT_DROP:
         case VERDICT_REJECT:
         case VERDICT_REJECT_RESET:
@@ -674,14 +711,66 @@ static DiagramId verdict_meaning(Meaning *m, Verdict v, const Rule *rule, Diagra
         return diagram_leaf(m->diagram, MEANING_FALL);
 }
 
-/* A limit in front of an accept is never reached here: that admits the most. In front of another
- * verdict it may be reached or not. */
+static void describe_limit(const Statement *s, FILE *f) {
+        const char *source = s->set ? " per source" : "";
+
+        if (s->kind == STATEMENT_CONNECTIONS)
+                fprintf(f, "%u connections%s", s->connections, source);
+        if (s->kind != STATEMENT_LIMIT)
+                return;
+        for (RateUnit u = 0; u < _RATE_UNIT_MAX; u++)
+                if (rate_unit_seconds(u) == s->limit.seconds)
+                        fprintf(f, "%u/%s burst %u%s", s->limit.number, rate_unit_to_string(u),
+                                s->limit.burst, source);
+}
+
+/* The label of what the rule's limits say. */
+static DiagramId limit_leaf(Meaning *m, const Rule *rule) {
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0, i = 0;
+        FILE *f = open_memstream(&text, &size);
+        const char *copy;
+
+        if (!f)
+                return fail(m, -ENOMEM);
+        for (size_t j = 0; j < rule->n_statements; j++)
+                describe_limit(&rule->statements[j], f);
+        (void)fclose(f); /* fails only without memory, and then leaves text NULL */
+        while (text && i < m->n_limits && !streq(m->limits[i], text))
+                i++;
+        if (i == LIMITS_MAX)
+                return fail(m, -E2BIG);
+        copy = text && i == m->n_limits ? arena_strdup(m->arena, text) : NULL;
+        if (!text ||
+            (i == m->n_limits && (!copy || !arena_append(m->arena, m->limits, m->n_limits, copy))))
+                return fail(m, -ENOMEM);
+        return diagram_leaf(m->diagram, (uint16_t)(MEANING_LIMIT + i));
+}
+
+/* x, behind the limit. */
+static DiagramId limited(Meaning *m, const Rule *rule, DiagramId x, DiagramId care) {
+        DiagramId limit = limit_leaf(m, rule);
+
+        for (size_t i = 0; i < m->n_limits; i++)
+                x = diagram_union(
+                        m->diagram, x,
+                        diagram_and(m->diagram,
+                                    diagram_where_may(m->diagram, x, (uint16_t)(MEANING_LIMIT + i)),
+                                    limit));
+        x = diagram_replace(m->diagram, x, MEANING_ACCEPT, limit);
+        return diagram_union(m->diagram, x, passed(m, care));
+}
+
+/* A limit in front of an accept is never reached here, unless limits are to be told: that admits
+ * the most. In front of another verdict it may be reached or not. */
 static DiagramId rule_action(Meaning *m, const Rule *rule, DiagramId care) {
         Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true};
         DiagramId accept = diagram_leaf(m->diagram, MEANING_ACCEPT), x;
 
         x = rule->verdict.kind == VERDICT_MAP ? elements_meaning(m, &s, care)
                                               : verdict_meaning(m, rule->verdict, rule, care);
+        if (rule_has_state(rule) && m->tell_limits)
+                return limited(m, rule, x, care);
         if (!rule_has_state(rule) ||
             diagram_and(m->diagram, care, x) == diagram_and(m->diagram, care, accept))
                 return x;
@@ -853,16 +942,32 @@ static const Chain *next_base_chain(const Ruleset *rs, Hook hook, const Chain *l
         return next;
 }
 
+/* What that limit let pass goes on, and stays within the limit. A chain's own limits count once. */
+static DiagramId behind_limit(Meaning *m, DiagramId before, uint16_t limit, DiagramId x) {
+        DiagramId leaf = diagram_leaf(m->diagram, limit);
+
+        x = diagram_replace(m->diagram, x, MEANING_ACCEPT, leaf);
+        x = diagram_replace(m->diagram, x, MEANING_ESSENTIAL, leaf);
+        return diagram_replace(m->diagram, before, limit, x);
+}
+
 /* One base chain behind what was before: what that accepted goes on. */
 static DiagramId then_chain(Meaning *m, DiagramId before, const Chain *chain) {
         static const uint16_t essential[] = {MEANING_YES, MEANING_ESSENTIAL};
-        DiagramId care =
-                diagram_union(m->diagram, diagram_where_may(m->diagram, before, MEANING_ACCEPT),
-                              diagram_where_may(m->diagram, before, MEANING_ESSENTIAL));
         DiagramId end =
                 diagram_leaf(m->diagram, chain->policy_drop ? MEANING_DROP : MEANING_ACCEPT);
-        DiagramId x = diagram_replace(m->diagram, chain_meaning(m, chain, care), MEANING_FALL, end);
+        size_t n_limits = m->n_limits; /* of the chains before */
+        DiagramId care, x;
 
+        care = diagram_union(m->diagram, diagram_where_may(m->diagram, before, MEANING_ACCEPT),
+                             diagram_where_may(m->diagram, before, MEANING_ESSENTIAL));
+        for (size_t i = 0; i < n_limits; i++)
+                care = diagram_union(
+                        m->diagram, care,
+                        diagram_where_may(m->diagram, before, (uint16_t)(MEANING_LIMIT + i)));
+        x = diagram_replace(m->diagram, chain_meaning(m, chain, care), MEANING_FALL, end);
+        for (size_t i = 0; i < n_limits; i++)
+                before = behind_limit(m, before, (uint16_t)(MEANING_LIMIT + i), x);
         before = diagram_replace(m->diagram, before, MEANING_ESSENTIAL,
                                  diagram_leaf(m->diagram, MEANING_TARGET));
         before = diagram_replace(m->diagram, before, MEANING_ACCEPT, x);
@@ -906,6 +1011,20 @@ DiagramId meaning_of_translation(Meaning *m, DiagramId care) {
 
                 /* lower_nat() makes one chain of them */
                 if (c->type == CHAIN_NAT && c->hook == HOOK_PREROUTING)
+                        x = diagram_union(m->diagram, x, chain_meaning(m, c, care));
+        }
+        return x;
+}
+
+DiagramId meaning_of_masquerade(Meaning *m, DiagramId care) {
+        DiagramId x = DIAGRAM_EMPTY;
+
+        m->way = MEANING_PLAIN;
+        for (size_t i = 0; i < m->rs->n_chains; i++) {
+                const Chain *c = m->rs->chains[i];
+
+                /* lower_nat() makes one chain of them */
+                if (c->type == CHAIN_NAT && c->hook == HOOK_POSTROUTING)
                         x = diagram_union(m->diagram, x, chain_meaning(m, c, care));
         }
         return x;

@@ -64,13 +64,26 @@ enum {
         MEANING_DROP,      /* or rejected */
         MEANING_FALL,
         MEANING_RETURN,
-        MEANING_TARGET, /* of nat chains: this and the number of a target */
+        MEANING_MASQUERADE, /* of nat chains */
+        MEANING_TARGET,     /* likewise: this and the number of a target */
+        /* Of meaning_tell_limits(): this and the number of a limit, beside what becomes of a packet
+         * once the limit is reached. */
+        MEANING_LIMIT = 8192,
 };
 
 typedef struct Meaning Meaning;
 
 Meaning *meaning_new(const Ruleset *rs, Family family);
 Meaning *meaning_free(Meaning *m);
+
+/* For comparing, before the cuts are finished: the rules of another Ruleset are cut on the same
+ * axes; meaning_take() says of which of them diagrams are from then on. 0 or -ENOMEM. */
+int meaning_add(Meaning *m, const Ruleset *rs);
+void meaning_take(Meaning *m, const Ruleset *rs);
+/* Limits in front of an accept may be reached, and are told apart by what they say. */
+void meaning_tell_limits(Meaning *m);
+/* What the limits say, "3/minute burst 3 per source"; equal ones have one number. */
+const char *const *meaning_limits(const Meaning *m, size_t *ret_n);
 
 int meaning_cut(Meaning *m, MeaningVariable variable, Range r);
 int meaning_cut_all(Meaning *m, MeaningVariable variable, const RangeSet *ranges);
@@ -80,6 +93,8 @@ int meaning_finish(Meaning *m);
 int meaning_error(const Meaning *m);
 
 Diagram *meaning_diagram(Meaning *m);
+/* All values that there can be. */
+Range meaning_values(const Meaning *m, MeaningVariable variable);
 const Axis *meaning_axis(const Meaning *m, MeaningVariable variable);
 /* Packets whose variable is among the values. */
 DiagramId meaning_where(Meaning *m, MeaningVariable variable, const RangeSet *values);
@@ -93,6 +108,8 @@ DiagramId meaning_of(Meaning *m, MeaningWay way, DiagramId care);
 /* To which of the targets our own chains send a connection that was dialled here: of the leaves'
  * labels those from MEANING_TARGET on. */
 DiagramId meaning_of_translation(Meaning *m, DiagramId care);
+/* Whose source is translated, among those that pass through: leaves with MEANING_MASQUERADE. */
+DiagramId meaning_of_masquerade(Meaning *m, DiagramId care);
 const NatTarget *const *meaning_targets(const Meaning *m, size_t *ret_n);
 
 /* The packet at a point, and in words; *ret_in and *ret_out are the interfaces' numbers. */

@@ -10,7 +10,7 @@ import pytest
 
 from command import POLICY, RINGWALL, ROOT, run
 
-VERBS = ["init", "check", "show", "explain", "list", "schema", "plan", "edit", "allow", "deny", "remove", "load", "unload"]
+VERBS = ["init", "check", "show", "explain", "list", "diff", "schema", "plan", "edit", "allow", "deny", "remove", "load", "unload"]
 
 
 def explain(question, path=POLICY, *args):

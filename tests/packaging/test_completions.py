@@ -191,7 +191,7 @@ def test_every_option_in_a_commands_help_is_completed(command):
 def test_a_command_that_takes_a_policy_completes_files(command):
     usage = re.search(r"^Usage: ringwall (.*)$", help_of(command), re.M)[1].split()[1:]
     first = next((word for word in usage if not word.strip("[").startswith("-")), "")
-    if first.startswith("[FILE"):
+    if first.startswith("[FILE") or first == "OLD":
         assert ask(command, "") == [":files"]
 
 
