@@ -190,7 +190,7 @@ def test_a_tree_that_keeps_to_the_layers_passes(tmp_path):
         ("src/cli/x.c", source("<libnftnl/rule.h>"), "x.c:2: src/cli may not include <libnftnl"),
         ("src/base/x.c", source("<uthash.h>"), "x.c:2: src/base may not include <uthash.h>"),
         ("src/policy/x.c", source("<yaml.h>"), "x.c:2: src/policy may not include <yaml.h>"),
-        ("src/policy/x.c", source("<curl/curl.h>"), "x.c:2: <curl/curl.h> is in no list"),
+        ("src/policy/x.c", source("<zlib.h>"), "x.c:2: <zlib.h> is in no list"),
         ("src/policy/x_test.c", source("<cmocka.h>"), "x_test.c:2: <cmocka.h>: include"),
         ("src/policy/x.c", source('"base/unit.h"'), 'x.c:2: "base/unit.h" is for tests only'),
         ("src/policy/x.c", "int x;\n", "src/policy/x.c:1: the first line is not"),
