@@ -30,8 +30,11 @@ static void put(Text *t, const char *s) {
 
 /* The line of this number (the first is 1) without its end; NULL if there are not so many. */
 static const char *find_line(const char *text, size_t size, unsigned int number, size_t *ret_len) {
-        const char *end = text + size, *stop;
+        const char *end, *stop;
 
+        if (!text) /* there is no file */
+                return NULL;
+        end = text + size;
         for (unsigned int i = 1; text && text < end; i++) {
                 stop = memchr(text, '\n', (size_t)(end - text));
                 if (i == number) {
