@@ -596,6 +596,14 @@ load(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                     exec(x, rule, i + 1, &any, change, others));
 }
 
+/* ringwall's own rules go on as long as a limit is not reached. */
+static bool is_own_limit(const WorldRule *rule, const WorldExpr *e) {
+        const WorldTable *t = rule->chain ? rule->chain->table : NULL;
+
+        return t && t->family == NFPROTO_INET && streq(t->name, "ringwall") &&
+               (streq(e->name, "limit") || startswith(e->name, "dynset"));
+}
+
 static DiagramId unknown(Whole *x, const WorldExpr *e, size_t change, DiagramId guard) {
         DiagramId r = leaf(x, guard, change, LABEL_FALL);
 
@@ -700,6 +708,8 @@ exec(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                 case WORLD_NOTHING:
                         break;
                 case WORLD_CHOICE:
+                        if (x->plain && is_own_limit(rule, e))
+                                break;
                         sum = join(x, sum, leaf(x, guard, change, LABEL_FALL));
                         break;
                 case WORLD_IS:
