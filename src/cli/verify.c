@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 
+#include "cli/beside.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "host/sshd.h"
@@ -27,9 +28,10 @@ static const char help[] =
         "      --json         one JSON object\n"
         "  -h, --help\n"
         "\n"
-        "What lies outside nftables is not a part of the answer: XDP and tc programs, legacy "
-        "iptables,\n"
-        "programs that pass connections on (docker-proxy, a reverse proxy, ssh -R).\n"
+        "What lies beside nftables and could let packets in (XDP and tc programs, legacy "
+        "iptables, ...)\n"
+        "leaves a claim undecided; a program that passes connections on to a protected port "
+        "refutes it.\n"
         "\n"
         "Exit status: 0 all claims are proved, 10 one is refuted, 11 one is undecided and none "
         "refuted.\n"
@@ -120,14 +122,14 @@ static json_t *json_answer(const VerifyAnswer *a) {
         return object;
 }
 
-static int print_json(const VerifyReport *report, int code) {
+static int print_json(const VerifyReport *report, bool beside, int code) {
         json_t *object = json_object(), *list = json_array(), *bypasses = json_array();
 
         for (size_t i = 0; i < report->n_answers; i++)
                 (void)json_array_append_new(list, json_answer(&report->answers[i]));
         for (size_t i = 0; i < report->n_bypasses; i++)
                 (void)json_array_append_new(bypasses, json_string(report->bypasses[i]));
-        (void)json_object_set_new(object, "scope", json_string("nftables"));
+        (void)json_object_set_new(object, "scope", json_string(beside ? "host" : "nftables"));
         (void)json_object_set_new(object, "claims", list);
         (void)json_object_set_new(object, "bypasses", bypasses);
         return output_json(object) == EXIT_OK ? code : EXIT_FAILED;
@@ -145,7 +147,7 @@ static int code_of(const VerifyReport *report) {
         return code;
 }
 
-static int print_report(const VerifyReport *report) {
+static int print_report(const VerifyReport *report, bool beside) {
         if (report->n_answers == 0)
                 puts("the policy claims nothing: there is nothing to prove");
         for (size_t i = 0; i < report->n_answers; i++)
@@ -154,11 +156,10 @@ static int print_report(const VerifyReport *report) {
                 printf("  %-10s%zu of outbound: ringwall check proves them\n", "left out",
                        report->n_outbound);
         for (size_t i = 0; i < report->n_bypasses; i++)
-                printf("  %-10s%s\n", "bypass", report->bypasses[i]);
-        if (report->n_answers > 0)
-                puts("This is about nftables alone: XDP, tc, legacy iptables and programs that "
-                     "pass "
-                     "connections on are not looked at.");
+                printf("  %-10s%s\n", "beside", report->bypasses[i]);
+        if (report->n_answers > 0 && !beside)
+                puts("This is about nftables alone: what lies beside it (XDP, tc, legacy iptables, "
+                     "programs that pass connections on) could not be looked at.");
         return code_of(report);
 }
 
@@ -234,10 +235,25 @@ static int add_way(Arena *a, const World *w, VerifyReport *report) {
         return 0;
 }
 
+/* *ret: whether this host could be looked at at all. */
+static int
+look_beside(Input *input, const World *w, VerifyReport *report, bool *ret, const char **ret_what) {
+        const Tree tree = {.arena = input->arena, .root = ""};
+        Bypass *items;
+        size_t n;
+        int r = bypass_read(&tree, &items, &n);
+
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        *ret = true;
+        return beside_judge(input->policy, w, items, n, input->arena, report, ret_what);
+}
+
 static int verify(const char *file, bool json) {
         _cleanup_(input_done) Input input = INPUT_NULL;
         VerifyReport report = {0};
         const char *what = NULL;
+        bool beside = false;
         World *world;
         int r = input_load(&input, file);
 
@@ -246,6 +262,10 @@ static int verify(const char *file, bool json) {
         if (r != EXIT_OK)
                 return r;
         r = verify_claims(input.policy, world, input.arena, &report, &what);
+        if (r == 0)
+                r = look_beside(&input, world, &report, &beside, &what);
+        if (r == 0)
+                r = add_way(input.arena, world, &report);
         if (r == -EPROTO) {
                 fprintf(stderr,
                         "ringwall verify: internal error: the proof and the evaluator do not agree "
@@ -253,11 +273,9 @@ static int verify(const char *file, bool json) {
                         what ? what : "a packet");
                 return EXIT_FAILED;
         }
-        if (r == 0)
-                r = add_way(input.arena, world, &report);
         if (r < 0)
                 return input_failed(r, "proving what the policy claims");
-        return json ? print_json(&report, code_of(&report)) : print_report(&report);
+        return json ? print_json(&report, beside, code_of(&report)) : print_report(&report, beside);
 }
 
 static int run(int argc, char **argv) {

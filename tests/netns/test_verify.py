@@ -2,11 +2,14 @@
 """verify: what is protected against the rules of all programs, in a host with Docker's tables."""
 
 import json
+import os
+import shutil
+import sys
 
 import pytest
 
 from program import ringwall
-from world import EXAMPLE, World
+from world import EXAMPLE, World, with_inbound
 
 
 @pytest.fixture(name="world")
@@ -76,7 +79,7 @@ def test_what_the_proof_does_not_know_is_named(world):
 WAN = "[203.0.113.0/24, \"2001:db8:ffff::/64\"]"
 HOST = "[203.0.113.1, \"2001:db8:ffff::1\"]"
 EXPECTING = (
-    EXAMPLE.replace("  - allow: https\n", "  - allow: https\n  - { allow: 8443/tcp, limit: 10/minute per source }\n")
+    with_inbound("{ allow: 8443/tcp, limit: 10/minute per source }")
     + f"""
 expect:
   - {{ allow: https, to: {HOST} }}
@@ -119,7 +122,8 @@ def test_what_the_policy_expects_is_proved_beside_docker(world):
     world.use(EXPECTING)
     claims = verify_text(world, EXPECTING, 0)
     assert [c["answer"] for c in claims] == ALL_PROVED
-    assert {c["line"] for c in claims} > {EXPECTING[: EXPECTING.index("{ deny: ssh")].count("\n") + 1}
+    line = EXPECTING[: EXPECTING.index("{ deny: ssh")].count("\n") + 1
+    assert claims[4]["line"] == line and claims[4]["kind"] == "never"
     assert world.reach("wan", "host", 443, 4) == world.reach("wan", "host", 443, 6) == "open"
     assert world.reach("wan", "host", 22, 4) != "open"
 
@@ -163,9 +167,8 @@ def test_another_programs_translation_to_a_denied_port_refutes_the_deny(world):
 
 def test_what_is_sent_to_where_no_route_leads_is_not_reachable(world):
     world.use(EXPECTING)
-    world.lab.nft(
-        other("prerouting", "ip daddr 203.0.113.1 tcp dport 443 dnat ip to 198.51.100.9", "nat", -101)
-    )
+    away = "ip daddr 203.0.113.1 tcp dport 443 dnat ip to 198.51.100.9"
+    world.lab.nft(other("prerouting", away, "nat", -101))
     claim = find(answers(world, 10), "allow https to")
     assert claim["answer"] == "refuted"
     assert world.reach("wan", "host", 443, 4) != "open"
@@ -235,3 +238,57 @@ def test_without_an_ssh_connection_to_here_there_is_no_way_in(world):
     world.use(EXAMPLE)
     for env in ({"SSH_CONNECTION": "192.0.2.1 40000 192.0.2.2 22"}, {"SSH_CONNECTION": "nonsense"}):
         assert all(c["kind"] != "way-in" for c in verify_text(world, EXAMPLE, 0, env))
+
+
+# --- what lies beside nftables ---
+
+RELAY = """
+import socket, sys
+port, target = (int(sys.argv[sys.argv.index(o) + 1]) for o in ("-host-port", "-container-port"))
+server = socket.create_server(("0.0.0.0", port))
+print("ready", flush=True)
+while True:
+    came, _ = server.accept()
+    went = socket.create_connection(("127.0.0.1", target))
+    came.sendall(went.recv(1) or b"")
+    came.close()
+    went.close()
+"""
+
+
+def relay(world, tmp_path, port, target):
+    """What Docker's userland proxy does, under its name."""
+    program = tmp_path / "docker-proxy"
+    if not program.exists():
+        shutil.copy(os.path.realpath(sys.executable), program)
+    (tmp_path / "relay.py").write_text(RELAY)
+    argv = [str(program), str(tmp_path / "relay.py"), "-proto", "tcp"]
+    argv += ["-host-port", str(port), "-container-port", str(target)]
+    child = world.lab.popen(
+        "fw", argv, stdout=-1, text=True, env={**os.environ, "PYTHONHOME": sys.base_prefix}
+    )
+    assert child.stdout.readline() == "ready\n"
+
+
+def test_a_relay_to_what_is_protected_refutes_it_if_the_rules_let_anybody_reach_it(world, tmp_path):
+    world.use(EXPECTING)
+    relay(world, tmp_path, 9443, 11434)
+    assert all(c["answer"] == "proved" for c in verify_text(world, EXPECTING, 0))
+    assert world.reach("wan", "host", 9443, 4) != "open"
+    relay(world, tmp_path, 8443, 11434)
+    broken, whole = verify_text(world, EXPECTING, 10)[:2]
+    assert broken["answer"] == "refuted" and whole["answer"] == "proved"
+    assert "docker-proxy" in broken["packet"] and "port 8443" in broken["packet"]
+    assert world.reach("wan", "host", 8443, 4) == "open"
+
+
+def test_what_gets_packets_that_no_rule_sees_leaves_a_claim_undecided(world):
+    world.use(EXPECTING)
+    world.lab.run("fw", "ip link add link eth0 name mv0 type macvlan mode bridge".split())
+    world.lab.run("fw", "ip link set mv0 netns c3".split())
+    world.lab.popen("c3", ["sleep", "60"])  # somebody has to be there
+    claims = verify_text(world, EXPECTING, 11)
+    assert [c["answer"] for c in claims[:2]] == ["undecided", "undecided"]
+    assert any("macvlan" in reason for reason in claims[0]["hangs-on"]), claims[0]
+    # to containers alone: this host's own ports are not touched
+    assert all(c["answer"] == "proved" for c in claims if "ssh" in c["claim"])
