@@ -2,30 +2,36 @@
 #include <getopt.h>
 #include <inttypes.h>
 
+#include "cli/beside.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
+#include "host/sshd.h"
 #include "nft/world_read.h"
 #include "proof/verify.h"
 #include "world/print.h"
 
 static const char help[] =
         "Decides for every first packet from outside whether the rules in force in this network\n"
-        "namespace, those of every table of every program, keep closed what the policy protects. "
-        "It\n"
-        "changes nothing, and needs CAP_NET_ADMIN to read the rules.\n"
+        "namespace, those of every table of every program, keep closed what the policy protects, "
+        "and\n"
+        "whether what it expects holds: nothing of a deny comes in, all of an allow does. Over "
+        "SSH, also\n"
+        "whether you could come in again. It changes nothing, and needs CAP_NET_ADMIN to read the\n"
+        "rules.\n"
         "\n"
-        "PROVED: no packet that breaks the claim comes through. REFUTED: one does; it is shown, "
-        "with its\n"
-        "way and the table that lets it in. UNDECIDED: it hangs on what is named.\n"
+        "PROVED: no packet breaks the claim. REFUTED: one does; it is shown, with its way and the "
+        "table\n"
+        "that lets it in, or refuses it. UNDECIDED: it hangs on what is named.\n"
         "\n"
         "      --policy FILE  the policy whose claims are meant; /etc/ringwall/policy.yaml if not "
         "given\n"
         "      --json         one JSON object\n"
         "  -h, --help\n"
         "\n"
-        "What lies outside nftables is not a part of the answer: XDP and tc programs, legacy "
-        "iptables,\n"
-        "programs that pass connections on (docker-proxy, a reverse proxy, ssh -R).\n"
+        "What lies beside nftables and could let packets in (XDP and tc programs, legacy "
+        "iptables, ...)\n"
+        "leaves a claim undecided; a program that passes connections on to a protected port "
+        "refutes it.\n"
         "\n"
         "Exit status: 0 all claims are proved, 10 one is refuted, 11 one is undecided and none "
         "refuted.\n"
@@ -38,6 +44,20 @@ static const char *const kinds[] = {
         [VERIFY_PROVED] = "proved",
         [VERIFY_REFUTED] = "refuted",
         [VERIFY_UNDECIDED] = "undecided",
+};
+
+static const char *const claim_words[] = {
+        [VERIFY_PROTECTED] = "protected",
+        [VERIFY_NEVER] = "never",
+        [VERIFY_ALWAYS] = "always",
+        [VERIFY_WAY_IN] = "way-in",
+};
+
+static const char *const claims[] = {
+        [VERIFY_PROTECTED] = "",
+        [VERIFY_NEVER] = ": never reachable",
+        [VERIFY_ALWAYS] = ": always reachable",
+        [VERIFY_WAY_IN] = "",
 };
 
 static void print_step(const WorldStep *s) {
@@ -59,14 +79,17 @@ static void print_answer(const VerifyAnswer *a) {
         const char *colour = a->kind == VERIFY_PROVED ? style.good : style.bad;
         static const char *const words[] = {"PROVED", "REFUTED", "UNDECIDED"};
 
-        printf("%s%s%s: %s\n", colour, words[a->kind], style.reset, a->claim->text);
+        printf("%s%s%s: %s%s\n", colour, words[a->kind], style.reset, a->text, claims[a->claim]);
         if (a->kind == VERIFY_REFUTED) {
                 printf("  %-10s%s\n", "packet", a->connection ? a->connection : "?");
                 for (size_t i = 0; i < a->n_steps; i++)
                         print_step(&a->steps[i]);
                 printf("  %-10s%s\n", "do",
-                       "load the policy (ringwall apply) if it is not in force; else take out the "
-                       "rule that lets it in");
+                       a->claim == VERIFY_ALWAYS || a->claim == VERIFY_WAY_IN
+                               ? "see the table of the last step: the rule there refuses it, or "
+                                 "sends it elsewhere"
+                               : "load the policy (ringwall apply) if it is not in force; else "
+                                 "take out the rule that lets it in");
         }
         for (size_t i = 0; i < a->n_reasons && a->kind == VERIFY_UNDECIDED; i++)
                 printf("  %-10s%s\n", i == 0 ? "hangs on" : "", a->reasons[i]);
@@ -75,8 +98,9 @@ static void print_answer(const VerifyAnswer *a) {
 static json_t *json_answer(const VerifyAnswer *a) {
         json_t *object = json_object(), *way = json_array(), *reasons = json_array();
 
-        (void)json_object_set_new(object, "claim", json_string(a->claim->text));
-        output_json_place(object, a->claim->at);
+        (void)json_object_set_new(object, "claim", json_string(a->text));
+        (void)json_object_set_new(object, "kind", json_string(claim_words[a->claim]));
+        output_json_place(object, a->at);
         (void)json_object_set_new(object, "answer", json_string(kinds[a->kind]));
         if (a->connection)
                 (void)json_object_set_new(object, "packet", json_string(a->connection));
@@ -98,14 +122,14 @@ static json_t *json_answer(const VerifyAnswer *a) {
         return object;
 }
 
-static int print_json(const VerifyReport *report, int code) {
+static int print_json(const VerifyReport *report, bool beside, int code) {
         json_t *object = json_object(), *list = json_array(), *bypasses = json_array();
 
         for (size_t i = 0; i < report->n_answers; i++)
                 (void)json_array_append_new(list, json_answer(&report->answers[i]));
         for (size_t i = 0; i < report->n_bypasses; i++)
                 (void)json_array_append_new(bypasses, json_string(report->bypasses[i]));
-        (void)json_object_set_new(object, "scope", json_string("nftables"));
+        (void)json_object_set_new(object, "scope", json_string(beside ? "host" : "nftables"));
         (void)json_object_set_new(object, "claims", list);
         (void)json_object_set_new(object, "bypasses", bypasses);
         return output_json(object) == EXIT_OK ? code : EXIT_FAILED;
@@ -123,17 +147,19 @@ static int code_of(const VerifyReport *report) {
         return code;
 }
 
-static int print_report(const VerifyReport *report) {
+static int print_report(const VerifyReport *report, bool beside) {
         if (report->n_answers == 0)
-                puts("the policy protects nothing: there is nothing to prove");
+                puts("the policy claims nothing: there is nothing to prove");
         for (size_t i = 0; i < report->n_answers; i++)
                 print_answer(&report->answers[i]);
+        if (report->n_outbound > 0)
+                printf("  %-10s%zu of outbound: ringwall check proves them\n", "left out",
+                       report->n_outbound);
         for (size_t i = 0; i < report->n_bypasses; i++)
-                printf("  %-10s%s\n", "bypass", report->bypasses[i]);
-        if (report->n_answers > 0)
-                puts("This is about nftables alone: XDP, tc, legacy iptables and programs that "
-                     "pass "
-                     "connections on are not looked at.");
+                printf("  %-10s%s\n", "beside", report->bypasses[i]);
+        if (report->n_answers > 0 && !beside)
+                puts("This is about nftables alone: what lies beside it (XDP, tc, legacy iptables, "
+                     "programs that pass connections on) could not be looked at.");
         return code_of(report);
 }
 
@@ -155,10 +181,79 @@ static int read_world(Arena *a, World **ret) {
         return input_failed(r, "cannot read the kernel's rules");
 }
 
+/* The connection that this process came by: by its sshd, else by the environment's own word, which
+ * is enough for a question. */
+static bool find_way(Arena *a, VerifyWay *ret) {
+        const Tree tree = {.arena = a, .root = ""};
+        const char *environment = getenv("SSH_CONNECTION");
+        char peer[ADDRESS_TEXT_MAX], local[ADDRESS_TEXT_MAX];
+        const SshConnection *c = NULL;
+        unsigned int port;
+        SshProof proof;
+        Family other;
+        Sshd sshd;
+
+        if (sshd_read(&tree, &sshd) == 0 &&
+            sshd_find_caller(&tree, &sshd, getpid(), &proof, &c) == 0 && c) {
+                *ret = (VerifyWay){c->socket.family, c->socket.peer, c->socket.local,
+                                   c->socket.local_port};
+                return true;
+        }
+        if (!environment || sscanf(environment, "%45s %*u %45s %u", peer, local, &port) != 3 ||
+            port == 0 || port > UINT16_MAX || address_parse(peer, &ret->family, &ret->peer) < 0 ||
+            address_parse(local, &other, &ret->local) < 0 || other != ret->family)
+                return false;
+        ret->port = (uint16_t)port;
+        return true;
+}
+
+static bool is_here(const World *w, const VerifyWay *way) {
+        for (size_t i = 0; i < w->n_addresses; i++)
+                if (w->addresses[i].family == way->family &&
+                    u128_equal(w->addresses[i].address, way->local))
+                        return true;
+        return false;
+}
+
+/* Behind the others. A connection to another network namespace says nothing here. */
+static int add_way(Arena *a, const World *w, VerifyReport *report) {
+        VerifyAnswer *list = arena_alloc_array(a, report->n_answers + 1, sizeof(*list));
+        VerifyWay way;
+        int r;
+
+        if (!list)
+                return -ENOMEM;
+        if (!find_way(a, &way) || !is_here(w, &way))
+                return 0;
+        if (report->n_answers > 0)
+                memcpy(list, report->answers, report->n_answers * sizeof(*list));
+        r = verify_way_in(w, &way, a, &list[report->n_answers]);
+        if (r < 0)
+                return r;
+        report->answers = list;
+        report->n_answers++;
+        return 0;
+}
+
+/* *ret: whether this host could be looked at at all. */
+static int
+look_beside(Input *input, const World *w, VerifyReport *report, bool *ret, const char **ret_what) {
+        const Tree tree = {.arena = input->arena, .root = ""};
+        Bypass *items;
+        size_t n;
+        int r = bypass_read(&tree, &items, &n);
+
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        *ret = true;
+        return beside_judge(input->policy, w, items, n, input->arena, report, ret_what);
+}
+
 static int verify(const char *file, bool json) {
         _cleanup_(input_done) Input input = INPUT_NULL;
         VerifyReport report = {0};
         const char *what = NULL;
+        bool beside = false;
         World *world;
         int r = input_load(&input, file);
 
@@ -166,7 +261,11 @@ static int verify(const char *file, bool json) {
                 r = read_world(input.arena, &world);
         if (r != EXIT_OK)
                 return r;
-        r = verify_protected(input.policy, world, input.arena, &report, &what);
+        r = verify_claims(input.policy, world, input.arena, &report, &what);
+        if (r == 0)
+                r = look_beside(&input, world, &report, &beside, &what);
+        if (r == 0)
+                r = add_way(input.arena, world, &report);
         if (r == -EPROTO) {
                 fprintf(stderr,
                         "ringwall verify: internal error: the proof and the evaluator do not agree "
@@ -176,7 +275,7 @@ static int verify(const char *file, bool json) {
         }
         if (r < 0)
                 return input_failed(r, "proving what the policy claims");
-        return json ? print_json(&report, code_of(&report)) : print_report(&report);
+        return json ? print_json(&report, beside, code_of(&report)) : print_report(&report, beside);
 }
 
 static int run(int argc, char **argv) {
@@ -211,7 +310,7 @@ static int run(int argc, char **argv) {
 const Verb verb_verify = {
         .name = "verify",
         .arguments = "[--policy FILE] [--json]",
-        .summary = "Prove that what is protected is closed",
+        .summary = "Prove what the policy claims, with all tables",
         .help = help,
         .run = run,
 };

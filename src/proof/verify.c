@@ -1,114 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "proof/verify.h"
+#include "proof/verify_state.h"
 
 #include <netinet/in.h>
 
-#include "proof/whole.h"
-
 #define SAMPLES 200
-#define TRIES_MAX 200 /* packets that are tried to refute one claim, a family */
+#define TRIES_MAX 600 /* packets that are tried to refute one claim, a family */
 #define REASONS_MAX 12
 
-typedef struct Verify {
-        const Policy *policy;
-        const World *world;
-        Arena *arena;
-        Family family;
-        Whole *whole;
-        Diagram *diagram;
-        WorldWalker *walker;
-        VerifyAnswer *answers;
-        DiagramId *bad; /* a claim */
-        size_t n_compared;
-        uint64_t random;
-        const char *what;
-} Verify;
-
-static DiagramId where(Verify *v, WholeVariable variable, Range r) {
-        return whole_where(v->whole, variable, &r, 1);
-}
-
-static DiagramId any_of(Verify *v, DiagramId x, DiagramId y) {
-        return diagram_union(v->diagram, x, y);
-}
-
-static DiagramId both(Verify *v, DiagramId x, DiagramId y) {
-        return diagram_and(v->diagram, x, y);
-}
-
 /* Regions. */
-
-static DiagramId where_types(Verify *v, const RangeSet *types) {
-        DiagramId sum = DIAGRAM_EMPTY;
-
-        for (size_t i = 0; i < types->n_items; i++)
-                sum = any_of(v, sum,
-                             where(v, WHOLE_SOURCE_PORT,
-                                   (Range){u128(types->items[i].low.low << 8),
-                                           u128(types->items[i].high.low << 8 | 0xff)}));
-        return sum;
-}
-
-/* final: by the port where it ends, which is not the dialled one if rules changed it. */
-static DiagramId where_ports(Verify *v, const RangeSet *ports, const WholeChange *c, bool final) {
-        if (ports->n_items == 0)
-                return DIAGRAM_EMPTY;
-        if (final && (c->any_port || c->any_else))
-                return DIAGRAM_ALL;
-        if (final && c->has_port)
-                return range_set_contains(ports, u128(c->port)) ? DIAGRAM_ALL : DIAGRAM_EMPTY;
-        return whole_where(v->whole, WHOLE_DESTINATION_PORT, ports->items, ports->n_items);
-}
-
-static DiagramId where_services(Verify *v, const ServiceSet *s, const WholeChange *c, bool final) {
-        bool v4 = v->family == FAMILY_IPV4;
-        uint8_t icmp = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-        const struct {
-                uint8_t protocol;
-                const RangeSet *ports;
-        } rows[] = {{IPPROTO_TCP, &s->tcp}, {IPPROTO_UDP, &s->udp}, {IPPROTO_SCTP, &s->sctp}};
-        DiagramId sum =
-                whole_where(v->whole, WHOLE_PROTOCOL, s->protocols.items, s->protocols.n_items);
-
-        if (s->any)
-                return DIAGRAM_ALL;
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                sum = any_of(v, sum,
-                             both(v, where(v, WHOLE_PROTOCOL, range_single(u128(rows[i].protocol))),
-                                  where_ports(v, rows[i].ports, c, final)));
-        return any_of(v, sum,
-                      both(v, where(v, WHOLE_PROTOCOL, range_single(u128(icmp))),
-                           where_types(v, v4 ? &s->icmp : &s->icmpv6)));
-}
-
-static DiagramId
-where_part(Verify *v, const ZonePart *p, WholeVariable address, DiagramId interface) {
-        DiagramId x = p->any_interface ? DIAGRAM_ALL : interface;
-        const RangeSet *set = &p->addresses[v->family];
-
-        return p->any_address
-                       ? x
-                       : both(v, whole_where(v->whole, address, set->items, set->n_items), x);
-}
-
-static DiagramId where_clients(Verify *v, const ZoneExpression *e) {
-        DiagramId sum = DIAGRAM_EMPTY;
-
-        for (size_t i = 0; i < e->n_terms; i++) {
-                const ZoneTerm *t = &e->terms[i];
-
-                if (!t->zone && t->family == v->family)
-                        sum = any_of(v, sum, where(v, WHOLE_SOURCE, t->range));
-                for (size_t j = 0; t->zone && j < t->zone->n_parts; j++) {
-                        const ZonePart *p = &t->zone->parts[j];
-
-                        sum = any_of(v, sum,
-                                     where_part(v, p, WHOLE_SOURCE,
-                                                whole_where_in(v->whole, &p->interfaces)));
-                }
-        }
-        return sum;
-}
 
 /* Packets that go to the networks of containers and VMs. */
 static DiagramId where_attached(Verify *v, const WholeChange *c) {
@@ -119,47 +18,25 @@ static DiagramId where_attached(Verify *v, const WholeChange *c) {
                 for (size_t j = 0; zones[i] && j < zones[i]->n_parts; j++) {
                         const ZonePart *p = &zones[i]->parts[j];
 
-                        sum = any_of(v, sum,
-                                     where_part(v, p, WHOLE_DESTINATION,
-                                                whole_where_out(v->whole, c, &p->interfaces)));
+                        sum = verify_union(
+                                v, sum,
+                                verify_where_part(v, p, WHOLE_DESTINATION,
+                                                  whole_where_out(v->whole, c, &p->interfaces)));
                 }
         return sum;
 }
 
-/* What passes unasked, whatever is protected. */
-static DiagramId where_essential(Verify *v) {
-        DiagramId udp = where(v, WHOLE_PROTOCOL, range_single(u128(IPPROTO_UDP)));
-        Range types[] = {{u128(130U << 8), u128(136U << 8 | 0xff)},
-                         {u128(143U << 8), u128(143U << 8 | 0xff)}};
-        DiagramId x;
-
-        if (v->family == FAMILY_IPV4) {
-                x = both(v, where(v, WHOLE_SOURCE_PORT, range_single(u128(67))), udp);
-                x = both(v, where(v, WHOLE_DESTINATION_PORT, range_single(u128(68))), x);
-                return any_of(v, x, where(v, WHOLE_PROTOCOL, range_single(u128(IPPROTO_IGMP))));
-        }
-        x = both(v, where(v, WHOLE_DESTINATION_PORT, range_single(u128(546))), udp);
-        return any_of(v, x,
-                      both(v, where(v, WHOLE_PROTOCOL, range_single(u128(IPPROTO_ICMPV6))),
-                           whole_where(v->whole, WHOLE_SOURCE_PORT, types, 2)));
-}
-
-static bool is_translated(const WholeChange *c) {
-        return c->translated || c->has_address || c->has_port || c->any_address || c->any_port ||
-               c->here || c->any_else;
-}
-
 /* Packets that break the claim if they are let through. */
 static DiagramId where_wrong(Verify *v, const Protected *p, const WholeChange *c, bool here) {
-        DiagramId x = where_services(v, &p->services.set, c, true);
+        DiagramId x = verify_where_services(v, &p->services.set, c, true);
 
-        if (is_translated(c))
-                x = any_of(v, x, where_services(v, &p->services.set, c, false));
+        if (verify_is_translated(c))
+                x = verify_union(v, x, verify_where_services(v, &p->services.set, c, false));
         else if (!here)
-                x = both(v, where_attached(v, c), x);
+                x = verify_and(v, where_attached(v, c), x);
         if (p->only_from.given)
-                x = diagram_minus(v->diagram, x, where_clients(v, &p->only_from));
-        return diagram_minus(v->diagram, x, where_essential(v));
+                x = diagram_minus(v->diagram, x, verify_where_clients(v, &p->only_from));
+        return diagram_minus(v->diagram, x, verify_where_essential(v));
 }
 
 static DiagramId care(void *context, const WholeChange *c, bool here) {
@@ -167,77 +44,24 @@ static DiagramId care(void *context, const WholeChange *c, bool here) {
         DiagramId sum = DIAGRAM_EMPTY;
 
         for (size_t i = 0; i < v->policy->n_protected; i++)
-                sum = any_of(v, sum, where_wrong(v, &v->policy->protected[i], c, here));
+                sum = verify_union(v, sum, where_wrong(v, &v->policy->protected[i], c, here));
         return sum;
 }
 
 /* Cuts. */
 
-static int cut_set(Verify *v, WholeVariable variable, const RangeSet *set) {
-        for (size_t i = 0; i < set->n_items; i++)
-                if (whole_cut(v->whole, variable, set->items[i]) < 0)
-                        return -ENOMEM;
-        return 0;
-}
+static int cut_all(Verify *v) {
+        for (size_t i = 0; i < v->policy->n_protected; i++) {
+                const Protected *p = &v->policy->protected[i];
 
-static int cut_types(Verify *v, const RangeSet *types) {
-        for (size_t i = 0; i < types->n_items; i++)
-                if (whole_cut(v->whole, WHOLE_SOURCE_PORT,
-                              (Range){u128(types->items[i].low.low << 8),
-                                      u128(types->items[i].high.low << 8 | 0xff)}) < 0)
-                        return -ENOMEM;
-        return 0;
-}
-
-static int cut_zone(Verify *v, const Zone *z, WholeVariable variable) {
-        for (size_t i = 0; z && i < z->n_parts; i++)
-                if (cut_set(v, variable, &z->parts[i].addresses[v->family]) < 0)
-                        return -ENOMEM;
-        return 0;
-}
-
-static int cut_claim(Verify *v, const Protected *p) {
-        const ServiceSet *s = &p->services.set;
-
-        if (cut_set(v, WHOLE_DESTINATION_PORT, &s->tcp) < 0 ||
-            cut_set(v, WHOLE_DESTINATION_PORT, &s->udp) < 0 ||
-            cut_set(v, WHOLE_DESTINATION_PORT, &s->sctp) < 0 ||
-            cut_set(v, WHOLE_PROTOCOL, &s->protocols) < 0 || cut_types(v, &s->icmp) < 0 ||
-            cut_types(v, &s->icmpv6) < 0)
-                return -ENOMEM;
-        for (size_t i = 0; i < p->only_from.n_terms; i++) {
-                const ZoneTerm *t = &p->only_from.terms[i];
-
-                if (!t->zone && t->family == v->family &&
-                    whole_cut(v->whole, WHOLE_SOURCE, t->range) < 0)
-                        return -ENOMEM;
-                if (cut_zone(v, t->zone, WHOLE_SOURCE) < 0)
+                if (verify_cut_services(v, &p->services.set) < 0 ||
+                    verify_cut_clients(v, &p->only_from, WHOLE_SOURCE) < 0)
                         return -ENOMEM;
         }
-        return 0;
-}
-
-static int cut_all(Verify *v) {
-        static const uint16_t ports[] = {67, 68, 546};
-        static const uint8_t protocols[] = {1, 2, 6, 17, 58, 132};
-
-        for (size_t i = 0; i < v->policy->n_protected; i++)
-                if (cut_claim(v, &v->policy->protected[i]) < 0)
-                        return -ENOMEM;
-        for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
-                if (whole_cut(v->whole, WHOLE_SOURCE_PORT, range_single(u128(ports[i]))) < 0 ||
-                    whole_cut(v->whole, WHOLE_DESTINATION_PORT, range_single(u128(ports[i]))) < 0)
-                        return -ENOMEM;
-        for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
-                if (whole_cut(v->whole, WHOLE_PROTOCOL, range_single(u128(protocols[i]))) < 0)
-                        return -ENOMEM;
-        if (whole_cut(v->whole, WHOLE_SOURCE_PORT,
-                      (Range){u128(130U << 8), u128(136U << 8 | 0xff)}) < 0 ||
-            whole_cut(v->whole, WHOLE_SOURCE_PORT,
-                      (Range){u128(143U << 8), u128(143U << 8 | 0xff)}) < 0 ||
-            cut_zone(v, v->policy->containers, WHOLE_DESTINATION) < 0)
+        if (verify_cut_common(v) < 0 ||
+            verify_cut_zone(v, v->policy->containers, WHOLE_DESTINATION) < 0)
                 return -ENOMEM;
-        return cut_zone(v, v->policy->vms, WHOLE_DESTINATION);
+        return verify_cut_zone(v, v->policy->vms, WHOLE_DESTINATION);
 }
 
 /* Packets. */
@@ -254,7 +78,7 @@ static U128 pick(Range r, U128 liked, unsigned int bits) {
 }
 
 /* The widest interval: one address that stands apart is a network's own, or this host's. */
-static uint32_t widest(void *context, unsigned int variable, const DiagramRange *ranges, size_t n) {
+uint32_t verify_widest(void *context, unsigned int variable, const DiagramRange *ranges, size_t n) {
         Verify *v = context;
         const Axis *axis = whole_axis(v->whole, variable);
         uint32_t best = ranges[0].low;
@@ -275,17 +99,15 @@ static uint32_t widest(void *context, unsigned int variable, const DiagramRange 
         return best;
 }
 
-typedef struct Liked {
-        U128 source, destination;
-        uint32_t in;
-} Liked;
-
 static U128 value_at(Verify *v, unsigned int variable, const uint32_t *point) {
         return axis_values(whole_axis(v->whole, variable), point[variable]).low;
 }
 
-static void make_packet(
-        Verify *v, const uint32_t *point, const Liked *liked, WorldPacket *ret, WorldFields *f) {
+void verify_make_packet(Verify *v,
+                        const uint32_t *point,
+                        const VerifyLiked *liked,
+                        WorldPacket *ret,
+                        WorldFields *f) {
         unsigned int bits = v->family == FAMILY_IPV4 ? 32 : 128;
         uint64_t in = value_at(v, WHOLE_IN, point).low;
         const WorldInterface *arrival;
@@ -312,8 +134,8 @@ static void make_packet(
                 memcpy(ret->link, address, 6);
 }
 
-static const char *
-describe(Verify *v, const WorldFields *f, const WorldPacket *p, const WorldOutcome *o) {
+const char *
+verify_describe(Verify *v, const WorldFields *f, const WorldPacket *p, const WorldOutcome *o) {
         char from[ADDRESS_TEXT_MAX], to[ADDRESS_TEXT_MAX], end[ADDRESS_TEXT_MAX];
         const char *protocol = protocol_to_string(f->protocol);
         bool ports = f->protocol == IPPROTO_TCP || f->protocol == IPPROTO_UDP ||
@@ -377,7 +199,7 @@ static bool is_wrong(Verify *v,
                range_set_contains(set, u128(f->destination_port));
 }
 
-static uint32_t draw(Verify *v, uint32_t below) {
+uint32_t verify_draw(Verify *v, uint32_t below) {
         v->random ^= v->random >> 12;
         v->random ^= v->random << 25;
         v->random ^= v->random >> 27;
@@ -389,17 +211,17 @@ static uint32_t draw(Verify *v, uint32_t below) {
 static int compare(Verify *v) {
         for (size_t i = 0; i < SAMPLES; i++) {
                 uint32_t point[DIAGRAM_VARIABLES_MAX] = {0};
-                Liked liked = {0};
+                VerifyLiked liked = {0};
                 WorldPacket packet;
                 WorldFields f;
                 WorldWalk walk;
                 int r;
 
                 for (unsigned int j = 0; j < _WHOLE_VARIABLE_MAX; j++)
-                        point[j] = draw(v, (uint32_t)whole_axis(v->whole, j)->n_lows);
-                if (v->world->n_addresses > 0 && draw(v, 4) > 0) {
-                        const WorldAddress *own =
-                                &v->world->addresses[draw(v, (uint32_t)v->world->n_addresses)];
+                        point[j] = verify_draw(v, (uint32_t)whole_axis(v->whole, j)->n_lows);
+                if (v->world->n_addresses > 0 && verify_draw(v, 4) > 0) {
+                        const WorldAddress *own = &v->world->addresses[verify_draw(
+                                v, (uint32_t)v->world->n_addresses)];
 
                         if (own->family == v->family)
                                 point[WHOLE_DESTINATION] = axis_coordinate(
@@ -407,7 +229,7 @@ static int compare(Verify *v) {
                 }
                 if (!diagram_witness(v->diagram, whole_domain(v->whole), point, NULL, NULL))
                         return whole_error(v->whole);
-                make_packet(v, point, &liked, &packet, &f);
+                verify_make_packet(v, point, &liked, &packet, &f);
                 r = world_walk(v->walker, &packet, &walk);
                 if (r < 0)
                         return r == -ENOMEM ? r : 0;
@@ -420,7 +242,8 @@ static int compare(Verify *v) {
                                                diagram_exists(v->diagram, v->bad[c],
                                                               _WHOLE_VARIABLE_MAX),
                                                point) == DIAGRAM_EMPTY) {
-                                        v->what = describe(v, &f, &packet, &walk.outcomes[o]);
+                                        v->what =
+                                                verify_describe(v, &f, &packet, &walk.outcomes[o]);
                                         return -EPROTO;
                                 }
         }
@@ -440,7 +263,7 @@ static const U128 sources[_FAMILY_MAX][4] = {
 };
 
 /* Candidates: from each of these places, by each interface, to each own address. */
-static bool next_liked(Verify *v, size_t try, Liked *ret) {
+bool verify_next_liked(Verify *v, size_t try, VerifyLiked *ret) {
         const World *w = v->world;
         const WorldInterface *in;
         const uint8_t *address;
@@ -455,20 +278,44 @@ static bool next_liked(Verify *v, size_t try, Liked *ret) {
 
         if (source >= n_sources || try >= TRIES_MAX)
                 return false;
-        *ret = (Liked){.in = (uint32_t)(try % n_in)};
+        *ret = (VerifyLiked){.in = (uint32_t)(try % n_in)};
         if (source < 4)
                 ret->source = sources[v->family][source];
         else if (w->addresses[source - 4].family == v->family)
                 /* a neighbour of this host */
                 ret->source = (U128){w->addresses[source - 4].address.high,
                                      w->addresses[source - 4].address.low ^ 0x4d};
-        for (size_t i = 0; i < w->n_addresses; i++)
-                if (w->addresses[i].family == v->family && w->addresses[i].index == in->index)
-                        ret->destination = w->addresses[i].address;
+        for (size_t i = 0; i < w->n_addresses; i++) {
+                const WorldAddress *a = &w->addresses[i];
+                bool link_local = a->family == FAMILY_IPV6 && a->address.high >> 54 == 0x3fa;
+
+                /* link-local ones are of one link alone, and may not be in use yet */
+                if (a->family == v->family && a->index == in->index &&
+                    (u128_is_zero(ret->destination) || !link_local))
+                        ret->destination = a->address;
+        }
         return true;
 }
 
-static int copy_steps(Verify *v, VerifyAnswer *answer, const WorldWalk *walk) {
+void verify_start(Verify *v, const VerifyLiked *liked, uint32_t *point) {
+        const struct {
+                WholeVariable variable;
+                U128 value;
+        } rows[] = {
+                {WHOLE_SOURCE, liked->source},
+                {WHOLE_DESTINATION, liked->destination},
+                {WHOLE_PROTOCOL, u128(IPPROTO_TCP)},
+                {WHOLE_SOURCE_PORT, u128(49152)},
+                {WHOLE_FLAGS, u128(2)},
+                {WHOLE_IN, u128(liked->in)},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                point[rows[i].variable] =
+                        axis_coordinate(whole_axis(v->whole, rows[i].variable), rows[i].value);
+}
+
+int verify_copy_steps(Verify *v, VerifyAnswer *answer, const WorldWalk *walk) {
         WorldStep *steps = arena_alloc_array(v->arena, MAX(walk->n_steps, 1UL), sizeof(*steps));
 
         if (!steps)
@@ -482,28 +329,19 @@ static int copy_steps(Verify *v, VerifyAnswer *answer, const WorldWalk *walk) {
 
 /* 1 if a packet of the region really comes through. */
 static int refute(Verify *v, size_t claim, VerifyAnswer *answer) {
-        Liked liked;
+        VerifyLiked liked;
 
-        for (size_t try = 0; next_liked(v, try, &liked); try++) {
+        for (size_t try = 0; verify_next_liked(v, try, &liked); try++) {
                 uint32_t point[DIAGRAM_VARIABLES_MAX] = {0};
                 WorldPacket packet;
                 WorldFields f;
                 WorldWalk walk;
                 int r;
 
-                point[WHOLE_SOURCE] =
-                        axis_coordinate(whole_axis(v->whole, WHOLE_SOURCE), liked.source);
-                point[WHOLE_DESTINATION] =
-                        axis_coordinate(whole_axis(v->whole, WHOLE_DESTINATION), liked.destination);
-                point[WHOLE_PROTOCOL] =
-                        axis_coordinate(whole_axis(v->whole, WHOLE_PROTOCOL), u128(IPPROTO_TCP));
-                point[WHOLE_SOURCE_PORT] =
-                        axis_coordinate(whole_axis(v->whole, WHOLE_SOURCE_PORT), u128(49152));
-                point[WHOLE_FLAGS] = axis_coordinate(whole_axis(v->whole, WHOLE_FLAGS), u128(2));
-                point[WHOLE_IN] = axis_coordinate(whole_axis(v->whole, WHOLE_IN), u128(liked.in));
-                if (!diagram_witness(v->diagram, v->bad[claim], point, widest, v))
+                verify_start(v, &liked, point);
+                if (!diagram_witness(v->diagram, v->bad[claim], point, verify_widest, v))
                         return 0;
-                make_packet(v, point, &liked, &packet, &f);
+                verify_make_packet(v, point, &liked, &packet, &f);
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)
                         return r;
@@ -513,15 +351,15 @@ static int refute(Verify *v, size_t claim, VerifyAnswer *answer) {
                         if (out->unknown ||
                             (out->where != WORLD_DELIVERED && out->where != WORLD_LEFT))
                                 continue;
-                        answer->connection = describe(v, &f, &packet, out);
-                        r = copy_steps(v, answer, &walk);
+                        answer->connection = verify_describe(v, &f, &packet, out);
+                        r = verify_copy_steps(v, answer, &walk);
                         return r < 0 ? r : 1;
                 }
         }
         return 0;
 }
 
-static int add_reason(Verify *v, VerifyAnswer *answer, const char *reason) {
+int verify_add_reason(Verify *v, VerifyAnswer *answer, const char *reason) {
         for (size_t i = 0; i < answer->n_reasons; i++)
                 if (streq(answer->reasons[i], reason))
                         return 0;
@@ -530,7 +368,7 @@ static int add_reason(Verify *v, VerifyAnswer *answer, const char *reason) {
         return arena_append(v->arena, answer->reasons, answer->n_reasons, reason) ? 0 : -ENOMEM;
 }
 
-static int explain(Verify *v, DiagramId bad, VerifyAnswer *answer) {
+int verify_explain(Verify *v, DiagramId bad, VerifyAnswer *answer) {
         bool support[DIAGRAM_VARIABLES_MAX] = {0};
         const char *const *names;
         size_t n;
@@ -539,18 +377,18 @@ static int explain(Verify *v, DiagramId bad, VerifyAnswer *answer) {
         for (unsigned int i = 0; i < DIAGRAM_VARIABLES_MAX; i++) {
                 const char *name = support[i] ? whole_variable_name(v->whole, i) : NULL;
 
-                if (name && add_reason(v, answer, name) < 0)
+                if (name && verify_add_reason(v, answer, name) < 0)
                         return -ENOMEM;
         }
         (void)whole_unknown(v->whole, &names, &n);
         for (size_t i = 0; i < n; i++) {
                 const char *copy = arena_strdup(v->arena, names[i]);
 
-                if (!copy || add_reason(v, answer, copy) < 0)
+                if (!copy || verify_add_reason(v, answer, copy) < 0)
                         return -ENOMEM;
         }
         if (answer->n_reasons == 0)
-                return add_reason(
+                return verify_add_reason(
                         v, answer,
                         "no packet was found that the rules surely let through, nor a proof "
                         "that there is none");
@@ -569,7 +407,7 @@ static int answer_claim(Verify *v, size_t i) {
         if (r < 0)
                 return r;
         answer->kind = r > 0 ? VERIFY_REFUTED : VERIFY_UNDECIDED;
-        return r > 0 ? 0 : explain(v, v->bad[i], answer);
+        return r > 0 ? 0 : verify_explain(v, v->bad[i], answer);
 }
 
 static int give_up(Verify *v) {
@@ -579,7 +417,7 @@ static int give_up(Verify *v) {
                 if (answer->kind == VERIFY_REFUTED)
                         continue;
                 answer->kind = VERIFY_UNDECIDED;
-                if (add_reason(v, answer, "the rules are too complex") < 0)
+                if (verify_add_reason(v, answer, "the rules are too complex") < 0)
                         return -ENOMEM;
         }
         return 0;
@@ -603,11 +441,12 @@ static int verify_family(Verify *v) {
         for (size_t i = 0; i < v->policy->n_protected; i++) {
                 v->bad[i] = DIAGRAM_EMPTY;
                 for (size_t j = 0; j < n_ends; j++)
-                        v->bad[i] = any_of(v, v->bad[i],
-                                           both(v,
-                                                where_wrong(v, &v->policy->protected[i],
-                                                            &ends[j].change, ends[j].here),
-                                                ends[j].region));
+                        v->bad[i] =
+                                verify_union(v, v->bad[i],
+                                             verify_and(v,
+                                                        where_wrong(v, &v->policy->protected[i],
+                                                                    &ends[j].change, ends[j].here),
+                                                        ends[j].region));
         }
         r = whole_error(v->whole);
         if (r == 0)
@@ -619,31 +458,85 @@ static int verify_family(Verify *v) {
         return r == -E2BIG ? give_up(v) : r;
 }
 
-int verify_protected(
+/* Nobody described is nobody let in, and nobody refused either. */
+static int finish_expected(Verify *v, VerifyAnswer *answers, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                VerifyAnswer *answer = &answers[i];
+
+                if (answer->described || answer->claim != VERIFY_ALWAYS)
+                        continue;
+                answer->kind = VERIFY_UNDECIDED;
+                if (verify_add_reason(v, answer,
+                                      "there is no such connection on this host as it is: an "
+                                      "interface, an address or a route is missing") < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static VerifyAnswer *start_answers(Verify *v, size_t *ret_n) {
+        const Policy *p = v->policy;
+        VerifyAnswer *list =
+                arena_alloc_array(v->arena, p->n_protected + p->n_expects + 1, sizeof(*list));
+        size_t n = 0;
+
+        for (size_t i = 0; i < p->n_protected && list; i++)
+                list[n++] = (VerifyAnswer){.claim = VERIFY_PROTECTED,
+                                           .text = p->protected[i].text,
+                                           .at = p->protected[i].at};
+        for (size_t i = 0; i < p->n_expects && list; i++) {
+                const PolicyRule *rule = &p->expects[i].rule;
+
+                if (p->expects[i].section != SECTION_OUTBOUND)
+                        list[n++] = (VerifyAnswer){.claim = rule->verb == RULE_ALLOW ? VERIFY_ALWAYS
+                                                                                     : VERIFY_NEVER,
+                                                   .text = rule->text,
+                                                   .at = rule->at};
+        }
+        *ret_n = n;
+        return list;
+}
+
+static int verify_both(Verify *v, Family f) {
+        _cleanup_(whole_freep) Whole *whole = NULL;
+        VerifyAnswer *expected = v->answers + v->policy->n_protected;
+        int r = 0;
+
+        v->family = f;
+        if (v->policy->n_protected > 0) {
+                whole = v->whole = whole_new(v->world, f);
+                r = whole ? verify_family(v) : -ENOMEM;
+        }
+        if (r == 0)
+                r = verify_expected(v, false, expected);
+        return r == 0 ? verify_expected(v, true, expected) : r;
+}
+
+int verify_claims(
         const Policy *policy, const World *w, Arena *a, VerifyReport *ret, const char **ret_what) {
         _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
         Verify v = {
                 .policy = policy, .world = w, .arena = a, .random = UINT64_C(0x9e3779b97f4a7c15)};
-        size_t n = policy->n_protected;
+        size_t n;
         int r = world_walker_new(w, &walker);
 
         v.walker = walker;
-        v.answers = arena_alloc_array(a, MAX(n, 1UL), sizeof(*v.answers));
-        v.bad = arena_alloc_array(a, MAX(n, 1UL), sizeof(*v.bad));
+        v.answers = start_answers(&v, &n);
+        v.bad = arena_alloc_array(a, policy->n_protected + 1, sizeof(*v.bad));
         if (r < 0 || !v.answers || !v.bad)
                 return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                v.answers[i].claim = &policy->protected[i];
-        for (Family f = 0; f < _FAMILY_MAX && n > 0 && r == 0; f++) {
-                _cleanup_(whole_freep) Whole *whole = whole_new(w, f);
-
-                v.family = f;
-                v.whole = whole;
-                r = whole ? verify_family(&v) : -ENOMEM;
-        }
+        for (Family f = 0; f < _FAMILY_MAX && r == 0; f++)
+                r = verify_both(&v, f);
+        if (r == 0)
+                r = finish_expected(&v, v.answers + policy->n_protected, n - policy->n_protected);
         *ret_what = v.what;
         if (r < 0)
                 return r;
-        *ret = (VerifyReport){.answers = v.answers, .n_answers = n, .n_compared = v.n_compared};
+        *ret = (VerifyReport){
+                .answers = v.answers,
+                .n_answers = n,
+                .n_compared = v.n_compared,
+                .n_outbound = policy->n_protected + policy->n_expects - n,
+        };
         return 0;
 }

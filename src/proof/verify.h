@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The policy's `protected` claims against the kernel's whole ruleset: for every first packet from
- * outside. A claim is proved, or refuted with a packet that the evaluator (world/walk.h), another
- * code, lets through, or undecided, with what it hangs on. What lies outside nftables is not in the
- * World: whoever reports an answer says so (VerifyReport.bypasses). */
+/* The policy's claims, `protected` and `expect`, against the kernel's whole ruleset: for every
+ * first packet from outside. A claim is proved, or refuted with a packet that the evaluator
+ * (world/walk.h), another code, lets through (of `allow`: does not let through), or undecided, with
+ * what it hangs on. What lies outside nftables is not in the World: whoever reports an answer says
+ * so (VerifyReport.bypasses). */
 
 #include "policy/policy.h"
 #include "world/walk.h"
@@ -15,9 +16,19 @@ typedef enum VerifyKind {
         VERIFY_UNDECIDED,
 } VerifyKind;
 
+typedef enum VerifyClaim {
+        VERIFY_PROTECTED,
+        VERIFY_NEVER,  /* expect deny: never reachable */
+        VERIFY_ALWAYS, /* expect allow: always reachable */
+        VERIFY_WAY_IN, /* the administrator's */
+} VerifyClaim;
+
 typedef struct VerifyAnswer {
-        const Protected *claim;
+        VerifyClaim claim;
+        const char *text; /* "policy.yaml:15: protected ollama" */
+        Span at;          /* no source: of no line of the policy */
         VerifyKind kind;
+        bool described; /* of an expectation: there are such packets on this host */
         /* Of a refuted one: the connection in words, and its way; of the World's. */
         const char *connection;
         const WorldStep *steps;
@@ -28,9 +39,11 @@ typedef struct VerifyAnswer {
 } VerifyAnswer;
 
 typedef struct VerifyReport {
-        VerifyAnswer *answers; /* one a claim */
+        VerifyAnswer *answers; /* one a claim: `protected`, then `expect` */
         size_t n_answers;
         size_t n_compared; /* packets for which both codes were asked */
+        size_t n_outbound; /* expectations of outbound, about which no packet from outside says
+                            * anything: they have no answer */
         /* What the World does not show (XDP, tc, legacy tables, relays): each makes a proof one for
          * nftables alone. Whoever knows of some puts them in. */
         const char **bypasses;
@@ -38,5 +51,17 @@ typedef struct VerifyReport {
 } VerifyReport;
 
 /* 0; -EPROTO if the two codes do not agree, with *ret_what saying about what; -ENOMEM. */
-int verify_protected(
+int verify_claims(
         const Policy *policy, const World *w, Arena *a, VerifyReport *ret, const char **ret_what);
+
+/* A live connection to sshd, as its socket says; a port that was translated for it is not known. */
+typedef struct VerifyWay {
+        Family family;
+        U128 peer, local;
+        uint16_t port;
+} VerifyWay;
+
+/* Whether a new connection from the same peer to the same port would be admitted by all tables
+ * together, and end at that very socket: proved if every way that there is for its first packet
+ * leads there, refuted if none does. Texts live in a, the steps are the World's. 0 or -ENOMEM. */
+int verify_way_in(const World *w, const VerifyWay *way, Arena *a, VerifyAnswer *ret);

@@ -412,6 +412,99 @@ DiagramId whole_where_out(Whole *x, const WholeChange *c, const RangeSet *names)
         return sum;
 }
 
+/* fe80::/10 */
+static const Range link_local = {{UINT64_C(0xfe80) << 48, 0},
+                                 {UINT64_C(0xfebfffffffffffff), UINT64_MAX}};
+
+int whole_take_plain(Whole *x) {
+        x->plain = true;
+        if (x->family == FAMILY_IPV6 && whole_cut(x, WHOLE_DESTINATION, link_local) < 0)
+                return -ENOMEM;
+        for (size_t i = 0; i < x->n_types; i++)
+                if (whole_cut(x, WHOLE_SOURCE, x->types[i].range) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+static DiagramId where_type(Whole *x, int type, bool known) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < x->n_types; i++)
+                if (x->types[i].value == type &&
+                    (!known || !x->routes_known || x->routes[i].value >= 0))
+                        sum = diagram_union(
+                                x->diagram, sum,
+                                whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1));
+        return sum;
+}
+
+DiagramId whole_where_local(Whole *x) {
+        return where_type(x, ROUTE_LOCAL, false);
+}
+
+DiagramId whole_where_routed(Whole *x, bool known) {
+        return where_type(x, ROUTE_UNICAST, known);
+}
+
+/* Packets in which a link-local address of this host's is one of the interface they arrive by. */
+static DiagramId on_their_link(Whole *x, DiagramId region) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        if (x->family != FAMILY_IPV6)
+                return region;
+        for (size_t i = 0; i < x->world->n_addresses; i++) {
+                const WorldAddress *a = &x->world->addresses[i];
+                Range to = range_single(a->address);
+
+                for (size_t j = 0; j < x->n_arrivals && a->family == FAMILY_IPV6 &&
+                                   a->address.high >> 54 == 0x3fa;
+                     j++) {
+                        Range one = range_single(u128(j));
+
+                        if (x->world->interfaces[x->arrivals[j].interface].index != a->index)
+                                continue;
+                        sum = diagram_union(x->diagram, sum,
+                                            diagram_and(x->diagram,
+                                                        whole_where(x, WHOLE_DESTINATION, &to, 1),
+                                                        whole_where(x, WHOLE_IN, &one, 1)));
+                }
+        }
+        sum = diagram_and(x->diagram, sum, region);
+        return diagram_union(x->diagram, sum, without(x, region, WHOLE_DESTINATION, link_local));
+}
+
+DiagramId whole_where_plain(Whole *x) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < x->n_types; i++) {
+                const Range *r = &x->types[i].range;
+                /* link-local networks are at every interface */
+                bool anywhere = !x->routes_known ||
+                                (x->family == FAMILY_IPV6 && r->low.high >> 54 == 0x3fa &&
+                                 x->routes[i].value != -1);
+                DiagramId in = anywhere ? DIAGRAM_ALL : DIAGRAM_EMPTY;
+
+                if (x->types[i].value != ROUTE_UNICAST)
+                        continue;
+                for (size_t j = 0; j < x->n_arrivals && !anywhere; j++) {
+                        Range one = range_single(u128(j));
+
+                        if ((int)x->arrivals[j].interface == x->routes[i].value)
+                                in = diagram_union(x->diagram, in,
+                                                   whole_where(x, WHOLE_IN, &one, 1));
+                }
+                sum = diagram_union(
+                        x->diagram, sum,
+                        diagram_and(x->diagram, whole_where(x, WHOLE_SOURCE, r, 1), in));
+        }
+        return on_their_link(x, sum);
+}
+
+bool whole_leads(const Whole *x, U128 address) {
+        return x->routes_known && (whole_piece_at(x->types, x->n_types, address) == ROUTE_LOCAL ||
+                                   whole_piece_at(x->routes, x->n_routes, address) >= 0);
+}
+
 int whole_finish(Whole *x) {
         static const Stage stages[] = {STAGE_FORWARD, STAGE_INPUT, STAGE_PREROUTING};
         const World *w = x->world;
@@ -502,7 +595,7 @@ static size_t list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret)
                 if (list[i]->priority == list[i - 1]->priority &&
                     ((nat && i > 1 && list[i - 2]->priority == list[i]->priority) ||
                      has_effects(x, list[i]->table) || has_effects(x, list[i - 1]->table)))
-                        whole_note(x,
+                        note_order(x,
                                    arena_printf(x->arena,
                                                 "the order of the chains '%s' and '%s', which have "
                                                 "one priority",
@@ -567,7 +660,7 @@ static DiagramId run_prerouting(Whole *x, DiagramId now) {
         for (size_t i = 0; i < n; i++)
                 if (list[i]->priority == PRIORITY_CONNTRACK ||
                     (list[i]->priority == PRIORITY_DESTINATIONS && n_nat > 0))
-                        whole_note(x,
+                        note_order(x,
                                    arena_printf(x->arena,
                                                 "whether chain '%s' comes before what the kernel "
                                                 "does at its priority",
@@ -693,6 +786,7 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         n_list = list_chains(x, NF_INET_LOCAL_IN, false, &list);
         now = run_chains(x, now, list, n_list, INT32_MIN, INT32_MAX);
         r = collect(x, now, true, &ends, &n);
+        x->drops = diagram_where_may(x->diagram, now, LABEL_DROP);
         way.here = false;
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
         x->stage = STAGE_FORWARD;
@@ -702,9 +796,89 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         n_list = list_chains(x, NF_INET_POST_ROUTING, false, &list);
         /* behind it sources are others; more refusals there are not needed for any proof */
         now = run_chains(x, now, list, n_list, INT32_MIN, PRIORITY_SOURCES);
+        x->drops =
+                diagram_union(x->diagram, x->drops, diagram_where_may(x->diagram, now, LABEL_DROP));
         if (r == 0)
                 r = collect(x, now, false, &ends, &n);
         *ret = ends;
         *ret_n = n;
         return r < 0 ? r : whole_error(x);
+}
+
+DiagramId whole_drops(const Whole *x) {
+        return x->drops;
+}
+
+/* What is not walked, and may refuse. */
+
+static bool refuses(const WorldVerdict *v) {
+        return v->kind == WORLD_DROP || v->kind == WORLD_QUEUE || v->kind == WORLD_STOLEN ||
+               ((v->kind == WORLD_JUMP || v->kind == WORLD_GOTO) && !v->chain);
+}
+
+static bool chain_refuses(const WorldChain *c, bool *seen);
+
+static bool verdict_refuses(const WorldVerdict *v, bool *seen) {
+        return refuses(v) || (v->chain && chain_refuses(v->chain, seen));
+}
+
+static bool expr_refuses(const WorldExpr *e, bool *seen) {
+        if (e->kind == WORLD_REJECT)
+                return true;
+        if (e->kind == WORLD_UNKNOWN)
+                return !startswith(e->name, "xt match");
+        if (e->kind == WORLD_IS)
+                return verdict_refuses(&e->verdict, seen);
+        if (e->kind != WORLD_LOOKUP || !e->set->is_verdict_map)
+                return false;
+        if (e->set->unknown || e->set->dynamic)
+                return true;
+        for (size_t i = 0; i < e->set->n_elements; i++)
+                if (verdict_refuses(&e->set->elements[i].verdict, seen))
+                        return true;
+        return false;
+}
+
+static bool chain_refuses(const WorldChain *c, bool *seen) {
+        if (seen[c->number])
+                return false;
+        seen[c->number] = true;
+        for (size_t i = 0; i < c->n_rules; i++)
+                for (size_t j = 0; j < c->rules[i].n_exprs; j++)
+                        if (expr_refuses(&c->rules[i].exprs[j], seen))
+                                return true;
+        return c->is_base && c->policy_drop;
+}
+
+static bool is_left_out(const Whole *x, const WorldChain *c) {
+        if (!c->is_base || is_dormant(c->table))
+                return false;
+        if (c->ingress || c->egress || c->table->family == NFPROTO_BRIDGE ||
+            c->table->family == NFPROTO_NETDEV)
+                return true;
+        if (!sees_family(x, c))
+                return false;
+        return (c->hook == NF_INET_POST_ROUTING &&
+                (c->type == WORLD_NATS || c->priority >= PRIORITY_SOURCES)) ||
+               (c->hook == NF_INET_LOCAL_IN && c->type == WORLD_NATS);
+}
+
+int whole_find_refusals(Whole *x, Arena *a, const char ***ret, size_t *ret_n) {
+        bool *seen = arena_alloc_array(x->arena, x->world->n_chains + 1, sizeof(*seen));
+
+        *ret = NULL;
+        *ret_n = 0;
+        for (size_t i = 0; i < x->world->n_chains && seen; i++) {
+                const WorldChain *c = x->world->chains[i];
+                const char *text;
+
+                memset(seen, 0, x->world->n_chains + 1);
+                if (!is_left_out(x, c) || !chain_refuses(c, seen))
+                        continue;
+                text = arena_printf(a, "what chain '%s' of table '%s' refuses", c->name,
+                                    c->table->name);
+                if (!text || !arena_append(a, *ret, *ret_n, text))
+                        return -ENOMEM;
+        }
+        return seen ? 0 : -ENOMEM;
 }

@@ -51,6 +51,9 @@ int whole_cut(Whole *x, WholeVariable variable, Range r);
 /* All that was cut, and what the rules cut, becomes coordinates. */
 int whole_finish(Whole *x);
 int whole_error(const Whole *x);
+/* Before whole_finish(): packets that come by the interface that leads back to their source, so
+ * that no anti-spoofing minds them, and within the limits of ringwall's own rules. */
+int whole_take_plain(Whole *x);
 
 /* Which packets matter behind prerouting, given what was changed, and whether they are delivered to
  * this host. Narrows what has to be looked at. */
@@ -58,6 +61,12 @@ typedef DiagramId (*WholeCare)(void *context, const WholeChange *change, bool he
 
 /* How packets may end that are accepted all the way. 0, -E2BIG, -ENOMEM. */
 int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, size_t *ret_n);
+
+/* After it: packets that may be dropped by a rule or by a chain's policy, of those that matter. */
+DiagramId whole_drops(const Whole *x);
+/* Of chains of the packets' way that whole_walk() leaves out, those that may refuse some: each in
+ * words. -ENOMEM. */
+int whole_find_refusals(Whole *x, Arena *a, const char ***ret, size_t *ret_n);
 
 Diagram *whole_diagram(Whole *x);
 const Axis *whole_axis(const Whole *x, unsigned int variable);
@@ -68,6 +77,14 @@ DiagramId whole_domain(Whole *x);
  * sent elsewhere by rules. */
 DiagramId whole_where_out(Whole *x, const WholeChange *change, const RangeSet *names);
 DiagramId whole_where_in(Whole *x, const RangeSet *names);
+
+/* Packets that were sent to one of this host's own addresses; to another host's, with `known` one
+ * that a route leads to; and those of whole_take_plain(). */
+DiagramId whole_where_local(Whole *x);
+DiagramId whole_where_routed(Whole *x, bool known);
+DiagramId whole_where_plain(Whole *x);
+/* Whether it is known where that address leads: to this host, or on. */
+bool whole_leads(const Whole *x, U128 address);
 
 /* Whether nothing can be proved, since it is not known in which order chains are called. */
 bool whole_is_open(const Whole *x);

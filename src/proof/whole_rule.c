@@ -367,6 +367,28 @@ static DiagramId same_destination(Whole *x, const WholeChange *c) {
         return same;
 }
 
+/* Packets that arrive by an interface which may have no address for them: a redirect drops those
+ * (nf_nat_redirect.c). */
+static DiagramId without_address(Whole *x) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < x->n_arrivals; i++) {
+                Range in = range_single(u128(i));
+                bool found = false;
+
+                for (size_t j = 0; j < x->world->n_addresses; j++) {
+                        const WorldAddress *a = &x->world->addresses[j];
+
+                        found |= a->family == x->family &&
+                                 a->index == x->world->interfaces[x->arrivals[i].interface].index &&
+                                 (a->family == FAMILY_IPV4 || a->address.high >> 54 != 0x3fa);
+                }
+                if (!found)
+                        sum = join(x, sum, whole_where(x, WHOLE_IN, &in, 1));
+        }
+        return sum;
+}
+
 static DiagramId
 translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care) {
         const WorldNat *nat = &e->nat;
@@ -415,7 +437,10 @@ translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId c
                 c.any_port = !c.has_port;
                 c.port = c.has_port ? (uint16_t)(bytes[0] << 8 | bytes[1]) : 0;
         }
-        if (c.any_address || c.any_port || c.here)
+        if (c.here)
+                return join(x, drop(x, diagram_and(x->diagram, without_address(x), care)),
+                            leaf(x, care, whole_change(x, &c), LABEL_ACCEPT));
+        if (c.any_address || c.any_port)
                 return leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
         same = same_destination(x, &c);
         if (x->collecting)
@@ -596,6 +621,14 @@ load(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                     exec(x, rule, i + 1, &any, change, others));
 }
 
+/* ringwall's own rules go on as long as a limit is not reached. */
+static bool is_own_limit(const WorldRule *rule, const WorldExpr *e) {
+        const WorldTable *t = rule->chain ? rule->chain->table : NULL;
+
+        return t && t->family == NFPROTO_INET && streq(t->name, "ringwall") &&
+               (streq(e->name, "limit") || startswith(e->name, "dynset"));
+}
+
 static DiagramId unknown(Whole *x, const WorldExpr *e, size_t change, DiagramId guard) {
         DiagramId r = leaf(x, guard, change, LABEL_FALL);
 
@@ -700,6 +733,8 @@ exec(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                 case WORLD_NOTHING:
                         break;
                 case WORLD_CHOICE:
+                        if (x->plain && is_own_limit(rule, e))
+                                break;
                         sum = join(x, sum, leaf(x, guard, change, LABEL_FALL));
                         break;
                 case WORLD_IS:

@@ -87,6 +87,8 @@ struct Whole {
         Arena *arena, *scratch;
         Diagram *diagram;
         bool collecting, vague;
+        bool plain; /* see whole_take_plain() */
+        DiagramId drops;
         bool again; /* large sets have been collected already */
         int error;
         Variable variables[DIAGRAM_VARIABLES_MAX];

@@ -528,6 +528,11 @@ static int load_fib(Whole *x, const WorldExpr *e, Byte *registers, const WholeCh
         Value v = {.variable = source ? WHOLE_SOURCE : WHOLE_DESTINATION, .width = 4};
         uint32_t type;
 
+        if (x->plain && source && e->present && !c->any_source && !c->any_else &&
+            e->key == NFT_FIB_RESULT_OIF) {
+                put_known(registers, e->target, "\1", 1);
+                return 0;
+        }
         if (e->key != NFT_FIB_RESULT_ADDRTYPE || e->offset & (NFTA_FIB_F_IIF | NFTA_FIB_F_OIF) ||
             (source && c->any_source) || c->any_else || (!source && (c->any_address || c->here)) ||
             !x->types)

@@ -18,11 +18,13 @@ def catalogue():
         return f.read()
 
 
-def ringwall(lab, *args, text=None, check=True, ns="fw"):
-    """In the lab's host namespace; lab None: a verb that needs no kernel."""
+def ringwall(lab, *args, text=None, check=True, ns="fw", more=None):
+    """In the lab's host namespace; lab None: a verb that needs no kernel. more: variables of the
+    environment."""
     argv = [PROGRAM, *args]
     if lab is not None:
-        return lab.run(ns, argv, text=text, check=check, timeout=TIMEOUT, env=ENVIRONMENT)
+        env = {**ENVIRONMENT, **(more or {})}
+        return lab.run(ns, argv, text=text, check=check, timeout=TIMEOUT, env=env)
     done = subprocess.run(
         argv, input=text, capture_output=True, text=True, timeout=TIMEOUT, env=ENVIRONMENT
     )

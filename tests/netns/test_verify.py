@@ -2,11 +2,14 @@
 """verify: what is protected against the rules of all programs, in a host with Docker's tables."""
 
 import json
+import os
+import shutil
+import sys
 
 import pytest
 
 from program import ringwall
-from world import EXAMPLE, World
+from world import EXAMPLE, World, with_inbound
 
 
 @pytest.fixture(name="world")
@@ -69,3 +72,223 @@ def test_what_the_proof_does_not_know_is_named(world):
     undecided = verify(world, 11)[0]
     assert undecided["answer"] == "undecided"
     assert any("cpu" in reason for reason in undecided["hangs-on"]), undecided
+
+
+# --- expectations ---
+
+WAN = "[203.0.113.0/24, \"2001:db8:ffff::/64\"]"
+HOST = "[203.0.113.1, \"2001:db8:ffff::1\"]"
+EXPECTING = (
+    with_inbound("{ allow: 8443/tcp, limit: 10/minute per source }")
+    + f"""
+expect:
+  - {{ allow: https, to: {HOST} }}
+  - {{ allow: ssh, from: lan }}
+  - {{ deny: ssh, in: eth0, from: {WAN} }}
+  - {{ allow: 8443/tcp }}
+  - {{ allow: https, from: containers, section: routed }}
+  - {{ deny: any, in: eth0, section: routed }}
+"""
+)
+ALL_PROVED = ["proved"] * 8
+
+
+def other(hook, rules, kind="filter", priority=0):
+    return (
+        f"table inet other {{\n    chain theirs {{ type {kind} hook {hook} priority {priority}\n"
+        f"        {rules}\n    }}\n}}\n"
+    )
+
+
+def answers(world, code):
+    """By what they say: the expectation without its place."""
+    claims = verify_text(world, EXPECTING, code)
+    return {c["claim"].split(": ", 1)[1]: c for c in claims if c["kind"] in ("never", "always")}
+
+
+def verify_text(world, text, code, env=None):
+    argv = ["verify", "--policy", world.file(text), "--json"]
+    done = ringwall(world.lab, *argv, check=False, more=env or {})
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
+    return json.loads(done.stdout)["claims"]
+
+
+def find(found, word):
+    (claim,) = [c for text, c in found.items() if word in text]
+    return claim
+
+
+def test_what_the_policy_expects_is_proved_beside_docker(world):
+    world.use(EXPECTING)
+    claims = verify_text(world, EXPECTING, 0)
+    assert [c["answer"] for c in claims] == ALL_PROVED
+    line = EXPECTING[: EXPECTING.index("{ deny: ssh")].count("\n") + 1
+    assert claims[4]["line"] == line and claims[4]["kind"] == "never"
+    assert world.reach("wan", "host", 443, 4) == world.reach("wan", "host", 443, 6) == "open"
+    assert world.reach("wan", "host", 22, 4) != "open"
+
+
+def test_what_another_table_drops_refutes_an_allow_and_is_named(world):
+    world.use(EXPECTING)
+    world.lab.nft(other("input", "ip saddr 203.0.113.0/24 tcp dport 443 reject"))
+    claim = find(answers(world, 10), "allow https to")
+    assert claim["answer"] == "refuted" and claim["kind"] == "always"
+    assert "tcp from 203.0.113." in claim["packet"] and "'other'" in claim["packet"]
+    assert claim["way"][-1]["table"] == "other"
+    assert world.reach("wan", "host", 443, 4) != "open"
+    assert world.reach("wan", "host", 443, 6) == "open"
+
+
+def test_an_accept_of_another_table_neither_breaks_a_deny_nor_an_allow(world):
+    world.use(EXPECTING)
+    world.lab.nft(other("input", "accept", priority=-300))
+    assert [c["answer"] for c in verify_text(world, EXPECTING, 0)] == ALL_PROVED
+    assert world.reach("wan", "host", 22, 4) != "open"
+
+
+def test_what_is_let_in_refutes_a_deny(world):
+    world.use(EXPECTING)
+    insert(world, 'inbound iifname "eth0" ip6 saddr 2001:db8:ffff::/64 tcp dport 22 accept')
+    claim = find(answers(world, 10), "deny ssh")
+    assert claim["answer"] == "refuted" and claim["kind"] == "never"
+    assert "from 2001:db8:ffff:" in claim["packet"] and "port 22" in claim["packet"]
+    assert world.reach("wan", "host", 22, 6) == "open"
+
+
+def test_another_programs_translation_to_a_denied_port_refutes_the_deny(world):
+    world.use(EXPECTING)
+    assert world.reach("wan", "host", 8443, 4) == "refused"
+    world.lab.nft(other("prerouting", "tcp dport 8443 redirect to :22", "nat", -100))
+    claim = find(answers(world, 10), "deny ssh")
+    assert claim["answer"] == "refuted"
+    assert "port 8443" in claim["packet"] and "port 22" in claim["packet"]
+    assert world.reach("wan", "host", 8443, 4) == "open"
+
+
+def test_what_is_sent_to_where_no_route_leads_is_not_reachable(world):
+    world.use(EXPECTING)
+    away = "ip daddr 203.0.113.1 tcp dport 443 dnat ip to 198.51.100.9"
+    world.lab.nft(other("prerouting", away, "nat", -101))
+    claim = find(answers(world, 10), "allow https to")
+    assert claim["answer"] == "refuted"
+    assert world.reach("wan", "host", 443, 4) != "open"
+
+
+def test_what_an_allow_hangs_on_is_named(world):
+    world.use(EXPECTING)
+    world.lab.nft(
+        "table inet other { chain theirs { type filter hook input priority 0\n"
+        "meta cpu 7 tcp dport 443 drop\n}\n}\n"
+        "table netdev early { chain first { type filter hook ingress device eth1 priority 0\n"
+        "tcp dport 22 drop\n}\n}\n"
+    )
+    found = answers(world, 10)
+    https, ssh = find(found, "allow https to"), find(found, "allow ssh")
+    assert https["answer"] == "undecided" and ssh["answer"] == "refuted"
+    assert any("cpu" in reason for reason in https["hangs-on"])
+    assert any("'first'" in reason and "'early'" in reason for reason in https["hangs-on"])
+    assert ssh["way"][-1]["table"] == "early"
+    assert world.reach("lan", "host:eth1", 22, 4) != "open"
+    assert find(found, "deny ssh")["answer"] == "proved"
+
+
+def test_what_another_table_forwards_not_refutes_an_allow_of_routed(world):
+    world.use(EXPECTING)
+    world.lab.nft(other("forward", 'iifname "docker0" meta nfproto ipv4 reject'))
+    found = answers(world, 10)
+    assert find(found, "allow https from containers")["answer"] == "refuted"
+    assert find(found, "allow https to")["answer"] == "proved"
+    assert world.reach("c1", "lan", 443, 4) != "open"
+    assert world.reach("c1", "lan", 443, 6) == "open"
+
+
+# --- the administrator's way ---
+
+
+def way_in(world, peer, local, code=None):
+    env = {"SSH_CONNECTION": f"{peer} 40000 {local} 22"}
+    argv = ["verify", "--policy", world.file(EXAMPLE), "--json"]
+    done = ringwall(world.lab, *argv, check=False, more=env)
+    (claim,) = [c for c in json.loads(done.stdout)["claims"] if c["kind"] == "way-in"]
+    assert claim["claim"] == f"your way in: {peer} → 22"
+    return claim
+
+
+def test_your_way_in_is_asked_of_all_tables(world):
+    world.use(EXAMPLE)
+    for peer, local in (("10.40.10.2", "10.40.10.1"), ("fd00:40:10::2", "fd00:40:10::1")):
+        assert way_in(world, peer, local)["answer"] == "proved"
+    refused = way_in(world, "203.0.113.2", "203.0.113.1")
+    assert refused["answer"] == "refuted" and refused["way"][-1]["table"] == "ringwall"
+    assert world.reach("lan", "host:eth1", 22, 4) == "open"
+    world.lab.nft(other("input", "ip saddr 10.40.10.0/24 tcp dport 22 reject"))
+    refused = way_in(world, "10.40.10.2", "10.40.10.1")
+    assert refused["answer"] == "refuted" and refused["way"][-1]["table"] == "other"
+    assert world.reach("lan", "host:eth1", 22, 4) != "open"
+    assert way_in(world, "fd00:40:10::2", "fd00:40:10::1")["answer"] == "proved"
+
+
+def test_a_way_in_that_another_program_sends_elsewhere_is_none(world):
+    world.use(EXAMPLE.replace("[lan, vpn] }", "[lan, vpn] }\n  - { allow: https, from: lan }"))
+    world.lab.nft(other("prerouting", "tcp dport 22 dnat ip to 172.17.0.2:80", "nat", -101))
+    assert way_in(world, "10.40.10.2", "10.40.10.1")["answer"] == "refuted"
+
+
+def test_without_an_ssh_connection_to_here_there_is_no_way_in(world):
+    world.use(EXAMPLE)
+    for env in ({"SSH_CONNECTION": "192.0.2.1 40000 192.0.2.2 22"}, {"SSH_CONNECTION": "nonsense"}):
+        assert all(c["kind"] != "way-in" for c in verify_text(world, EXAMPLE, 0, env))
+
+
+# --- what lies beside nftables ---
+
+RELAY = """
+import socket, sys
+port, target = (int(sys.argv[sys.argv.index(o) + 1]) for o in ("-host-port", "-container-port"))
+server = socket.create_server(("0.0.0.0", port))
+print("ready", flush=True)
+while True:
+    came, _ = server.accept()
+    went = socket.create_connection(("127.0.0.1", target))
+    came.sendall(went.recv(1) or b"")
+    came.close()
+    went.close()
+"""
+
+
+def relay(world, tmp_path, port, target):
+    """What Docker's userland proxy does, under its name."""
+    program = tmp_path / "docker-proxy"
+    if not program.exists():
+        shutil.copy(os.path.realpath(sys.executable), program)
+    (tmp_path / "relay.py").write_text(RELAY)
+    argv = [str(program), str(tmp_path / "relay.py"), "-proto", "tcp"]
+    argv += ["-host-port", str(port), "-container-port", str(target)]
+    child = world.lab.popen(
+        "fw", argv, stdout=-1, text=True, env={**os.environ, "PYTHONHOME": sys.base_prefix}
+    )
+    assert child.stdout.readline() == "ready\n"
+
+
+def test_a_relay_to_what_is_protected_refutes_it_if_the_rules_let_anybody_reach_it(world, tmp_path):
+    world.use(EXPECTING)
+    relay(world, tmp_path, 9443, 11434)
+    assert all(c["answer"] == "proved" for c in verify_text(world, EXPECTING, 0))
+    assert world.reach("wan", "host", 9443, 4) != "open"
+    relay(world, tmp_path, 8443, 11434)
+    broken, whole = verify_text(world, EXPECTING, 10)[:2]
+    assert broken["answer"] == "refuted" and whole["answer"] == "proved"
+    assert "docker-proxy" in broken["packet"] and "port 8443" in broken["packet"]
+    assert world.reach("wan", "host", 8443, 4) == "open"
+
+
+def test_what_gets_packets_that_no_rule_sees_leaves_a_claim_undecided(world):
+    world.use(EXPECTING)
+    world.lab.run("fw", "ip link add link eth0 name mv0 type macvlan mode bridge".split())
+    world.lab.run("fw", "ip link set mv0 netns c3".split())
+    world.lab.popen("c3", ["sleep", "60"])  # somebody has to be there
+    claims = verify_text(world, EXPECTING, 11)
+    assert [c["answer"] for c in claims[:2]] == ["undecided", "undecided"]
+    assert any("macvlan" in reason for reason in claims[0]["hangs-on"]), claims[0]
+    # to containers alone: this host's own ports are not touched
+    assert all(c["answer"] == "proved" for c in claims if "ssh" in c["claim"])

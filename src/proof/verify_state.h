@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the files of the proof of claims about the whole ruleset share. */
+
+#include "proof/verify.h"
+#include "proof/whole.h"
+
+typedef struct Verify {
+        const Policy *policy;
+        const World *world;
+        Arena *arena;
+        Family family;
+        Whole *whole;
+        Diagram *diagram;
+        WorldWalker *walker;
+        VerifyAnswer *answers;
+        DiagramId *bad; /* a claim */
+        size_t n_compared;
+        uint64_t random;
+        const char *what;
+} Verify;
+
+/* What a packet has where the region leaves it the choice. */
+typedef struct VerifyLiked {
+        U128 source, destination;
+        uint32_t in;
+} VerifyLiked;
+
+/* Regions. */
+DiagramId verify_where(Verify *v, WholeVariable variable, Range r);
+DiagramId verify_union(Verify *v, DiagramId x, DiagramId y);
+DiagramId verify_and(Verify *v, DiagramId x, DiagramId y);
+/* final: by the port where they end, which is not the dialled one if rules changed it. */
+DiagramId verify_where_services(Verify *v, const ServiceSet *s, const WholeChange *c, bool final);
+DiagramId
+verify_where_part(Verify *v, const ZonePart *p, WholeVariable address, DiagramId interface);
+DiagramId verify_where_clients(Verify *v, const ZoneExpression *e);
+DiagramId verify_where_essential(Verify *v);
+bool verify_is_translated(const WholeChange *c);
+
+/* Cuts: 0 or -ENOMEM. */
+int verify_cut_set(Verify *v, WholeVariable variable, const RangeSet *set);
+int verify_cut_zone(Verify *v, const Zone *z, WholeVariable variable);
+int verify_cut_clients(Verify *v, const ZoneExpression *e, WholeVariable address);
+int verify_cut_services(Verify *v, const ServiceSet *s);
+int verify_cut_common(Verify *v);
+
+/* Packets. */
+uint32_t verify_draw(Verify *v, uint32_t below);
+uint32_t verify_widest(void *context, unsigned int variable, const DiagramRange *ranges, size_t n);
+void verify_make_packet(Verify *v,
+                        const uint32_t *point,
+                        const VerifyLiked *liked,
+                        WorldPacket *ret,
+                        WorldFields *f);
+const char *
+verify_describe(Verify *v, const WorldFields *f, const WorldPacket *p, const WorldOutcome *o);
+/* The packet number `try` to begin a search with; false past the last one. */
+bool verify_next_liked(Verify *v, size_t try, VerifyLiked *ret);
+void verify_start(Verify *v, const VerifyLiked *liked, uint32_t *point);
+
+/* Answers. */
+int verify_copy_steps(Verify *v, VerifyAnswer *answer, const WorldWalk *walk);
+int verify_add_reason(Verify *v, VerifyAnswer *answer, const char *reason);
+int verify_explain(Verify *v, DiagramId bad, VerifyAnswer *answer);
+
+/* The policy's expectations of what arrives, either kind, of v->family: an answer for each but
+ * those of outbound. */
+int verify_expected(Verify *v, bool allow, VerifyAnswer *answers);
