@@ -242,7 +242,7 @@ static DiagramId compare_holds(Whole *x, const WorldExpr *e, const Byte *b) {
         return DIAGRAM_ALL;
 }
 
-/* Without an answer, a variable that stands for it. */
+/* Without an answer, both. */
 void whole_test(Whole *x,
                 const WorldExpr *e,
                 const Byte *registers,
@@ -271,7 +271,10 @@ void whole_test(Whole *x,
                 r = e->inverted ? diagram_minus(x->diagram, DIAGRAM_ALL, r) : r;
         }
         arena_reset(x->scratch);
-        if (x->vague && !whole_any(x, e, &r)) {
+        if (x->vague) {
+                /* the registers, or the set, may be others when it is asked again */
+                if (!x->collecting)
+                        whole_note(x, e->name);
                 *ret_may = *ret_not = DIAGRAM_ALL;
                 return;
         }
@@ -295,6 +298,8 @@ static void bitwise(Registers *r, const WorldExpr *e) {
 
                 if (e->shift != 0 || i >= WORLD_DATA_MAX)
                         b = (Byte){.kind = BYTE_ANY};
+                else if (e->mask.bytes[i] == 0)
+                        b = (Byte){.kind = BYTE_KNOWN, .known = e->data.bytes[i]};
                 else if (b.kind == BYTE_KNOWN)
                         b.known = (uint8_t)((b.known & e->mask.bytes[i]) ^ e->data.bytes[i]);
                 else {
@@ -333,7 +338,8 @@ static bool known_value(Registers *r, int8_t number, size_t size, uint8_t *ret) 
 
 /* Effects. */
 
-static void set_mark(Registers *r, const WorldExpr *e, bool connection, WholeChange *c) {
+static void
+set_mark(const Whole *x, Registers *r, const WorldExpr *e, bool connection, WholeChange *c) {
         uint32_t value = 0;
         bool known = known_value(r, e->source, 4, (uint8_t *)&value);
 
@@ -344,6 +350,8 @@ static void set_mark(Registers *r, const WorldExpr *e, bool connection, WholeCha
                 return;
         }
         if (connection) {
+                if (x->stage == STAGE_RAW || c->untracked)
+                        return; /* there is no connection yet, or ever */
                 c->ct_mark = known ? value : 0;
                 c->any_ct_mark = !known;
         } else {
@@ -415,8 +423,13 @@ translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId c
                 c.any_port = !c.has_port;
                 c.port = c.has_port ? (uint16_t)(bytes[0] << 8 | bytes[1]) : 0;
         }
-        if (c.any_address || c.any_port || c.here)
-                return leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
+        if (c.any_address || c.any_port || c.here) {
+                WholeChange same_as_before = c; /* by chance: then it counts as not translated */
+
+                same_as_before.translated = false;
+                return join(x, leaf(x, care, whole_change(x, &c), LABEL_ACCEPT),
+                            leaf(x, care, whole_change(x, &same_as_before), LABEL_ACCEPT));
+        }
         same = same_destination(x, &c);
         if (x->collecting)
                 return DIAGRAM_EMPTY;
@@ -545,6 +558,8 @@ map(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Diag
         if (vague && (set->unknown || set->dynamic)) {
                 whole_note(x, e->name);
                 sum = join(x, sum, join(x, drop(x, guard), leaf(x, guard, change, LABEL_ACCEPT)));
+                if (set->is_verdict_map)
+                        sum = join(x, sum, leaf(x, guard, anything(x, change), LABEL_FALL));
         }
         return sum;
 }
@@ -580,11 +595,13 @@ load(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                 *guard = how == 1 ? DIAGRAM_EMPTY : *guard;
                 return others;
         }
-        known = how == 5 ? whole_where(x, WHOLE_PROTOCOL, &tcp, 1) : with_ports(x, how == 3);
+        known = how == 6   ? whole_where_typed(x, e->offset & NFTA_FIB_F_SADDR)
+                : how == 5 ? whole_where(x, WHOLE_PROTOCOL, &tcp, 1)
+                           : with_ports(x, how == 3);
         others = diagram_minus(x->diagram, *guard, known);
         if (how == 3 || how == 5)
                 return leaf(x, others, change, LABEL_FALL); /* and they go on, too */
-        /* ports of what has none */
+        /* ports of what has none, a type that depends on more */
         *guard = diagram_and(x->diagram, known, *guard);
         if (others == DIAGRAM_EMPTY)
                 return DIAGRAM_EMPTY;
@@ -667,7 +684,7 @@ exec(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                         break;
                 case WORLD_SET_META:
                 case WORLD_SET_CT:
-                        set_mark(r, e, e->kind == WORLD_SET_CT, &c);
+                        set_mark(x, r, e, e->kind == WORLD_SET_CT, &c);
                         change = whole_change(x, &c);
                         break;
                 case WORLD_SET_PAYLOAD:
