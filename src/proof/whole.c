@@ -77,6 +77,7 @@ static bool make_maps(Whole *x) {
 
 static int find_arrivals(Whole *x);
 static bool has_nat(const Whole *x);
+static bool has_conntrack(const Whole *x);
 
 static bool keeps_marks(const WorldInterface *i) {
         static const char *const others[] = {"veth",  "bridge",    "vlan",   "macvlan",
@@ -108,6 +109,7 @@ Whole *whole_new(const World *w, Family family) {
             find_arrivals(x) < 0 || whole_change(x, &(WholeChange){0}) != 0)
                 return whole_free(x);
         x->has_nat = has_nat(x);
+        x->defragments = x->has_nat || has_conntrack(x);
         /* what comes out of a tunnel bears the mark of its outer packet */
         for (size_t i = 0; i < w->n_interfaces; i++)
                 x->changes[0].any_mark |= keeps_marks(&w->interfaces[i]);
@@ -555,6 +557,19 @@ static bool has_effects(const Whole *x, const WorldTable *t) {
                                     (e->kind == WORLD_UNKNOWN && !startswith(e->name, "xt match")))
                                         return true;
                         }
+        }
+        return false;
+}
+
+/* A rule that asks for connections turns conntrack on, and packets are put together first. */
+static bool has_conntrack(const Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                for (size_t j = 0; j < c->n_rules && sees_family(x, c); j++)
+                        for (size_t k = 0; k < c->rules[j].n_exprs; k++)
+                                if (c->rules[j].exprs[k].kind == WORLD_CT)
+                                        return true;
         }
         return false;
 }

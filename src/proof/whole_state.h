@@ -102,6 +102,7 @@ struct Whole {
         Piece *types, *routes, *fib_types; /* over addresses */
         size_t n_types, n_routes, n_fib_types;
         bool routes_known, deliveries_known; /* deliveries: what comes to this host */
+        bool defragments;                    /* as conntrack does, before any rule */
         bool has_nat; /* some chain of this family translates: so every connection is looked at */
         Arrival *arrivals;
         size_t n_arrivals;

@@ -183,7 +183,7 @@ static int load_else(Whole *x, const WorldExpr *e, Byte *registers, const WholeC
                    .a = e->key,
                    .b = e->offset,
                    .c = (uint32_t)e->size << 16 | (uint32_t)e->base << 8 | e->unit,
-                   .d = (uint32_t)(uint8_t)e->direction};
+                   .d = (uint32_t)(uint8_t)e->direction | (uint32_t)e->present << 16};
         unsigned int v = NO_VARIABLE;
 
         /* what stands in the packet stays until it is translated or sent on (checksums, the hop
@@ -305,6 +305,8 @@ static int load_payload(Whole *x, const WorldExpr *e, Byte *registers, const Who
                                            &registers[e->target * 4 + (int)i]);
         }
         /* protocols that are not known may have no such bytes */
+        if (open && !x->defragments)
+                return 2; /* a first fragment may be shorter */
         return open ? 5 : e->base == WORLD_TRANSPORT ? 3 : 0;
 }
 

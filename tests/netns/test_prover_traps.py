@@ -143,3 +143,34 @@ def test_what_is_drawn_anew_each_time_is_not_the_same_twice(attacker, tmp_path):
         "    jump lot\n jump lot\n meta mark 1 accept\n tcp dport 5432 drop\n }\n}\n"
     )
     assert attacker.verify(str(policy))[0]["answer"] == "undecided"
+
+
+def test_a_routing_rule_in_the_place_of_a_usual_one_makes_deliveries_open(attacker, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    lab = attacker.lab
+    lab.nft(
+        "flush ruleset\n" + CLOSED + chain("prerouting", -150, "ip daddr 198.51.100.77 meta mark set 1")
+        + chain("input", 0, "ip daddr 198.51.100.77 accept", DROP, table="b")
+    )
+    lab.ip("fw", "rule del pref 32767\nrule add pref 100 fwmark 1 lookup 100\n"
+                 "route add local default dev lo table 100\n")
+    try:
+        sent = packet_of(Trap("", to="198.51.100.77"))
+        attacker.wire.conntrack.flush()
+        assert attacker.send([sent]).get(1)
+        assert attacker.verify(str(policy))[0]["answer"] == "undecided"
+    finally:
+        lab.ip("fw", "rule del pref 100\nrule add pref 32767 lookup default\n"
+                     "route del local default dev lo table 100\n")
+
+
+def test_a_first_fragment_without_flags_passes_what_asks_for_them(attacker, tmp_path):
+    """Nothing puts fragments together before the rules where no rule asks for connections."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    text = "flush ruleset\n" + CLOSED + chain("input", 0, "tcp dport 5432 tcp flags syn drop")
+    attacker.lab.nft(text)
+    assert attacker.verify(str(policy))[0]["answer"] == "undecided"
+    attacker.lab.nft(text + chain("input", -300, "ct state invalid drop", table="b"))
+    assert attacker.verify(str(policy))[0]["answer"] == "proved"
