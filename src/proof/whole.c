@@ -499,6 +499,7 @@ int whole_finish(Whole *x) {
         }
         make_domain(x); /* cuts */
         (void)where_protocols(x, true);
+        (void)whole_where_odd(x);
         if (x->family == FAMILY_IPV4)
                 (void)whole_where(x, WHOLE_DESTINATION, &loopback4, 1);
         for (size_t i = 0; i < x->n_types; i++)

@@ -376,7 +376,33 @@ static DiagramId same_destination(Whole *x, const WholeChange *c) {
 }
 
 static DiagramId
+translate_tracked(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care);
+
+static DiagramId
 translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care) {
+        const WorldNat *nat = &e->nat;
+        WholeChange c = x->changes[change], none = c;
+
+        if (care == DIAGRAM_EMPTY)
+                return DIAGRAM_EMPTY;
+        none.done = c.done = true;
+        if (nat->kind == WORLD_SNAT || nat->kind == WORLD_MASQUERADE) {
+                c.any_source = true;
+                return leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
+        }
+        if (!x->collecting) {
+                /* without a connection nothing is translated */
+                DiagramId odd = diagram_and(x->diagram, whole_where_odd(x), care);
+
+                if (odd != DIAGRAM_EMPTY && nat->kind != WORLD_SNAT)
+                        return join(x, leaf(x, odd, whole_change(x, &none), LABEL_ACCEPT),
+                                    translate_tracked(x, e, r, change, care));
+        }
+        return translate_tracked(x, e, r, change, care);
+}
+
+static DiagramId
+translate_tracked(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care) {
         const WorldNat *nat = &e->nat;
         size_t width = x->family == FAMILY_IPV4 ? 4 : 16;
         uint8_t bytes[16] = {0}, high[16] = {0};
@@ -386,10 +412,6 @@ translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId c
         if (care == DIAGRAM_EMPTY)
                 return DIAGRAM_EMPTY;
         none.done = c.done = true;
-        if (nat->kind == WORLD_SNAT || nat->kind == WORLD_MASQUERADE) {
-                c.any_source = true;
-                return leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
-        }
         ports = with_ports(x, false);
         if (nat->port_low >= 0 && !x->collecting &&
             diagram_minus(x->diagram, care, ports) != DIAGRAM_EMPTY) {
@@ -397,9 +419,10 @@ translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId c
                 WorldExpr without_port = *e;
 
                 without_port.nat.port_low = without_port.nat.port_high = -1;
-                return join(x, translate(x, e, r, change, diagram_and(x->diagram, ports, care)),
-                            translate(x, &without_port, r, change,
-                                      diagram_minus(x->diagram, care, ports)));
+                return join(
+                        x, translate_tracked(x, e, r, change, diagram_and(x->diagram, ports, care)),
+                        translate_tracked(x, &without_port, r, change,
+                                          diagram_minus(x->diagram, care, ports)));
         }
         if (c.has_address || c.has_port) {
                 c.any_address = c.any_port = c.any_else = true;
@@ -578,6 +601,49 @@ static DiagramId with_ports(Whole *x, bool icmp) {
         return sum;
 }
 
+/* Messages of ICMP that conntrack holds for no beginning of anything: invalid, or untracked. */
+DiagramId whole_where_odd(Whole *x) {
+        static const uint8_t asks4[] = {8, 13, 15, 17}, asks6[] = {128, 139};
+        bool v4 = x->family == FAMILY_IPV4;
+        Range icmp = range_single(u128(v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6));
+        DiagramId odd = whole_where(x, WHOLE_PROTOCOL, &icmp, 1);
+
+        for (size_t i = 0; i < (v4 ? ARRAY_SIZE(asks4) : ARRAY_SIZE(asks6)); i++) {
+                unsigned int type = (v4 ? asks4[i] : asks6[i]);
+                Range r = {u128(type << 8), u128(type << 8 | 0xff)};
+
+                odd = diagram_minus(x->diagram, odd, whole_where(x, WHOLE_SOURCE_PORT, &r, 1));
+        }
+        return odd;
+}
+
+/* What becomes of them besides, as they have no connection. */
+static DiagramId odd_load(Whole *x,
+                          const WorldRule *rule,
+                          size_t i,
+                          const Registers *r,
+                          size_t change,
+                          DiagramId guard) {
+        static const uint32_t states[] = {1, 64}; /* invalid, untracked */
+        const WorldExpr *e = &rule->exprs[i];
+        DiagramId odd = diagram_and(x->diagram, whole_where_odd(x), guard), sum = DIAGRAM_EMPTY;
+
+        if (odd == DIAGRAM_EMPTY || x->changes[change].untracked || x->stage == STAGE_RAW)
+                return DIAGRAM_EMPTY;
+        if (e->key != NFT_CT_STATE)
+                return leaf(x, odd, change, LABEL_FALL);
+        for (size_t s = 0; s < ARRAY_SIZE(states); s++) {
+                const uint8_t *bytes = (const uint8_t *)&states[s];
+                Registers next = *r;
+                Byte *to = at(&next, e->target, 4);
+
+                for (size_t k = 0; to && k < 4; k++)
+                        to[k] = (Byte){.kind = BYTE_KNOWN, .known = bytes[k]};
+                sum = join(x, sum, exec(x, rule, i + 1, &next, change, odd));
+        }
+        return sum;
+}
+
 /* Loads; *guard: packets that go on, and what becomes of others is returned. */
 static DiagramId
 load(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, DiagramId *guard) {
@@ -645,6 +711,8 @@ exec(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                 case WORLD_EXTHDR:
                 case WORLD_DATA:
                 case WORLD_LOAD_ANY:
+                        if (e->kind == WORLD_CT && !x->collecting)
+                                sum = join(x, sum, odd_load(x, rule, i, r, change, guard));
                         sum = join(x, sum, load(x, rule, i, r, change, &guard));
                         break;
                 case WORLD_BITWISE:

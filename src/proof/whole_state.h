@@ -124,6 +124,8 @@ int whole_piece_at(const Piece *pieces, size_t n, U128 address);
  * all that is known. 3, 4, 5: for sure where there are ports or ICMP, ports, TCP; 6: where an
  * address has a type that is known. */
 int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *change);
+/* Messages of ICMP that conntrack holds for no beginning of anything. */
+DiagramId whole_where_odd(Whole *x);
 /* Packets whose address has a type that is known. */
 DiagramId whole_where_typed(Whole *x, bool source);
 /* Packets whose bytes are between low and high, both in. Sets x->vague where that is beyond it. */

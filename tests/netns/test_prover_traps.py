@@ -174,3 +174,13 @@ def test_a_first_fragment_without_flags_passes_what_asks_for_them(attacker, tmp_
     assert attacker.verify(str(policy))[0]["answer"] == "undecided"
     attacker.lab.nft(text + chain("input", -300, "ct state invalid drop", table="b"))
     assert attacker.verify(str(policy))[0]["answer"] == "proved"
+
+
+@pytest.mark.parametrize("state", ["invalid", "untracked"])
+def test_what_conntrack_holds_for_no_connection_is_not_new(attacker, tmp_path, state):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("ringwall: 1\nprotected:\n  - { services: any }\n", encoding="utf-8")
+    attacker.lab.nft(
+        "flush ruleset\n" + CLOSED + chain("input", 0, f"ct state {state} accept", "drop")
+    )
+    assert attacker.verify(str(policy))[0]["answer"] != "proved"
