@@ -750,8 +750,12 @@ static DiagramId choose_way(Whole *x, const void *context, size_t change, Diagra
         return diagram_and(x->diagram, r, diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
 }
 
+static bool copies(const WorldExpr *e) {
+        return streq(e->name, "dup") || streq(e->name, "xt target TEE");
+}
+
 /* Connections that a helper announces are not new ones to the rules; those that SYN proxies make
- * come past them. */
+ * come past them; and a copy may come back by the loopback interface. */
 static void note_helpers(Whole *x) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
@@ -767,6 +771,8 @@ static void note_helpers(Whole *x) {
                                          (strcasestr(c->rules[j].exprs[k].name, "synproxy") ||
                                           streq(c->rules[j].exprs[k].name, "objref")))
                                         note_order(x, "connections that a SYN proxy makes");
+                                else if (copies(&c->rules[j].exprs[k]))
+                                        note_order(x, "where copies of packets go");
         }
 }
 
