@@ -122,12 +122,35 @@ static int take_any(const struct nlmsghdr *h, void *to) {
         return world_take_surroundings(h, to);
 }
 
+static bool is_usual_rule(const struct nlmsghdr *h, const struct fib_rule_hdr *info) {
+        static const struct {
+                uint32_t priority, table;
+        } usual[] = {{0, RT_TABLE_LOCAL}, {32766, RT_TABLE_MAIN}, {32767, RT_TABLE_DEFAULT}};
+        uint32_t priority, table;
+        Attributes a;
+
+        attributes_behind(h, sizeof(*info), &a);
+        priority = attribute_native_u32(&a, FRA_PRIORITY); /* absent: 0 */
+        table = attribute_native_u32(&a, FRA_TABLE);
+        table = table ? table : info->table;
+        if (info->action != FR_ACT_TO_TBL || info->src_len || info->dst_len || info->tos ||
+            info->flags & FIB_RULE_INVERT || a.list[FRA_FWMARK] || a.list[FRA_IIFNAME] ||
+            a.list[FRA_OIFNAME])
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+                if (usual[i].priority == priority && usual[i].table == table)
+                        return true;
+        return false;
+}
+
 /* Rules of policy routing that are not the kernel's own of the start. */
 static int take_rule(const struct nlmsghdr *h, void *to) {
+        const struct fib_rule_hdr *info = mnl_nlmsg_get_payload(h);
         size_t *n = to;
 
-        if (h->nlmsg_type == RTM_NEWRULE)
-                (*n)++;
+        if (h->nlmsg_type != RTM_NEWRULE || mnl_nlmsg_get_payload_len(h) < sizeof(*info))
+                return 0;
+        *n += is_usual_rule(h, info) ? 1 : RULES_MAX_V4 + 1;
         return 0;
 }
 

@@ -285,9 +285,10 @@ static bool decode_objref(WorldDecoder *d, const WorldContext *c) {
         (void)attribute_u32(c->a, NFTA_OBJREF_IMM_TYPE, &type); /* absent: of a map */
         if (type == NFT_OBJECT_SYNPROXY)
                 return false;
-        if (type == NFT_OBJECT_COUNTER || type == NFT_OBJECT_CT_HELPER ||
-            type == NFT_OBJECT_CT_TIMEOUT || type == NFT_OBJECT_CT_EXPECT ||
-            type == NFT_OBJECT_SECMARK)
+        if (type == NFT_OBJECT_CT_HELPER || type == NFT_OBJECT_CT_EXPECT)
+                (void)world_add(d, WORLD_NOTHING, "ct helper");
+        else if (type == NFT_OBJECT_COUNTER || type == NFT_OBJECT_CT_TIMEOUT ||
+                 type == NFT_OBJECT_SECMARK)
                 (void)world_add(d, WORLD_NOTHING, "objref");
         else
                 world_add_choice(d, "objref");

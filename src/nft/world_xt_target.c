@@ -188,7 +188,10 @@ static bool target_ct(WorldDecoder *d, const Target *t) {
 
         if (!target_read(t, &x))
                 return false;
-        (void)world_add(d, x.flags & XT_CT_NOTRACK ? WORLD_NOTRACK : WORLD_NOTHING, t->name);
+        if (x.flags & XT_CT_NOTRACK)
+                (void)world_add(d, WORLD_NOTRACK, t->name);
+        else
+                (void)world_add(d, WORLD_NOTHING, x.helper[0] ? "xt target CT helper" : t->name);
         return true;
 }
 

@@ -36,7 +36,9 @@ static DiagramId where_wrong(Verify *v, const Protected *p, const WholeChange *c
                 x = verify_and(v, where_attached(v, c), x);
         if (p->only_from.given)
                 x = diagram_minus(v->diagram, x, verify_where_clients(v, &p->only_from));
-        return diagram_minus(v->diagram, x, verify_where_essential(v));
+        /* what is sent elsewhere is what it is there */
+        return verify_is_translated(c) ? x
+                                       : diagram_minus(v->diagram, x, verify_where_essential(v));
 }
 
 static DiagramId care(void *context, const WholeChange *c, bool here) {
@@ -177,6 +179,8 @@ static bool is_wrong(Verify *v,
                               : f->protocol == IPPROTO_UDP ? &s->udp
                                                            : &s->sctp;
         char name[16] = {0};
+        bool moved = !u128_equal(o->destination, f->destination) ||
+                     o->destination_port != f->destination_port;
         U128 in;
 
         if (f->protocol != IPPROTO_TCP && f->protocol != IPPROTO_UDP && f->protocol != IPPROTO_SCTP)
@@ -191,9 +195,11 @@ static bool is_wrong(Verify *v,
         if (p->only_from.given &&
             zone_expression_contains(&p->only_from, &in, f->family, f->source))
                 return false;
-        if (f->family == FAMILY_IPV4 && f->protocol == IPPROTO_UDP && f->destination_port == 68)
+        if (f->family == FAMILY_IPV4 && f->protocol == IPPROTO_UDP && !moved &&
+            f->source_port == 67 && f->destination_port == 68)
                 return false;
-        if (f->family == FAMILY_IPV6 && f->protocol == IPPROTO_UDP && f->destination_port == 546)
+        if (f->family == FAMILY_IPV6 && f->protocol == IPPROTO_UDP && !moved &&
+            f->destination_port == 546)
                 return false;
         return s->any || range_set_contains(set, u128(o->destination_port)) ||
                range_set_contains(set, u128(f->destination_port));
@@ -377,7 +383,11 @@ int verify_explain(Verify *v, DiagramId bad, VerifyAnswer *answer) {
         for (unsigned int i = 0; i < DIAGRAM_VARIABLES_MAX; i++) {
                 const char *name = support[i] ? whole_variable_name(v->whole, i) : NULL;
 
-                if (name && verify_add_reason(v, answer, name) < 0)
+                if (!name)
+                        continue;
+                /* the proof's own strings end with it */
+                name = arena_strdup(v->arena, name);
+                if (!name || verify_add_reason(v, answer, name) < 0)
                         return -ENOMEM;
         }
         (void)whole_unknown(v->whole, &names, &n);

@@ -15,6 +15,8 @@
 #define ROUTE_BROADCAST 3
 #define ROUTE_ANYCAST 4
 #define ROUTE_MULTICAST 5
+#define ROUTE_UNREACHABLE 7
+#define TIES_MAX 3 /* chains of one priority that are tried in every order */
 #define TABLE_LOCAL 255
 #define TABLE_MAIN 254
 #define TABLE_DEFAULT 253
@@ -74,6 +76,19 @@ static bool make_maps(Whole *x) {
 }
 
 static int find_arrivals(Whole *x);
+static bool has_nat(const Whole *x);
+static bool has_conntrack(const Whole *x);
+
+static bool keeps_marks(const WorldInterface *i) {
+        static const char *const others[] = {"veth",  "bridge",    "vlan",   "macvlan",
+                                             "dummy", "bond",      "team",   "tun",
+                                             "ifb",   "wireguard", "ipvlan", "macvtap"};
+
+        for (size_t j = 0; j < ARRAY_SIZE(others); j++)
+                if (!i->kind || streq(i->kind, others[j]))
+                        return false;
+        return true;
+}
 
 Whole *whole_new(const World *w, Family family) {
         Whole *x = calloc(1, sizeof(*x));
@@ -93,6 +108,11 @@ Whole *whole_new(const World *w, Family family) {
         if (!x->arena || !x->scratch || !x->diagram || !make_maps(x) || whole_find_routes(x) < 0 ||
             find_arrivals(x) < 0 || whole_change(x, &(WholeChange){0}) != 0)
                 return whole_free(x);
+        x->has_nat = has_nat(x);
+        x->defragments = x->has_nat || has_conntrack(x);
+        /* what comes out of a tunnel bears the mark of its outer packet */
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                x->changes[0].any_mark |= keeps_marks(&w->interfaces[i]);
         return x;
 }
 
@@ -169,19 +189,61 @@ static bool cut_at(Whole *x, U128 **cuts, size_t *n, Range r) {
         return u128_equal(r.high, U128_MAX) || arena_append(x->arena, *cuts, *n, u128_next(r.high));
 }
 
+/* Of IPv6: addresses whose type depends on the interface, or that have none. */
+static const Range special[] = {
+        {{0, 0}, {0, 0}},
+        {{0, UINT64_C(0xffff) << 32}, {0, UINT64_C(0xffffffffffff)}},
+        {{UINT64_C(0xfe80) << 48, 0}, {UINT64_C(0xfebfffffffffffff), UINT64_MAX}},
+        {{UINT64_C(0xff) << 56, 0}, {UINT64_MAX, UINT64_MAX}},
+};
+
+static bool is_special(U128 a) {
+        for (size_t i = 0; i < ARRAY_SIZE(special); i++)
+                if (u128_compare(a, special[i].low) >= 0 && u128_compare(a, special[i].high) <= 0)
+                        return true;
+        return false;
+}
+
+/* What fib's type is for IPv6, where an address without a route is not like others. */
+static int fib_type(const Whole *x, U128 address, int type, int route) {
+        if (x->world->has_route_rules)
+                return WHOLE_OPEN;
+        if (type == ROUTE_ANYCAST)
+                return type;
+        if (type != ROUTE_UNICAST)
+                return WHOLE_OPEN;
+        for (size_t i = 0; i < x->world->n_routes && route == -1; i++) {
+                const WorldRoute *r = &x->world->routes[i];
+                Range range = prefix_range(x, r->destination, r->prefix);
+
+                /* there is one, of another kind */
+                if (r->family == x->family && u128_compare(address, range.low) >= 0 &&
+                    u128_compare(address, range.high) <= 0)
+                        return WHOLE_OPEN;
+        }
+        return route == -1 ? ROUTE_UNREACHABLE : ROUTE_UNICAST;
+}
+
 int whole_find_routes(Whole *x) {
         const World *w = x->world;
         bool v4 = x->family == FAMILY_IPV4;
         U128 *cuts = NULL, last = u128_low_mask(v4 ? 32 : 128);
         Range multicast = v4 ? (Range){u128(0xe0000000), u128(0xefffffff)}
                              : (Range){{UINT64_C(0xff) << 56, 0}, U128_MAX};
-        Range zero = v4 ? (Range){U128_ZERO, u128(0xffffff)} : range_single(U128_ZERO);
+        Range zero = range_single(U128_ZERO);
         size_t n = 0;
 
-        x->routes_known = !w->has_route_rules;
+        x->routes_known = x->deliveries_known = !w->has_route_rules;
+        for (size_t i = 0; i < w->n_routes; i++)
+                x->deliveries_known &=
+                        w->routes[i].family != x->family || w->routes[i].table == TABLE_LOCAL ||
+                        (w->routes[i].type != ROUTE_LOCAL && w->routes[i].type != ROUTE_ANYCAST);
         if (!cut_at(x, &cuts, &n, (Range){U128_ZERO, last}) || !cut_at(x, &cuts, &n, multicast) ||
             !cut_at(x, &cuts, &n, zero) || !cut_at(x, &cuts, &n, range_single(last)))
                 return -ENOMEM;
+        for (size_t i = 0; i < ARRAY_SIZE(special) && !v4; i++)
+                if (!cut_at(x, &cuts, &n, special[i]))
+                        return -ENOMEM;
         for (size_t i = 0; i < w->n_routes; i++)
                 if (w->routes[i].family == x->family &&
                     !cut_at(x, &cuts, &n,
@@ -194,7 +256,7 @@ int whole_find_routes(Whole *x) {
         qsort(cuts, n, sizeof(*cuts), compare_cuts);
         for (size_t i = 0; i < n; i++) {
                 U128 end = last;
-                Piece type, route;
+                Piece type, route, fib;
 
                 if (u128_compare(cuts[i], last) > 0 ||
                     (i + 1 < n && u128_equal(cuts[i], cuts[i + 1])))
@@ -208,6 +270,13 @@ int whole_find_routes(Whole *x) {
                         type.value = ROUTE_MULTICAST;
                 else if (v4 && (u128_compare(cuts[i], zero.high) <= 0 || u128_equal(cuts[i], last)))
                         type.value = ROUTE_BROADCAST;
+                fib = type;
+                if (!v4 && type.value != ROUTE_LOCAL)
+                        fib.value = fib_type(x, cuts[i], type.value, route.value);
+                if (!v4 && is_special(cuts[i]))
+                        fib.value = WHOLE_OPEN;
+                if (!arena_append(x->arena, x->fib_types, x->n_fib_types, fib))
+                        return -ENOMEM;
                 if (route.value == -2)
                         x->routes_known = false;
                 if (!arena_append(x->arena, x->types, x->n_types, type) ||
@@ -245,7 +314,8 @@ static const Range flag_ranges[] = {
         {{0, 0xea}, {0, 0xea}},
 };
 
-/* Sources that the kernel itself refuses from outside, measured; and destinations. */
+/* Sources that the kernel itself refuses from outside, measured; and destinations, before any rule
+ * could translate them: IPv4's are looked at behind prerouting. */
 static const struct {
         Family family;
         WholeVariable variable;
@@ -255,7 +325,6 @@ static const struct {
         {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0x7f000000}, {0, 0x7fffffff}}},
         {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0xe0000000}, {0, 0xefffffff}}},
         {FAMILY_IPV4, WHOLE_SOURCE, {{0, 0xffffffff}, {0, 0xffffffff}}},
-        {FAMILY_IPV4, WHOLE_DESTINATION, {{0, 0x7f000000}, {0, 0x7fffffff}}},
         {FAMILY_IPV6, WHOLE_SOURCE, {{0, 1}, {0, 1}}},
         {FAMILY_IPV6, WHOLE_SOURCE, {{UINT64_C(0xff) << 56, 0}, {UINT64_MAX, UINT64_MAX}}},
         {FAMILY_IPV6, WHOLE_DESTINATION, {{0, 1}, {0, 1}}},
@@ -278,10 +347,15 @@ static DiagramId where_protocols(Whole *x, bool with_icmp) {
         return sum;
 }
 
+static const Range loopback4 = {{0, 0x7f000000}, {0, 0x7fffffff}};
+
 static bool is_impossible(const Whole *x, size_t i) {
         bool loopback = impossible[i].range.low.low >> 24 == 0x7f;
 
-        /* settings of the kernel's may let IPv4's loopback addresses in */
+        /* settings of the kernel's may let IPv4's loopback addresses in; a bridge calls prerouting
+         * before IPv6 looks at the packet */
+        if (impossible[i].variable == WHOLE_DESTINATION && x->world->bridge_calls_iptables)
+                return false;
         return impossible[i].family == x->family && !(loopback && x->world->route_localnet);
 }
 
@@ -508,17 +582,19 @@ bool whole_leads(const Whole *x, U128 address) {
 int whole_finish(Whole *x) {
         static const Stage stages[] = {STAGE_FORWARD, STAGE_INPUT, STAGE_PREROUTING};
         const World *w = x->world;
-        WholeChange none = {0};
 
         x->collecting = true;
         for (size_t s = 0; s < ARRAY_SIZE(stages); s++) {
                 x->stage = stages[s];
                 x->again = s > 0;
                 for (size_t i = 0; i < w->n_chains; i++)
-                        (void)whole_chain(x, w->chains[i], whole_change(x, &none), DIAGRAM_ALL);
+                        (void)whole_chain(x, w->chains[i], 0, DIAGRAM_ALL);
         }
         make_domain(x); /* cuts */
         (void)where_protocols(x, true);
+        (void)whole_where_odd(x);
+        if (x->family == FAMILY_IPV4)
+                (void)whole_where(x, WHOLE_DESTINATION, &loopback4, 1);
         for (size_t i = 0; i < x->n_types; i++)
                 (void)whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1);
         x->collecting = false;
@@ -550,6 +626,17 @@ static bool is_dormant(const WorldTable *t) {
         return t->flags & 1U; /* NFT_TABLE_F_DORMANT */
 }
 
+static bool has_nat(const Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                if (c->is_base && c->type == WORLD_NATS && sees_family(x, c) &&
+                    !is_dormant(c->table))
+                        return true;
+        }
+        return false;
+}
+
 /* Whether anything in the table changes what other tables' rules may see. */
 static bool has_effects(const Whole *x, const WorldTable *t) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
@@ -564,6 +651,19 @@ static bool has_effects(const Whole *x, const WorldTable *t) {
                                     (e->kind == WORLD_UNKNOWN && !startswith(e->name, "xt match")))
                                         return true;
                         }
+        }
+        return false;
+}
+
+/* A rule that asks for connections turns conntrack on, and packets are put together first. */
+static bool has_conntrack(const Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                for (size_t j = 0; j < c->n_rules && sees_family(x, c); j++)
+                        for (size_t k = 0; k < c->rules[j].n_exprs; k++)
+                                if (c->rules[j].exprs[k].kind == WORLD_CT)
+                                        return true;
         }
         return false;
 }
@@ -591,15 +691,6 @@ static size_t list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret)
                         list[n++] = c;
         }
         qsort(list, n, sizeof(*list), compare_chains);
-        for (size_t i = 1; i < n; i++)
-                if (list[i]->priority == list[i - 1]->priority &&
-                    ((nat && i > 1 && list[i - 2]->priority == list[i]->priority) ||
-                     has_effects(x, list[i]->table) || has_effects(x, list[i - 1]->table)))
-                        note_order(x,
-                                   arena_printf(x->arena,
-                                                "the order of the chains '%s' and '%s', which have "
-                                                "one priority",
-                                                list[i - 1]->name, list[i]->name));
         *ret = list;
         return n;
 }
@@ -623,31 +714,54 @@ static DiagramId run_base(Whole *x, const void *context, size_t change, DiagramI
         return r;
 }
 
-static DiagramId
-run_chains(Whole *x, DiagramId now, const WorldChain **list, size_t n, int from, int to) {
-        for (size_t i = 0; i < n; i++)
-                if (list[i]->priority >= from && list[i]->priority < to)
-                        now = whole_then(x, now, LABEL_ACCEPT, run_base, list[i]);
-        return now;
+/* In every order: which one is the kernel's is not known. */
+static DiagramId run_tied(Whole *x, DiagramId now, const WorldChain **list, size_t n) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        if (n == 0)
+                return now;
+        for (size_t i = 0; i < n; i++) {
+                const WorldChain *first = list[i];
+                DiagramId then;
+
+                list[i] = list[0];
+                list[0] = first;
+                then = whole_then(x, now, LABEL_ACCEPT, run_base, first);
+                sum = diagram_union(x->diagram, sum, run_tied(x, then, list + 1, n - 1));
+                list[0] = list[i];
+                list[i] = first;
+        }
+        return sum;
 }
 
-/* The first chain that translates ends it. Two of one priority may come in either order. */
-static DiagramId run_translation(Whole *x, DiagramId now, const WorldChain **list, size_t n) {
-        DiagramId one = run_chains(x, now, list, n, INT32_MIN, INT32_MAX);
-        bool tie = false;
+static bool order_matters(const Whole *x, const WorldChain **list, size_t n) {
+        bool matters = x->stage == STAGE_NAT; /* the first chain that translates ends it */
 
-        for (size_t i = 1; i < n; i++)
-                if (list[i]->priority == list[i - 1]->priority) {
-                        const WorldChain *c = list[i];
+        for (size_t i = 0; i < n; i++)
+                matters |= has_effects(x, list[i]->table);
+        return n > 1 && matters;
+}
 
-                        list[i] = list[i - 1];
-                        list[i - 1] = c;
-                        tie = true;
-                        i++;
+static DiagramId
+run_chains(Whole *x, DiagramId now, const WorldChain **list, size_t n, int from, int to) {
+        for (size_t i = 0, k; i < n; i += k) {
+                for (k = 1; i + k < n && list[i + k]->priority == list[i]->priority;)
+                        k++;
+                if (list[i]->priority < from || list[i]->priority >= to)
+                        continue;
+                if (order_matters(x, list + i, k) && k <= TIES_MAX) {
+                        now = run_tied(x, now, list + i, k);
+                        continue;
                 }
-        if (!tie)
-                return one;
-        return diagram_union(x->diagram, one, run_chains(x, now, list, n, INT32_MIN, INT32_MAX));
+                if (order_matters(x, list + i, k))
+                        note_order(x, arena_printf(x->arena,
+                                                   "the order of %zu chains of one priority, of "
+                                                   "which one is '%s'",
+                                                   k, list[i]->name));
+                for (size_t j = 0; j < k; j++)
+                        now = whole_then(x, now, LABEL_ACCEPT, run_base, list[i + j]);
+        }
+        return now;
 }
 
 static DiagramId run_prerouting(Whole *x, DiagramId now) {
@@ -670,12 +784,11 @@ static DiagramId run_prerouting(Whole *x, DiagramId now) {
         x->stage = STAGE_PREROUTING;
         now = run_chains(x, now, list, n, PRIORITY_CONNTRACK, PRIORITY_DESTINATIONS);
         x->stage = STAGE_NAT;
-        now = run_translation(x, now, nat, n_nat);
+        now = run_chains(x, now, nat, n_nat, INT32_MIN, INT32_MAX);
         x->stage = STAGE_TRANSLATED;
         return run_chains(x, now, list, n, PRIORITY_DESTINATIONS, INT32_MAX);
 }
 
-/* Where packets with this change go: to this host, or on. */
 /* Connections of TCP and SCTP are to one host: nobody answers them at an address of many. */
 static DiagramId for_many(Whole *x, DiagramId region) {
         Range tcp = range_single(u128(IPPROTO_TCP)), sctp = range_single(u128(IPPROTO_SCTP));
@@ -683,6 +796,7 @@ static DiagramId for_many(Whole *x, DiagramId region) {
         return without(x, without(x, region, WHOLE_PROTOCOL, tcp), WHOLE_PROTOCOL, sctp);
 }
 
+/* Where packets with this change go: to this host, or on. */
 static DiagramId routed(Whole *x, const WholeChange *c, bool here) {
         DiagramId sum = DIAGRAM_EMPTY;
         bool local;
@@ -690,7 +804,7 @@ static DiagramId routed(Whole *x, const WholeChange *c, bool here) {
 
         if (c->here)
                 return here ? DIAGRAM_ALL : DIAGRAM_EMPTY;
-        if (c->any_address || c->any_else)
+        if (c->any_address || c->any_else || !x->deliveries_known)
                 return DIAGRAM_ALL;
         if (c->has_address) {
                 type = whole_piece_at(x->types, x->n_types, c->address);
@@ -709,6 +823,8 @@ static DiagramId routed(Whole *x, const WholeChange *c, bool here) {
                 if (type == ROUTE_MULTICAST || type == ROUTE_BROADCAST || local == here)
                         sum = diagram_union(x->diagram, sum, to);
         }
+        if (x->family == FAMILY_IPV4 && !x->world->route_localnet)
+                sum = without(x, sum, WHOLE_DESTINATION, loopback4);
         return sum;
 }
 
@@ -728,7 +844,12 @@ static DiagramId choose_way(Whole *x, const void *context, size_t change, Diagra
         return diagram_and(x->diagram, r, diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
 }
 
-/* Connections that a helper announces are not new ones to the rules. */
+static bool copies(const WorldExpr *e) {
+        return streq(e->name, "dup") || streq(e->name, "xt target TEE");
+}
+
+/* Connections that a helper announces are not new ones to the rules; those that SYN proxies make
+ * come past them; and a copy may come back by the loopback interface. */
 static void note_helpers(Whole *x) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
@@ -736,13 +857,23 @@ static void note_helpers(Whole *x) {
                 for (size_t j = 0; j < c->n_rules; j++)
                         for (size_t k = 0; k < c->rules[j].n_exprs; k++)
                                 if (strstr(c->rules[j].exprs[k].name, "helper") &&
-                                    c->rules[j].exprs[k].kind != WORLD_CT)
+                                    c->rules[j].exprs[k].kind != WORLD_CT &&
+                                    c->rules[j].exprs[k].kind != WORLD_CHOICE)
                                         note_order(x,
                                                    "connections that a protocol helper announces");
+                                else if (c->rules[j].exprs[k].kind == WORLD_UNKNOWN &&
+                                         (strcasestr(c->rules[j].exprs[k].name, "synproxy") ||
+                                          streq(c->rules[j].exprs[k].name, "objref")))
+                                        note_order(x, "connections that a SYN proxy makes");
+                                else if (copies(&c->rules[j].exprs[k]))
+                                        note_order(x, "where copies of packets go");
         }
 }
 
 static void note_outside(Whole *x) {
+        for (size_t i = 0; i < x->world->n_interfaces; i++)
+                if (x->world->interfaces[i].kind && streq(x->world->interfaces[i].kind, "vrf"))
+                        note_order(x, "by which interface packets of a VRF come in");
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
                 bool early = c->ingress || c->table->family == NFPROTO_BRIDGE ||
@@ -776,15 +907,17 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         DiagramId arrived = run_prerouting(x, start), now;
         const WorldChain **list;
         WholeEnd *ends = NULL;
-        size_t n = 0, n_list;
+        size_t n = 0, n_list, n_nat;
         int r;
 
         note_outside(x);
         note_helpers(x);
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
         x->stage = STAGE_INPUT;
+        n_nat = list_chains(x, NF_INET_LOCAL_IN, true, &list);
         n_list = list_chains(x, NF_INET_LOCAL_IN, false, &list);
-        now = run_chains(x, now, list, n_list, INT32_MIN, INT32_MAX);
+        /* likewise: behind it sources may be others */
+        now = run_chains(x, now, list, n_list, INT32_MIN, n_nat > 0 ? PRIORITY_SOURCES : INT32_MAX);
         r = collect(x, now, true, &ends, &n);
         x->drops = diagram_where_may(x->diagram, now, LABEL_DROP);
         way.here = false;

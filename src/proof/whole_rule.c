@@ -242,7 +242,7 @@ static DiagramId compare_holds(Whole *x, const WorldExpr *e, const Byte *b) {
         return DIAGRAM_ALL;
 }
 
-/* Without an answer, a variable that stands for it. */
+/* Without an answer, both. */
 void whole_test(Whole *x,
                 const WorldExpr *e,
                 const Byte *registers,
@@ -271,7 +271,10 @@ void whole_test(Whole *x,
                 r = e->inverted ? diagram_minus(x->diagram, DIAGRAM_ALL, r) : r;
         }
         arena_reset(x->scratch);
-        if (x->vague && !whole_any(x, e, &r)) {
+        if (x->vague) {
+                /* the registers, or the set, may be others when it is asked again */
+                if (!x->collecting)
+                        whole_note(x, e->name);
                 *ret_may = *ret_not = DIAGRAM_ALL;
                 return;
         }
@@ -295,6 +298,8 @@ static void bitwise(Registers *r, const WorldExpr *e) {
 
                 if (e->shift != 0 || i >= WORLD_DATA_MAX)
                         b = (Byte){.kind = BYTE_ANY};
+                else if (e->mask.bytes[i] == 0)
+                        b = (Byte){.kind = BYTE_KNOWN, .known = e->data.bytes[i]};
                 else if (b.kind == BYTE_KNOWN)
                         b.known = (uint8_t)((b.known & e->mask.bytes[i]) ^ e->data.bytes[i]);
                 else {
@@ -333,7 +338,8 @@ static bool known_value(Registers *r, int8_t number, size_t size, uint8_t *ret) 
 
 /* Effects. */
 
-static void set_mark(Registers *r, const WorldExpr *e, bool connection, WholeChange *c) {
+static void
+set_mark(const Whole *x, Registers *r, const WorldExpr *e, bool connection, WholeChange *c) {
         uint32_t value = 0;
         bool known = known_value(r, e->source, 4, (uint8_t *)&value);
 
@@ -344,6 +350,8 @@ static void set_mark(Registers *r, const WorldExpr *e, bool connection, WholeCha
                 return;
         }
         if (connection) {
+                if (x->stage == STAGE_RAW || c->untracked)
+                        return; /* there is no connection yet, or ever */
                 c->ct_mark = known ? value : 0;
                 c->any_ct_mark = !known;
         } else {
@@ -390,7 +398,33 @@ static DiagramId without_address(Whole *x) {
 }
 
 static DiagramId
+translate_tracked(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care);
+
+static DiagramId
 translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care) {
+        const WorldNat *nat = &e->nat;
+        WholeChange c = x->changes[change], none = c;
+
+        if (care == DIAGRAM_EMPTY)
+                return DIAGRAM_EMPTY;
+        none.done = c.done = true;
+        if (nat->kind == WORLD_SNAT || nat->kind == WORLD_MASQUERADE) {
+                c.any_source = true;
+                return leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
+        }
+        if (!x->collecting) {
+                /* without a connection nothing is translated */
+                DiagramId odd = diagram_and(x->diagram, whole_where_odd(x), care);
+
+                if (odd != DIAGRAM_EMPTY && nat->kind != WORLD_SNAT)
+                        return join(x, leaf(x, odd, whole_change(x, &none), LABEL_ACCEPT),
+                                    translate_tracked(x, e, r, change, care));
+        }
+        return translate_tracked(x, e, r, change, care);
+}
+
+static DiagramId
+translate_tracked(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care) {
         const WorldNat *nat = &e->nat;
         size_t width = x->family == FAMILY_IPV4 ? 4 : 16;
         uint8_t bytes[16] = {0}, high[16] = {0};
@@ -400,10 +434,6 @@ translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId c
         if (care == DIAGRAM_EMPTY)
                 return DIAGRAM_EMPTY;
         none.done = c.done = true;
-        if (nat->kind == WORLD_SNAT || nat->kind == WORLD_MASQUERADE) {
-                c.any_source = true;
-                return leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
-        }
         ports = with_ports(x, false);
         if (nat->port_low >= 0 && !x->collecting &&
             diagram_minus(x->diagram, care, ports) != DIAGRAM_EMPTY) {
@@ -411,9 +441,10 @@ translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId c
                 WorldExpr without_port = *e;
 
                 without_port.nat.port_low = without_port.nat.port_high = -1;
-                return join(x, translate(x, e, r, change, diagram_and(x->diagram, ports, care)),
-                            translate(x, &without_port, r, change,
-                                      diagram_minus(x->diagram, care, ports)));
+                return join(
+                        x, translate_tracked(x, e, r, change, diagram_and(x->diagram, ports, care)),
+                        translate_tracked(x, &without_port, r, change,
+                                          diagram_minus(x->diagram, care, ports)));
         }
         if (c.has_address || c.has_port) {
                 c.any_address = c.any_port = c.any_else = true;
@@ -437,11 +468,17 @@ translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId c
                 c.any_port = !c.has_port;
                 c.port = c.has_port ? (uint16_t)(bytes[0] << 8 | bytes[1]) : 0;
         }
-        if (c.here)
-                return join(x, drop(x, diagram_and(x->diagram, without_address(x), care)),
-                            leaf(x, care, whole_change(x, &c), LABEL_ACCEPT));
-        if (c.any_address || c.any_port)
-                return leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
+        if (c.any_address || c.any_port || c.here) {
+                WholeChange same_as_before = c; /* by chance: then it counts as not translated */
+                DiagramId to;
+
+                same_as_before.translated = false;
+                to = join(x, leaf(x, care, whole_change(x, &c), LABEL_ACCEPT),
+                          leaf(x, care, whole_change(x, &same_as_before), LABEL_ACCEPT));
+                return c.here ? join(x, drop(x, diagram_and(x->diagram, without_address(x), care)),
+                                     to)
+                              : to;
+        }
         same = same_destination(x, &c);
         if (x->collecting)
                 return DIAGRAM_EMPTY;
@@ -570,6 +607,8 @@ map(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Diag
         if (vague && (set->unknown || set->dynamic)) {
                 whole_note(x, e->name);
                 sum = join(x, sum, join(x, drop(x, guard), leaf(x, guard, change, LABEL_ACCEPT)));
+                if (set->is_verdict_map)
+                        sum = join(x, sum, leaf(x, guard, anything(x, change), LABEL_FALL));
         }
         return sum;
 }
@@ -584,6 +623,49 @@ static DiagramId with_ports(Whole *x, bool icmp) {
                 Range r = range_single(u128(protocols[i]));
 
                 sum = join(x, sum, whole_where(x, WHOLE_PROTOCOL, &r, 1));
+        }
+        return sum;
+}
+
+/* Messages of ICMP that conntrack holds for no beginning of anything: invalid, or untracked. */
+DiagramId whole_where_odd(Whole *x) {
+        static const uint8_t asks4[] = {8, 13, 15, 17}, asks6[] = {128, 139};
+        bool v4 = x->family == FAMILY_IPV4;
+        Range icmp = range_single(u128(v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6));
+        DiagramId odd = whole_where(x, WHOLE_PROTOCOL, &icmp, 1);
+
+        for (size_t i = 0; i < (v4 ? ARRAY_SIZE(asks4) : ARRAY_SIZE(asks6)); i++) {
+                unsigned int type = (v4 ? asks4[i] : asks6[i]);
+                Range r = {u128(type << 8), u128(type << 8 | 0xff)};
+
+                odd = diagram_minus(x->diagram, odd, whole_where(x, WHOLE_SOURCE_PORT, &r, 1));
+        }
+        return odd;
+}
+
+/* What becomes of them besides, as they have no connection. */
+static DiagramId odd_load(Whole *x,
+                          const WorldRule *rule,
+                          size_t i,
+                          const Registers *r,
+                          size_t change,
+                          DiagramId guard) {
+        static const uint32_t states[] = {1, 64}; /* invalid, untracked */
+        const WorldExpr *e = &rule->exprs[i];
+        DiagramId odd = diagram_and(x->diagram, whole_where_odd(x), guard), sum = DIAGRAM_EMPTY;
+
+        if (odd == DIAGRAM_EMPTY || x->changes[change].untracked || x->stage == STAGE_RAW)
+                return DIAGRAM_EMPTY;
+        if (e->key != NFT_CT_STATE)
+                return leaf(x, odd, change, LABEL_FALL);
+        for (size_t s = 0; s < ARRAY_SIZE(states); s++) {
+                const uint8_t *bytes = (const uint8_t *)&states[s];
+                Registers next = *r;
+                Byte *to = at(&next, e->target, 4);
+
+                for (size_t k = 0; to && k < 4; k++)
+                        to[k] = (Byte){.kind = BYTE_KNOWN, .known = bytes[k]};
+                sum = join(x, sum, exec(x, rule, i + 1, &next, change, odd));
         }
         return sum;
 }
@@ -605,11 +687,13 @@ load(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                 *guard = how == 1 ? DIAGRAM_EMPTY : *guard;
                 return others;
         }
-        known = how == 5 ? whole_where(x, WHOLE_PROTOCOL, &tcp, 1) : with_ports(x, how == 3);
+        known = how == 6   ? whole_where_typed(x, e->offset & NFTA_FIB_F_SADDR)
+                : how == 5 ? whole_where(x, WHOLE_PROTOCOL, &tcp, 1)
+                           : with_ports(x, how == 3);
         others = diagram_minus(x->diagram, *guard, known);
         if (how == 3 || how == 5)
                 return leaf(x, others, change, LABEL_FALL); /* and they go on, too */
-        /* ports of what has none */
+        /* ports of what has none, a type that depends on more */
         *guard = diagram_and(x->diagram, known, *guard);
         if (others == DIAGRAM_EMPTY)
                 return DIAGRAM_EMPTY;
@@ -661,6 +745,8 @@ exec(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                 case WORLD_EXTHDR:
                 case WORLD_DATA:
                 case WORLD_LOAD_ANY:
+                        if (e->kind == WORLD_CT && !x->collecting)
+                                sum = join(x, sum, odd_load(x, rule, i, r, change, guard));
                         sum = join(x, sum, load(x, rule, i, r, change, &guard));
                         break;
                 case WORLD_BITWISE:
@@ -700,7 +786,7 @@ exec(Whole *x, const WorldRule *rule, size_t i, Registers *r, size_t change, Dia
                         break;
                 case WORLD_SET_META:
                 case WORLD_SET_CT:
-                        set_mark(r, e, e->kind == WORLD_SET_CT, &c);
+                        set_mark(x, r, e, e->kind == WORLD_SET_CT, &c);
                         change = whole_change(x, &c);
                         break;
                 case WORLD_SET_PAYLOAD:

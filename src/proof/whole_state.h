@@ -6,6 +6,7 @@
 #include "proof/whole.h"
 
 #define WHOLE_CHANGES_MAX 3000
+#define WHOLE_OPEN 200 /* a type of an address that is not known */
 
 typedef enum Stage {
         STAGE_RAW,        /* prerouting, before conntrack */
@@ -100,9 +101,11 @@ struct Whole {
         Memo *memos;
         size_t n_memos, memo_size;
         uint16_t *fall_to_return, *return_to_fall, *fall_to_pending;
-        Piece *types, *routes; /* over addresses */
-        size_t n_types, n_routes;
-        bool routes_known;
+        Piece *types, *routes, *fib_types; /* over addresses */
+        size_t n_types, n_routes, n_fib_types;
+        bool routes_known, deliveries_known; /* deliveries: what comes to this host */
+        bool defragments;                    /* as conntrack does, before any rule */
+        bool has_nat; /* some chain of this family translates: so every connection is looked at */
         Arrival *arrivals;
         size_t n_arrivals;
         const char **unknown;
@@ -120,13 +123,15 @@ int whole_find_routes(Whole *x);
 int whole_piece_at(const Piece *pieces, size_t n, U128 address);
 
 /* Loads what the expression asks for into registers. 0: done. 1: the rule is left. 2: either, for
- * all that is known. */
+ * all that is known. 3, 4, 5: for sure where there are ports or ICMP, ports, TCP; 6: where an
+ * address has a type that is known. */
 int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *change);
+/* Messages of ICMP that conntrack holds for no beginning of anything. */
+DiagramId whole_where_odd(Whole *x);
+/* Packets whose address has a type that is known. */
+DiagramId whole_where_typed(Whole *x, bool source);
 /* Packets whose bytes are between low and high, both in. Sets x->vague where that is beyond it. */
 DiagramId whole_between(Whole *x, const Byte *b, size_t n, const uint8_t *low, const uint8_t *high);
-/* A condition of which nothing is known, the same whenever this expression is asked; false if there
- * are too many of them. */
-bool whole_any(Whole *x, const WorldExpr *e, DiagramId *ret);
 /* Packets for which the test may hold, and for which it may fail. */
 void whole_test(Whole *x,
                 const WorldExpr *e,

@@ -82,26 +82,6 @@ DiagramId whole_where(Whole *x, WholeVariable variable, const Range *items, size
         return r;
 }
 
-bool whole_any(Whole *x, const WorldExpr *e, DiagramId *ret) {
-        Key key = {.kind = WORLD_UNKNOWN, .pointer = e, .a = x->stage};
-        unsigned int v = find_variable(x, &key, 1, e->name);
-
-        if (v == NO_VARIABLE)
-                return false;
-
-        /* 0 or 1: needs no cuts of others */
-        if (!x->collecting && !x->variables[v].ready) {
-                Range r = range_single(u128(1));
-
-                if (axis_cut(x->arena, &x->variables[v].axis, r) < 0 ||
-                    axis_finish(x->arena, &x->variables[v].axis) < 0)
-                        (void)whole_fail(x, -ENOMEM);
-                x->variables[v].ready = true;
-        }
-        *ret = literal(x, v, &(Range){u128(1), u128(1)}, 1);
-        return true;
-}
-
 /* Loading. */
 
 static void put_known(Byte *registers, int8_t target, const void *data, size_t n) {
@@ -189,20 +169,34 @@ static const char *name_load(Whole *x, const WorldExpr *e) {
         return name ? name : e->name;
 }
 
+/* What may be another each time that it is asked for. */
+static bool is_fresh(const WorldExpr *e) {
+        if (e->kind == WORLD_META)
+                return e->key == NFT_META_PRANDOM || e->key == NFT_META_PRIORITY ||
+                       e->key == NFT_META_TIME_NS;
+        return e->kind == WORLD_FIB && e->offset & NFTA_FIB_F_MARK;
+}
+
 /* Something of the packet that has no variable yet. */
 static int load_else(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
         Key key = {.kind = e->kind,
                    .a = e->key,
                    .b = e->offset,
                    .c = (uint32_t)e->size << 16 | (uint32_t)e->base << 8 | e->unit,
-                   .d = (uint32_t)(uint8_t)e->direction};
+                   .d = (uint32_t)(uint8_t)e->direction | (uint32_t)e->present << 16};
         unsigned int v = NO_VARIABLE;
 
-        /* what stands in the packet stays; the rest may be another at another hook */
-        if (e->kind != WORLD_PAYLOAD && e->kind != WORLD_EXTHDR)
+        /* what stands in the packet stays until it is translated or sent on (checksums, the hop
+         * limit); the rest may be another at another hook */
+        if (e->kind == WORLD_PAYLOAD || e->kind == WORLD_EXTHDR)
+                key.d |= (x->stage >= STAGE_FORWARD      ? 2U
+                          : x->stage >= STAGE_TRANSLATED ? 1U
+                                                         : 0U)
+                         << 8;
+        else
                 key.d |= (uint32_t)x->stage << 8;
 
-        if (!c->any_else && e->size <= 16 && e->size > 0)
+        if (!c->any_else && e->size <= 16 && e->size > 0 && !is_fresh(e))
                 v = find_variable(x, &key, e->size, name_load(x, e));
         if (v == NO_VARIABLE) {
                 put_any(registers, e->target, e->size ? e->size : 16);
@@ -311,6 +305,8 @@ static int load_payload(Whole *x, const WorldExpr *e, Byte *registers, const Who
                                            &registers[e->target * 4 + (int)i]);
         }
         /* protocols that are not known may have no such bytes */
+        if (open && !x->defragments)
+                return 2; /* a first fragment may be shorter */
         return open ? 5 : e->base == WORLD_TRANSPORT ? 3 : 0;
 }
 
@@ -432,6 +428,8 @@ static int load_meta(Whole *x, const WorldExpr *e, Byte *registers, const WholeC
         case NFT_META_L4PROTO:
                 put_known(registers, e->target, "\0\0\0\0", 4);
                 put_byte(x, registers, e->target, 0, value_of_variable(x, WHOLE_PROTOCOL, 1), 0);
+                if (c->any_else)
+                        put_any(registers, e->target, 1);
                 return 0;
         case NFT_META_MARK:
                 if (c->any_mark)
@@ -463,7 +461,7 @@ static int load_ct(Whole *x, const WorldExpr *e, Byte *registers, const WholeCha
         }
         if (!tracked)
                 return 1;
-        if (x->stage >= STAGE_TRANSLATED)
+        if (x->stage >= STAGE_TRANSLATED && x->has_nat)
                 status |= 1U << 8;
         switch (e->key) {
         case NFT_CT_DIRECTION:
@@ -533,27 +531,43 @@ static int load_fib(Whole *x, const WorldExpr *e, Byte *registers, const WholeCh
                 put_known(registers, e->target, "\1", 1);
                 return 0;
         }
-        if (e->key != NFT_FIB_RESULT_ADDRTYPE || e->offset & (NFTA_FIB_F_IIF | NFTA_FIB_F_OIF) ||
-            (source && c->any_source) || c->any_else || (!source && (c->any_address || c->here)) ||
-            !x->types)
+        if (e->key != NFT_FIB_RESULT_ADDRTYPE || e->present ||
+            e->offset & (NFTA_FIB_F_IIF | NFTA_FIB_F_OIF) || (source && c->any_source) ||
+            c->any_else || (!source && (c->any_address || c->here)) || !x->fib_types)
                 return load_else(x, e, registers, c);
         if (!source && c->has_address) {
-                type = (uint32_t)whole_piece_at(x->types, x->n_types, c->address);
-                put_known(registers, e->target, &type, 4);
+                type = (uint32_t)whole_piece_at(x->fib_types, x->n_fib_types, c->address);
+                if (type == WHOLE_OPEN)
+                        put_any(registers, e->target, 4);
+                else
+                        put_known(registers, e->target, &type, 4);
                 return 0;
         }
-        v.ranges = arena_alloc_array(x->arena, x->n_types, sizeof(*v.ranges));
-        v.bytes = arena_alloc_array(x->arena, x->n_types, sizeof(*v.bytes));
+        v.ranges = arena_alloc_array(x->arena, x->n_fib_types, sizeof(*v.ranges));
+        v.bytes = arena_alloc_array(x->arena, x->n_fib_types, sizeof(*v.bytes));
         if (!v.ranges || !v.bytes)
                 return whole_fail(x, -ENOMEM) != 0;
-        v.n = x->n_types;
+        v.n = x->n_fib_types;
         for (size_t i = 0; i < v.n; i++) {
-                type = (uint32_t)x->types[i].value;
-                v.ranges[i] = x->types[i].range;
+                type = (uint32_t)x->fib_types[i].value;
+                v.ranges[i] = x->fib_types[i].range;
                 memcpy(v.bytes[i], &type, 4);
         }
         put_value(x, registers, e->target, add_value(x, &v), 4);
-        return 0;
+        if (x->collecting)
+                (void)whole_where_typed(x, source); /* cuts */
+        return 6;
+}
+
+DiagramId whole_where_typed(Whole *x, bool source) {
+        WholeVariable v = source ? WHOLE_SOURCE : WHOLE_DESTINATION;
+        DiagramId sum = DIAGRAM_ALL;
+
+        for (size_t i = 0; i < x->n_fib_types; i++)
+                if (x->fib_types[i].value == WHOLE_OPEN)
+                        sum = diagram_minus(x->diagram, sum,
+                                            whole_where(x, v, &x->fib_types[i].range, 1));
+        return sum;
 }
 
 int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *change) {

@@ -24,6 +24,7 @@ VARIANTS = {
 
 PROPERTY = ROOT / "tests/netns/property"
 WHOLE = ROOT / "tests/netns/whole_ruleset"
+PROVER = ROOT / "tests/netns/prover_attack"
 
 
 def build(run, variant):
@@ -202,6 +203,17 @@ def whole_test(variant, rulesets, packets):
     return step
 
 
+def prover_attack(rulesets, mutants):
+    def step(run):
+        build(run, "gcc")
+        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
+        counts = ["--rulesets", rulesets, "--mutants", mutants]
+        run.call([PROVER, *seed, *counts], run.program("gcc"))
+        return Count(passed=1)
+
+    return step
+
+
 def old_kernel(version):
     """In a virtual machine: namespaces share the kernel of this one."""
 
@@ -361,6 +373,14 @@ def long_steps(options):
             "whole",
             "all tables: evaluator and kernel on 300 rulesets of other programs, 510,000 packets",
             whole_test("gcc", 300, 510000),
+            1800,
+            True,
+            True,
+        ),
+        Step(
+            "prover",
+            "what verify calls proved, under attack: 300 rulesets of other programs, 800 edits",
+            prover_attack(300, 800),
             1800,
             True,
             True,

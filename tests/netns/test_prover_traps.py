@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""verify under attack: what the kernel really lets in is never called proved; see prover.py."""
+
+from dataclasses import dataclass
+
+import pytest
+
+import packets
+import prover
+from foreign_packets import Sent
+from host import TCP, UDP, Packet, address
+from lab import LINKS
+from wire import pinned
+
+POLICY = "ringwall: 1\nprotected:\n  - { services: 5432/tcp }\n  - { services: 53/udp }\n"
+CLOSED = "table inet shut { chain f { type filter hook forward priority 0; policy drop; }\n}\n"
+
+
+@dataclass
+class Trap:
+    """Rules through which the packet comes, though they look closed."""
+
+    rules: str
+    to: str = "203.0.113.1"
+    source: str = "203.0.113.2"
+    port: int = 5432
+    source_port: int = 40000
+    protocol: int = TCP
+    routes: str = ""
+    shut: str = CLOSED
+    seen_by_evaluator: bool = True  # which knows of no copies
+
+
+def chain(hook, priority, *rules, table="a", kind="filter"):
+    body = "".join(f"    {r}\n" for r in rules)
+    return f"table inet {table} {{\n  chain {hook} {{ type {kind} hook {hook} priority {priority}\n{body}  }}\n}}\n"
+
+
+NO6 = "meta nfproto ipv6 tcp dport 5432 drop"
+DROP = "tcp dport 5432 drop"
+TRAPS = {
+    "the hop limit is another behind forward": Trap(
+        chain("prerouting", -300, f"ip ttl != 64 {DROP}", NO6)
+        + chain("forward", 0, f"ip ttl 64 {DROP}")
+        + chain("input", 0, DROP),
+        to="172.17.0.2",
+        shut="",
+    ),
+    "before conntrack no connection has a mark": Trap(
+        chain("prerouting", -300, "ct mark set 1") + chain("input", 0, f"ct mark 1 {DROP}")
+    ),
+    "what is sent where it went anyway is not translated": Trap(
+        chain("prerouting", -100, "tcp dport 5432 redirect", kind="nat")
+        + chain("input", 0, f"ct status dnat {DROP}")
+    ),
+    "what is translated is no martian": Trap(
+        chain("prerouting", -100, "ip daddr 127.0.0.1 tcp dport 80 dnat ip to 203.0.113.1:5432", kind="nat")
+        + chain("input", 0, "ct status dnat accept", DROP),
+        to="127.0.0.1",
+        port=80,
+    ),
+    "sources are translated in input, too": Trap(
+        chain("prerouting", -300, f"ip saddr 198.51.100.9 {DROP}")
+        + chain("input", 100, "ip saddr 203.0.113.2 tcp dport 5432 snat ip to 198.51.100.9", kind="nat", table="b")
+        + chain("input", 150, f"ip saddr != 198.51.100.9 {DROP}", NO6)
+    ),
+    "the newer of two chains of one priority comes first": Trap(
+        chain("prerouting", -150, "meta mark set 1", table="older")
+        + chain("prerouting", -150, "meta mark 0 ct mark set 5", table="newer")
+        + chain("input", 0, "ct mark 5 accept", DROP)
+    ),
+    "0.1.2.3 is no broadcast": Trap(
+        chain("input", 0, f"ip saddr != 0.0.0.0/8 {DROP}", f"ip saddr 0.0.0.0 {DROP}",
+              f"fib saddr type broadcast {DROP}", NO6),
+        source="0.1.2.3",
+    ),
+    "an IPv4 address in IPv6 has no type": Trap(
+        chain("input", 0, f"meta nfproto ipv4 {DROP}", f"fib saddr type unicast {DROP}"),
+        source="::ffff:1.2.3.4",
+        to="2001:db8:ffff::1",
+    ),
+    "without translation no connection is through with it": Trap(
+        chain("input", 0, f"ct status and 0x100 == 0x100 {DROP}")
+    ),
+    "DHCP's port is another when it is translated": Trap(
+        chain("prerouting", -100, "udp dport 68 redirect to :53", kind="nat")
+        + chain("input", 0, "udp sport 67 ct status dnat accept", "udp dport 53 drop"),
+        port=68,
+        source_port=67,
+        protocol=UDP,
+    ),
+    "a copy comes back by lo": Trap(
+        "table ip a {\n  chain p { type filter hook prerouting priority -150\n"
+        "    iifname eth0 tcp dport 5432 dup to 127.0.0.1 device lo\n  }\n}\n"
+        + chain("input", 0, "iif lo accept", DROP, table="b"),
+        seen_by_evaluator=False,
+    ),
+    "a route of the main table delivers as well": Trap(
+        chain("input", 0, "ip daddr 198.51.100.77 accept", DROP),
+        to="198.51.100.77",
+        routes="route {} local 198.51.100.77/32 dev lo table main\n",
+    ),
+}
+
+
+@pytest.fixture(name="attacker", scope="module")
+def make_attacker():
+    with pinned():
+        p = prover.Prover()
+        yield p
+        p.close()
+
+
+def packet_of(trap):
+    family, source = address(trap.source)
+    p = Packet(family, source, address(trap.to)[1], trap.protocol, trap.source_port, trap.port, hop_limit=64)
+    segment = packets._segment(p, packets.tag(1), packets.SYN)
+    data = packets.header_bytes(p, len(segment), 0) + segment
+    return Sent(1, "wan", data, trap.protocol, 0, family, trap.to)
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_what_really_comes_in_is_not_proved_closed(attacker, tmp_path, name):
+    trap = TRAPS[name]
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    if trap.routes:
+        attacker.lab.ip("fw", trap.routes.format("replace"))
+    try:
+        attacker.lab.nft("flush ruleset\n" + trap.shut + trap.rules)
+        sent = packet_of(trap)
+        claim = attacker.verify(str(policy))[trap.protocol == UDP]
+        attacker.wire.conntrack.flush()
+        seen = attacker.send([sent])
+        # the trap is one only if the packet comes in
+        comes_in = bool(list(prover.outcomes(attacker.ask([sent])[0])))
+        assert seen.get(1) and comes_in == trap.seen_by_evaluator, f"{claim} {seen}"
+        assert claim["answer"] != "proved", claim
+    finally:
+        if trap.routes:
+            attacker.lab.ip("fw", trap.routes.format("del"))
+
+
+def test_what_is_drawn_anew_each_time_is_not_the_same_twice(attacker, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    attacker.lab.nft(
+        f"flush ruleset\n{CLOSED}table inet a {{\n"
+        "  chain lot { numgen random mod 2 0 return\n meta mark set meta mark xor 1\n }\n"
+        "  chain input { type filter hook input priority 0\n"
+        "    jump lot\n jump lot\n meta mark 1 accept\n tcp dport 5432 drop\n }\n}\n"
+    )
+    assert attacker.verify(str(policy))[0]["answer"] == "undecided"
+
+
+def test_a_routing_rule_in_the_place_of_a_usual_one_makes_deliveries_open(attacker, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    lab = attacker.lab
+    lab.nft(
+        "flush ruleset\n" + CLOSED + chain("prerouting", -150, "ip daddr 198.51.100.77 meta mark set 1")
+        + chain("input", 0, "ip daddr 198.51.100.77 accept", DROP, table="b")
+    )
+    lab.ip("fw", "rule del pref 32767\nrule add pref 100 fwmark 1 lookup 100\n"
+                 "route add local default dev lo table 100\n")
+    try:
+        sent = packet_of(Trap("", to="198.51.100.77"))
+        attacker.wire.conntrack.flush()
+        assert attacker.send([sent]).get(1)
+        assert attacker.verify(str(policy))[0]["answer"] == "undecided"
+    finally:
+        lab.ip("fw", "rule del pref 100\nrule add pref 32767 lookup default\n"
+                     "route del local default dev lo table 100\n")
+
+
+def test_a_first_fragment_without_flags_passes_what_asks_for_them(attacker, tmp_path):
+    """Nothing puts fragments together before the rules where no rule asks for connections."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    text = "flush ruleset\n" + CLOSED + chain("input", 0, "tcp dport 5432 tcp flags syn drop")
+    attacker.lab.nft(text)
+    assert attacker.verify(str(policy))[0]["answer"] == "undecided"
+    attacker.lab.nft(text + chain("input", -300, "ct state invalid drop", table="b"))
+    assert attacker.verify(str(policy))[0]["answer"] == "proved"
+
+
+@pytest.mark.parametrize("state", ["invalid", "untracked"])
+def test_what_conntrack_holds_for_no_connection_is_not_new(attacker, tmp_path, state):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("ringwall: 1\nprotected:\n  - { services: any }\n", encoding="utf-8")
+    attacker.lab.nft(
+        "flush ruleset\n" + CLOSED + chain("input", 0, f"ct state {state} accept", "drop")
+    )
+    assert attacker.verify(str(policy))[0]["answer"] != "proved"
