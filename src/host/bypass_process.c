@@ -325,9 +325,13 @@ static int add_wireguard(Bypasses *to) {
         return r;
 }
 
-/* A socket without a holder is the kernel's own, unless there are processes that we may not see. */
+/* A socket without a holder is the kernel's own, unless there are processes that we may not see.
+ * Process 1 passes nothing on: what it listens for is a program of its own once somebody connects.
+ */
 static bool has_hidden(const BypassInput *in) {
-        for (size_t i = 0; i < in->listening.n_items && in->holders.n_unreadable > 0; i++) {
+        size_t n = in->holders.n_unreadable - in->holders.is_first_unreadable;
+
+        for (size_t i = 0; i < in->listening.n_items && n > 0; i++) {
                 const HostSocket *s = &in->listening.items[i];
 
                 if (s->inode != 0 && is_for_outside(s) &&

@@ -268,6 +268,11 @@ static void closedirp(DIR **d) {
                 (void)closedir(*d); /* read only */
 }
 
+static void count_unreadable(Walk *w, const char *name) {
+        w->found.n_unreadable++;
+        w->found.is_first_unreadable |= streq(name, "1");
+}
+
 static int walk_process(Walk *w, int proc, const char *name) {
         char path[32];
         _cleanup_(closedirp) DIR *d = NULL;
@@ -279,7 +284,8 @@ static int walk_process(Walk *w, int proc, const char *name) {
         (void)snprintf(path, sizeof(path), "%.16s/fd", name);
         d = open_folder(proc, path);
         if (!d) {
-                w->found.n_unreadable += errno == EACCES || errno == EPERM;
+                if (errno == EACCES || errno == EPERM)
+                        count_unreadable(w, name);
                 return 0; /* or it has gone */
         }
         while (r == 0 && (errno = 0, entry = readdir(d)) != NULL) {
@@ -290,8 +296,8 @@ static int walk_process(Walk *w, int proc, const char *name) {
                         continue;
                 r = add_holder(w, (pid_t)strtol(name, NULL, 10), inode, &process);
         }
-        if (r == 0)
-                w->found.n_unreadable += hidden || errno == EACCES || errno == EPERM;
+        if (r == 0 && (hidden || errno == EACCES || errno == EPERM))
+                count_unreadable(w, name);
         return r == -ENOMEM ? r : 0; /* a process that goes away is no error */
 }
 

@@ -34,7 +34,8 @@ typedef struct Holder {
 typedef struct Holders {
         Holder *items; /* by inode, then by process number */
         size_t n_items;
-        size_t n_unreadable; /* processes whose descriptors we may not see */
+        size_t n_unreadable;      /* processes whose descriptors we may not see, */
+        bool is_first_unreadable; /* process 1 among them */
 } Holders;
 
 /* 0; -ESRCH if there is no such process; -ENOMEM, or what open() or read() said. */
