@@ -226,6 +226,18 @@ static void notice(DriftGuard *drift, uint64_t since_usec) {
         drift->is_told = false;
 }
 
+/* Whoever commits without end cannot be kept up with; nor is it said that all were well. */
+static void tell_blind(Daemon *d, Arena *a, int r) {
+        if (d->drift.is_blind || !a)
+                return;
+        d->drift.is_blind = true;
+        daemon_event(d, EVENT_FAILURE, LOG_ALERT,
+                     "the rules cannot be compared with what should be in force, and it is tried "
+                     "again: %s; last changed by %s",
+                     r == -EBUSY ? "other programs change them all the time" : strerror(-r),
+                     describe_who(d, a, d->drift.generation));
+}
+
 /* Compares, and does what is to be done; at once, or when it is its turn. */
 static void check(Daemon *d, bool at_once) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
@@ -240,10 +252,12 @@ static void check(Daemon *d, bool at_once) {
                 return;
         r = diag ? engine_compare(&d->engine, a, &live) : -ENOMEM;
         if (r < 0) {
+                tell_blind(d, a, r);
                 drift->is_dirty = true;
                 retry_in(d, RETRY_USEC);
                 return;
         }
+        drift->is_blind = false;
         if (r > 0) {
                 settle(d);
                 drop_authors(drift, DRIFT_AUTHORS_MAX); /* nothing is left of what they did */

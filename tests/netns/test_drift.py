@@ -182,11 +182,13 @@ def test_who_wants_to_watch_only_is_told_once(world, daemon):
     wait_until(lambda: daemon.log().count("another program changed") == 2, 10, "the second alert")
 
 
-def feed(rival):
-    """As fast as it takes them."""
+def feed(rival, pause=0.01):
+    """A hundred a second: faster than they are undone, and not so fast that nothing can be read."""
     try:
         while True:
             rival.stdin.write("insert rule inet ringwall input accept\n")
+            rival.stdin.flush()
+            time.sleep(pause)
     except OSError:
         pass
 
@@ -226,6 +228,21 @@ def test_what_a_change_keeps_until_it_is_confirmed_a_heal_does_not_cut(world, da
     assert exchange(*pair)
     assert daemon.ask("confirm")[0] == 0
     silent(*pair)
+
+
+def test_one_that_changes_them_without_end_is_told_of(world, daemon):
+    """So fast that nothing can be read between two changes, on a machine that lets it."""
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    rival = world.lab.popen("fw", ["nft", "-i"], stdin=-1, stdout=-3, text=True)
+    threading.Thread(target=feed, args=(rival, 0), daemon=True).start()
+    wait_until(
+        lambda: "cannot be compared" in daemon.log() or "keeps changing" in daemon.log(), 60, "a word"
+    )
+    rival.kill()
+    rival.wait()
+    wait_until(lambda: daemon.status()["state"] == "closed", 20, "the last heal")
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
 
 
 def test_a_storm_of_foreign_changes_hides_none_of_ours(world, daemon):
