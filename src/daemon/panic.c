@@ -85,12 +85,16 @@ static int end_panic(Daemon *d, const char *why) {
         int r;
 
         d->panic.is_on = false;
-        d->panic.timer = sd_event_source_disable_unref(d->panic.timer);
         r = change_put_again(d);
         if (r < 0) {
-                d->panic.is_on = true; /* the lockdown is still what holds */
+                /* whatever the kernel took of it: the lockdown is what goes on, and what is said to
+                 */
+                d->panic.is_on = true;
+                (void)entry_put_lockdown(
+                        d); /* if it fails, status says that something else holds */
                 return r;
         }
+        d->panic.timer = sd_event_source_disable_unref(d->panic.timer);
         r = remove_file(d);
         if (r < 0)
                 daemon_say(d, LOG_ERR,
@@ -206,13 +210,17 @@ begin_panic(Daemon *d, Arena *a, const PanicRequest *q, json_t *reply, RequestFa
         r = entry_put_lockdown(d);
         if (r == -EBADMSG && engine_learn(&d->engine))
                 r = entry_put_lockdown(d);
-        if (r < 0) {
+        /* what the kernel took, and was not read back as it should be, is not "nothing": it stays,
+         * is put right when it is compared, and until then status says that something else holds */
+        if (r < 0 && r != -EIO) {
                 d->panic.is_on = was_on;
                 if (!was_on)
                         (void)remove_file(d); /* it would only come at the next start */
                 return request_fail(f, RPC_INTERFACE ".KernelRefused",
                                     "the kernel did not take it; nothing has changed");
         }
+        if (r < 0)
+                daemon_say_all(d, d->diag);
         engine_keep_tracking(&d->engine);
         d->since_usec = daemon_now();
         (void)panic_end_in(d, duration); /* without a timer it goes on until it is ended */
