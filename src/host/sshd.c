@@ -80,7 +80,10 @@ int sshd_find_listeners(const Tree *t, const HostSockets *listening, Sshd *ret) 
 }
 
 /* Sshd writes on itself how far a connection is: "sshd: alice [priv]" and "[net]", "[accepted]",
- * "[pam]" before and beside the login, "sshd: alice" or "sshd: alice@pts/0" once somebody is in. */
+ * "[pam]" before and beside the login, "sshd: alice" or "sshd: alice@pts/0" once somebody is in.
+ * Whoever listens, "sshd: … [listener] 0 of 10-100 startups", holds a new connection for a moment,
+ * and so does what it forks, under the same title. A title that is being written may lack its end.
+ */
 static bool says_logged_in(const HostProcess *p) {
         const char *text = p->command;
 
@@ -88,7 +91,8 @@ static bool says_logged_in(const HostProcess *p) {
                 size_t n = strlen(programs[i]);
 
                 if (startswith(text, programs[i]) && startswith(text + n, ": "))
-                        return text[strlen(text) - 1] != ']';
+                        return text[n + 2] != '\0' && !strchr(text, '[') &&
+                               text[strlen(text) - 1] != ' ';
         }
         return false;
 }

@@ -34,7 +34,7 @@ static const FakeProcess processes[] = {
          "sshd: " SSHD " -D [listener] 0 of 10-100 startups",
          "0::/system.slice/ssh.service\n",
          NULL,
-         {10, 11}},
+         {10, 11, 35}},
         {60, 50, 0, 500, "sshd", SSHD, "sshd: alice [priv]", SESSION, NULL, {30}},
         {61, 60, 1000, 510, "sshd", SSHD, "sshd: alice@pts/0", SESSION, NULL, {30}},
         {62,
@@ -71,6 +71,17 @@ static const FakeProcess processes[] = {
          {31}},
         {80, 50, 0, 950, "sshd", SSHD, "sshd: unknown [priv]", NULL, NULL, {32}},
         {81, 80, 105, 951, "sshd", SSHD, "sshd: unknown [net]", NULL, NULL, {32}},
+        /* forked a moment ago; it has no title of its own yet, nor has the listener let go */
+        {85,
+         50,
+         0,
+         960,
+         "sshd",
+         SSHD,
+         "sshd: " SSHD " -D [listener] 1 of 10-100 startups",
+         NULL,
+         NULL,
+         {35}},
         {90, 1, 1001, 300, "sshd", "/home/mallory/sshd", "sshd: root@pts/9", NULL, NULL, {12, 33}},
         {91, 90, 1001, 310, "sh", "/bin/sh", "sh", NULL, NULL, {0}},
         /* a container in the host's network */
@@ -115,7 +126,8 @@ static HostSocket connection(uint16_t peer_port, uint32_t inode, uint16_t local_
 static Sshd find(const Tree *t) {
         HostSocket connected[] = {connection(1000, 30, 22), connection(2000, 31, 22),
                                   connection(3000, 32, 22), connection(4000, 33, 22),
-                                  connection(5000, 0, 22),  connection(6000, 34, 22)};
+                                  connection(5000, 0, 22),  connection(6000, 34, 22),
+                                  connection(7000, 35, 22)};
         HostSocket *listeners =
                 arena_alloc_array(t->arena, ARRAY_SIZE(listening), sizeof(*listeners));
         HostSockets list = {listeners, ARRAY_SIZE(listening)};
@@ -156,7 +168,7 @@ static void process_1_listens_for_it(void **state) {
 static void tells_who_is_logged_in(void **state) {
         Sshd sshd = find(*state);
 
-        assert_int_equal(sshd.n_connections, 3);
+        assert_int_equal(sshd.n_connections, 4);
         assert_int_equal(sshd.connections[0].process->pid, 60);
         assert_true(sshd.connections[0].is_authenticated);
         assert_int_equal(sshd.connections[0].uid, 1000);
@@ -165,6 +177,8 @@ static void tells_who_is_logged_in(void **state) {
                 sshd.connections[1].is_authenticated); /* without a terminal, with another name */
         assert_int_equal(sshd.connections[1].process->pid, 70);
         assert_false(sshd.connections[2].is_authenticated);
+        assert_int_equal(sshd.connections[3].process->pid, 85);
+        assert_false(sshd.connections[3].is_authenticated);
 }
 
 static const struct Caller {
