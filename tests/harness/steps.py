@@ -284,7 +284,18 @@ RUN = [
     ),
     Step("oracle", "the oracle against POLICY's own examples", pytest("tests/oracle", variant=None), 60),
     Step("man", "the manual pages", man_pages, 60),
-    Step("netns", "real packets, and the three-way property", pytest("tests/netns"), 420, True, True),
+    Step(
+        "netns",
+        "real packets, and the three-way property",
+        # two at once: each has networks of its own, and mostly waits
+        with_packages(
+            ["python3-pytest-xdist"],
+            pytest("tests/netns", options=["-n", "2", "--dist", "loadfile"]),
+        ),
+        420,
+        True,
+        True,
+    ),
     Step(
         "ssh",
         "bad edits over real SSH connections",
