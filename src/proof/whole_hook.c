@@ -50,7 +50,6 @@ static bool has_effects(const Whole *x, const WorldTable *t) {
         return false;
 }
 
-/* A rule that asks for connections turns conntrack on, and packets are put together first. */
 bool whole_has_conntrack(const Whole *x) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];

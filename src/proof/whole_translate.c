@@ -170,7 +170,6 @@ whole_translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, Diagr
         return translate_tracked(x, e, r, change, care);
 }
 
-/* The change after which nothing is known. */
 size_t whole_anything(Whole *x, size_t change) {
         WholeChange c = x->changes[change];
 

@@ -39,7 +39,6 @@ static unsigned int find_variable(Whole *x, const Key *key, unsigned int width, 
         return x->n_variables++;
 }
 
-/* A literal of values; while collecting, cuts. */
 DiagramId whole_literal(Whole *x, unsigned int variable, const Range *items, size_t n) {
         Variable *v = &x->variables[variable];
         DiagramRange *ranges;
