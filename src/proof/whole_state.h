@@ -8,6 +8,15 @@
 #define WHOLE_CHANGES_MAX 3000
 #define WHOLE_OPEN 200 /* a type of an address that is not known */
 
+#define ROUTE_UNICAST 1 /* RTN_ */
+#define ROUTE_LOCAL 2
+#define ROUTE_BROADCAST 3
+#define ROUTE_ANYCAST 4
+#define ROUTE_MULTICAST 5
+#define ROUTE_UNREACHABLE 7
+
+#define PRIORITY_SOURCES 100 /* from here on sources are translated */
+
 typedef enum Stage {
         STAGE_RAW,        /* prerouting, before conntrack */
         STAGE_PREROUTING, /* before destinations are translated */
@@ -40,6 +49,10 @@ typedef struct Byte {
         uint8_t known, mask, flip, index;
         uint16_t value;
 } Byte;
+
+typedef struct Registers {
+        Byte bytes[WORLD_REGISTERS * 4];
+} Registers;
 
 /* A value that differs from packet to packet: the bytes of a variable, the most significant first,
  * or a function of one, given by pieces. */
@@ -116,28 +129,76 @@ struct Whole {
         int depth;
 };
 
+static const Range whole_loopback4 = {{0, 0x7f000000}, {0, 0x7fffffff}};
+
+/* whole.c */
 DiagramId whole_fail(Whole *x, int error);
 void whole_note(Whole *x, const char *what);
 size_t whole_change(Whole *x, const WholeChange *c);
+
+/* whole_route.c */
 int whole_find_routes(Whole *x);
 int whole_piece_at(const Piece *pieces, size_t n, U128 address);
 
+/* whole_where.c */
+int whole_find_arrivals(Whole *x);
+DiagramId whole_without(Whole *x, DiagramId d, WholeVariable v, Range r);
+
+/* whole_hook.c */
+bool whole_sees_family(const Whole *x, const WorldChain *c);
+bool whole_is_dormant(const WorldTable *t);
+bool whole_has_nat(const Whole *x);
+/* A rule that asks for connections turns conntrack on, and packets are put together first. */
+bool whole_has_conntrack(const Whole *x);
+size_t whole_list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret);
+/* Of chains of one priority. */
+bool whole_order_matters(const Whole *x, const WorldChain **list, size_t n);
+/* That nothing can be proved, and why. */
+void whole_note_order(Whole *x, const char *what);
+void whole_note_helpers(Whole *x);
+void whole_note_outside(Whole *x);
+
+/* whole_value.c */
+int whole_add_value(Whole *x, const Value *v);
+int whole_value_of(Whole *x, unsigned int variable, unsigned int width);
+/* A literal of values; while collecting, cuts. */
+DiagramId whole_literal(Whole *x, unsigned int variable, const Range *items, size_t n);
+/* Loads likewise, see whole_load(); _else: something of the packet that has no variable yet. */
+int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c);
+int whole_load_else(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c);
+
+/* whole_register.c */
+void whole_put_known(Byte *registers, int8_t target, const void *data, size_t n);
+void whole_put_any(Byte *registers, int8_t target, size_t n);
+void whole_put_byte(
+        Whole *x, Byte *registers, int8_t target, size_t at, int value, unsigned int index);
+void whole_put_value(Whole *x, Byte *registers, int8_t target, int value, size_t n);
+/* NULL: there are no such registers. */
+Byte *whole_register_at(Registers *r, int8_t number, size_t size);
+bool whole_known_value(Registers *r, int8_t number, size_t size, uint8_t *ret);
+void whole_bitwise(Registers *r, const WorldExpr *e);
+void whole_byteorder(Registers *r, const WorldExpr *e);
+
+/* whole_load.c */
 /* Loads what the expression asks for into registers. 0: done. 1: the rule is left. 2: either, for
  * all that is known. 3, 4, 5: for sure where there are ports or ICMP, ports, TCP; 6: where an
  * address has a type that is known. */
 int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *change);
-/* Messages of ICMP that conntrack holds for no beginning of anything. */
-DiagramId whole_where_odd(Whole *x);
 /* Packets whose address has a type that is known. */
 DiagramId whole_where_typed(Whole *x, bool source);
+
+/* whole_condition.c */
 /* Packets whose bytes are between low and high, both in. Sets x->vague where that is beyond it. */
 DiagramId whole_between(Whole *x, const Byte *b, size_t n, const uint8_t *low, const uint8_t *high);
+DiagramId whole_ports_hold(Whole *x, const WorldPorts *p, const WholeChange *c);
 /* Packets for which the test may hold, and for which it may fail. */
 void whole_test(Whole *x,
                 const WorldExpr *e,
                 const Byte *registers,
                 DiagramId *ret_may,
                 DiagramId *ret_not);
+
+/* whole_set.c */
 /* Where the set may have the key; where it surely has. element NULL: any of it. */
 void whole_lookup(Whole *x,
                   const WorldExpr *e,
@@ -146,9 +207,37 @@ void whole_lookup(Whole *x,
                   DiagramId *ret_sure);
 DiagramId whole_element(Whole *x, const WorldSet *set, const WorldElement *e, const Byte *key);
 
+/* whole_translate.c */
+void whole_set_mark(
+        const Whole *x, Registers *r, const WorldExpr *e, bool connection, WholeChange *c);
+DiagramId
+whole_translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care);
+/* The change after which nothing is known. */
+size_t whole_anything(Whole *x, size_t change);
+DiagramId whole_with_ports(Whole *x, bool icmp);
+/* Messages of ICMP that conntrack holds for no beginning of anything. */
+DiagramId whole_where_odd(Whole *x);
+
+/* whole_rule.c */
+/* What becomes of the packets of `care` at the rule. */
+DiagramId whole_rule(Whole *x, const WorldRule *rule, size_t change, DiagramId care);
+
+/* whole_chain.c */
 /* Runs a chain: its packets' labels. */
 DiagramId whole_chain(Whole *x, const WorldChain *c, size_t change, DiagramId care);
 /* Behind x, for each change with which packets may go on: label kind `kind`. */
 typedef DiagramId (*WholeNext)(Whole *x, const void *context, size_t change, DiagramId care);
 DiagramId
 whole_then(Whole *x, DiagramId before, unsigned int kind, WholeNext next, const void *context);
+
+static inline DiagramId whole_leaf(Whole *x, DiagramId care, size_t change, unsigned int kind) {
+        return diagram_and(x->diagram, care, diagram_leaf(x->diagram, label_of(change, kind)));
+}
+
+static inline DiagramId whole_dropped(Whole *x, DiagramId care) {
+        return diagram_and(x->diagram, care, diagram_leaf(x->diagram, LABEL_DROP));
+}
+
+static inline DiagramId whole_join(Whole *x, DiagramId a, DiagramId b) {
+        return diagram_union(x->diagram, a, b);
+}

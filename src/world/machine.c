@@ -285,93 +285,150 @@ static WorldVerdict unknown(Run *r) {
         return verdict_of(kinds[run_choose(r, ARRAY_SIZE(kinds))]);
 }
 
+/* The steps: false where the rule is left. *v is how the rule ends, if it does. */
+
+static bool step_payload(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        return run_load_payload(r, x);
+}
+
+static bool step_meta(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        return run_load_meta(r, x);
+}
+
+static bool step_ct(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        return run_load_ct(r, x);
+}
+
+static bool step_fib(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        return run_load_fib(r, x);
+}
+
+static bool step_exthdr(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        return run_load_exthdr(r, x);
+}
+
+static bool step_data(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        run_store(r, x->target, x->data.bytes, x->data.size);
+        return true;
+}
+
+static bool step_any(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        run_taint(r, x->target, x->size);
+        return true;
+}
+
+static bool step_bitwise(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        do_bitwise(r, x);
+        return true;
+}
+
+static bool step_byteorder(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        do_byteorder(r, x);
+        return true;
+}
+
+static bool step_compare(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        if (run_is_tainted(r, x->source, x->size))
+                return run_guess(r);
+        return holds(x->op, memcmp(run_register(r, x->source), x->data.bytes, x->size));
+}
+
+static bool step_range(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        const uint8_t *value = run_register(r, x->source);
+
+        if (run_is_tainted(r, x->source, x->size))
+                return run_guess(r);
+        return (memcmp(value, x->data.bytes, x->size) >= 0 &&
+                memcmp(value, x->high.bytes, x->size) <= 0) != x->inverted;
+}
+
+static bool step_ports(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        return test_ports(r, x);
+}
+
+static bool step_set_meta(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        set_meta(r, x);
+        return true;
+}
+
+static bool step_set_ct(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        set_ct(r, x);
+        return true;
+}
+
+static bool step_set_payload(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        return set_payload(r, x);
+}
+
+static bool step_notrack(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        if (r->tracking == NOT_TRACKED_YET)
+                r->tracking = UNTRACKED;
+        return true;
+}
+
+static bool step_nat(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        *v = run_nat(r, &x->nat);
+        return true;
+}
+
+static bool step_nothing(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        return true;
+}
+
+static bool step_choice(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        return run_choose(r, 2) == 0;
+}
+
+static bool step_verdict(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        *v = x->verdict;
+        if (v->kind == WORLD_QUEUE)
+                v->kind = queue(r, x->bypass);
+        return true;
+}
+
+static bool step_reject(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        v->kind = WORLD_DROP;
+        return true;
+}
+
+static bool step_unknown(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        *v = unknown(r);
+        return true;
+}
+
+static bool (*const steps[])(Run *r, const WorldExpr *x, WorldVerdict *v) = {
+        [WORLD_PAYLOAD] = step_payload,
+        [WORLD_META] = step_meta,
+        [WORLD_CT] = step_ct,
+        [WORLD_FIB] = step_fib,
+        [WORLD_EXTHDR] = step_exthdr,
+        [WORLD_DATA] = step_data,
+        [WORLD_LOAD_ANY] = step_any,
+        [WORLD_BITWISE] = step_bitwise,
+        [WORLD_BYTEORDER] = step_byteorder,
+        [WORLD_CMP] = step_compare,
+        [WORLD_RANGE] = step_range,
+        [WORLD_LOOKUP] = do_lookup,
+        [WORLD_PORTS] = step_ports,
+        [WORLD_SET_META] = step_set_meta,
+        [WORLD_SET_CT] = step_set_ct,
+        [WORLD_SET_PAYLOAD] = step_set_payload,
+        [WORLD_NOTRACK] = step_notrack,
+        [WORLD_NAT] = step_nat,
+        [WORLD_NOTHING] = step_nothing,
+        [WORLD_CHOICE] = step_choice,
+        [WORLD_IS] = step_verdict,
+        [WORLD_REJECT] = step_reject,
+        [WORLD_UNKNOWN] = step_unknown,
+};
+
 /* One expression. Any verdict but WORLD_CONTINUE ends the rule. */
 static WorldVerdict run_expr(Run *r, const WorldExpr *x) {
+        bool has_row = (size_t)x->kind < ARRAY_SIZE(steps) && steps[x->kind];
         WorldVerdict v = {0};
-        bool goes_on = true;
 
-        switch (x->kind) {
-        case WORLD_PAYLOAD:
-                goes_on = run_load_payload(r, x);
-                break;
-        case WORLD_META:
-                goes_on = run_load_meta(r, x);
-                break;
-        case WORLD_CT:
-                goes_on = run_load_ct(r, x);
-                break;
-        case WORLD_FIB:
-                goes_on = run_load_fib(r, x);
-                break;
-        case WORLD_EXTHDR:
-                goes_on = run_load_exthdr(r, x);
-                break;
-        case WORLD_DATA:
-                run_store(r, x->target, x->data.bytes, x->data.size);
-                break;
-        case WORLD_LOAD_ANY:
-                run_taint(r, x->target, x->size);
-                break;
-        case WORLD_BITWISE:
-                do_bitwise(r, x);
-                break;
-        case WORLD_BYTEORDER:
-                do_byteorder(r, x);
-                break;
-        case WORLD_CMP:
-                goes_on = run_is_tainted(r, x->source, x->size)
-                                  ? run_guess(r)
-                                  : holds(x->op, memcmp(run_register(r, x->source), x->data.bytes,
-                                                        x->size));
-                break;
-        case WORLD_RANGE:
-                goes_on = run_is_tainted(r, x->source, x->size)
-                                  ? run_guess(r)
-                                  : (memcmp(run_register(r, x->source), x->data.bytes, x->size) >=
-                                             0 &&
-                                     memcmp(run_register(r, x->source), x->high.bytes, x->size) <=
-                                             0) != x->inverted;
-                break;
-        case WORLD_LOOKUP:
-                goes_on = do_lookup(r, x, &v);
-                break;
-        case WORLD_PORTS:
-                goes_on = test_ports(r, x);
-                break;
-        case WORLD_SET_META:
-                set_meta(r, x);
-                break;
-        case WORLD_SET_CT:
-                set_ct(r, x);
-                break;
-        case WORLD_SET_PAYLOAD:
-                goes_on = set_payload(r, x);
-                break;
-        case WORLD_NOTRACK:
-                if (r->tracking == NOT_TRACKED_YET)
-                        r->tracking = UNTRACKED;
-                break;
-        case WORLD_NAT:
-                v = run_nat(r, &x->nat);
-                break;
-        case WORLD_NOTHING:
-                break;
-        case WORLD_CHOICE:
-                goes_on = run_choose(r, 2) == 0;
-                break;
-        case WORLD_IS:
-                v = x->verdict;
-                if (v.kind == WORLD_QUEUE)
-                        v.kind = queue(r, x->bypass);
-                break;
-        case WORLD_REJECT:
-                v.kind = WORLD_DROP;
-                break;
-        case WORLD_UNKNOWN:
-                v = unknown(r);
-                break;
-        }
-        return goes_on ? v : verdict_of(WORLD_BREAK);
+        /* a kind that has no row is not understood */
+        return (has_row ? steps[x->kind] : step_unknown)(r, x, &v) ? v : verdict_of(WORLD_BREAK);
 }
 
 static bool has_effect(const WorldExpr *x) {

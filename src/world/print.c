@@ -144,97 +144,143 @@ static void print_ports(FILE *f, const WorldExpr *x) {
                 fprintf(f, " %u-%u", x->ports->ranges[i].low, x->ports->ranges[i].high);
 }
 
-void world_print_expr(const WorldExpr *x, FILE *f) {
-        switch (x->kind) {
-        case WORLD_PAYLOAD:
-                fprintf(f, "r%d = payload %d %" PRIu32 " size %u", x->target, (int)x->base,
-                        x->offset, x->size);
-                return;
-        case WORLD_META:
-                fprintf(f, "r%d = meta %" PRIu32, x->target, x->key);
-                return;
-        case WORLD_CT:
-                fprintf(f, "r%d = ct %" PRIu32 "%s", x->target, x->key,
-                        x->direction == 0   ? " original"
-                        : x->direction == 1 ? " reply"
-                                            : "");
-                return;
-        case WORLD_FIB:
-                fprintf(f, "r%d = fib %" PRIu32 " flags %" PRIx32, x->target, x->key, x->offset);
-                return;
-        case WORLD_EXTHDR:
-                fprintf(f, "r%d = exthdr %u %" PRIu32 " offset %" PRIu32 " size %u%s", x->target,
-                        x->unit, x->key, x->offset, x->size, x->present ? " present" : "");
-                return;
-        case WORLD_DATA:
-                fprintf(f, "r%d =", x->target);
-                print_data(f, " ", &x->data);
-                return;
-        case WORLD_LOAD_ANY:
-                fprintf(f, "r%d = any %s", x->target, x->name);
-                return;
-        case WORLD_BITWISE:
-                fprintf(f, "r%d = r%d", x->target, x->source);
-                if (x->shift != 0) {
-                        fprintf(f, " shift %d", x->shift);
-                        return;
-                }
-                print_data(f, " & ", &x->mask);
-                print_data(f, " ^ ", &x->data);
-                return;
-        case WORLD_BYTEORDER:
-                fprintf(f, "r%d = swap r%d size %u unit %u", x->target, x->source, x->size,
-                        x->unit);
-                return;
-        case WORLD_CMP:
-                fprintf(f, "r%d %s", x->source, compare_to_string(x->op));
-                print_data(f, " ", &x->data);
-                return;
-        case WORLD_RANGE:
-                fprintf(f, "r%d %sin", x->source, x->inverted ? "not " : "");
-                print_data(f, " ", &x->data);
-                print_data(f, "-", &x->high);
-                return;
-        case WORLD_LOOKUP:
-                fprintf(f, "r%d %sin ", x->source, x->inverted ? "not " : "");
-                if (is_anonymous(x->set))
-                        print_elements(f, x->set);
-                else
-                        fprintf(f, "@%s", x->set->name);
-                if (x->target >= 0)
-                        fprintf(f, " to r%d", x->target);
-                return;
-        case WORLD_PORTS:
-                print_ports(f, x);
-                return;
-        case WORLD_SET_META:
-                fprintf(f, "meta %" PRIu32 " = r%d", x->key, x->source);
-                return;
-        case WORLD_SET_CT:
-                fprintf(f, "ct %" PRIu32 " = r%d", x->key, x->source);
-                return;
-        case WORLD_SET_PAYLOAD:
-                fprintf(f, "payload %d %" PRIu32 " size %u = r%d", (int)x->base, x->offset, x->size,
-                        x->source);
-                return;
-        case WORLD_NAT:
-                print_nat(f, &x->nat);
-                return;
-        case WORLD_IS:
-                print_verdict(f, &x->verdict);
-                return;
-        case WORLD_NOTRACK:
-        case WORLD_NOTHING:
-        case WORLD_REJECT:
-                fputs(x->name, f);
-                return;
-        case WORLD_CHOICE:
-                fprintf(f, "maybe %s", x->name);
-                return;
-        case WORLD_UNKNOWN:
-                fprintf(f, "unknown %s", x->name);
+static void print_payload(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d = payload %d %" PRIu32 " size %u", x->target, (int)x->base, x->offset,
+                x->size);
+}
+
+static void print_meta(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d = meta %" PRIu32, x->target, x->key);
+}
+
+static void print_ct(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d = ct %" PRIu32 "%s", x->target, x->key,
+                x->direction == 0   ? " original"
+                : x->direction == 1 ? " reply"
+                                    : "");
+}
+
+static void print_fib(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d = fib %" PRIu32 " flags %" PRIx32, x->target, x->key, x->offset);
+}
+
+static void print_exthdr(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d = exthdr %u %" PRIu32 " offset %" PRIu32 " size %u%s", x->target, x->unit,
+                x->key, x->offset, x->size, x->present ? " present" : "");
+}
+
+static void print_immediate(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d =", x->target);
+        print_data(f, " ", &x->data);
+}
+
+static void print_any(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d = any %s", x->target, x->name);
+}
+
+static void print_bitwise(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d = r%d", x->target, x->source);
+        if (x->shift != 0) {
+                fprintf(f, " shift %d", x->shift);
                 return;
         }
+        print_data(f, " & ", &x->mask);
+        print_data(f, " ^ ", &x->data);
+}
+
+static void print_byteorder(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d = swap r%d size %u unit %u", x->target, x->source, x->size, x->unit);
+}
+
+static void print_compare(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d %s", x->source, compare_to_string(x->op));
+        print_data(f, " ", &x->data);
+}
+
+static void print_range(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d %sin", x->source, x->inverted ? "not " : "");
+        print_data(f, " ", &x->data);
+        print_data(f, "-", &x->high);
+}
+
+static void print_lookup(const WorldExpr *x, FILE *f) {
+        fprintf(f, "r%d %sin ", x->source, x->inverted ? "not " : "");
+        if (is_anonymous(x->set))
+                print_elements(f, x->set);
+        else
+                fprintf(f, "@%s", x->set->name);
+        if (x->target >= 0)
+                fprintf(f, " to r%d", x->target);
+}
+
+static void print_multiport(const WorldExpr *x, FILE *f) {
+        print_ports(f, x);
+}
+
+static void print_set_meta(const WorldExpr *x, FILE *f) {
+        fprintf(f, "meta %" PRIu32 " = r%d", x->key, x->source);
+}
+
+static void print_set_ct(const WorldExpr *x, FILE *f) {
+        fprintf(f, "ct %" PRIu32 " = r%d", x->key, x->source);
+}
+
+static void print_set_payload(const WorldExpr *x, FILE *f) {
+        fprintf(f, "payload %d %" PRIu32 " size %u = r%d", (int)x->base, x->offset, x->size,
+                x->source);
+}
+
+static void print_translation(const WorldExpr *x, FILE *f) {
+        print_nat(f, &x->nat);
+}
+
+static void print_end(const WorldExpr *x, FILE *f) {
+        print_verdict(f, &x->verdict);
+}
+
+static void print_name(const WorldExpr *x, FILE *f) {
+        fputs(x->name, f);
+}
+
+static void print_choice(const WorldExpr *x, FILE *f) {
+        fprintf(f, "maybe %s", x->name);
+}
+
+static void print_unknown(const WorldExpr *x, FILE *f) {
+        fprintf(f, "unknown %s", x->name);
+}
+
+static void (*const printers[])(const WorldExpr *x, FILE *f) = {
+        [WORLD_PAYLOAD] = print_payload,
+        [WORLD_META] = print_meta,
+        [WORLD_CT] = print_ct,
+        [WORLD_FIB] = print_fib,
+        [WORLD_EXTHDR] = print_exthdr,
+        [WORLD_DATA] = print_immediate,
+        [WORLD_LOAD_ANY] = print_any,
+        [WORLD_BITWISE] = print_bitwise,
+        [WORLD_BYTEORDER] = print_byteorder,
+        [WORLD_CMP] = print_compare,
+        [WORLD_RANGE] = print_range,
+        [WORLD_LOOKUP] = print_lookup,
+        [WORLD_PORTS] = print_multiport,
+        [WORLD_SET_META] = print_set_meta,
+        [WORLD_SET_CT] = print_set_ct,
+        [WORLD_SET_PAYLOAD] = print_set_payload,
+        [WORLD_NOTRACK] = print_name,
+        [WORLD_NAT] = print_translation,
+        [WORLD_NOTHING] = print_name,
+        [WORLD_CHOICE] = print_choice,
+        [WORLD_IS] = print_end,
+        [WORLD_REJECT] = print_name,
+        [WORLD_UNKNOWN] = print_unknown,
+};
+
+void world_print_expr(const WorldExpr *x, FILE *f) {
+        if ((size_t)x->kind < ARRAY_SIZE(printers) && printers[x->kind])
+                printers[x->kind](x, f);
+        else
+                print_unknown(x, f);
 }
 
 static void print_chain(const WorldChain *chain, FILE *f) {

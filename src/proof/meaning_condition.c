@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proof/meaning_state.h"
+
+/* Conditions are diagrams with the leaves MEANING_YES and MEANING_FALL, so that putting something
+ * in the place of YES makes a rule of one. */
+
+static DiagramId yes_or_fall(Meaning *m) {
+        return diagram_union(m->diagram, DIAGRAM_ALL, diagram_leaf(m->diagram, MEANING_FALL));
+}
+
+/* By what is the same within a class. */
+static DiagramId class_condition(Meaning *m, const Match *match) {
+        Range ranges[_MEANING_CLASS_MAX];
+        size_t n = 0;
+
+        for (MeaningClass c = 0; c < _MEANING_CLASS_MAX; c++)
+                if (packet_matches(&m->classes[m->way][c], match))
+                        ranges[n++] = range_single(u128(c));
+        return meaning_literal(m, MEANING_CLASS, ranges, n, DIAGRAM_ALL,
+                               diagram_leaf(m->diagram, MEANING_FALL));
+}
+
+DiagramId meaning_presence(Meaning *m, FieldId field) {
+        DiagramId fall = diagram_leaf(m->diagram, MEANING_FALL);
+        Range r[] = {range_single(U128_ZERO), {u128(2), u128(2)}};
+
+        if (!meaning_is_of_family(m, field))
+                return fall;
+        if (field == FIELD_OIFNAME && m->way != MEANING_OUTPUT) {
+                r[0] = range_single(u128(1));
+                return meaning_literal(m, MEANING_HOOK, r, 1, DIAGRAM_ALL, fall);
+        }
+        if (field == FIELD_CT_IP_DADDR || field == FIELD_CT_IP6_DADDR || field == FIELD_CT_DPORT) {
+                r[1] = range_single(u128(MEANING_EXPECTED));
+                return meaning_literal(m, MEANING_CLASS, r, 2, DIAGRAM_ALL, fall);
+        }
+        if (field == FIELD_SKUID || field == FIELD_SKGID) {
+                if (m->way != MEANING_OUTPUT)
+                        return fall;
+                r[0].high = u128(UINT32_MAX);
+                return meaning_literal(m, field == FIELD_SKUID ? MEANING_USER : MEANING_GROUP, r, 1,
+                                       DIAGRAM_ALL, fall);
+        }
+        if (m->way == MEANING_OUTPUT && (field == FIELD_IIFNAME || field == FIELD_ETHER_DADDR))
+                return fall;
+        return DIAGRAM_ALL;
+}
+
+/* The set's ranges of its field number i; ascending and disjoint if it has one field. */
+static Range *set_ranges(Meaning *m, const Set *set, size_t i, FieldId field, size_t *ret_n) {
+        Range *items = arena_alloc_array(m->scratch, MAX(set->n_elements, 1UL), sizeof(*items));
+        size_t n = 0;
+
+        for (size_t j = 0; items && j < set->n_elements; j++) {
+                Range r = set->elements[j].key[i];
+
+                if (field == FIELD_IP6_SADDR_64)
+                        r = meaning_of_prefixes(r);
+                if (u128_compare(r.low, r.high) <= 0)
+                        items[n++] = r;
+        }
+        *ret_n = n;
+        return items;
+}
+
+static DiagramId field_condition(Meaning *m, const Match *match) {
+        DiagramId fall = diagram_leaf(m->diagram, MEANING_FALL), here, x;
+        FieldId field = match->fields[0];
+        MeaningVariable v = _MEANING_VARIABLE_MAX;
+        Range *items;
+        size_t n;
+
+        here = meaning_presence(m, field);
+        if (here == fall)
+                return fall;
+        (void)meaning_find_variable(field, &v); /* the caller asked */
+        items = set_ranges(m, match->set, 0, field, &n);
+        if (!items)
+                return meaning_fail(m, -ENOMEM);
+        v = meaning_seen_as(m->way, v);
+        x = match->op == MATCH_IN ? meaning_literal(m, v, items, n, DIAGRAM_ALL, fall)
+                                  : meaning_literal(m, v, items, n, fall, DIAGRAM_ALL);
+        return here == DIAGRAM_ALL ? x : diagram_replace(m->diagram, x, MEANING_YES, here);
+}
+
+DiagramId
+meaning_element_condition(Meaning *m, const Element *e, const FieldId *list, size_t n_fields) {
+        DiagramId fall = diagram_leaf(m->diagram, MEANING_FALL), x = DIAGRAM_ALL;
+
+        for (size_t i = 0; i < n_fields; i++) {
+                DiagramId here = meaning_presence(m, list[i]);
+                MeaningVariable v;
+                Range r = e->key[i];
+
+                if (here == fall)
+                        return fall;
+
+                if (!meaning_find_variable(list[i], &v))
+                        return yes_or_fall(m); /* none of ours, and of a map: may be or not */
+                if (list[i] == FIELD_IP6_SADDR_64)
+                        r = meaning_of_prefixes(r);
+                if (u128_compare(r.low, r.high) > 0)
+                        return fall;
+                x = diagram_replace(m->diagram, x, MEANING_YES, here);
+                x = diagram_replace(
+                        m->diagram, x, MEANING_YES,
+                        meaning_literal(m, meaning_seen_as(m->way, v), &r, 1, DIAGRAM_ALL, fall));
+        }
+        return x;
+}
+
+bool meaning_is_unsure(const Match *match) {
+        MeaningVariable v;
+
+        if (match->op == MATCH_UNKNOWN || (match->set && match->set->dynamic))
+                return true;
+        for (size_t i = 0; i < match->n_fields; i++)
+                if (meaning_find_variable(match->fields[i], &v) ? match->op > MATCH_NOT_IN
+                                                                : match->n_fields > 1)
+                        return true;
+        return false;
+}
+
+static DiagramId condition(Meaning *m, const Match *match) {
+        static const uint16_t negated[] = {
+                [MEANING_YES] = MEANING_FALL,       [MEANING_ACCEPT] = MEANING_ACCEPT,
+                [MEANING_ESSENTIAL] = MEANING_DROP, [MEANING_DROP] = MEANING_DROP,
+                [MEANING_FALL] = MEANING_YES,
+        };
+        Elements s = {match->set, match->fields, match->n_fields, false};
+        MeaningVariable v;
+        DiagramId x;
+
+        if (meaning_is_unsure(match))
+                return yes_or_fall(m);
+        if (match->n_fields == 1 && !meaning_find_variable(match->fields[0], &v))
+                return class_condition(m, match);
+        if (match->n_fields == 1)
+                return field_condition(m, match);
+        x = meaning_of_elements(m, &s, DIAGRAM_ALL);
+        if (match->op == MATCH_IN)
+                return x;
+        /* what is not there matches neither way */
+        x = diagram_relabel(m->diagram, x, negated, ARRAY_SIZE(negated));
+        for (size_t i = 0; i < match->n_fields; i++)
+                x = diagram_replace(m->diagram, x, MEANING_YES,
+                                    meaning_presence(m, match->fields[i]));
+        return x;
+}
+
+/* x where the match may hold. A large set is put on top of what is known already, if it can be. */
+static DiagramId both(Meaning *m, const Match *match, DiagramId x) {
+        MeaningVariable v;
+        Range *items;
+        size_t n;
+
+        if (!meaning_is_unsure(match) && match->n_fields == 1 &&
+            meaning_find_variable(match->fields[0], &v) &&
+            diagram_asks_after(m->diagram, x, meaning_seen_as(m->way, v))) {
+                v = meaning_seen_as(m->way, v);
+                x = diagram_and(m->diagram,
+                                diagram_where_may(m->diagram, meaning_presence(m, match->fields[0]),
+                                                  MEANING_YES),
+                                x);
+                if (x == DIAGRAM_EMPTY)
+                        return x; /* the other family's, say: its values are not cut */
+                items = set_ranges(m, match->set, 0, match->fields[0], &n);
+                if (!items)
+                        return meaning_fail(m, -ENOMEM);
+                return match->op == MATCH_IN ? meaning_literal(m, v, items, n, x, DIAGRAM_EMPTY)
+                                             : meaning_literal(m, v, items, n, DIAGRAM_EMPTY, x);
+        }
+        return diagram_and(m->diagram,
+                           diagram_where_may(m->diagram, condition(m, match), MEANING_YES), x);
+}
+
+/* Where the rule's matches hold; EMPTY as soon as none of the packets is left. */
+DiagramId meaning_rule_condition(Meaning *m, const Rule *rule, DiagramId x) {
+
+        /* sets of addresses, which may be large, come first in most rules, and here last */
+        for (size_t i = rule->n_matches; i-- > 0 && x != DIAGRAM_EMPTY;) {
+                x = both(m, &rule->matches[i], x);
+                arena_reset(m->scratch);
+        }
+        return x;
+}

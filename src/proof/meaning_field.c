@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proof/meaning_state.h"
+
+/* Fields of packets: which variable stands for each, which values there are, and the packet at a
+ * point. */
+
+typedef struct FieldRow {
+        FieldId field;
+        MeaningVariable variable;
+} FieldRow;
+
+// clang-format off
+static const FieldRow field_rows[] = {
+        {FIELD_IP_SADDR,          MEANING_SOURCE},
+        {FIELD_IP6_SADDR,         MEANING_SOURCE},
+        {FIELD_IP6_SADDR_64,      MEANING_SOURCE},
+        {FIELD_CT_IP_DADDR,       MEANING_DIALLED},
+        {FIELD_CT_IP6_DADDR,      MEANING_DIALLED},
+        {FIELD_IP_DADDR,          MEANING_FINAL},
+        {FIELD_IP6_DADDR,         MEANING_FINAL},
+        {FIELD_L4PROTO,           MEANING_PROTOCOL},
+        {FIELD_CT_DPORT,          MEANING_DIALLED_PORT},
+        {FIELD_DPORT,             MEANING_FINAL_PORT},
+        {FIELD_SPORT,             MEANING_SOURCE_PORT},
+        {FIELD_ICMP_TYPE,         MEANING_ICMP},
+        {FIELD_ICMPV6_TYPE,       MEANING_ICMP},
+        {FIELD_IIFNAME,           MEANING_IN},
+        {FIELD_OIFNAME,           MEANING_OUT},
+        {FIELD_ETHER_DADDR,       MEANING_LINK},
+        {FIELD_IP6_HOPLIMIT,      MEANING_HOPS},
+        {FIELD_SKUID,             MEANING_USER},
+        {FIELD_SKGID,             MEANING_GROUP},
+        {FIELD_TIME,              MEANING_TIME},
+        {FIELD_FIB_SADDR_OIF,     MEANING_FIB_SOURCE_OUT},
+        {FIELD_FIB_SADDR_IIF_OIF, MEANING_FIB_SOURCE_IN_OUT},
+        {FIELD_FIB_SADDR_TYPE,    MEANING_FIB_SOURCE_TYPE},
+        {FIELD_FIB_DADDR_TYPE,    MEANING_FIB_DESTINATION_TYPE},
+};
+// clang-format on
+
+/* False of fields that are the same in all packets of a class. */
+bool meaning_find_variable(FieldId field, MeaningVariable *ret) {
+        for (size_t i = 0; i < ARRAY_SIZE(field_rows); i++)
+                if (field_rows[i].field == field) {
+                        *ret = field_rows[i].variable;
+                        return true;
+                }
+        return false;
+}
+
+MeaningVariable meaning_seen_as(MeaningWay way, MeaningVariable v) {
+        if (v == MEANING_FINAL && (way == MEANING_PLAIN || way == MEANING_OUTPUT))
+                return MEANING_DIALLED;
+        if (v == MEANING_FINAL_PORT && way != MEANING_TRANSLATED)
+                return MEANING_DIALLED_PORT;
+        return v;
+}
+
+bool meaning_is_of_family(const Meaning *m, FieldId field) {
+        Family other = m->family == FAMILY_IPV4 ? FAMILY_IPV6 : FAMILY_IPV4;
+        PacketQuestion q = {.hook = HOOK_FORWARD, .family = other, .ct_state = CT_STATE_NEW};
+        Packet theirs, ours;
+
+        packet_init(&theirs, &q);
+        q.family = m->family;
+        packet_init(&ours, &q);
+        return ours.present[field] || !theirs.present[field];
+}
+
+Range meaning_of_prefixes(Range r) {
+        if (r.low.low > 0 && r.low.high == UINT64_MAX)
+                return (Range){U128_MAX, U128_ZERO};
+        return (Range){{r.low.high + (r.low.low > 0), 0}, {r.high.high, UINT64_MAX}};
+}
+
+Range meaning_values(const Meaning *m, MeaningVariable v) {
+        U128 address = u128_low_mask(m->family == FAMILY_IPV4 ? 32 : 128);
+
+        switch (v) {
+        case MEANING_SOURCE:
+        case MEANING_DIALLED:
+        case MEANING_FINAL:
+                return (Range){U128_ZERO, address};
+        case MEANING_PROTOCOL:
+        case MEANING_ICMP:
+        case MEANING_HOPS:
+                return (Range){U128_ZERO, u128(UINT8_MAX)};
+        case MEANING_DIALLED_PORT:
+        case MEANING_FINAL_PORT:
+        case MEANING_SOURCE_PORT:
+                return (Range){u128(1), u128(UINT16_MAX)};
+        case MEANING_LINK:
+                return (Range){U128_ZERO, u128_low_mask(48)};
+        case MEANING_USER:
+        case MEANING_GROUP:
+                return (Range){U128_ZERO, u128(MEANING_NOBODY)};
+        case MEANING_HOOK:
+        case MEANING_FIB_SOURCE_OUT:
+        case MEANING_FIB_SOURCE_IN_OUT:
+                return (Range){U128_ZERO, u128(1)};
+        case MEANING_CLASS:
+                return (Range){U128_ZERO, u128(_MEANING_CLASS_MAX - 1)};
+        case MEANING_TIME:
+                return (Range){U128_ZERO, u128(UINT64_MAX)};
+        case MEANING_FIB_SOURCE_TYPE:
+        case MEANING_FIB_DESTINATION_TYPE:
+                return (Range){U128_ZERO, u128(11)}; /* RTN_UNSPEC to RTN_XRESOLVE */
+        case MEANING_IN:
+        case MEANING_OUT:
+        case _MEANING_VARIABLE_MAX:
+                break;
+        }
+        return (Range){U128_ZERO, U128_MAX};
+}
+
+void meaning_make_classes(Meaning *m, MeaningWay way) {
+        static const uint32_t states[_MEANING_CLASS_MAX] = {
+                [MEANING_NEW] = CT_STATE_NEW,
+                [MEANING_UNTRACKED] = CT_STATE_UNTRACKED,
+                [MEANING_EXPECTED] = CT_STATE_RELATED,
+        };
+
+        for (MeaningClass c = 0; c < _MEANING_CLASS_MAX; c++) {
+                PacketQuestion q = {
+                        .hook = way == MEANING_OUTPUT ? HOOK_OUTPUT : HOOK_FORWARD,
+                        .family = m->family,
+                        .ct_state = states[c],
+                        .expected = c == MEANING_EXPECTED,
+                        .translated = way == MEANING_TRANSLATED || way == MEANING_PORT_KEPT,
+                };
+
+                packet_init(&m->classes[way][c], &q);
+        }
+}
+
+static U128 value_at(const Meaning *m, MeaningVariable v, const uint32_t *point) {
+        return axis_values(&m->axes[v], point[v]).low;
+}
+
+void meaning_packet(const Meaning *m,
+                    MeaningWay way,
+                    const uint32_t *point,
+                    PacketQuestion *ret_q,
+                    U128 *ret_in,
+                    U128 *ret_out,
+                    Packet *ret) {
+        static const uint32_t states[] = {CT_STATE_NEW, CT_STATE_UNTRACKED, CT_STATE_RELATED};
+        U128 user = value_at(m, MEANING_USER, point), group = value_at(m, MEANING_GROUP, point);
+        uint64_t class = value_at(m, MEANING_CLASS, point).low;
+        PacketQuestion q = {
+                .hook = way == MEANING_OUTPUT                            ? HOOK_OUTPUT
+                        : u128_is_zero(value_at(m, MEANING_HOOK, point)) ? HOOK_INPUT
+                                                                         : HOOK_FORWARD,
+                .family = m->family,
+                .source = value_at(m, MEANING_SOURCE, point),
+                .destination = value_at(m, meaning_seen_as(way, MEANING_FINAL), point),
+                .protocol = (uint8_t)value_at(m, MEANING_PROTOCOL, point).low,
+                .source_port = (uint16_t)value_at(m, MEANING_SOURCE_PORT, point).low,
+                .destination_port =
+                        (uint16_t)value_at(m, meaning_seen_as(way, MEANING_FINAL_PORT), point).low,
+                .icmp_type = (uint8_t)value_at(m, MEANING_ICMP, point).low,
+                .ct_state = states[class],
+                .expected = class == MEANING_EXPECTED,
+                .has_user = user.low < MEANING_NOBODY,
+                .has_group = group.low < MEANING_NOBODY,
+                .user = (uint32_t)user.low,
+                .group = (uint32_t)group.low,
+                .time = value_at(m, MEANING_TIME, point).low,
+                .translated = way == MEANING_TRANSLATED || way == MEANING_PORT_KEPT,
+                .dialled = value_at(m, MEANING_DIALLED, point),
+                .dialled_port = (uint16_t)value_at(m, MEANING_DIALLED_PORT, point).low,
+                .ether_destination = value_at(m, MEANING_LINK, point),
+        };
+
+        packet_init(ret, &q);
+        *ret_in = value_at(m, MEANING_IN, point);
+        *ret_out = value_at(m, MEANING_OUT, point);
+        if (ret->present[FIELD_IIFNAME])
+                ret->values[FIELD_IIFNAME] = *ret_in;
+        if (ret->present[FIELD_OIFNAME])
+                ret->values[FIELD_OIFNAME] = *ret_out;
+        ret->values[FIELD_IP6_HOPLIMIT] = value_at(m, MEANING_HOPS, point);
+        ret->values[FIELD_FIB_SADDR_OIF] = value_at(m, MEANING_FIB_SOURCE_OUT, point);
+        ret->values[FIELD_FIB_SADDR_IIF_OIF] = value_at(m, MEANING_FIB_SOURCE_IN_OUT, point);
+        ret->values[FIELD_FIB_SADDR_TYPE] = value_at(m, MEANING_FIB_SOURCE_TYPE, point);
+        ret->values[FIELD_FIB_DADDR_TYPE] = value_at(m, MEANING_FIB_DESTINATION_TYPE, point);
+        *ret_q = q;
+}

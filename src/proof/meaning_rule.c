@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "proof/meaning_state.h"
+
+/* Rules and chains. */
+
+#define TARGETS_MAX 4096
+#define LIMITS_MAX 4096
+
+static DiagramId target_leaf(Meaning *m, const NatTarget *target) {
+        for (size_t i = 0; i < m->n_targets; i++)
+                if (m->targets[i]->family == target->family &&
+                    m->targets[i]->port == target->port &&
+                    u128_equal(m->targets[i]->address, target->address))
+                        return diagram_leaf(m->diagram, (uint16_t)(MEANING_TARGET + i));
+        if (m->n_targets == TARGETS_MAX)
+                return meaning_fail(m, -E2BIG);
+        if (!arena_append(m->arena, m->targets, m->n_targets, target))
+                return meaning_fail(m, -ENOMEM);
+        return diagram_leaf(m->diagram, (uint16_t)(MEANING_TARGET + m->n_targets - 1));
+}
+
+DiagramId meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId care) {
+        static const uint16_t gone[] = {
+                MEANING_YES,  MEANING_ACCEPT, MEANING_ESSENTIAL,
+                MEANING_DROP, MEANING_RETURN, MEANING_RETURN,
+        };
+
+        switch (v.kind) {
+        case VERDICT_ACCEPT:
+                return diagram_leaf(m->diagram, MEANING_ACCEPT);
+        case VERDICT_MASQUERADE:
+                return diagram_leaf(m->diagram, MEANING_MASQUERADE);
+        case VERDICT_DROP:
+        case VERDICT_REJECT:
+        case VERDICT_REJECT_RESET:
+                return diagram_leaf(m->diagram, MEANING_DROP);
+        case VERDICT_JUMP:
+                return meaning_of_chain(m, v.chain, care);
+        case VERDICT_GOTO:
+                return diagram_relabel(m->diagram, meaning_of_chain(m, v.chain, care), gone,
+                                       ARRAY_SIZE(gone));
+        case VERDICT_RETURN:
+                return diagram_leaf(m->diagram, MEANING_RETURN);
+        case VERDICT_DNAT:
+                return rule ? target_leaf(m, rule->target) : meaning_fail(m, -EINVAL);
+        case VERDICT_CONTINUE:
+        case VERDICT_MAP:
+        case _VERDICT_MAX:
+        case _VERDICT_INVALID:
+                break;
+        }
+        return diagram_leaf(m->diagram, MEANING_FALL);
+}
+
+static void describe_limit(const Statement *s, FILE *f) {
+        const char *source = s->set ? " per source" : "";
+
+        if (s->kind == STATEMENT_CONNECTIONS)
+                fprintf(f, "%u connections%s", s->connections, source);
+        if (s->kind != STATEMENT_LIMIT)
+                return;
+        for (RateUnit u = 0; u < _RATE_UNIT_MAX; u++)
+                if (rate_unit_seconds(u) == s->limit.seconds)
+                        fprintf(f, "%u/%s burst %u%s", s->limit.number, rate_unit_to_string(u),
+                                s->limit.burst, source);
+}
+
+/* The label of what the rule's limits say. */
+static DiagramId limit_leaf(Meaning *m, const Rule *rule) {
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0, i = 0;
+        FILE *f = open_memstream(&text, &size);
+        const char *copy;
+
+        if (!f)
+                return meaning_fail(m, -ENOMEM);
+        for (size_t j = 0; j < rule->n_statements; j++)
+                describe_limit(&rule->statements[j], f);
+        (void)fclose(f); /* fails only without memory, and then leaves text NULL */
+        while (text && i < m->n_limits && !streq(m->limits[i], text))
+                i++;
+        if (i == LIMITS_MAX)
+                return meaning_fail(m, -E2BIG);
+        copy = text && i == m->n_limits ? arena_strdup(m->arena, text) : NULL;
+        if (!text ||
+            (i == m->n_limits && (!copy || !arena_append(m->arena, m->limits, m->n_limits, copy))))
+                return meaning_fail(m, -ENOMEM);
+        return diagram_leaf(m->diagram, (uint16_t)(MEANING_LIMIT + i));
+}
+
+/* x, behind the limit. */
+static DiagramId limited(Meaning *m, const Rule *rule, DiagramId x, DiagramId care) {
+        DiagramId limit = limit_leaf(m, rule);
+
+        for (size_t i = 0; i < m->n_limits; i++)
+                x = diagram_union(
+                        m->diagram, x,
+                        diagram_and(m->diagram,
+                                    diagram_where_may(m->diagram, x, (uint16_t)(MEANING_LIMIT + i)),
+                                    limit));
+        x = diagram_replace(m->diagram, x, MEANING_ACCEPT, limit);
+        return diagram_union(m->diagram, x, meaning_passed(m, care));
+}
+
+/* A limit in front of an accept is never reached here, unless limits are to be told: that admits
+ * the most. In front of another verdict it may be reached or not. */
+static DiagramId rule_action(Meaning *m, const Rule *rule, DiagramId care) {
+        Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true};
+        DiagramId accept = diagram_leaf(m->diagram, MEANING_ACCEPT), x;
+
+        x = rule->verdict.kind == VERDICT_MAP ? meaning_of_elements(m, &s, care)
+                                              : meaning_of_verdict(m, rule->verdict, rule, care);
+        if (rule_has_state(rule) && m->tell_limits)
+                return limited(m, rule, x, care);
+        if (!rule_has_state(rule) ||
+            diagram_and(m->diagram, care, x) == diagram_and(m->diagram, care, accept))
+                return x;
+        return diagram_union(m->diagram, x, meaning_passed(m, care));
+}
+
+static DiagramId rule_piece(Meaning *m, const void *context, size_t i, DiagramId care) {
+        const Chain *chain = context;
+        const Rule *rule = &chain->rules[i];
+        DiagramId holds, x;
+        bool sure = true, ends;
+
+        if (rule->verdict.kind == VERDICT_CONTINUE)
+                return meaning_passed(m, care);
+        /* a verdict that leads nowhere else goes along with the conditions */
+        ends = !rule->verdict.chain && !rule->map && !rule_has_state(rule);
+        x = ends ? diagram_and(m->diagram, care, rule_action(m, rule, care)) : care;
+        holds = meaning_rule_condition(m, rule, x);
+        if (holds == DIAGRAM_EMPTY)
+                return meaning_passed(m, care);
+        for (size_t j = 0; j < rule->n_matches; j++)
+                sure &= !meaning_is_unsure(&rule->matches[j]);
+        x = ends ? holds
+                 : diagram_and(m->diagram, holds,
+                               rule_action(m, rule, meaning_narrow(m, care, holds)));
+        /* a match that nobody understands may fail */
+        return sure ? diagram_else(m->diagram, x, meaning_passed(m, care))
+                    : diagram_union(m->diagram, x, meaning_passed(m, care));
+}
+
+static size_t rule_weight(Meaning *m, const Rule *rule) {
+        size_t weight = 1 + (rule->map ? rule->map->n_elements : 0);
+
+        for (size_t i = 0; i < rule->n_matches; i++)
+                if (rule->matches[i].op <= MATCH_NOT_IN && rule->matches[i].set)
+                        weight += rule->matches[i].set->n_elements;
+        return weight + (rule->verdict.chain ? meaning_chain_weight(m, rule->verdict.chain) : 0);
+}
+
+/* About how many edges the chain's meaning has, so that what is large is put together last. */
+size_t meaning_chain_weight(Meaning *m, const Chain *chain) {
+        size_t *weight = &m->weights[chain->scratch];
+
+        if (*weight > 0)
+                return *weight;
+        *weight = 1; /* chains form no loops: verify saw to it */
+        for (size_t i = 0; i < chain->n_rules; i++)
+                *weight += rule_weight(m, &chain->rules[i]);
+        return *weight;
+}
+
+static size_t known_hash(const Known *k) {
+        uint64_t hash = (uint64_t)k->care << 32 | k->chain->scratch << 2 | k->way;
+
+        hash *= UINT64_C(0x9e3779b97f4a7c15);
+        return (size_t)(hash ^ hash >> 32);
+}
+
+/* Where the meaning of the chain for these packets is, or is to be, remembered; NULL without
+ * memory.
+ */
+static Known *find_known(Meaning *m, const Chain *chain, DiagramId care) {
+        Known key = {chain, m->way, care, 0};
+        size_t slot;
+
+        if (m->n_known * 2 >= m->known_size) {
+                size_t size = m->known_size ? m->known_size * 2 : 256;
+                Known *old = m->known, *known = calloc(size, sizeof(*known));
+
+                if (!known)
+                        return NULL;
+                for (size_t i = 0; i < m->known_size; i++) {
+                        if (!old[i].chain)
+                                continue;
+                        slot = known_hash(&old[i]) & (size - 1);
+                        while (known[slot].chain)
+                                slot = (slot + 1) & (size - 1);
+                        known[slot] = old[i];
+                }
+                free(old);
+                m->known = known;
+                m->known_size = size;
+        }
+        slot = known_hash(&key) & (m->known_size - 1);
+        while (m->known[slot].chain &&
+               (m->known[slot].chain != chain || m->known[slot].way != m->way ||
+                m->known[slot].care != care))
+                slot = (slot + 1) & (m->known_size - 1);
+        return &m->known[slot];
+}
+
+DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care) {
+        static const uint16_t ended[] = {
+                MEANING_YES,  MEANING_ACCEPT, MEANING_ESSENTIAL,
+                MEANING_DROP, MEANING_FALL,   MEANING_FALL,
+        };
+        static const uint16_t essential[] = {
+                MEANING_YES,  MEANING_ESSENTIAL, MEANING_ESSENTIAL,
+                MEANING_DROP, MEANING_FALL,      MEANING_FALL,
+        };
+        bool is_essential = startswith(chain->name, "essentials-");
+        Pieces p = {.piece = rule_piece, .context = chain};
+        _cleanup_free_ size_t *weights = NULL;
+        Known *known = find_known(m, chain, care);
+        DiagramId x;
+
+        if (!known)
+                return meaning_fail(m, -ENOMEM);
+        if (known->chain)
+                return known->meaning;
+        if (chain->n_rules == 0)
+                return meaning_passed(m, care);
+        p.weights = weights = calloc(chain->n_rules + 1, sizeof(*weights));
+        if (!weights)
+                return meaning_fail(m, -ENOMEM);
+        for (size_t i = 0; i < chain->n_rules; i++)
+                weights[i + 1] = weights[i] + rule_weight(m, &chain->rules[i]);
+        x = meaning_fold(m, &p, 0, chain->n_rules, care);
+        x = diagram_relabel(m->diagram, x, is_essential ? essential : ended, ARRAY_SIZE(ended));
+        /* others were put in meanwhile */
+        known = find_known(m, chain, care);
+        if (!known)
+                return meaning_fail(m, -ENOMEM);
+        *known = (Known){chain, m->way, care, x};
+        m->n_known++;
+        return x;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the files of meanings share. */
+
+#include "proof/meaning.h"
+
+typedef struct Known {
+        const Chain *chain; /* NULL: a free place */
+        MeaningWay way;
+        DiagramId care, meaning;
+} Known;
+
+typedef struct LargeSet {
+        const Set *set;
+        MeaningVariable variable;
+} LargeSet;
+
+struct Meaning {
+        LargeSet *large; /* that were cut */
+        size_t n_large;
+        const Ruleset *rs;
+        Family family;
+        Arena *arena, *scratch; /* scratch: of one literal */
+        Diagram *diagram;
+        Axis axes[_MEANING_VARIABLE_MAX];
+        DiagramId domain;
+        const NatTarget **targets;
+        size_t n_targets;
+        Packet classes[_MEANING_WAY_MAX][_MEANING_CLASS_MAX]; /* the fields that nobody varies */
+        MeaningWay way;                                       /* that is being walked */
+        bool tell_limits;
+        const char **limits; /* what they say */
+        size_t n_limits;
+        size_t n_chains; /* of all rulesets */
+        size_t *weights; /* of chains, by Chain.scratch; 0: not known yet */
+        Known *known;    /* an open hash of chains' meanings */
+        size_t n_known, known_size;
+        int error;
+};
+
+/* meaning_field.c */
+
+/* False of fields that are the same in all packets of a class. */
+bool meaning_find_variable(FieldId field, MeaningVariable *ret);
+/* Which variable the way's packets have for it: without a translation, one address and one port. */
+MeaningVariable meaning_seen_as(MeaningWay way, MeaningVariable v);
+bool meaning_is_of_family(const Meaning *m, FieldId field);
+/* The addresses whose first 64 bits, the rest zero, are in the range; runs backwards if none are.
+ */
+Range meaning_of_prefixes(Range r);
+/* The fields that make no difference within a class. */
+void meaning_make_classes(Meaning *m, MeaningWay way);
+
+/* meaning_cut.c */
+
+int meaning_cut_rules(Meaning *m);
+
+/* meaning.c */
+
+DiagramId meaning_fail(Meaning *m, int error);
+/* What lies in m->scratch then is the caller's to reset. */
+DiagramId meaning_literal(Meaning *m,
+                          MeaningVariable v,
+                          const Range *items,
+                          size_t n,
+                          DiagramId inside,
+                          DiagramId outside);
+
+/* meaning_condition.c */
+
+/* YES where packets of this way have the field at all. */
+DiagramId meaning_presence(Meaning *m, FieldId field);
+/* YES where the key of several fields is this element's. */
+DiagramId
+meaning_element_condition(Meaning *m, const Element *e, const FieldId *list, size_t n_fields);
+/* Whether the match may hold or not for one and the same packet, as far as is known here. */
+bool meaning_is_unsure(const Match *match);
+/* x where the rule's matches hold; EMPTY as soon as none of the packets is left. */
+DiagramId meaning_rule_condition(Meaning *m, const Rule *rule, DiagramId x);
+
+/* meaning_fold.c. Everything from here on is about the packets of `care` alone, and nothing of
+ * others: what earlier rules have decided is no longer cared about, so that rules behind them cost
+ * next to nothing. */
+
+typedef DiagramId (*Piece)(Meaning *m, const void *context, size_t i, DiagramId care);
+
+typedef struct Pieces {
+        Piece piece;
+        const void *context;
+        const size_t *weights; /* sums, one more than there are pieces */
+        bool disjoint;         /* no packet is for two of them */
+} Pieces;
+
+typedef struct Elements {
+        const Set *set;
+        const FieldId *fields;
+        size_t n_fields;
+        bool is_map;
+} Elements;
+
+DiagramId meaning_passed(Meaning *m, DiagramId care);
+DiagramId meaning_narrow(Meaning *m, DiagramId care, DiagramId left);
+/* The pieces one after the other, each where the ones before fell through. */
+DiagramId meaning_fold(Meaning *m, const Pieces *p, size_t first, size_t n, DiagramId care);
+DiagramId meaning_of_elements(Meaning *m, const Elements *s, DiagramId care);
+
+/* meaning_rule.c */
+
+size_t meaning_chain_weight(Meaning *m, const Chain *chain);
+DiagramId meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId care);
+DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care);

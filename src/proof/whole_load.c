@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include "proof/whole_state.h"
+
+/* What expressions load of interfaces, connections and routes. */
+
+#define CT_NEW 8U /* NF_CT_STATE_BIT */
+#define CT_INVALID 1U
+#define CT_UNTRACKED 64U
+
+/* What each interface makes of it, by the variable that tells the interface. */
+static bool interface_bytes(const WorldInterface *i, uint32_t key, uint8_t *ret, size_t *ret_n) {
+        uint32_t index = (uint32_t)i->index;
+
+        memset(ret, 0, 16);
+        switch (key) {
+        case NFT_META_IIFNAME:
+        case NFT_META_OIFNAME:
+                (void)snprintf((char *)ret, 16, "%s", i->name);
+                *ret_n = 16;
+                return true;
+        case NFT_META_IIF:
+        case NFT_META_OIF:
+                memcpy(ret, &index, 4);
+                *ret_n = 4;
+                return true;
+        case NFT_META_IIFTYPE:
+        case NFT_META_OIFTYPE:
+                memcpy(ret, &i->type, 2);
+                *ret_n = 2;
+                return true;
+        }
+        return false;
+}
+
+static int add_table(Whole *x,
+                     unsigned int variable,
+                     const Piece *pieces,
+                     size_t n_pieces,
+                     uint32_t key,
+                     size_t *ret_n) {
+        const World *w = x->world;
+        Value v = {.variable = variable, .n = n_pieces};
+
+        v.ranges = arena_alloc_array(x->arena, MAX(n_pieces, 1UL), sizeof(*v.ranges));
+        v.bytes = arena_alloc_array(x->arena, MAX(n_pieces, 1UL), sizeof(*v.bytes));
+        if (!v.ranges || !v.bytes) {
+                (void)whole_fail(x, -ENOMEM);
+                return 0;
+        }
+        v.n = 0;
+        for (size_t i = 0; i < n_pieces; i++) {
+                if (pieces[i].value < 0 || (size_t)pieces[i].value >= w->n_interfaces)
+                        continue;
+                v.ranges[v.n] = pieces[i].range;
+                (void)interface_bytes(&w->interfaces[pieces[i].value], key, v.bytes[v.n], ret_n);
+                v.n++;
+        }
+        v.width = (unsigned int)*ret_n;
+        return whole_add_value(x, &v);
+}
+
+static int
+load_interface(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c, bool out) {
+        const World *w = x->world;
+        uint8_t bytes[16] = {0};
+        size_t n = 0;
+        int value;
+
+        if (out && x->stage < STAGE_FORWARD) {
+                /* no name, number 0; no type: the rule is left */
+                if (e->key != NFT_META_OIFNAME && e->key != NFT_META_OIF)
+                        return 1;
+                whole_put_known(registers, e->target, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+                                e->key == NFT_META_OIF ? 4 : 15);
+                if (e->key == NFT_META_OIFNAME && e->target >= 0 &&
+                    e->target * 4 + 15 < WORLD_REGISTERS * 4)
+                        registers[e->target * 4 + 15] = (Byte){.kind = BYTE_KNOWN};
+                return 0;
+        }
+        if (w->n_interfaces == 0 || !interface_bytes(&w->interfaces[0], e->key, bytes, &n))
+                return whole_load_else(x, e, registers, c);
+        if (out && c->any_else) {
+                whole_put_any(registers, e->target, n);
+                return 0;
+        }
+        if (out && c->has_address && x->routes_known) {
+                int to = whole_piece_at(x->routes, x->n_routes, c->address);
+
+                if (to < 0) {
+                        whole_put_any(registers, e->target, n);
+                        return 0;
+                }
+                (void)interface_bytes(&w->interfaces[to], e->key, bytes, &n);
+                whole_put_known(registers, e->target, bytes, n);
+                return 0;
+        }
+        if (out && x->routes_known && !c->any_address && !c->here)
+                value = add_table(x, WHOLE_DESTINATION, x->routes, x->n_routes, e->key, &n);
+        else {
+                size_t n_pieces = out ? w->n_interfaces : x->n_arrivals;
+                Piece *pieces = arena_alloc_array(x->scratch, MAX(n_pieces, 1UL), sizeof(*pieces));
+
+                if (!pieces)
+                        return whole_fail(x, -ENOMEM) != 0;
+                for (size_t i = 0; i < n_pieces; i++)
+                        pieces[i] = (Piece){range_single(u128(i)),
+                                            out ? (int)i : (int)x->arrivals[i].interface};
+                value = add_table(x, out ? WHOLE_OUT : WHOLE_IN, pieces, n_pieces, e->key, &n);
+        }
+        whole_put_value(x, registers, e->target, value, n);
+        return 0;
+}
+
+static int load_meta(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
+        bool v4 = x->family == FAMILY_IPV4;
+        uint8_t pf = v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+
+        switch (e->key) {
+        case NFT_META_PROTOCOL:
+                whole_put_known(registers, e->target, v4 ? "\x08\x00" : "\x86\xdd", 2);
+                return 0;
+        case NFT_META_NFPROTO:
+                whole_put_known(registers, e->target, &pf, 1);
+                return 0;
+        case NFT_META_L4PROTO:
+                whole_put_known(registers, e->target, "\0\0\0\0", 4);
+                whole_put_byte(x, registers, e->target, 0, whole_value_of(x, WHOLE_PROTOCOL, 1), 0);
+                if (c->any_else)
+                        whole_put_any(registers, e->target, 1);
+                return 0;
+        case NFT_META_MARK:
+                if (c->any_mark)
+                        whole_put_any(registers, e->target, 4);
+                else
+                        whole_put_known(registers, e->target, &c->mark, 4);
+                return 0;
+        case NFT_META_IIF:
+        case NFT_META_IIFNAME:
+        case NFT_META_IIFTYPE:
+                return load_interface(x, e, registers, c, false);
+        case NFT_META_OIF:
+        case NFT_META_OIFNAME:
+        case NFT_META_OIFTYPE:
+                return load_interface(x, e, registers, c, true);
+        }
+        return whole_load_else(x, e, registers, c);
+}
+
+/* Of the original direction; of the other one nothing is known before there is an answer. */
+static int
+load_ct_address(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c, bool source) {
+        bool v4 = x->family == FAMILY_IPV4;
+        bool of_v4 = e->key == NFT_CT_SRC_IP || e->key == NFT_CT_DST_IP;
+        bool of_v6 = e->key == NFT_CT_SRC_IP6 || e->key == NFT_CT_DST_IP6;
+        unsigned int width = v4 ? 4 : 16;
+
+        if (v4 ? of_v6 : of_v4)
+                return 1;
+        if (e->direction == 1)
+                return whole_load_else(x, e, registers, c);
+        whole_put_value(x, registers, e->target,
+                        whole_value_of(x, source ? WHOLE_SOURCE : WHOLE_DESTINATION, width), width);
+        return 0;
+}
+
+/* Of protocols with ports; of others it is something else. */
+static int
+load_ct_port(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c, bool source) {
+        if (e->direction == 1)
+                return whole_load_else(x, e, registers, c);
+        whole_put_value(x, registers, e->target,
+                        whole_value_of(x, source ? WHOLE_SOURCE_PORT : WHOLE_DESTINATION_PORT, 2),
+                        2);
+        return 4;
+}
+
+/* What a connection has that begins with this packet. */
+static int load_connection(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
+        uint32_t status = c->translated ? 1U << 5 : 0;
+
+        if (x->stage >= STAGE_TRANSLATED && x->has_nat)
+                status |= 1U << 8;
+        switch (e->key) {
+        case NFT_CT_DIRECTION:
+                whole_put_known(registers, e->target, "", 1);
+                return 0;
+        case NFT_CT_STATUS:
+                whole_put_known(registers, e->target, &status, 4);
+                return 0;
+        case NFT_CT_MARK:
+                if (c->any_ct_mark)
+                        whole_put_any(registers, e->target, 4);
+                else
+                        whole_put_known(registers, e->target, &c->ct_mark, 4);
+                return 0;
+        case NFT_CT_L3PROTOCOL:
+                whole_put_known(registers, e->target, x->family == FAMILY_IPV4 ? "\x02" : "\x0a",
+                                1);
+                return 0;
+        case NFT_CT_PROTOCOL:
+                whole_put_known(registers, e->target, "\0\0\0\0", 4);
+                whole_put_byte(x, registers, e->target, 0, whole_value_of(x, WHOLE_PROTOCOL, 1), 0);
+                return 0;
+        case NFT_CT_SRC:
+        case NFT_CT_SRC_IP:
+        case NFT_CT_SRC_IP6:
+                return load_ct_address(x, e, registers, c, true);
+        case NFT_CT_DST:
+        case NFT_CT_DST_IP:
+        case NFT_CT_DST_IP6:
+                return load_ct_address(x, e, registers, c, false);
+        case NFT_CT_PROTO_SRC:
+                return load_ct_port(x, e, registers, c, true);
+        case NFT_CT_PROTO_DST:
+                return load_ct_port(x, e, registers, c, false);
+        }
+        return whole_load_else(x, e, registers, c);
+}
+
+static int load_ct(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
+        bool tracked = x->stage != STAGE_RAW && !c->untracked;
+        uint32_t state = c->untracked ? CT_UNTRACKED : x->stage == STAGE_RAW ? CT_INVALID : CT_NEW;
+
+        if (e->key == NFT_CT_STATE) {
+                whole_put_known(registers, e->target, &state, 4);
+                return 0;
+        }
+        return tracked ? load_connection(x, e, registers, c) : 1;
+}
+
+static int load_fib(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
+        bool source = e->offset & NFTA_FIB_F_SADDR;
+        Value v = {.variable = source ? WHOLE_SOURCE : WHOLE_DESTINATION, .width = 4};
+        uint32_t type;
+
+        if (x->plain && source && e->present && !c->any_source && !c->any_else &&
+            e->key == NFT_FIB_RESULT_OIF) {
+                whole_put_known(registers, e->target, "\1", 1);
+                return 0;
+        }
+        if (e->key != NFT_FIB_RESULT_ADDRTYPE || e->present ||
+            e->offset & (NFTA_FIB_F_IIF | NFTA_FIB_F_OIF) || (source && c->any_source) ||
+            c->any_else || (!source && (c->any_address || c->here)) || !x->fib_types)
+                return whole_load_else(x, e, registers, c);
+        if (!source && c->has_address) {
+                type = (uint32_t)whole_piece_at(x->fib_types, x->n_fib_types, c->address);
+                if (type == WHOLE_OPEN)
+                        whole_put_any(registers, e->target, 4);
+                else
+                        whole_put_known(registers, e->target, &type, 4);
+                return 0;
+        }
+        v.ranges = arena_alloc_array(x->arena, x->n_fib_types, sizeof(*v.ranges));
+        v.bytes = arena_alloc_array(x->arena, x->n_fib_types, sizeof(*v.bytes));
+        if (!v.ranges || !v.bytes)
+                return whole_fail(x, -ENOMEM) != 0;
+        v.n = x->n_fib_types;
+        for (size_t i = 0; i < v.n; i++) {
+                type = (uint32_t)x->fib_types[i].value;
+                v.ranges[i] = x->fib_types[i].range;
+                memcpy(v.bytes[i], &type, 4);
+        }
+        whole_put_value(x, registers, e->target, whole_add_value(x, &v), 4);
+        if (x->collecting)
+                (void)whole_where_typed(x, source); /* cuts */
+        return 6;
+}
+
+DiagramId whole_where_typed(Whole *x, bool source) {
+        WholeVariable v = source ? WHOLE_SOURCE : WHOLE_DESTINATION;
+        DiagramId sum = DIAGRAM_ALL;
+
+        for (size_t i = 0; i < x->n_fib_types; i++)
+                if (x->fib_types[i].value == WHOLE_OPEN)
+                        sum = diagram_minus(x->diagram, sum,
+                                            whole_where(x, v, &x->fib_types[i].range, 1));
+        return sum;
+}
+
+int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *change) {
+        switch (e->kind) {
+        case WORLD_PAYLOAD:
+                return whole_load_payload(x, e, registers, change);
+        case WORLD_META:
+                return load_meta(x, e, registers, change);
+        case WORLD_CT:
+                return load_ct(x, e, registers, change);
+        case WORLD_FIB:
+                return load_fib(x, e, registers, change);
+        case WORLD_DATA:
+                whole_put_known(registers, e->target, e->data.bytes, e->data.size);
+                return 0;
+        case WORLD_EXTHDR:
+        case WORLD_LOAD_ANY:
+                if (e->kind == WORLD_EXTHDR)
+                        return whole_load_else(x, e, registers, change);
+                whole_put_any(registers, e->target, e->size ? e->size : 16);
+                return 2;
+        case WORLD_BITWISE:
+        case WORLD_BYTEORDER:
+        case WORLD_CMP:
+        case WORLD_RANGE:
+        case WORLD_LOOKUP:
+        case WORLD_PORTS:
+        case WORLD_SET_META:
+        case WORLD_SET_CT:
+        case WORLD_SET_PAYLOAD:
+        case WORLD_NOTRACK:
+        case WORLD_NAT:
+        case WORLD_NOTHING:
+        case WORLD_CHOICE:
+        case WORLD_IS:
+        case WORLD_REJECT:
+        case WORLD_UNKNOWN:
+                break;
+        }
+        return 2;
+}

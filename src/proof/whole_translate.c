@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include "proof/whole_state.h"
+
+/* What rules change: marks, addresses, ports. */
+
+void whole_set_mark(
+        const Whole *x, Registers *r, const WorldExpr *e, bool connection, WholeChange *c) {
+        uint32_t value = 0;
+        bool known = whole_known_value(r, e->source, 4, (uint8_t *)&value);
+
+        if (e->key != (connection ? (uint32_t)NFT_CT_MARK : (uint32_t)NFT_META_MARK)) {
+                /* what else is set may be asked for later */
+                c->any_else |=
+                        !(e->key == NFT_META_NFTRACE || e->key == NFT_META_PRIORITY) || connection;
+                return;
+        }
+        if (connection) {
+                if (x->stage == STAGE_RAW || c->untracked)
+                        return; /* there is no connection yet, or ever */
+                c->ct_mark = known ? value : 0;
+                c->any_ct_mark = !known;
+        } else {
+                c->mark = known ? value : 0;
+                c->any_mark = !known;
+        }
+}
+
+/* The region of packets whose destination is the same already: for them nothing is translated. */
+static DiagramId same_destination(Whole *x, const WholeChange *c) {
+        DiagramId same = DIAGRAM_ALL;
+        Range r = range_single(c->address), port = range_single(u128(c->port));
+
+        if (c->has_address)
+                same = whole_where(x, WHOLE_DESTINATION, &r, 1);
+        if (c->has_port)
+                same = diagram_and(x->diagram, same,
+                                   whole_where(x, WHOLE_DESTINATION_PORT, &port, 1));
+        return same;
+}
+
+/* Packets that arrive by an interface which may have no address for them: a redirect drops those
+ * (nf_nat_redirect.c). */
+static DiagramId without_address(Whole *x) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < x->n_arrivals; i++) {
+                Range in = range_single(u128(i));
+                bool found = false;
+
+                for (size_t j = 0; j < x->world->n_addresses; j++) {
+                        const WorldAddress *a = &x->world->addresses[j];
+
+                        found |= a->family == x->family &&
+                                 a->index == x->world->interfaces[x->arrivals[i].interface].index &&
+                                 (a->family == FAMILY_IPV4 || a->address.high >> 54 != 0x3fa);
+                }
+                if (!found)
+                        sum = whole_join(x, sum, whole_where(x, WHOLE_IN, &in, 1));
+        }
+        return sum;
+}
+
+/* The value that both registers hold, if it is known. */
+static bool same_value(Registers *r, int8_t low, int8_t high, size_t size, uint8_t *ret) {
+        uint8_t last[16] = {0};
+
+        return whole_known_value(r, low, size, ret) &&
+               (high < 0 ||
+                (whole_known_value(r, high, size, last) && memcmp(ret, last, size) == 0));
+}
+
+/* Where the translation leads. */
+static void set_destination(const Whole *x, const WorldNat *nat, Registers *r, WholeChange *c) {
+        size_t width = x->family == FAMILY_IPV4 ? 4 : 16;
+        uint8_t bytes[16] = {0};
+
+        c->translated = true;
+        c->here = nat->kind == WORLD_REDIRECT;
+        if (nat->address_low >= 0) {
+                c->has_address = same_value(r, nat->address_low, nat->address_high, width, bytes);
+                c->any_address = !c->has_address;
+                c->address = c->has_address ? u128_from_bytes(bytes, width) : U128_ZERO;
+        }
+        if (nat->port_low >= 0) {
+                c->has_port = same_value(r, nat->port_low, nat->port_high, 2, bytes);
+                c->any_port = !c->has_port;
+                c->port = c->has_port ? (uint16_t)(bytes[0] << 8 | bytes[1]) : 0;
+        }
+}
+
+/* To some address or port that is not known here. */
+static DiagramId translate_somewhere(Whole *x, const WholeChange *c, DiagramId care) {
+        WholeChange same = *c; /* as before, by chance: then it counts as not translated */
+        DiagramId to;
+
+        same.translated = false;
+        to = whole_join(x, whole_leaf(x, care, whole_change(x, c), LABEL_ACCEPT),
+                        whole_leaf(x, care, whole_change(x, &same), LABEL_ACCEPT));
+        if (!c->here)
+                return to;
+        return whole_join(x, whole_dropped(x, diagram_and(x->diagram, without_address(x), care)),
+                          to);
+}
+
+static DiagramId
+translate_tracked(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care) {
+        const WorldNat *nat = &e->nat;
+        WholeChange c = x->changes[change], none = c;
+        DiagramId same, ports;
+
+        if (care == DIAGRAM_EMPTY)
+                return DIAGRAM_EMPTY;
+        none.done = c.done = true;
+        ports = whole_with_ports(x, false);
+        if (nat->port_low >= 0 && !x->collecting &&
+            diagram_minus(x->diagram, care, ports) != DIAGRAM_EMPTY) {
+                /* what has no ports gets no other one */
+                WorldExpr without_port = *e;
+
+                without_port.nat.port_low = without_port.nat.port_high = -1;
+                return whole_join(
+                        x, translate_tracked(x, e, r, change, diagram_and(x->diagram, ports, care)),
+                        translate_tracked(x, &without_port, r, change,
+                                          diagram_minus(x->diagram, care, ports)));
+        }
+        if (c.has_address || c.has_port) {
+                c.any_address = c.any_port = c.any_else = true;
+                c.translated = true;
+                return whole_leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
+        }
+        set_destination(x, nat, r, &c);
+        if (c.any_address || c.any_port || c.here)
+                return translate_somewhere(x, &c, care);
+        same = same_destination(x, &c);
+        if (x->collecting)
+                return DIAGRAM_EMPTY;
+        return whole_join(x,
+                          whole_leaf(x, diagram_and(x->diagram, same, care), whole_change(x, &none),
+                                     LABEL_ACCEPT),
+                          whole_leaf(x, diagram_minus(x->diagram, care, same), whole_change(x, &c),
+                                     LABEL_ACCEPT));
+}
+
+DiagramId
+whole_translate(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care) {
+        const WorldNat *nat = &e->nat;
+        WholeChange c = x->changes[change], none = c;
+
+        if (care == DIAGRAM_EMPTY)
+                return DIAGRAM_EMPTY;
+        none.done = c.done = true;
+        if (nat->kind == WORLD_SNAT || nat->kind == WORLD_MASQUERADE) {
+                c.any_source = true;
+                return whole_leaf(x, care, whole_change(x, &c), LABEL_ACCEPT);
+        }
+        if (!x->collecting) {
+                /* without a connection nothing is translated */
+                DiagramId odd = diagram_and(x->diagram, whole_where_odd(x), care);
+
+                if (odd != DIAGRAM_EMPTY && nat->kind != WORLD_SNAT)
+                        return whole_join(x,
+                                          whole_leaf(x, odd, whole_change(x, &none), LABEL_ACCEPT),
+                                          translate_tracked(x, e, r, change, care));
+        }
+        return translate_tracked(x, e, r, change, care);
+}
+
+size_t whole_anything(Whole *x, size_t change) {
+        WholeChange c = x->changes[change];
+
+        c.any_address = c.any_port = c.any_source = c.any_mark = c.any_ct_mark = c.any_else = true;
+        c.has_address = c.has_port = false;
+        c.address = U128_ZERO;
+        c.port = 0;
+        return whole_change(x, &c);
+}
+
+DiagramId whole_with_ports(Whole *x, bool icmp) {
+        static const uint8_t protocols[] = {IPPROTO_TCP,     IPPROTO_UDP,  IPPROTO_SCTP,
+                                            IPPROTO_UDPLITE, IPPROTO_DCCP, IPPROTO_ICMP,
+                                            IPPROTO_ICMPV6};
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < (icmp ? 7 : 5); i++) {
+                Range r = range_single(u128(protocols[i]));
+
+                sum = whole_join(x, sum, whole_where(x, WHOLE_PROTOCOL, &r, 1));
+        }
+        return sum;
+}
+
+/* Messages of ICMP that conntrack holds for no beginning of anything: invalid, or untracked. */
+DiagramId whole_where_odd(Whole *x) {
+        static const uint8_t asks4[] = {8, 13, 15, 17}, asks6[] = {128, 139};
+        bool v4 = x->family == FAMILY_IPV4;
+        Range icmp = range_single(u128(v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6));
+        DiagramId odd = whole_where(x, WHOLE_PROTOCOL, &icmp, 1);
+
+        for (size_t i = 0; i < (v4 ? ARRAY_SIZE(asks4) : ARRAY_SIZE(asks6)); i++) {
+                unsigned int type = (v4 ? asks4[i] : asks6[i]);
+                Range r = {u128(type << 8), u128(type << 8 | 0xff)};
+
+                odd = diagram_minus(x->diagram, odd, whole_where(x, WHOLE_SOURCE_PORT, &r, 1));
+        }
+        return odd;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>
+
+#include "proof/whole_state.h"
+
+/* The way of first packets from outside through the hooks. */
+
+#define PRIORITY_CONNTRACK (-200)
+#define PRIORITY_DESTINATIONS (-100)
+#define TIES_MAX 3 /* chains of one priority that are tried in every order */
+
+static DiagramId run_base(Whole *x, const void *context, size_t change, DiagramId care) {
+        const WorldChain *c = context;
+        WholeChange ch = x->changes[change];
+        DiagramId accept = diagram_and(x->diagram, care,
+                                       diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
+        DiagramId r;
+
+        if (x->stage == STAGE_NAT && (ch.untracked || ch.done))
+                return accept;
+        r = whole_chain(x, c, change, care);
+        /* what falls out, whatever changed on the way */
+        for (size_t i = 0; i < x->n_changes; i++)
+                r = diagram_replace(x->diagram, r, label_of(i, LABEL_FALL),
+                                    diagram_leaf(x->diagram, c->policy_drop
+                                                                     ? LABEL_DROP
+                                                                     : label_of(i, LABEL_ACCEPT)));
+        return r;
+}
+
+/* In every order: which one is the kernel's is not known. */
+static DiagramId run_tied(Whole *x, DiagramId now, const WorldChain **list, size_t n) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        if (n == 0)
+                return now;
+        for (size_t i = 0; i < n; i++) {
+                const WorldChain *first = list[i];
+                DiagramId then;
+
+                list[i] = list[0];
+                list[0] = first;
+                then = whole_then(x, now, LABEL_ACCEPT, run_base, first);
+                sum = diagram_union(x->diagram, sum, run_tied(x, then, list + 1, n - 1));
+                list[0] = list[i];
+                list[i] = first;
+        }
+        return sum;
+}
+
+static DiagramId
+run_chains(Whole *x, DiagramId now, const WorldChain **list, size_t n, int from, int to) {
+        for (size_t i = 0, k; i < n; i += k) {
+                for (k = 1; i + k < n && list[i + k]->priority == list[i]->priority;)
+                        k++;
+                if (list[i]->priority < from || list[i]->priority >= to)
+                        continue;
+                if (whole_order_matters(x, list + i, k) && k <= TIES_MAX) {
+                        now = run_tied(x, now, list + i, k);
+                        continue;
+                }
+                if (whole_order_matters(x, list + i, k))
+                        whole_note_order(x,
+                                         arena_printf(x->arena,
+                                                      "the order of %zu chains of one priority, of "
+                                                      "which one is '%s'",
+                                                      k, list[i]->name));
+                for (size_t j = 0; j < k; j++)
+                        now = whole_then(x, now, LABEL_ACCEPT, run_base, list[i + j]);
+        }
+        return now;
+}
+
+static DiagramId run_prerouting(Whole *x, DiagramId now) {
+        const WorldChain **list, **nat;
+        size_t n = whole_list_chains(x, NF_INET_PRE_ROUTING, false, &list);
+        size_t n_nat = whole_list_chains(x, NF_INET_PRE_ROUTING, true, &nat);
+
+        if (whole_error(x) < 0)
+                return DIAGRAM_EMPTY;
+        for (size_t i = 0; i < n; i++)
+                if (list[i]->priority == PRIORITY_CONNTRACK ||
+                    (list[i]->priority == PRIORITY_DESTINATIONS && n_nat > 0))
+                        whole_note_order(
+                                x, arena_printf(x->arena,
+                                                "whether chain '%s' comes before what the kernel "
+                                                "does at its priority",
+                                                list[i]->name));
+        x->stage = STAGE_RAW;
+        now = run_chains(x, now, list, n, INT32_MIN, PRIORITY_CONNTRACK);
+        x->stage = STAGE_PREROUTING;
+        now = run_chains(x, now, list, n, PRIORITY_CONNTRACK, PRIORITY_DESTINATIONS);
+        x->stage = STAGE_NAT;
+        now = run_chains(x, now, nat, n_nat, INT32_MIN, INT32_MAX);
+        x->stage = STAGE_TRANSLATED;
+        return run_chains(x, now, list, n, PRIORITY_DESTINATIONS, INT32_MAX);
+}
+
+/* Connections of TCP and SCTP are to one host: nobody answers them at an address of many. */
+static DiagramId for_many(Whole *x, DiagramId region) {
+        Range tcp = range_single(u128(IPPROTO_TCP)), sctp = range_single(u128(IPPROTO_SCTP));
+
+        return whole_without(x, whole_without(x, region, WHOLE_PROTOCOL, tcp), WHOLE_PROTOCOL,
+                             sctp);
+}
+
+/* Where packets with this change go: to this host, or on. */
+static DiagramId routed(Whole *x, const WholeChange *c, bool here) {
+        DiagramId sum = DIAGRAM_EMPTY;
+        bool local;
+        int type;
+
+        if (c->here)
+                return here ? DIAGRAM_ALL : DIAGRAM_EMPTY;
+        if (c->any_address || c->any_else || !x->deliveries_known)
+                return DIAGRAM_ALL;
+        if (c->has_address) {
+                type = whole_piece_at(x->types, x->n_types, c->address);
+                local = type == ROUTE_LOCAL || type == ROUTE_BROADCAST || type == ROUTE_ANYCAST;
+                return type == ROUTE_MULTICAST || type == ROUTE_BROADCAST || local == here
+                               ? DIAGRAM_ALL
+                               : DIAGRAM_EMPTY;
+        }
+        for (size_t i = 0; i < x->n_types; i++) {
+                DiagramId to = whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1);
+
+                type = x->types[i].value;
+                local = type == ROUTE_LOCAL || type == ROUTE_BROADCAST || type == ROUTE_ANYCAST;
+                if (type == ROUTE_MULTICAST || type == ROUTE_BROADCAST)
+                        to = for_many(x, to);
+                if (type == ROUTE_MULTICAST || type == ROUTE_BROADCAST || local == here)
+                        sum = diagram_union(x->diagram, sum, to);
+        }
+        if (x->family == FAMILY_IPV4 && !x->world->route_localnet)
+                sum = whole_without(x, sum, WHOLE_DESTINATION, whole_loopback4);
+        return sum;
+}
+
+typedef struct Way {
+        WholeCare care;
+        void *context;
+        bool here;
+} Way;
+
+static DiagramId choose_way(Whole *x, const void *context, size_t change, DiagramId care) {
+        const Way *way = context;
+        WholeChange c = x->changes[change];
+        DiagramId r = diagram_and(x->diagram, routed(x, &c, way->here), care);
+
+        r = diagram_and(x->diagram, way->care(way->context, &c, way->here), r);
+
+        return diagram_and(x->diagram, r, diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
+}
+
+static int collect(Whole *x, DiagramId now, bool here, WholeEnd **ends, size_t *n) {
+        for (size_t i = 0; i < x->n_changes; i++) {
+                WholeEnd e = {
+                        .region = diagram_where_may(x->diagram, now, label_of(i, LABEL_ACCEPT)),
+                        .here = here,
+                        .change = x->changes[i],
+                };
+
+                if (e.region != DIAGRAM_EMPTY && !arena_append(x->arena, *ends, *n, e))
+                        return -ENOMEM;
+        }
+        return whole_error(x);
+}
+
+int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, size_t *ret_n) {
+        DiagramId start = diagram_and(x->diagram, x->domain,
+                                      diagram_leaf(x->diagram, label_of(0, LABEL_ACCEPT)));
+        Way way = {care, context, true};
+        DiagramId arrived = run_prerouting(x, start), now;
+        const WorldChain **list;
+        WholeEnd *ends = NULL;
+        size_t n = 0, n_list, n_nat;
+        int r;
+
+        whole_note_outside(x);
+        whole_note_helpers(x);
+        now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
+        x->stage = STAGE_INPUT;
+        n_nat = whole_list_chains(x, NF_INET_LOCAL_IN, true, &list);
+        n_list = whole_list_chains(x, NF_INET_LOCAL_IN, false, &list);
+        /* likewise: behind it sources may be others */
+        now = run_chains(x, now, list, n_list, INT32_MIN, n_nat > 0 ? PRIORITY_SOURCES : INT32_MAX);
+        r = collect(x, now, true, &ends, &n);
+        x->drops = diagram_where_may(x->diagram, now, LABEL_DROP);
+        way.here = false;
+        now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
+        x->stage = STAGE_FORWARD;
+        n_list = whole_list_chains(x, NF_INET_FORWARD, false, &list);
+        now = run_chains(x, now, list, n_list, INT32_MIN, INT32_MAX);
+        x->stage = STAGE_POSTROUTING;
+        n_list = whole_list_chains(x, NF_INET_POST_ROUTING, false, &list);
+        /* behind it sources are others; more refusals there are not needed for any proof */
+        now = run_chains(x, now, list, n_list, INT32_MIN, PRIORITY_SOURCES);
+        x->drops =
+                diagram_union(x->diagram, x->drops, diagram_where_may(x->diagram, now, LABEL_DROP));
+        if (r == 0)
+                r = collect(x, now, false, &ends, &n);
+        *ret = ends;
+        *ret_n = n;
+        return r < 0 ? r : whole_error(x);
+}
+
+DiagramId whole_drops(const Whole *x) {
+        return x->drops;
+}
