@@ -71,19 +71,6 @@ static const char *verdict_word(VerdictKind verdict) {
         return verdict == VERDICT_ACCEPT ? "accept" : verdict == VERDICT_DROP ? "drop" : "reject";
 }
 
-/* The step whose origin tells why: the last one that has something to tell. */
-static const Origin *deciding_origin(const Evaluation *result) {
-        for (size_t i = result->n_steps; i > 0; i--) {
-                const Step *s = &result->steps[i - 1];
-
-                if (s->element && s->element->origin.at.source)
-                        return &s->element->origin;
-                if (s->rule && s->rule->origin.text)
-                        return &s->rule->origin;
-        }
-        return NULL;
-}
-
 static const Rule *deciding_rule(const Evaluation *result) {
         for (size_t i = result->n_steps; i > 0; i--)
                 if (result->steps[i - 1].rule && result->steps[i - 1].rule->origin.text)
@@ -101,7 +88,7 @@ static int print_json(const Explain *e,
                       const Question *q,
                       const Evaluation *result,
                       const WholeAnswer *whole) {
-        const Origin *origin = deciding_origin(result);
+        const Origin *origin = evaluation_origin(result);
         const Rule *rule = deciding_rule(result);
         json_t *object = json_object(), *path = json_array();
 
@@ -187,7 +174,7 @@ static void print_answer(const Explain *e,
                          const Question *q,
                          const Evaluation *result,
                          const WholeAnswer *whole) {
-        const Origin *origin = deciding_origin(result);
+        const Origin *origin = evaluation_origin(result);
         const Rule *rule = deciding_rule(result);
         bool accepted = result->verdict == VERDICT_ACCEPT;
 

@@ -51,14 +51,27 @@ void question_describe(const PacketQuestion *packet, U128 in, U128 out, FILE *f)
                 fprintf(f, " user %u group %u", q->user, q->group);
 }
 
+/* A chain that many lines lead to names only one of them: the element of the map knows which. */
+static const Element *find_entry(const Evaluation *e, size_t i) {
+        const Element *element = i > 0 ? e->steps[i - 1].element : NULL;
+
+        return element && element->verdict.chain && element->verdict.chain == e->steps[i].chain &&
+                               element->origin.at.source
+                       ? element
+                       : NULL;
+}
+
 const Origin *evaluation_origin(const Evaluation *e) {
         for (size_t i = e->n_steps; i > 0; i--) {
                 const Step *s = &e->steps[i - 1];
 
                 if (s->element && s->element->origin.at.source)
                         return &s->element->origin;
-                if (s->rule && s->rule->origin.text)
-                        return &s->rule->origin;
+                if (s->rule && s->rule->origin.text) {
+                        const Element *entry = find_entry(e, i - 1);
+
+                        return entry ? &entry->origin : &s->rule->origin;
+                }
         }
         return NULL;
 }

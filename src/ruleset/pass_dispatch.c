@@ -9,7 +9,12 @@
  * so that no two elements overlap: the kernel refuses overlaps, or worse, takes them in one order
  * and not in the other. An atom's chain holds its rules in their order, without what the lookup has
  * decided; atoms with the same rules share a chain. Meaning is kept since a packet meets the same
- * rules as before, in the same order, and comes back where none of them ends. */
+ * rules as before, in the same order, and comes back where none of them ends.
+ *
+ * Where many lines say the same of different ports, "allow 8443 from office", the ports that each
+ * has for itself lead to one chain, and the map's elements know the lines. */
+
+#define ALIKE_MIN 64 /* lines; below, each keeps a counter of its own */
 
 #define ENTRIES_MAX ((size_t)4 << 20) /* rules written into atoms' chains before it is given up */
 
@@ -35,7 +40,9 @@ struct Atom {
         uint32_t low, high;
         const uint32_t *rules; /* numbers within the run, ascending */
         size_t n_rules;
-        const Atom *first; /* the lowest one with the same rules */
+        Atom *first;    /* the lowest one with the same rules */
+        Atom *alike;    /* of the first: the lowest one whose line says the same; or NULL */
+        size_t n_alike; /* of that one: lines */
         Chain *chain;
 };
 
@@ -177,31 +184,6 @@ static int cut_atoms(Run *run, uint8_t protocol) {
         return 0;
 }
 
-static Chain *make_chain(Run *run, const Atom *atom, const char *protocol) {
-        char low[TEXT_NUMBER_MAX], high[TEXT_NUMBER_MAX];
-        const char *parts[] = {run->name,
-                               "-",
-                               protocol,
-                               "-",
-                               text_from_number(atom->low, low),
-                               "-",
-                               text_from_number(atom->high, high)};
-        const char *name = arena_join(run->scratch, parts, atom->low == atom->high ? 5 : 7);
-        Chain *chain = name ? ruleset_add_chain(run->rs, name) : NULL;
-
-        for (size_t i = 0; chain && i < atom->n_rules; i++) {
-                const PortRule *p = &run->rules[atom->rules[i]];
-                Rule *copy = chain_add_rule(run->rs, chain, p->rule->verdict, p->rule->origin);
-
-                if (!copy)
-                        return NULL;
-                copy->counted = p->rule->counted;
-                copy->matches = p->rest;
-                copy->n_matches = p->n_rest;
-        }
-        return chain;
-}
-
 static uint64_t mix(uint64_t hash, uint64_t value) {
         return (hash ^ value) * UINT64_C(1099511628211); /* FNV-1a over words */
 }
@@ -220,14 +202,18 @@ static bool same_list(const Atom *a, const Atom *b) {
                memcmp(a->rules, b->rules, a->n_rules * sizeof(a->rules[0])) == 0;
 }
 
+static uint64_t fold(uint64_t hash) {
+        return hash ^ hash >> 32;
+}
+
 /* The first atom with the same rules, which are noted in a table with open addressing. */
-static const Atom *find_first(const Atom **table, size_t size, const Atom *atom) {
+static Atom *find_first(Atom **table, size_t size, Atom *atom) {
         uint64_t hash = 0;
 
         for (size_t i = 0; i < atom->n_rules; i++)
                 hash = mix(hash, atom->rules[i]);
-        for (size_t i = hash ^ hash >> 32;; i++) {
-                const Atom **place = &table[i & (size - 1)];
+        for (size_t i = fold(hash);; i++) {
+                Atom **place = &table[i & (size - 1)];
 
                 if (!*place)
                         *place = atom;
@@ -236,19 +222,113 @@ static const Atom *find_first(const Atom **table, size_t size, const Atom *atom)
         }
 }
 
+/* The place of the one line that all the atom's rules come from; NULL if they come from several. */
+static const Span *find_line(const Run *run, const Atom *atom) {
+        const Span *first = &run->rules[atom->rules[0]].rule->origin.at;
+
+        for (size_t i = 1; i < atom->n_rules; i++) {
+                const Span *at = &run->rules[atom->rules[i]].rule->origin.at;
+
+                if (at->source != first->source || at->line != first->line ||
+                    at->column != first->column)
+                        return NULL;
+        }
+        return first;
+}
+
+/* What rules share is at one place, see share_rests(). */
+static bool says_same(const Run *run, const Atom *a, const Atom *b) {
+        if (a->n_rules != b->n_rules)
+                return false;
+        for (size_t i = 0; i < a->n_rules; i++) {
+                const PortRule *x = &run->rules[a->rules[i]], *y = &run->rules[b->rules[i]];
+
+                if (x->rest != y->rest || x->n_rest != y->n_rest ||
+                    x->rule->verdict.kind != y->rule->verdict.kind ||
+                    x->rule->verdict.chain != y->rule->verdict.chain ||
+                    x->rule->counted != y->rule->counted)
+                        return false;
+        }
+        return true;
+}
+
+/* Likewise the first atom whose line says the same, if the rules come from one line. */
+static Atom *find_same(const Run *run, Atom **table, size_t size, Atom *atom) {
+        uint64_t hash = 0;
+
+        if (!find_line(run, atom))
+                return NULL;
+        for (size_t i = 0; i < atom->n_rules; i++) {
+                const PortRule *p = &run->rules[atom->rules[i]];
+
+                hash = mix(mix(hash, (uintptr_t)p->rest), p->rule->verdict.kind);
+        }
+        for (size_t i = fold(hash);; i++) {
+                Atom **place = &table[i & (size - 1)];
+
+                if (!*place)
+                        *place = atom;
+                if (says_same(run, *place, atom))
+                        return *place;
+        }
+}
+
+/* The first of the many atoms whose lines say the same as this one's; NULL if they are few. */
+static Atom *find_alike(const Atom *atom) {
+        return atom->alike && atom->alike->n_alike >= ALIKE_MIN ? atom->alike : NULL;
+}
+
+static Chain *make_chain(Run *run, const Atom *atom, const char *protocol) {
+        char low[TEXT_NUMBER_MAX], high[TEXT_NUMBER_MAX];
+        const char *parts[] = {run->name,
+                               "-",
+                               protocol,
+                               "-",
+                               text_from_number(atom->low, low),
+                               "-",
+                               text_from_number(atom->high, high)};
+        const char *name = arena_join(run->scratch, parts, atom->low == atom->high ? 5 : 7);
+        const Atom *alike = find_alike(atom);
+        Chain *chain = name ? ruleset_add_chain(run->rs, name) : NULL;
+
+        for (size_t i = 0; chain && i < atom->n_rules; i++) {
+                const PortRule *p = &run->rules[atom->rules[i]];
+                Rule *copy = chain_add_rule(run->rs, chain, p->rule->verdict, p->rule->origin);
+
+                if (!copy)
+                        return NULL;
+                copy->counted = p->rule->counted;
+                copy->matches = p->rest;
+                copy->n_matches = p->n_rest;
+                if (alike && pass_name_many(run->rs, copy, alike->n_alike) < 0)
+                        return NULL;
+        }
+        return chain;
+}
+
 /* Chains stand in the order of their ports; the lowest of the atoms that share one names it. */
 static int make_chains(Run *run, const char *protocol) {
         size_t size = table_size(run->n_atoms);
-        const Atom **table = arena_alloc_array(run->scratch, size, sizeof(table[0]));
+        Atom **lists = arena_alloc_array(run->scratch, size, sizeof(lists[0]));
+        Atom **alikes = arena_alloc_array(run->scratch, size, sizeof(alikes[0]));
 
-        if (!table)
+        if (!lists || !alikes)
                 return -ENOMEM;
         for (size_t i = 0; i < run->n_atoms; i++) {
                 Atom *atom = &run->atoms[i];
 
-                atom->first = find_first(table, size, atom);
-                atom->chain =
-                        atom->first == atom ? make_chain(run, atom, protocol) : atom->first->chain;
+                atom->first = find_first(lists, size, atom);
+                if (atom->first == atom && !run->rs->count_elements)
+                        atom->alike = find_same(run, alikes, size, atom);
+                if (atom->alike)
+                        atom->alike->n_alike++;
+        }
+        for (size_t i = 0; i < run->n_atoms; i++) {
+                Atom *atom = &run->atoms[i], *from = find_alike(atom->first);
+
+                if (!from)
+                        from = atom->first;
+                atom->chain = from == atom ? make_chain(run, atom, protocol) : from->chain;
                 if (!atom->chain)
                         return -ENOMEM;
         }
@@ -276,6 +356,8 @@ static int make_lookup(Run *run, Chain *into, uint8_t protocol) {
                 if (!e)
                         return -ENOMEM;
                 e->verdict = verdict_to(VERDICT_JUMP, run->atoms[i].chain);
+                if (find_alike(run->atoms[i].first))
+                        e->origin.at = *find_line(run, &run->atoms[i]);
         }
         rule = chain_add_rule(run->rs, into, verdict_of(VERDICT_CONTINUE), (Origin){0});
         if (!rule || rule_match_value(run->rs, rule, FIELD_L4PROTO, protocol) < 0)

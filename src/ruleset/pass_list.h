@@ -15,3 +15,6 @@ int pass_prune(Ruleset *rs);    /* chains and sets that nothing leads to */
 /* Calls visit for each verdict of the ruleset that leads to a chain, those in maps included. */
 typedef void (*VerdictVisitor)(Verdict *v, void *context);
 void pass_visit_verdicts(Ruleset *rs, VerdictVisitor visit, void *context);
+
+/* Names a rule that stands for n, itself one of them, after the first. 0 or -ENOMEM. */
+int pass_name_many(Ruleset *rs, Rule *rule, size_t n);

@@ -131,10 +131,17 @@ static int whole_characters(const char *text) {
         return (int)n;
 }
 
+int pass_name_many(Ruleset *rs, Rule *rule, size_t n) {
+        const char *text = rule->origin.text ? rule->origin.text : "";
+
+        rule->origin.text =
+                arena_printf(rs->arena, "%.*s (and %zu more)", whole_characters(text), text, n - 1);
+        return rule->origin.text ? 0 : -ENOMEM;
+}
+
 /* Turns the first member's rule into the one that stands for all n. */
 static int merge_group(Ruleset *rs, Rule *rule, const Candidate *members, size_t n) {
         Match *matches = arena_alloc_array(rs->arena, rule->n_matches, sizeof(Match));
-        const char *text = rule->origin.text ? rule->origin.text : "";
         const Set *set = merge_sets(rs, members, n);
 
         if (!matches || !set)
@@ -142,9 +149,7 @@ static int merge_group(Ruleset *rs, Rule *rule, const Candidate *members, size_t
         memcpy(matches, rule->matches, rule->n_matches * sizeof(Match));
         matches[members[0].variable].set = set;
         rule->matches = matches;
-        rule->origin.text =
-                arena_printf(rs->arena, "%.*s (and %zu more)", whole_characters(text), text, n - 1);
-        return rule->origin.text ? 0 : -ENOMEM;
+        return pass_name_many(rs, rule, n);
 }
 
 static bool same_verdict(const Rule *a, const Rule *b) {
