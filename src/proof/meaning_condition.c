@@ -54,8 +54,7 @@ static Range *set_ranges(Meaning *m, const Set *set, size_t i, FieldId field, si
         for (size_t j = 0; items && j < set->n_elements; j++) {
                 Range r = set->elements[j].key[i];
 
-                if (field == FIELD_IP6_SADDR_64)
-                        r = meaning_of_prefixes(r);
+                r = meaning_of_prefixes(field, r);
                 if (u128_compare(r.low, r.high) <= 0)
                         items[n++] = r;
         }
@@ -97,8 +96,7 @@ meaning_element_condition(Meaning *m, const Element *e, const FieldId *list, siz
 
                 if (!meaning_find_variable(list[i], &v))
                         return yes_or_fall(m); /* none of ours, and of a map: may be or not */
-                if (list[i] == FIELD_IP6_SADDR_64)
-                        r = meaning_of_prefixes(r);
+                r = meaning_of_prefixes(list[i], r);
                 if (u128_compare(r.low, r.high) > 0)
                         return fall;
                 x = diagram_replace(m->diagram, x, MEANING_YES, here);

@@ -47,8 +47,7 @@ static int cut_set(Meaning *m, const Set *set, const FieldId *list, size_t n) {
                 for (size_t j = 0; j < set->n_elements; j++) {
                         Range r = set->elements[j].key[i];
 
-                        if (list[i] == FIELD_IP6_SADDR_64)
-                                r = meaning_of_prefixes(r);
+                        r = meaning_of_prefixes(list[i], r);
                         if (u128_compare(r.low, r.high) <= 0 && meaning_cut(m, v, r) < 0)
                                 return -ENOMEM;
                 }

@@ -13,7 +13,13 @@ typedef struct FieldRow {
 static const FieldRow field_rows[] = {
         {FIELD_IP_SADDR,          MEANING_SOURCE},
         {FIELD_IP6_SADDR,         MEANING_SOURCE},
-        {FIELD_IP6_SADDR_64,      MEANING_SOURCE},
+        {FIELD_IP_SADDR_16,        MEANING_SOURCE},
+        {FIELD_IP_SADDR_20,        MEANING_SOURCE},
+        {FIELD_IP_SADDR_24,        MEANING_SOURCE},
+        {FIELD_IP_SADDR_28,        MEANING_SOURCE},
+        {FIELD_IP6_SADDR_48,       MEANING_SOURCE},
+        {FIELD_IP6_SADDR_56,       MEANING_SOURCE},
+        {FIELD_IP6_SADDR_64,       MEANING_SOURCE},
         {FIELD_CT_IP_DADDR,       MEANING_DIALLED},
         {FIELD_CT_IP6_DADDR,      MEANING_DIALLED},
         {FIELD_IP_DADDR,          MEANING_FINAL},
@@ -67,10 +73,21 @@ bool meaning_is_of_family(const Meaning *m, FieldId field) {
         return ours.present[field] || !theirs.present[field];
 }
 
-Range meaning_of_prefixes(Range r) {
-        if (r.low.low > 0 && r.low.high == UINT64_MAX)
-                return (Range){U128_MAX, U128_ZERO};
-        return (Range){{r.low.high + (r.low.low > 0), 0}, {r.high.high, UINT64_MAX}};
+Range meaning_of_prefixes(FieldId field, Range r) {
+        unsigned int bits = types[fields[field].type].bits;
+        U128 rest = u128_low_mask(bits - fields[field].prefix), all = u128_low_mask(bits);
+        U128 low = field_prefix(field, r.low);
+
+        if (fields[field].prefix == 0)
+                return r;
+        /* the first value with that prefix or a later one */
+        if (u128_compare(low, r.low) < 0) {
+                low = u128_or(low, rest);
+                if (u128_equal(low, all))
+                        return (Range){U128_MAX, U128_ZERO};
+                low = u128_next(low);
+        }
+        return (Range){low, u128_or(r.high, rest)};
 }
 
 Range meaning_values(const Meaning *m, MeaningVariable v) {

@@ -46,9 +46,9 @@ bool meaning_find_variable(FieldId field, MeaningVariable *ret);
 /* Which variable the way's packets have for it: without a translation, one address and one port. */
 MeaningVariable meaning_seen_as(MeaningWay way, MeaningVariable v);
 bool meaning_is_of_family(const Meaning *m, FieldId field);
-/* The addresses whose first 64 bits, the rest zero, are in the range; runs backwards if none are.
- */
-Range meaning_of_prefixes(Range r);
+/* The addresses of which the field, which may look at a prefix alone, has a value in the range; runs
+ * backwards if none has. */
+Range meaning_of_prefixes(FieldId field, Range r);
 /* The fields that make no difference within a class. */
 void meaning_make_classes(Meaning *m, MeaningWay way);
 

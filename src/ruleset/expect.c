@@ -360,13 +360,16 @@ static const Dimension sliced[] = {
 
 /* All packets that are tried as q is, whatever their addresses, interfaces and owners. */
 static int cut_by_class(Check *c, const PacketQuestion *q) {
-        static const FieldId varying[] = {FIELD_IP_SADDR, FIELD_IP6_SADDR, FIELD_IP6_SADDR_64,
-                                          FIELD_CT_IP_DADDR, FIELD_CT_IP6_DADDR};
+        static const FieldId varying[] = {FIELD_IP_SADDR, FIELD_IP6_SADDR, FIELD_CT_IP_DADDR,
+                                          FIELD_CT_IP6_DADDR};
         PacketClass class = {.hook = q->hook, .within = c->within};
 
         packet_init(&class.packet, q);
         for (size_t i = 0; i < ARRAY_SIZE(varying); i++)
                 class.varies[varying[i]] = class.packet.present[varying[i]];
+        for (FieldId f = 0; f < _FIELD_MAX; f++)
+                if (fields[f].prefix > 0)
+                        class.varies[f] = class.packet.present[f];
         class.varies[FIELD_IIFNAME] = class.packet.present[FIELD_IIFNAME];
         class.varies[FIELD_OIFNAME] = class.packet.present[FIELD_OIFNAME];
         class.varies[FIELD_SKUID] = class.varies[FIELD_SKGID] = q->hook == HOOK_OUTPUT;

@@ -84,6 +84,12 @@ const Field fields[_FIELD_MAX] = {
         [FIELD_IP_DADDR]       = {"ip daddr", TYPE_IPV4_ADDR, BASE_NETWORK, 0, 16, NEEDS_IPV4, .mergeable = true},
         [FIELD_IP6_SADDR]      = {"ip6 saddr", TYPE_IPV6_ADDR, BASE_NETWORK, 0, 8, NEEDS_IPV6, .mergeable = true},
         [FIELD_IP6_DADDR]      = {"ip6 daddr", TYPE_IPV6_ADDR, BASE_NETWORK, 0, 24, NEEDS_IPV6, .mergeable = true},
+        [FIELD_IP_SADDR_16]    = {"ip saddr & 255.255.0.0", TYPE_IPV4_ADDR, BASE_NETWORK, 0, 12, NEEDS_IPV4, .prefix = 16},
+        [FIELD_IP_SADDR_20]    = {"ip saddr & 255.255.240.0", TYPE_IPV4_ADDR, BASE_NETWORK, 0, 12, NEEDS_IPV4, .prefix = 20},
+        [FIELD_IP_SADDR_24]    = {"ip saddr & 255.255.255.0", TYPE_IPV4_ADDR, BASE_NETWORK, 0, 12, NEEDS_IPV4, .prefix = 24},
+        [FIELD_IP_SADDR_28]    = {"ip saddr & 255.255.255.240", TYPE_IPV4_ADDR, BASE_NETWORK, 0, 12, NEEDS_IPV4, .prefix = 28},
+        [FIELD_IP6_SADDR_48]   = {"ip6 saddr & ffff:ffff:ffff::", TYPE_IPV6_ADDR, BASE_NETWORK, 0, 8, NEEDS_IPV6, .prefix = 48},
+        [FIELD_IP6_SADDR_56]   = {"ip6 saddr & ffff:ffff:ffff:ff00::", TYPE_IPV6_ADDR, BASE_NETWORK, 0, 8, NEEDS_IPV6, .prefix = 56},
         [FIELD_IP6_SADDR_64]   = {"ip6 saddr & ffff:ffff:ffff:ffff::", TYPE_IPV6_ADDR, BASE_NETWORK, 0, 8, NEEDS_IPV6, .prefix = 64},
         [FIELD_IP6_HOPLIMIT]   = {"ip6 hoplimit", TYPE_NUMBER, BASE_NETWORK, 0, 7, NEEDS_IPV6},
         [FIELD_SPORT]          = {"th sport", TYPE_INET_SERVICE, BASE_TRANSPORT, 0, 0, .needs_ports = true},
@@ -109,6 +115,13 @@ size_t type_size(TypeId type) {
 
 size_t field_size(FieldId field) {
         return type_size(fields[field].type);
+}
+
+U128 field_prefix(FieldId field, U128 value) {
+        unsigned int bits = types[fields[field].type].bits;
+        U128 rest = u128_low_mask(bits - fields[field].prefix);
+
+        return (U128){value.high & ~rest.high, value.low & ~rest.low};
 }
 
 bool type_symbol_value(TypeId type, const char *name, uint32_t *ret) {

@@ -60,7 +60,13 @@ typedef enum _packed_ FieldId {
         FIELD_IP_DADDR,
         FIELD_IP6_SADDR,
         FIELD_IP6_DADDR,
-        FIELD_IP6_SADDR_64, /* the first 64 bits of the source, the rest zero */
+        FIELD_IP_SADDR_16, /* so many bits of the source, the rest zero */
+        FIELD_IP_SADDR_20,
+        FIELD_IP_SADDR_24,
+        FIELD_IP_SADDR_28,
+        FIELD_IP6_SADDR_48,
+        FIELD_IP6_SADDR_56,
+        FIELD_IP6_SADDR_64,
         FIELD_IP6_HOPLIMIT,
         FIELD_SPORT,
         FIELD_DPORT,
@@ -110,6 +116,9 @@ extern const Field fields[_FIELD_MAX];
 /* Bytes of the value in a kernel register or a set's key. */
 size_t field_size(FieldId field);
 size_t type_size(TypeId type);
+
+/* What a field with a prefix has where the whole one has `value`. */
+U128 field_prefix(FieldId field, U128 value);
 
 /* The symbol's value, or false. */
 bool type_symbol_value(TypeId type, const char *name, uint32_t *ret);

@@ -45,9 +45,12 @@ static void set_network(Packet *p, const PacketQuestion *q) {
                 set(p, FIELD_NFPROTO, u128(NFPROTO_IPV6));
                 set(p, FIELD_IP6_SADDR, q->source);
                 set(p, FIELD_IP6_DADDR, q->destination);
-                set(p, FIELD_IP6_SADDR_64, (U128){q->source.high, 0});
                 set(p, FIELD_IP6_HOPLIMIT, u128(q->hop_limit ? q->hop_limit : 64));
         }
+        for (FieldId f = 0; f < _FIELD_MAX; f++)
+                if (fields[f].prefix > 0 &&
+                    (fields[f].type == TYPE_IPV4_ADDR) == (q->family == FAMILY_IPV4))
+                        set(p, f, field_prefix(f, q->source));
         set(p, FIELD_FIB_SADDR_OIF,
             u128(q->source_route == SOURCE_ROUTED || q->source_route == SOURCE_ELSEWHERE));
         set(p, FIELD_FIB_SADDR_IIF_OIF, u128(q->source_route == SOURCE_ROUTED));

@@ -2,6 +2,8 @@
 #include "ruleset/pass_list.h"
 
 const Pass passes[] = {
+        /* before dispatch, which makes a chain for each port */
+        {"pair", "sources and their ports become one lookup of both", pass_pair},
         /* before merge, which otherwise sees the same sources once for every port */
         {"dispatch", "rules on ports become one lookup a protocol", pass_dispatch},
         {"merge", "many rules that differ in one field become a set", pass_merge},

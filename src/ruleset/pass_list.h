@@ -6,6 +6,7 @@
 
 #include "ruleset/pass.h"
 
+int pass_pair(Ruleset *rs);     /* sources and their ports: one lookup of both */
 int pass_dispatch(Ruleset *rs); /* ports: one lookup instead of a rule each */
 int pass_merge(Ruleset *rs);    /* many alike rules: one rule with a set */
 int pass_trim(Ruleset *rs);     /* rules that no packet reaches; goto where nothing comes back */
@@ -18,3 +19,6 @@ void pass_visit_verdicts(Ruleset *rs, VerdictVisitor visit, void *context);
 
 /* Names a rule that stands for n, itself one of them, after the first. 0 or -ENOMEM. */
 int pass_name_many(Ruleset *rs, Rule *rule, size_t n);
+/* How many rules from that one on have one final verdict and no statements, and so may change
+ * places; 1 if that one alone does not. */
+size_t pass_count_alike(const Chain *chain, size_t first);

@@ -152,8 +152,19 @@ static int merge_group(Ruleset *rs, Rule *rule, const Candidate *members, size_t
         return pass_name_many(rs, rule, n);
 }
 
-static bool same_verdict(const Rule *a, const Rule *b) {
-        return a->verdict.kind == b->verdict.kind && a->verdict.chain == b->verdict.chain;
+static bool may_move(const Rule *rule) {
+        return verdict_is_final(rule->verdict.kind) && rule->n_statements == 0;
+}
+
+size_t pass_count_alike(const Chain *chain, size_t first) {
+        const Verdict v = chain->rules[first].verdict;
+        size_t end = first + 1;
+
+        while (may_move(&chain->rules[first]) && end < chain->n_rules &&
+               may_move(&chain->rules[end]) && chain->rules[end].verdict.kind == v.kind &&
+               chain->rules[end].verdict.chain == v.chain)
+                end++;
+        return end - first;
 }
 
 /* Merges within rules[0..n), all with one final verdict; dead ones are marked by VERDICT_CONTINUE
@@ -185,12 +196,8 @@ static int merge_chain(Ruleset *rs, Chain *chain) {
         size_t kept = 0;
 
         for (size_t i = 0, end; i < chain->n_rules; i = end) {
-                const Rule *first = &chain->rules[i];
-
-                for (end = i + 1; end < chain->n_rules && same_verdict(first, &chain->rules[end]);)
-                        end++;
-                if (end - i >= MERGE_MIN && verdict_is_final(first->verdict.kind) &&
-                    merge_run(rs, &chain->rules[i], end - i) < 0)
+                end = i + pass_count_alike(chain, i);
+                if (end - i >= MERGE_MIN && merge_run(rs, &chain->rules[i], end - i) < 0)
                         return -ENOMEM;
         }
         for (size_t i = 0; i < chain->n_rules; i++) {

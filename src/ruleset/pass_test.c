@@ -247,6 +247,104 @@ static void a_merged_rule_still_knows_the_line_of_each_source(void **state) {
         assert_int_equal(e.steps[e.n_steps - 1].element->origin.at.line, 42);
 }
 
+/* `n` allows, each of a port of its own, from a network of 17 to 32 bits. */
+static Ruleset *many_pairs(Arena *a, unsigned int n, Range *ret_sources) {
+        Ruleset *rs = many_sources(a, 0);
+        Chain *section = ruleset_find_chain(rs, "inbound");
+
+        for (unsigned int i = 0; i < n; i++) {
+                Rule *rule = chain_add_rule(rs, section, verdict_of(VERDICT_ACCEPT),
+                                            origin_of(rs, i + 1));
+                uint32_t rest = UINT32_C(0xffffffff) >> (17 + draw(16) - 1) >> 1;
+                uint32_t low = (UINT32_C(0x0a000000) + (draw(64) << 12) + draw(1 << 12)) & ~rest;
+                RangeSet set = {.items = &ret_sources[i], .n_items = 1};
+
+                ret_sources[i] = (Range){u128(low), u128(low | rest)};
+                assert_int_equal(rule_match_ranges(rs, rule, FIELD_IP_SADDR, &set), 0);
+                assert_int_equal(rule_match_value(rs, rule, FIELD_L4PROTO, IPPROTO_TCP), 0);
+                assert_int_equal(rule_match_value(rs, rule, FIELD_DPORT, 1000 + i), 0);
+        }
+        return rs;
+}
+
+static const Origin *
+ask(Arena *a, const Ruleset *rs, U128 from, unsigned int port, VerdictKind *v) {
+        PacketQuestion q = {.hook = HOOK_INPUT,
+                            .family = FAMILY_IPV4,
+                            .source = from,
+                            .protocol = IPPROTO_TCP,
+                            .destination_port = (uint16_t)port,
+                            .ct_state = CT_STATE_NEW};
+        Evaluation e;
+        Packet p;
+
+        packet_init(&p, &q);
+        assert_int_equal(ruleset_eval(rs, a, HOOK_INPUT, &p, &e), 0);
+        *v = e.verdict;
+        return evaluation_origin(&e);
+}
+
+static void sources_with_a_port_each_become_a_few_lookups(void **state) {
+        Arena *a = *state;
+        Range sources[1000];
+        Ruleset *rs;
+
+        random_state = 7;
+        rs = many_pairs(a, ARRAY_SIZE(sources), sources);
+        for (size_t i = 0; i < n_passes; i++)
+                assert_int_equal(passes[i].run(rs), 0);
+        assert_true(rules_of(rs, "inbound") < 8);
+        assert_true(rs->n_chains < 4);
+        for (unsigned int i = 0; i < ARRAY_SIZE(sources); i++) {
+                Range r = sources[i];
+                uint32_t within = draw((uint32_t)(r.high.low - r.low.low) + 1);
+                const U128 inside[] = {r.low, r.high, u128(r.low.low + within)};
+                const U128 outside[] = {u128_previous(r.low), u128_next(r.high)};
+                VerdictKind v;
+
+                for (size_t j = 0; j < ARRAY_SIZE(inside); j++) {
+                        const Origin *origin = ask(a, rs, inside[j], 1000 + i, &v);
+
+                        assert_int_equal(v, VERDICT_ACCEPT);
+                        assert_int_equal(origin->at.line, i + 1);
+                        (void)ask(a, rs, inside[j], 1000 + ARRAY_SIZE(sources) + i, &v);
+                        assert_int_equal(v, VERDICT_DROP);
+                }
+                for (size_t j = 0; j < ARRAY_SIZE(outside); j++) {
+                        (void)ask(a, rs, outside[j], 1000 + i, &v);
+                        assert_int_equal(v, VERDICT_DROP);
+                }
+        }
+}
+
+static void lines_that_say_the_same_of_their_ports_share_a_chain_and_stay_told_apart(void **state) {
+        Arena *a = *state;
+        Ruleset *rs = many_sources(a, 0);
+        Chain *section = ruleset_find_chain(rs, "inbound");
+        Range range = {u128(0x0a000000), u128(0x0a000009)};
+        RangeSet zone = {.items = &range, .n_items = 1};
+        VerdictKind v;
+
+        for (unsigned int i = 0; i < 200; i++) {
+                Rule *rule = chain_add_rule(rs, section, verdict_of(VERDICT_ACCEPT),
+                                            origin_of(rs, i + 1));
+
+                /* no prefix, so that no pairs are made of it */
+                assert_int_equal(rule_match_ranges(rs, rule, FIELD_IP_SADDR, &zone), 0);
+                assert_int_equal(rule_match_value(rs, rule, FIELD_L4PROTO, IPPROTO_TCP), 0);
+                assert_int_equal(rule_match_value(rs, rule, FIELD_DPORT, 1000 + i), 0);
+        }
+        for (size_t i = 0; i < n_passes; i++)
+                assert_int_equal(passes[i].run(rs), 0);
+        assert_int_equal(rs->n_chains, 3);
+        for (unsigned int i = 0; i < 200; i++) {
+                assert_int_equal(ask(a, rs, range.high, 1000 + i, &v)->at.line, i + 1);
+                assert_int_equal(v, VERDICT_ACCEPT);
+        }
+        (void)ask(a, rs, u128_next(range.high), 1000, &v);
+        assert_int_equal(v, VERDICT_DROP);
+}
+
 static void passes_have_names_of_their_own_and_a_summary(void **state) {
         for (size_t i = 0; i < n_passes; i++) {
                 assert_true(strlen(passes[i].summary) > 0);
@@ -259,6 +357,9 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(each_pass_keeps_the_verdict_of_every_packet),
                 unit_arena_test(a_thousand_sources_of_one_port_cost_no_more_rules_than_one),
+                unit_arena_test(sources_with_a_port_each_become_a_few_lookups),
+                unit_arena_test(
+                        lines_that_say_the_same_of_their_ports_share_a_chain_and_stay_told_apart),
                 unit_arena_test(a_merged_rule_still_knows_the_line_of_each_source),
                 cmocka_unit_test(passes_have_names_of_their_own_and_a_summary),
         };

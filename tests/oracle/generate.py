@@ -341,6 +341,9 @@ class PolicyMaker(Clauses):
             return {"rules": [], "default": self.rng.choice(defaults), "log": log}
         most = self.rng.choice([2, 5, 8, 8, 25])
         rules = [self._rule(name) for _ in self.some(0 if name == "outbound" else 1, most)]
+        if name != "outbound" and self.chance(0.12):
+            at = self.rng.randint(0, len(rules))
+            rules[at:at] = self._pairs()
         if name == "outbound" and self.chance(0.3):
             rules = [r for r in rules if "deny" in r]
         if not rules:
@@ -367,6 +370,24 @@ class PolicyMaker(Clauses):
         public = section == "inbound" and verb == "allow" and not {"from", "in"} & set(rule)
         rule = {verb: self.several(lambda: self.service_term(public)), **rule}
         return {**rule, **self._more_of_a_rule(section, verb)}
+
+    def _pairs(self):
+        """So many sources with a port each that no rule of their own is made of them."""
+        rng, family = self.rng, self.rng.choice([4, 4, 6])
+        verb = rng.choice(["allow", "allow", "deny"])
+        lengths = {4: [16, 18, 20, 24, 24, 27, 28, 32], 6: [47, 48, 56, 62, 64, 64, 127, 128]}[family]
+        usual, protocol = rng.choice(lengths), rng.choice(["tcp", "tcp", "udp", "sctp"])
+        rules = []
+        for _ in range(rng.randint(70, 130)):
+            host = int(ipaddress.ip_address(rng.choice(HOSTS[family])))
+            host ^= rng.choice([0, 0, 1, 256, 1 << rng.randint(0, 40 if family == 6 else 12)])
+            n = ipaddress.ip_network(
+                (host, usual if self.chance(0.8) else rng.choice(lengths)), strict=False
+            )
+            self.blocks[family].append((int(n.network_address), int(n.broadcast_address)))
+            port = rng.choice(PORTS) if self.chance(0.5) else rng.randint(1, 65535)
+            rules.append({verb: f"{port}/{protocol}", "from": str(n)})
+        return rules
 
     def _protection(self):
         p = {"services": self.several(lambda: self.service_term(public=False))}
