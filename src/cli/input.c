@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "nft/networks.h"
 #include "policy/datadir.h"
+#include "proof/effect.h"
 
 int input_failed(int error, const char *what) {
         fprintf(stderr, "ringwall: %s: %s\n", what, strerror(-error));
@@ -59,7 +60,10 @@ int input_load_catalogue(Input *input) {
 }
 
 static int check_claims(Input *input) {
-        int r = claim_check(input->policy, input->ruleset, &input->claims, input->diag);
+        int r = effect_check(input->policy, input->diag);
+
+        if (r == 0)
+                r = claim_check(input->policy, input->ruleset, &input->claims, input->diag);
 
         input_print_messages(input);
         if (r == -EBADMSG)
