@@ -60,10 +60,7 @@ int input_load_catalogue(Input *input) {
 }
 
 static int check_claims(Input *input) {
-        int r = effect_check(input->policy, input->diag);
-
-        if (r == 0)
-                r = claim_check(input->policy, input->ruleset, &input->claims, input->diag);
+        int r = claim_check(input->policy, input->ruleset, &input->claims, input->diag);
 
         input_print_messages(input);
         if (r == -EBADMSG)
@@ -75,9 +72,12 @@ static int check_claims(Input *input) {
 
 int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatures *features) {
         static const KernelFeatures all = {.fib_in_filter = true};
-        int r = ruleset_compile(input->policy, features ? features : &all, stop_after, input->arena,
-                                &input->ruleset, input->diag);
+        int r = stop_after ? 0 : effect_check(input->policy, input->diag);
 
+        if (r < 0)
+                return input_failed(r, "looking for rules without effect");
+        r = ruleset_compile(input->policy, features ? features : &all, stop_after, input->arena,
+                            &input->ruleset, input->diag);
         input_print_messages(input);
         if (r == -ENOENT) {
                 fprintf(stderr, "ringwall check: there is no pass '%s'; the passes are: lower",

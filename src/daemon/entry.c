@@ -205,9 +205,9 @@ int draft_make(Daemon *d, const char *file, Draft *ret) {
         *ret = draft;
         r = policy_load(draft.arena, &paths, &ret->policy, d->diag);
         if (r == 0)
-                r = engine_compile(&d->engine, ret->policy, &ret->rs, d->diag);
-        if (r == 0)
                 r = effect_check(ret->policy, d->diag);
+        if (r == 0)
+                r = engine_compile(&d->engine, ret->policy, &ret->rs, d->diag);
         if (r == 0)
                 r = nft_add_host(draft.arena, ret->rs);
         if (r == 0)

@@ -24,7 +24,7 @@ static int compare_items(const void *a, const void *b) {
         return x < y ? -1 : x > y;
 }
 
-/* Those that `keep` speaks for, put together in halves; n > 0. */
+/* Those of the list, but perhaps for those with limits, put together in halves; n > 0. */
 static Packets build_tree(Effect *e,
                           const EffectList *l,
                           Packets *tree,
@@ -47,52 +47,64 @@ static Packets build_tree(Effect *e,
         return tree[node];
 }
 
+static Packets *new_tree(Effect *e, const EffectList *l, bool limited) {
+        Packets *tree = arena_alloc_array(e->arena, 4 * (l->n_sorted + 1), sizeof(*tree));
+
+        if (tree && l->n_sorted > 0)
+                (void)build_tree(e, l, tree, 1, 0, l->n_sorted, limited);
+        return tree;
+}
+
 typedef struct Search {
         Effect *e;
         const EffectList *list;
-        Packets decided;        /* before any of these rules */
-        Packets *all, *lasting; /* trees; lasting: of those without limits */
+        Packets decided;              /* before any of these rules */
+        const Packets *all, *lasting; /* trees; lasting: of those without limits */
 } Search;
+
+/* What is both of x and of y or z. */
+static Packets among(Effect *e, Packets x, Packets y, Packets z) {
+        return effect_union(e, effect_both(e, x, y), effect_both(e, x, z));
+}
 
 /* Marks what the others cover; returns what those that stay have. */
 static Packets cover(Search *s, size_t node, size_t first, size_t n, Packets others) {
         Packets left, right, nothing = {0};
-        size_t half = n / 2;
+        size_t half = n / 2, second = 2 * node + 1;
+        EffectItem *item = s->list->sorted[first];
 
         if (n == 1) {
-                EffectItem *item = s->list->sorted[first];
-
                 item->covered = effect_within(s->e, item->packets, s->decided, others);
                 return item->covered ? nothing : s->lasting[node];
         }
-        right = cover(s, 2 * node + 1, first + half, n - half,
-                      effect_both(s->e, s->all[2 * node + 1],
-                                  effect_union(s->e, others, s->lasting[2 * node])));
-        left = cover(s, 2 * node, first, half,
-                     effect_both(s->e, s->all[2 * node], effect_union(s->e, others, right)));
+        left = s->lasting[2 * node];
+        right = cover(s, second, first + half, n - half, among(s->e, s->all[second], others, left));
+        left = cover(s, 2 * node, first, half, among(s->e, s->all[2 * node], others, right));
         return effect_union(s->e, left, right);
 }
 
 /* From here on the list has those that stay, and cover others: others may be looked for in it. */
-static void keep(Effect *e, EffectList *l) {
+static int keep(Effect *e, EffectList *l) {
         size_t n = 0;
 
         for (size_t i = 0; i < l->n_sorted; i++)
                 if (!l->sorted[i]->covered && !l->sorted[i]->limited)
                         l->sorted[n++] = l->sorted[i];
+        if (n == l->n_sorted && l->tree)
+                return 0;
         l->n_sorted = n;
-        if (n > 0)
-                (void)build_tree(e, l, l->tree, 1, 0, n, false);
+        l->tree = new_tree(e, l, false);
+        return l->tree ? 0 : -ENOMEM;
 }
 
 /* Decides which of the rules have no effect behind what is decided before them. */
 static int decide(Effect *e, EffectList *l, Packets decided) {
-        Packets *all = arena_alloc_array(e->arena, 4 * (l->n + 1), sizeof(*all)), nothing = {0};
-        Search s = {.e = e, .list = l, .decided = decided, .all = all};
+        Search s = {.e = e, .list = l, .decided = decided};
+        Packets nothing = {0};
+        bool has_limits = false;
 
         l->sorted = arena_alloc_array(e->arena, l->n + 1, sizeof(EffectItem *));
-        l->tree = arena_alloc_array(e->arena, 4 * (l->n + 1), sizeof(*l->tree));
-        if (!all || !l->sorted || !l->tree)
+        if (!l->sorted)
                 return -ENOMEM;
         for (size_t i = 0; i < l->n; i++) {
                 EffectItem *item = &l->items[i];
@@ -101,21 +113,21 @@ static int decide(Effect *e, EffectList *l, Packets decided) {
                 if (item->dead)
                         continue;
                 item->size = size_of(e, item->packets);
+                has_limits |= item->limited;
                 l->sorted[l->n_sorted++] = item;
         }
-        if (l->n_sorted > 0) {
-                qsort(l->sorted, l->n_sorted, sizeof(EffectItem *), compare_items);
-                s.lasting = l->tree;
-                (void)build_tree(e, l, s.all, 1, 0, l->n_sorted, true);
-                (void)build_tree(e, l, s.lasting, 1, 0, l->n_sorted, false);
+        qsort(l->sorted, l->n_sorted, sizeof(EffectItem *), compare_items);
+        s.all = new_tree(e, l, true);
+        s.lasting = l->tree = has_limits ? new_tree(e, l, false) : (Packets *)(uintptr_t)s.all;
+        if (!s.all || !s.lasting)
+                return -ENOMEM;
+        if (l->n_sorted > 0)
                 (void)cover(&s, 1, 0, l->n_sorted, nothing);
-        }
-        keep(e, l);
-        return effect_error(e);
+        return keep(e, l) < 0 ? -ENOMEM : effect_error(e);
 }
 
 /* All that they have together. */
-static Packets all_of(Effect *e, EffectList *l) {
+static Packets all_of(EffectList *l) {
         Packets nothing = {0};
 
         return l->n_sorted > 0 ? l->tree[1] : nothing;
@@ -146,8 +158,7 @@ static int add_claims(Effect *e) {
 
         l->items = arena_alloc_array(e->arena, n + 1, sizeof(*l->items));
         l->sorted = arena_alloc_array(e->arena, n + 1, sizeof(EffectItem *));
-        l->tree = arena_alloc_array(e->arena, 4 * (n + 1), sizeof(*l->tree));
-        if (!l->items || !l->sorted || !l->tree)
+        if (!l->items || !l->sorted)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
                 const Protected *claim = &e->policy->protected[i];
@@ -156,8 +167,7 @@ static int add_claims(Effect *e) {
                 l->sorted[l->n_sorted++] = &l->items[l->n];
                 l->n++;
         }
-        keep(e, l);
-        return effect_error(e);
+        return keep(e, l) < 0 ? -ENOMEM : effect_error(e);
 }
 
 static int report_all(Effect *e) {
@@ -186,14 +196,14 @@ static int check_section(Effect *e) {
         if (r == 0)
                 r = add_rules(e, RULE_DENY, &e->denies);
         if (r == 0) {
-                e->refused = effect_union(e, e->before, all_of(e, &e->claims));
+                e->refused = effect_union(e, e->before, all_of(&e->claims));
                 r = decide(e, &e->denies, e->refused);
         }
         if (r == 0)
                 r = add_rules(e, RULE_ALLOW, &e->allows);
         if (r == 0) {
                 e->containers = effect_of_containers(e);
-                e->denied = effect_union(e, e->refused, all_of(e, &e->denies));
+                e->denied = effect_union(e, e->refused, all_of(&e->denies));
                 r = decide(e, &e->allows, effect_union(e, e->denied, e->containers));
         }
         if (r == 0 && e->too_complex)

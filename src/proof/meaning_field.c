@@ -56,7 +56,8 @@ MeaningVariable meaning_seen_as(MeaningWay way, MeaningVariable v) {
         return v;
 }
 
-bool meaning_is_of_family(const Meaning *m, FieldId field) {
+/* Asked once: rules of ten thousand sets ask again and again. */
+void meaning_find_families(Meaning *m) {
         Family other = m->family == FAMILY_IPV4 ? FAMILY_IPV6 : FAMILY_IPV4;
         PacketQuestion q = {.hook = HOOK_FORWARD, .family = other, .ct_state = CT_STATE_NEW};
         Packet theirs, ours;
@@ -64,7 +65,8 @@ bool meaning_is_of_family(const Meaning *m, FieldId field) {
         packet_init(&theirs, &q);
         q.family = m->family;
         packet_init(&ours, &q);
-        return ours.present[field] || !theirs.present[field];
+        for (FieldId f = 0; f < _FIELD_MAX; f++)
+                m->is_of_family[f] = ours.present[f] || !theirs.present[f];
 }
 
 Range meaning_of_prefixes(Range r) {
