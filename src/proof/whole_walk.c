@@ -21,6 +21,10 @@ static DiagramId run_base(Whole *x, const void *context, size_t change, DiagramI
         if (x->stage == STAGE_NAT && (ch.untracked || ch.done))
                 return accept;
         r = whole_chain(x, c, change, care);
+        /* what has no connection comes by no such chain */
+        if (x->stage == STAGE_NAT)
+                r = diagram_union(x->diagram, r,
+                                  diagram_and(x->diagram, whole_where_odd(x), accept));
         /* what falls out, whatever changed on the way */
         for (size_t i = 0; i < x->n_changes; i++)
                 r = diagram_replace(x->diagram, r, label_of(i, LABEL_FALL),
