@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "nft/networks.h"
 #include "policy/datadir.h"
+#include "proof/effect.h"
 
 int input_failed(int error, const char *what) {
         fprintf(stderr, "ringwall: %s: %s\n", what, strerror(-error));
@@ -71,9 +72,12 @@ static int check_claims(Input *input) {
 
 int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatures *features) {
         static const KernelFeatures all = {.fib_in_filter = true};
-        int r = ruleset_compile(input->policy, features ? features : &all, stop_after, input->arena,
-                                &input->ruleset, input->diag);
+        int r = stop_after ? 0 : effect_check(input->policy, input->diag);
 
+        if (r < 0)
+                return input_failed(r, "looking for rules without effect");
+        r = ruleset_compile(input->policy, features ? features : &all, stop_after, input->arena,
+                            &input->ruleset, input->diag);
         input_print_messages(input);
         if (r == -ENOENT) {
                 fprintf(stderr, "ringwall check: there is no pass '%s'; the passes are: lower",

@@ -152,9 +152,6 @@ static int print_report(const VerifyReport *report, bool beside) {
                 puts("the policy claims nothing: there is nothing to prove");
         for (size_t i = 0; i < report->n_answers; i++)
                 print_answer(&report->answers[i]);
-        if (report->n_outbound > 0)
-                printf("  %-10s%zu of outbound: ringwall check proves them\n", "left out",
-                       report->n_outbound);
         for (size_t i = 0; i < report->n_bypasses; i++)
                 printf("  %-10s%s\n", "beside", report->bypasses[i]);
         if (report->n_answers > 0 && !beside)

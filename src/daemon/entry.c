@@ -11,6 +11,7 @@
 #include "guard/lockdown.h"
 #include "nft/host.h"
 #include "nft/networks.h"
+#include "proof/effect.h"
 #include "ruleset/image.h"
 
 static uint64_t hash_bytes(const void *bytes, size_t size) {
@@ -203,6 +204,8 @@ int draft_make(Daemon *d, const char *file, Draft *ret) {
                 return -ENOMEM;
         *ret = draft;
         r = policy_load(draft.arena, &paths, &ret->policy, d->diag);
+        if (r == 0)
+                r = effect_check(ret->policy, d->diag);
         if (r == 0)
                 r = engine_compile(&d->engine, ret->policy, &ret->rs, d->diag);
         if (r == 0)

@@ -131,8 +131,6 @@ static int build(Loader *l) {
                 r = conflict_check(l);
         l->policy->containers = get_zone(l, "containers");
         l->policy->vms = get_zone(l, "vms");
-        if (r != -ENOMEM)
-                r = cover_check(l);
         return r;
 }
 

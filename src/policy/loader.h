@@ -246,12 +246,6 @@ int protected_decode(Loader *l, const PolicyFile *file);
 /* `allow` against `protected`; -ENOMEM or 0, mistakes are in d. */
 int conflict_check(Loader *l);
 
-/* ---- cover.c and what is in cover.h */
-
-/* Warns of rules that can never match or that another one covers wholly; wants conflict_check() to
- * have been called. -ENOMEM or 0. */
-int cover_check(Loader *l);
-
 /* ---- witness.c */
 
 /* A client that some expressions mean and others do not. */

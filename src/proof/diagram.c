@@ -17,6 +17,10 @@ int diagram_error(const Diagram *d) {
         return d->error;
 }
 
+void diagram_limit_steps(Diagram *d, size_t steps) {
+        d->steps = steps;
+}
+
 size_t diagram_edges(const Diagram *d) {
         return d->n_edges;
 }
@@ -116,6 +120,7 @@ Diagram *diagram_new(size_t limit) {
         if (!d)
                 return NULL;
         d->limit = limit ? limit : DIAGRAM_EDGES_MAX;
+        d->steps = SIZE_MAX;
         d->arena = arena_new(SIZE_MAX / 4);
         d->cache = calloc(CACHE_SIZE, sizeof(*d->cache));
         if (!d->arena || !d->cache || diagram_intern_labels(d, NULL, 0) != DIAGRAM_EMPTY ||
@@ -132,6 +137,8 @@ Diagram *diagram_free(Diagram *d) {
         free(d->table);
         free(d->cache);
         free(d->stack);
+        free(d->within);
+        free(d->shares);
         free(d->marks);
         free(d);
         return NULL;

@@ -30,7 +30,10 @@ typedef struct DiagramRange {
 Diagram *diagram_new(size_t limit);
 Diagram *diagram_free(Diagram *d); /* accepts NULL, returns NULL */
 
-/* 0, -E2BIG past the limit, or -ENOMEM. */
+/* How many edges may be looked at from now on: more is -E2BIG. For what has to end soon. */
+void diagram_limit_steps(Diagram *d, size_t steps);
+
+/* 0, -E2BIG past a limit, or -ENOMEM. */
 int diagram_error(const Diagram *d);
 size_t diagram_edges(const Diagram *d); /* in all diagrams that were made */
 
@@ -77,6 +80,16 @@ DiagramId diagram_relabel(Diagram *d, DiagramId x, const uint16_t *map, size_t n
 DiagramId diagram_exists(Diagram *d, DiagramId x, unsigned int first);
 DiagramId diagram_for_all(Diagram *d, DiagramId x, unsigned int first);
 
+/* x as a set of packets, whatever the variables are that `forget` marks: those that are in it for
+ * some value of them. `forget` is the same in all calls for one Diagram, and lives as long. */
+DiagramId diagram_forget(Diagram *d, DiagramId x, const bool forget[DIAGRAM_VARIABLES_MAX]);
+
+/* Of x, y, z as sets of packets, without making a diagram of the answer: whether every packet of x
+ * is in y or in z; and whether some packet is both in x and in y. Past the limit of steps the
+ * answer is no, and yes. */
+bool diagram_within(Diagram *d, DiagramId x, DiagramId y, DiagramId z);
+bool diagram_meets(Diagram *d, DiagramId x, DiagramId y);
+
 /* The leaf at a point: point[variable] is a coordinate. */
 DiagramId diagram_at(const Diagram *d, DiagramId x, const uint32_t *point);
 
@@ -97,6 +110,14 @@ int diagram_project(Diagram *d,
                     Arena *a,
                     DiagramRange **ret,
                     size_t *ret_n);
+
+/* Which part of all points x holds, about: `share` tells which part of a variable's values the
+ * coordinates are. It is the same in all calls for one Diagram. */
+typedef double (*DiagramShare)(const void *context,
+                               unsigned int variable,
+                               uint32_t low,
+                               uint32_t high);
+double diagram_share(Diagram *d, DiagramId x, DiagramShare share, const void *context);
 
 /* Whether x has no more than max edges. */
 bool diagram_is_small(Diagram *d, DiagramId x, size_t max);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proof/diagram_state.h"
 
+#include <assert.h>
+
 /* What makes diagrams of diagrams. */
 
 static Cached *cached(Diagram *d, uint32_t key, DiagramId x, DiagramId y) {
@@ -89,14 +91,45 @@ static bool apply_ends(Diagram *d, uint32_t key, DiagramId x, DiagramId y, Diagr
         case OPERATION_RELABEL:
         case OPERATION_EXISTS:
         case OPERATION_FOR_ALL:
+        case OPERATION_FORGET:
+        case OPERATION_MEETS:
                 break;
         }
         return true;
 }
 
+/* The edge that the coordinate lies on, one of those from `e` to before `end`. */
+static const Edge *skip_to(const Edge *e, const Edge *end, uint32_t coordinate) {
+        size_t low = 0, step = 1;
+
+        /* first in leaps, as it is near in most cases */
+        while (step < (size_t)(end - e) && e[step].last < coordinate) {
+                low = step;
+                step *= 2;
+        }
+        for (size_t high = MIN(step, (size_t)(end - e) - 1); low < high;) {
+                size_t middle = low + (high - low) / 2;
+
+                if (e[middle].last < coordinate)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return &e[low];
+}
+
+static bool take_step(Diagram *d) {
+        if (d->steps == 0)
+                (void)diagram_fail(d, -E2BIG);
+        else
+                d->steps--;
+        return d->steps > 0;
+}
+
 static DiagramId apply(Diagram *d, uint32_t key, DiagramId x, DiagramId y) {
         DiagramId result = DIAGRAM_EMPTY;
-        const Edge *a, *b, one[2] = {{UINT32_MAX, x}, {UINT32_MAX, y}};
+        const Edge *a, *b, *end, one[2] = {{UINT32_MAX, x}, {UINT32_MAX, y}};
+        bool skips = (key & 0xff) == OPERATION_AND || (key & 0xff) == OPERATION_MINUS;
         size_t base = d->n_stack;
         unsigned int variable;
         Cached *c;
@@ -109,11 +142,19 @@ static DiagramId apply(Diagram *d, uint32_t key, DiagramId x, DiagramId y) {
         variable = MIN(d->nodes[x].variable, d->nodes[y].variable);
         a = d->nodes[x].variable == variable ? d->nodes[x].edges : &one[0];
         b = d->nodes[y].variable == variable ? d->nodes[y].edges : &one[1];
+        end = d->nodes[y].variable == variable ? b + d->nodes[y].n : b + 1;
         for (;;) {
                 uint32_t last = MIN(a->last, b->last);
-                DiagramId child = apply(d, key, a->child, b->child);
+                DiagramId child;
 
-                if (d->error < 0 || !diagram_push(d, base, last, child))
+                if (skips && a->child == DIAGRAM_EMPTY) {
+                        /* whatever y says there: a set of a million may be behind it */
+                        last = a->last;
+                        child = DIAGRAM_EMPTY;
+                        b = skip_to(b, end, last);
+                } else
+                        child = apply(d, key, a->child, b->child);
+                if (!take_step(d) || d->error < 0 || !diagram_push(d, base, last, child))
                         break;
                 if (last == UINT32_MAX)
                         break;
@@ -188,6 +229,7 @@ static DiagramId leaf_of(Diagram *d, uint32_t key, DiagramId leaf) {
                 return relabel_leaf(d, leaf);
         case OPERATION_EXISTS:
         case OPERATION_FOR_ALL:
+        case OPERATION_FORGET:
                 return leaf == DIAGRAM_EMPTY ? DIAGRAM_EMPTY : DIAGRAM_ALL;
         case OPERATION_NONE:
         case OPERATION_UNION:
@@ -196,6 +238,7 @@ static DiagramId leaf_of(Diagram *d, uint32_t key, DiagramId leaf) {
         case OPERATION_ELSE:
         case OPERATION_REPLACE:
         case OPERATION_DIFFERENCE:
+        case OPERATION_MEETS:
                 break;
         }
         return DIAGRAM_EMPTY;
@@ -203,15 +246,24 @@ static DiagramId leaf_of(Diagram *d, uint32_t key, DiagramId leaf) {
 
 /* Children all in one: of a variable that is quantified. */
 static DiagramId join(Diagram *d, uint32_t key, DiagramId sum, DiagramId child) {
-        return (key & 0xff) == OPERATION_EXISTS ? diagram_union(d, sum, child)
-                                                : diagram_and(d, sum, child);
+        return (key & 0xff) == OPERATION_FOR_ALL ? diagram_and(d, sum, child)
+                                                 : diagram_union(d, sum, child);
+}
+
+static bool is_quantified(const Diagram *d, uint32_t key, DiagramId x) {
+        unsigned int variable = d->nodes[x].variable;
+        Operation operation = key & 0xff;
+
+        if (operation == OPERATION_FORGET)
+                return d->forget[variable];
+        return (operation == OPERATION_EXISTS || operation == OPERATION_FOR_ALL) &&
+               variable >= (uint8_t)(key >> 8);
 }
 
 static DiagramId change(Diagram *d, uint32_t key, DiagramId x) {
         Operation operation = key & 0xff;
-        bool quantified = (operation == OPERATION_EXISTS || operation == OPERATION_FOR_ALL) &&
-                          d->nodes[x].variable >= (uint8_t)(key >> 8);
-        DiagramId result = operation == OPERATION_EXISTS ? DIAGRAM_EMPTY : DIAGRAM_ALL;
+        DiagramId result = operation == OPERATION_FOR_ALL ? DIAGRAM_ALL : DIAGRAM_EMPTY;
+        bool quantified;
         size_t base = d->n_stack;
         Cached *c;
 
@@ -219,6 +271,7 @@ static DiagramId change(Diagram *d, uint32_t key, DiagramId x) {
                 return DIAGRAM_EMPTY;
         if (diagram_ends(d, x))
                 return leaf_of(d, key, x);
+        quantified = is_quantified(d, key, x);
         c = cached(d, key, x, x);
         if (c->key == key && c->x == x && c->y == x)
                 return c->result;
@@ -229,7 +282,7 @@ static DiagramId change(Diagram *d, uint32_t key, DiagramId x) {
                         result = join(d, key, result, child);
                 else if (d->error < 0 || !diagram_push(d, base, e->last, child))
                         break;
-                if (e->last == UINT32_MAX)
+                if (!take_step(d) || e->last == UINT32_MAX)
                         break;
         }
         if (!quantified)
@@ -271,4 +324,128 @@ DiagramId diagram_exists(Diagram *d, DiagramId x, unsigned int first) {
 
 DiagramId diagram_for_all(Diagram *d, DiagramId x, unsigned int first) {
         return change(d, OPERATION_FOR_ALL | first << 8, x);
+}
+
+DiagramId diagram_forget(Diagram *d, DiagramId x, const bool forget[DIAGRAM_VARIABLES_MAX]) {
+        assert(!d->forget || d->forget == forget);
+        d->forget = forget;
+        return change(d, OPERATION_FORGET, x);
+}
+
+/* Questions that need no new nodes, and end with the first packet that answers them. */
+
+static Within *find_within(Diagram *d, DiagramId x, DiagramId y, DiagramId z) {
+        uint64_t hash = diagram_mix(diagram_mix(diagram_mix(0, x), y), z);
+
+        if (!d->within)
+                d->within = calloc(CACHE_SIZE, sizeof(*d->within));
+        return d->within ? &d->within[(hash >> 20) & (CACHE_SIZE - 1)] : NULL;
+}
+
+static const Edge *first_edge(const Diagram *d, DiagramId x, unsigned int variable, Edge *one) {
+        *one = (Edge){UINT32_MAX, x};
+        return d->nodes[x].variable == variable ? d->nodes[x].edges : one;
+}
+
+static const Edge *
+behind_last(const Diagram *d, DiagramId x, unsigned int variable, const Edge *e) {
+        return d->nodes[x].variable == variable ? e + d->nodes[x].n : e + 1;
+}
+
+static bool within_edges(Diagram *d, DiagramId x, DiagramId y, DiagramId z) {
+        unsigned int variable =
+                MIN(d->nodes[x].variable, MIN(d->nodes[y].variable, d->nodes[z].variable));
+        Edge one[3];
+        const Edge *a = first_edge(d, x, variable, &one[0]);
+        const Edge *b = first_edge(d, y, variable, &one[1]);
+        const Edge *c = first_edge(d, z, variable, &one[2]);
+        const Edge *end_b = behind_last(d, y, variable, b), *end_c = behind_last(d, z, variable, c);
+
+        for (;;) {
+                uint32_t last = MIN(a->last, MIN(b->last, c->last));
+
+                if (!take_step(d))
+                        return false;
+                if (a->child == DIAGRAM_EMPTY) {
+                        last = a->last;
+                        b = skip_to(b, end_b, last);
+                        c = skip_to(c, end_c, last);
+                } else if (!diagram_within(d, a->child, b->child, c->child))
+                        return false;
+                if (last == UINT32_MAX)
+                        return true;
+                a += a->last == last;
+                b += b->last == last;
+                c += c->last == last;
+        }
+}
+
+bool diagram_within(Diagram *d, DiagramId x, DiagramId y, DiagramId z) {
+        Within *w;
+        bool result;
+
+        if (d->error < 0)
+                return false;
+        if (x == DIAGRAM_EMPTY || x == y || x == z || (diagram_ends(d, y) && y != DIAGRAM_EMPTY) ||
+            (diagram_ends(d, z) && z != DIAGRAM_EMPTY))
+                return true;
+        if (y == DIAGRAM_EMPTY && z == DIAGRAM_EMPTY)
+                return false;
+        w = find_within(d, x, y, z);
+        if (w && w->known && w->x == x && w->y == y && w->z == z)
+                return w->result;
+        result = within_edges(d, x, y, z);
+        w = find_within(d, x, y, z);
+        if (w && d->error == 0)
+                *w = (Within){x, y, z, true, result};
+        return result;
+}
+
+static bool meet_edges(Diagram *d, DiagramId x, DiagramId y) {
+        unsigned int variable = MIN(d->nodes[x].variable, d->nodes[y].variable);
+        Edge one[2];
+        const Edge *a = first_edge(d, x, variable, &one[0]);
+        const Edge *b = first_edge(d, y, variable, &one[1]);
+        const Edge *end_a = behind_last(d, x, variable, a), *end_b = behind_last(d, y, variable, b);
+
+        for (;;) {
+                uint32_t last = MIN(a->last, b->last);
+
+                if (!take_step(d))
+                        return true;
+                if (a->child == DIAGRAM_EMPTY) {
+                        last = a->last;
+                        b = skip_to(b, end_b, last);
+                } else if (b->child == DIAGRAM_EMPTY) {
+                        last = b->last;
+                        a = skip_to(a, end_a, last);
+                } else if (diagram_meets(d, a->child, b->child))
+                        return true;
+                if (last == UINT32_MAX)
+                        return false;
+                a += a->last == last;
+                b += b->last == last;
+        }
+}
+
+bool diagram_meets(Diagram *d, DiagramId x, DiagramId y) {
+        Cached *c;
+        bool result;
+
+        if (d->error < 0)
+                return true;
+        if (x == DIAGRAM_EMPTY || y == DIAGRAM_EMPTY)
+                return false;
+        /* no diagram but that of nothing is empty everywhere */
+        if (x == y || diagram_ends(d, x) || diagram_ends(d, y))
+                return true;
+        c = cached(d, OPERATION_MEETS, MIN(x, y), MAX(x, y));
+        if (c->key == OPERATION_MEETS && c->x == MIN(x, y) && c->y == MAX(x, y))
+                return c->result == DIAGRAM_ALL;
+        result = meet_edges(d, x, y);
+        if (d->error == 0)
+                *cached(d, OPERATION_MEETS, MIN(x, y), MAX(x, y)) =
+                        (Cached){OPERATION_MEETS, MIN(x, y), MAX(x, y),
+                                 result ? DIAGRAM_ALL : DIAGRAM_EMPTY};
+        return result;
 }

@@ -191,3 +191,41 @@ int diagram_project(Diagram *d,
         *ret_n = n;
         return 0;
 }
+
+static bool make_room(Diagram *d) {
+        double *shares;
+
+        if (d->n_shares >= d->n_nodes)
+                return true;
+        shares = reallocarray(d->shares, d->room, sizeof(*shares));
+        if (!shares) {
+                (void)diagram_fail(d, -ENOMEM);
+                return false;
+        }
+        for (size_t i = d->n_shares; i < d->room; i++)
+                shares[i] = 0;
+        d->shares = shares;
+        d->n_shares = d->room;
+        return true;
+}
+
+double diagram_share(Diagram *d, DiagramId x, DiagramShare share, const void *context) {
+        const Node *n = &d->nodes[x];
+        uint32_t low = 0;
+        double sum = 0;
+
+        if (diagram_ends(d, x))
+                return x == DIAGRAM_EMPTY ? 0 : 1;
+        if (!make_room(d))
+                return 0;
+        if (d->shares[x] > 0)
+                return d->shares[x];
+        for (size_t i = 0; i < n->n; i++) {
+                if (n->edges[i].child != DIAGRAM_EMPTY)
+                        sum += share(context, n->variable, low, n->edges[i].last) *
+                               diagram_share(d, n->edges[i].child, share, context);
+                low = n->edges[i].last + 1;
+        }
+        d->shares[x] = sum;
+        return sum;
+}

@@ -38,12 +38,20 @@ typedef enum Operation {
         OPERATION_RELABEL,
         OPERATION_EXISTS,
         OPERATION_FOR_ALL,
+        OPERATION_FORGET,
+        OPERATION_MEETS,
 } Operation;
 
 typedef struct Cached {
         uint32_t key; /* Operation, and its label, variable or epoch above */
         DiagramId x, y, result;
 } Cached;
+
+/* What diagram_within() found out. */
+typedef struct Within {
+        DiagramId x, y, z;
+        bool known, result;
+} Within;
 
 struct Diagram {
         Arena *arena; /* of edges and labels */
@@ -61,6 +69,11 @@ struct Diagram {
         size_t n_maps;
         const uint16_t *map; /* of the relabelling that is under way */
         size_t n_map;
+        const bool *forget; /* of diagram_forget() */
+        size_t steps;       /* edges that may still be looked at */
+        Within *within;     /* a cache like the other one; NULL until it is needed */
+        double *shares;     /* of nodes, by diagram_share(); 0 where it is not known yet */
+        size_t n_shares;
         uint32_t *marks; /* of a visit: the epoch in which a node was seen */
         size_t n_marks;
 };

@@ -177,6 +177,8 @@ static int compare_verdicts(Search *s) {
         s->new = meaning_of(s->m, s->packets, s->care);
         r = meaning_error(s->m);
         if (r == 0)
+                r = difference_compare(s);
+        if (r == 0)
                 r = find_fates(s, s->old, &old);
         if (r == 0)
                 r = find_fates(s, s->new, &new);
@@ -233,6 +235,8 @@ static int compare_translation(Search *s) {
         s->new = s->way == DIFFERENCE_FORWARD ? meaning_of_translation(s->m, s->care)
                                               : meaning_of_masquerade(s->m, s->care);
         r = meaning_error(s->m);
+        if (r == 0 && s->way != DIFFERENCE_MASQUERADE) /* the evaluator translates no sources */
+                r = difference_compare(s);
         if (r == 0 && s->way == DIFFERENCE_MASQUERADE)
                 return compare_label(s, MEANING_MASQUERADE, NULL);
         targets = meaning_targets(s->m, &n);

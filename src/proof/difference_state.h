@@ -29,6 +29,7 @@ typedef struct Search {
         DiagramId old, new;    /* meanings */
         size_t first, max; /* regions: those of other ways; and how many of this one may follow */
         Difference *result;
+        uint64_t random;
 } Search;
 
 static inline DiagramId difference_both(Search *s, DiagramId x, DiagramId y) {
@@ -72,3 +73,8 @@ int difference_cover(Search *s, DiagramId x, bool facts, Region **list, size_t *
 /* Later ones may cover what an earlier one was made for; and of two that overlap, one need not tell
  * of what the other one does. */
 int difference_thin_out(Search *s, DiagramId x, Region *list, size_t *n);
+
+/* difference_compare.c */
+
+/* Asks the evaluator, too. 0, -EPROTO with s->result->odd, or -ENOMEM. */
+int difference_compare(Search *s);

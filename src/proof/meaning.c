@@ -73,6 +73,7 @@ Meaning *meaning_new(const Ruleset *rs, Family family) {
         m->arena = arena_new(0);
         m->scratch = arena_new(0);
         m->diagram = diagram_new(0);
+        meaning_find_families(m);
         if (!m->arena || !m->scratch || !m->diagram || meaning_cut_rules(m) < 0)
                 return meaning_free(m);
         for (size_t i = 0; i < ARRAY_SIZE(always_cut); i++)

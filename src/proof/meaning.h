@@ -102,6 +102,9 @@ DiagramId meaning_where_value(Meaning *m, MeaningVariable variable, U128 value);
 /* Packets that there can be. */
 DiagramId meaning_domain(Meaning *m);
 
+/* For diagram_share(): of a variable that is not the Meaning's, each coordinate is a half. */
+double meaning_share(const void *meaning, unsigned int variable, uint32_t low, uint32_t high);
+
 /* What becomes of a packet: leaves hold MEANING_ACCEPT, _ESSENTIAL and _DROP. Of packets outside of
  * `care` nothing is said: rules about them alone cost next to nothing. */
 DiagramId meaning_of(Meaning *m, MeaningWay way, DiagramId care);

@@ -24,7 +24,7 @@ DiagramId meaning_presence(Meaning *m, FieldId field) {
         DiagramId fall = diagram_leaf(m->diagram, MEANING_FALL);
         Range r[] = {range_single(U128_ZERO), {u128(2), u128(2)}};
 
-        if (!meaning_is_of_family(m, field))
+        if (!m->is_of_family[field])
                 return fall;
         if (field == FIELD_OIFNAME && m->way != MEANING_OUTPUT) {
                 r[0] = range_single(u128(1));

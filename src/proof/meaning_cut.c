@@ -41,7 +41,7 @@ static int cut_set(Meaning *m, const Set *set, const FieldId *list, size_t n) {
         for (size_t i = 0; set && i < n; i++) {
                 MeaningVariable v;
 
-                if (!meaning_is_of_family(m, list[i]) || !meaning_find_variable(list[i], &v) ||
+                if (!m->is_of_family[list[i]] || !meaning_find_variable(list[i], &v) ||
                     is_cut_already(m, set, v))
                         continue;
                 for (size_t j = 0; j < set->n_elements; j++) {

@@ -62,7 +62,8 @@ MeaningVariable meaning_seen_as(MeaningWay way, MeaningVariable v) {
         return v;
 }
 
-bool meaning_is_of_family(const Meaning *m, FieldId field) {
+/* Asked once: rules of ten thousand sets ask again and again. */
+void meaning_find_families(Meaning *m) {
         Family other = m->family == FAMILY_IPV4 ? FAMILY_IPV6 : FAMILY_IPV4;
         PacketQuestion q = {.hook = HOOK_FORWARD, .family = other, .ct_state = CT_STATE_NEW};
         Packet theirs, ours;
@@ -70,7 +71,8 @@ bool meaning_is_of_family(const Meaning *m, FieldId field) {
         packet_init(&theirs, &q);
         q.family = m->family;
         packet_init(&ours, &q);
-        return ours.present[field] || !theirs.present[field];
+        for (FieldId f = 0; f < _FIELD_MAX; f++)
+                m->is_of_family[f] = ours.present[f] || !theirs.present[f];
 }
 
 Range meaning_of_prefixes(FieldId field, Range r) {
@@ -202,4 +204,28 @@ void meaning_packet(const Meaning *m,
         ret->values[FIELD_FIB_SADDR_TYPE] = value_at(m, MEANING_FIB_SOURCE_TYPE, point);
         ret->values[FIELD_FIB_DADDR_TYPE] = value_at(m, MEANING_FIB_DESTINATION_TYPE, point);
         *ret_q = q;
+}
+
+static double width(Range r) {
+        U128 w = {r.high.high - r.low.high - (r.high.low < r.low.low), r.high.low - r.low.low};
+
+        return (double)w.high * 0x1p64 + (double)w.low + 1;
+}
+
+double meaning_share(const void *meaning, unsigned int variable, uint32_t low, uint32_t high) {
+        const Meaning *m = meaning;
+        Range all, r;
+
+        if (variable >= _MEANING_VARIABLE_MAX)
+                return low == 0 && high > 0 ? 1 : 0.5;
+        all = meaning_values(m, variable);
+        r.low = axis_values(&m->axes[variable], low).low;
+        r.high = (size_t)high + 1 >= m->axes[variable].n_lows
+                         ? U128_MAX
+                         : axis_values(&m->axes[variable], high).high;
+        if (u128_compare(r.low, all.low) < 0)
+                r.low = all.low;
+        if (u128_compare(r.high, all.high) > 0)
+                r.high = all.high;
+        return u128_compare(r.low, r.high) > 0 ? 0 : width(r) / width(all);
 }

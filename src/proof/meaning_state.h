@@ -21,7 +21,8 @@ struct Meaning {
         size_t n_large;
         const Ruleset *rs;
         Family family;
-        Arena *arena, *scratch; /* scratch: of one literal */
+        bool is_of_family[_FIELD_MAX]; /* not the other one's alone */
+        Arena *arena, *scratch;        /* scratch: of one literal */
         Diagram *diagram;
         Axis axes[_MEANING_VARIABLE_MAX];
         DiagramId domain;
@@ -45,7 +46,8 @@ struct Meaning {
 bool meaning_find_variable(FieldId field, MeaningVariable *ret);
 /* Which variable the way's packets have for it: without a translation, one address and one port. */
 MeaningVariable meaning_seen_as(MeaningWay way, MeaningVariable v);
-bool meaning_is_of_family(const Meaning *m, FieldId field);
+/* Fills in m->is_of_family. */
+void meaning_find_families(Meaning *m);
 /* The addresses of which the field, which may look at a prefix alone, has a value in the range; runs
  * backwards if none has. */
 Range meaning_of_prefixes(FieldId field, Range r);

@@ -2,10 +2,10 @@
 #pragma once
 
 /* The policy's claims, `protected` and `expect`, against the kernel's whole ruleset: for every
- * first packet from outside. A claim is proved, or refuted with a packet that the evaluator
- * (world/walk.h), another code, lets through (of `allow`: does not let through), or undecided, with
- * what it hangs on. What lies outside nftables is not in the World: whoever reports an answer says
- * so (VerifyReport.bypasses). */
+ * first packet from outside, and of `outbound` for every one that this host sends. A claim is
+ * proved, or refuted with a packet that the evaluator (world/walk.h), another code, lets through
+ * (of `allow`: does not let through), or undecided, with what it hangs on. What lies outside
+ * nftables is not in the World: whoever reports an answer says so (VerifyReport.bypasses). */
 
 #include "policy/policy.h"
 #include "world/walk.h"
@@ -42,8 +42,6 @@ typedef struct VerifyReport {
         VerifyAnswer *answers; /* one a claim: `protected`, then `expect` */
         size_t n_answers;
         size_t n_compared; /* packets for which both codes were asked */
-        size_t n_outbound; /* expectations of outbound, about which no packet from outside says
-                            * anything: they have no answer */
         /* What the World does not show (XDP, tc, legacy tables, relays): each makes a proof one for
          * nftables alone. Whoever knows of some puts them in. */
         const char **bypasses;

@@ -3,9 +3,9 @@
 
 #include <netinet/in.h>
 
-/* Expectations of the policy's about packets that arrive. `deny`: none that it describes may be
- * accepted, by whichever table. `allow`: none may be refused, by whichever table; limits of our own
- * rules and anti-spoofing aside, as in check (proof/claim.h). */
+/* Expectations of the policy's about packets that arrive, or are sent. `deny`: none that it
+ * describes may be accepted, by whichever table. `allow`: none may be refused, by whichever table;
+ * limits of our own rules and anti-spoofing aside, as in check (proof/claim.h). */
 
 #define SAMPLES 100 /* packets for which both codes are asked, an expectation */
 
@@ -114,14 +114,30 @@ static DiagramId where_from(Expected *x, const PolicyRule *rule) {
         return verify_and(v, where_meant(v), r);
 }
 
+/* What a process opens, if it is not bound to a loopback address. */
+static DiagramId where_opened(Expected *x, const PolicyRule *rule) {
+        static const WholeChange none;
+        Verify *v = x->v;
+        DiagramId to = outside(v, WHOLE_DESTINATION, where_end(x, &rule->to, &none));
+
+        if (rule->except.n_terms > 0)
+                to = diagram_minus(v->diagram, to, where_end(x, &rule->except, &none));
+        to = verify_where_sent(v, rule, to, x->allow);
+        return x->allow ? verify_and(v, where_meant(v), to) : to;
+}
+
 /* What it describes, by what was dialled: as in the policy, a published port belongs to inbound. */
 static DiagramId where_dialled(Expected *x, const Expect *e) {
         static const WholeChange none;
         Verify *v = x->v;
         const PolicyRule *rule = &e->rule;
         bool routed = e->section == SECTION_ROUTED;
-        DiagramId r = verify_and(v, verify_where_services(v, &rule->services.set, &none, false),
-                                 where_from(x, rule));
+        DiagramId r;
+
+        if (v->sent)
+                return where_opened(x, rule);
+        r = verify_and(v, verify_where_services(v, &rule->services.set, &none, false),
+                       where_from(x, rule));
 
         r = verify_and(v, where_end(x, &rule->to, routed ? &none : NULL), r);
         if (!routed)
@@ -141,6 +157,10 @@ static DiagramId where_denied(Expected *x, const Expect *e, const WholeChange *c
         Verify *v = x->v;
         DiagramId r = where_dialled(x, e), final;
 
+        if (v->sent && verify_stays(v, c))
+                return DIAGRAM_EMPTY;
+        if (v->sent)
+                return verify_union(v, r, verify_where_sent_on(v, &e->rule, c));
         if (!here || !verify_is_translated(c) || e->section != SECTION_INBOUND ||
             !ends_within(x, &e->rule.to, c))
                 return r;
@@ -164,6 +184,8 @@ static bool gets_through(Expected *x, const WholeEnd *end) {
         const World *w = x->v->world;
         const WholeChange *c = &end->change;
 
+        if (x->v->sent)
+                return verify_gets_out(x->v, c);
         if (c->any_address || c->any_port || c->any_else)
                 return false;
         if (end->here)
@@ -200,7 +222,9 @@ static int cut_all(Expected *x) {
                 if (verify_cut_services(v, &rule->services.set) < 0 ||
                     verify_cut_clients(v, &rule->from, WHOLE_SOURCE) < 0 ||
                     verify_cut_clients(v, &rule->except, WHOLE_SOURCE) < 0 ||
-                    verify_cut_clients(v, &rule->to, WHOLE_DESTINATION) < 0)
+                    verify_cut_clients(v, &rule->to, WHOLE_DESTINATION) < 0 ||
+                    (v->sent && (verify_cut_clients(v, &rule->except, WHOLE_DESTINATION) < 0 ||
+                                 verify_cut_sent(v) < 0)))
                         return -ENOMEM;
         }
         for (size_t i = 0; i < ARRAY_SIZE(inside); i++)
@@ -219,8 +243,9 @@ static int cut_all(Expected *x) {
 
 /* What the evaluator, another code, says. */
 
-static bool passes(const WorldOutcome *o) {
-        return o->where == WORLD_DELIVERED || o->where == WORLD_LEFT;
+/* Of what is sent and denied, only what leaves this host counts. */
+static bool passes(const Expected *x, const WorldOutcome *o) {
+        return o->where == WORLD_LEFT || (o->where == WORLD_DELIVERED && (x->allow || !x->v->sent));
 }
 
 /* Whether the packet surely shows that the expectation does not hold. */
@@ -231,11 +256,11 @@ static bool is_broken(const Expected *x, const WorldWalk *walk, const WorldOutco
         for (size_t i = 0; i < walk->n_outcomes; i++) {
                 const WorldOutcome *o = &walk->outcomes[i];
 
-                if (!x->allow && passes(o) && !o->unknown) {
+                if (!x->allow && passes(x, o) && !o->unknown) {
                         *ret = o;
                         return true;
                 }
-                if (x->allow && (passes(o) || o->unknown))
+                if (x->allow && (passes(x, o) || o->unknown))
                         return false;
         }
         return x->allow;
@@ -285,12 +310,13 @@ static int compare(Expected *x, size_t number, DiagramId region) {
                 /* of links that have no such network */
                 if (x->allow && f.family == FAMILY_IPV6 && f.source.high >> 54 == 0x3fa)
                         continue;
-                if (!is_settled(v, f.destination))
+                if (!v->sent && !is_settled(v, f.destination))
                         continue;
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)
                         return r;
-                if (r < 0 || !is_broken(x, &walk, &o) || o->where == WORLD_REFUSED)
+                if (r < 0 || !is_broken(x, &walk, &o) || o->where == WORLD_REFUSED ||
+                    !verify_leaves_by(v, point, &f, &walk))
                         continue;
                 v->n_compared++;
                 if (diagram_at(v->diagram, bad, point) == DIAGRAM_EMPTY)
@@ -314,8 +340,13 @@ static const char *describe_refusal(Expected *x, const char *packet, const World
 /* 1 if a packet shows that it does not hold. */
 static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
         Verify *v = x->v;
+        DiagramId bad = x->bad[number];
         bool is_open = false;
         VerifyLiked liked;
+
+        /* as routes lead it: a socket that is bound to another interface proves little */
+        if (v->sent)
+                bad = verify_and(v, whole_where_plain(v->whole), bad);
 
         for (size_t try = 0; verify_next_liked(v, try, &liked); try++) {
                 uint32_t point[DIAGRAM_VARIABLES_MAX] = {0};
@@ -326,13 +357,13 @@ static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
                 int r;
 
                 verify_start(v, &liked, point);
-                if (!diagram_witness(v->diagram, x->bad[number], point, verify_widest, v))
+                if (!diagram_witness(v->diagram, bad, point, verify_widest, v))
                         return 0;
                 verify_make_packet(v, point, &liked, &packet, &f);
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)
                         return r;
-                if (r < 0)
+                if (r < 0 || !verify_leaves_by(v, point, &f, &walk))
                         continue;
                 is_open |= walk.may_pass && walk.may_drop;
                 if (!is_broken(x, &walk, &o))
@@ -421,7 +452,8 @@ static int verify_kind(Expected *x, VerifyAnswer *const *answers) {
         x->v->whole = whole;
         x->v->diagram = whole_diagram(whole);
         x->bad = arena_alloc_array(x->v->arena, x->n, sizeof(*x->bad));
-        if (!x->bad || cut_all(x) < 0 || (x->allow && whole_take_plain(whole) < 0))
+        if (!x->bad || cut_all(x) < 0 || (x->allow && whole_take_plain(whole) < 0) ||
+            (x->v->sent && whole_take_sent(whole) < 0))
                 return -ENOMEM;
         r = whole_finish(whole);
         if (r == 0)
@@ -431,7 +463,7 @@ static int verify_kind(Expected *x, VerifyAnswer *const *answers) {
         return r == -E2BIG || r == -ELOOP ? give_up(x, answers) : r;
 }
 
-int verify_expected(Verify *v, bool allow, VerifyAnswer *answers) {
+int verify_expected(Verify *v, bool allow, bool sent, VerifyAnswer *answers) {
         const Policy *p = v->policy;
         const Expect **expects = arena_alloc_array(v->arena, p->n_expects + 1, sizeof(*expects));
         VerifyAnswer **list = arena_alloc_array(v->arena, p->n_expects + 1, sizeof(*list));
@@ -440,19 +472,19 @@ int verify_expected(Verify *v, bool allow, VerifyAnswer *answers) {
 
         if (!expects || !list)
                 return -ENOMEM;
-        for (size_t i = 0, n = 0; i < p->n_expects; i++) {
+        for (size_t i = 0; i < p->n_expects; i++) {
                 const Expect *e = &p->expects[i];
 
-                if (e->section == SECTION_OUTBOUND)
-                        continue;
-                if ((e->rule.verb == RULE_ALLOW) == allow) {
-                        list[x.n] = &answers[n];
+                if ((e->section == SECTION_OUTBOUND) == sent &&
+                    (e->rule.verb == RULE_ALLOW) == allow) {
+                        list[x.n] = &answers[i];
                         expects[x.n++] = e;
                 }
-                n++;
         }
+        v->sent = sent;
         r = x.n > 0 ? verify_kind(&x, list) : 0;
         v->whole = NULL;
         v->diagram = NULL;
+        v->sent = false;
         return r;
 }

@@ -50,7 +50,7 @@ void verify_make_packet(Verify *v,
                         WorldPacket *ret,
                         WorldFields *f) {
         unsigned int bits = v->family == FAMILY_IPV4 ? 32 : 128;
-        uint64_t in = value_at(v, WHOLE_IN, point).low;
+        uint64_t in = value_at(v, WHOLE_IN, point).low, user;
         const WorldInterface *arrival;
         const uint8_t *address = NULL;
 
@@ -68,8 +68,14 @@ void verify_make_packet(Verify *v,
         };
         f->icmp_type = (uint8_t)(f->source_port >> 8);
         f->icmp_code = (uint8_t)f->source_port;
-        arrival = whole_arrival(v->whole, in, &address);
+        arrival = v->sent ? NULL : whole_arrival(v->whole, in, &address);
         *ret = (WorldPacket){.in = arrival ? arrival->name : NULL};
+        if (v->sent) {
+                user = value_at(v, WHOLE_USER, point).low;
+                ret->has_owner = user < WHOLE_NOBODY;
+                ret->uid = (uint32_t)user;
+                ret->gid = (uint32_t)value_at(v, WHOLE_GROUP, point).low;
+        }
         world_packet_fill(ret, f);
         if (address)
                 memcpy(ret->link, address, 6);
@@ -90,8 +96,11 @@ verify_describe(Verify *v, const WorldFields *f, const WorldPacket *p, const Wor
 
         if (text && ports)
                 text = arena_printf(v->arena, "%s port %u", text, f->destination_port);
-        if (text)
+        if (text && p->in)
                 text = arena_printf(v->arena, "%s, arriving by %s", text, p->in);
+        else if (text && p->has_owner)
+                text = arena_printf(v->arena, "%s, sent by user %u, group %u", text, p->uid,
+                                    p->gid);
         if (text && moved)
                 text = arena_printf(v->arena, "%s, which ends at %s port %u", text,
                                     address_print(f->family, o->destination, end),
@@ -116,6 +125,39 @@ static const U128 sources[_FAMILY_MAX][4] = {
                          {UINT64_C(0xfe80000000000000), 9}},
 };
 
+/* Candidates of what is sent: from each own address, to each of these places. */
+static bool next_sent(const Verify *v, size_t try, VerifyLiked *ret) {
+        const World *w = v->world;
+        size_t number = try / 4;
+
+        if (number >= w->n_addresses || try >= TRIES_MAX)
+                return false;
+        *ret = (VerifyLiked){.destination = sources[v->family][try % 4]};
+        if (w->addresses[number].family == v->family)
+                ret->source = w->addresses[number].address;
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                if (w->interfaces[i].index == w->addresses[number].index)
+                        ret->out = (uint32_t)i;
+        return true;
+}
+
+bool verify_leaves_by(Verify *v,
+                      const uint32_t *point,
+                      const WorldFields *f,
+                      const WorldWalk *walk) {
+        size_t out = v->sent ? value_at(v, WHOLE_OUT, point).low : 0;
+
+        for (size_t i = 0; i < walk->n_outcomes && v->sent; i++) {
+                const WorldOutcome *o = &walk->outcomes[i];
+
+                if (o->where == WORLD_LEFT && u128_equal(o->destination, f->destination) &&
+                    (!o->out || out >= v->world->n_interfaces ||
+                     !streq(o->out, v->world->interfaces[out].name)))
+                        return false;
+        }
+        return true;
+}
+
 /* Candidates: from each of these places, by each interface, to each own address. */
 bool verify_next_liked(Verify *v, size_t try, VerifyLiked *ret) {
         const World *w = v->world;
@@ -123,6 +165,8 @@ bool verify_next_liked(Verify *v, size_t try, VerifyLiked *ret) {
         const uint8_t *address;
         size_t n_in = 0, n_sources = 4 + w->n_addresses, source;
 
+        if (v->sent)
+                return next_sent(v, try, ret);
         while (whole_arrival(v->whole, n_in, &address))
                 n_in++;
         if (n_in == 0)
@@ -162,6 +206,7 @@ void verify_start(Verify *v, const VerifyLiked *liked, uint32_t *point) {
                 {WHOLE_SOURCE_PORT, u128(49152)},
                 {WHOLE_FLAGS, u128(2)},
                 {WHOLE_IN, u128(liked->in)},
+                {WHOLE_OUT, u128(liked->out)},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)

@@ -12,6 +12,7 @@ typedef struct Verify {
         Arena *arena;
         Family family;
         Whole *whole;
+        bool sent; /* it is about what this host's own processes send */
         Diagram *diagram;
         WorldWalker *walker;
         VerifyAnswer *answers;
@@ -24,7 +25,7 @@ typedef struct Verify {
 /* What a packet has where the region leaves it the choice. */
 typedef struct VerifyLiked {
         U128 source, destination;
-        uint32_t in;
+        uint32_t in, out;
 } VerifyLiked;
 
 /* Regions. */
@@ -38,6 +39,16 @@ verify_where_part(Verify *v, const ZonePart *p, WholeVariable address, DiagramId
 DiagramId verify_where_clients(Verify *v, const ZoneExpression *e);
 DiagramId verify_where_essential(Verify *v);
 bool verify_is_translated(const WholeChange *c);
+
+/* Of what is sent: what the expectation describes, with `to` where it goes; and what it describes
+ * only as it leaves, after that change. */
+DiagramId verify_where_sent(Verify *v, const PolicyRule *rule, DiagramId to, bool allow);
+DiagramId verify_where_sent_on(Verify *v, const PolicyRule *rule, const WholeChange *c);
+/* Whether what was changed so surely comes back to this host. */
+bool verify_stays(const Verify *v, const WholeChange *c);
+/* Whether what was changed so surely leaves this host. */
+bool verify_gets_out(const Verify *v, const WholeChange *c);
+int verify_cut_sent(Verify *v);
 
 /* Cuts: 0 or -ENOMEM. */
 int verify_cut_set(Verify *v, WholeVariable variable, const RangeSet *set);
@@ -58,6 +69,12 @@ const char *
 verify_describe(Verify *v, const WorldFields *f, const WorldPacket *p, const WorldOutcome *o);
 /* The packet number `try` to begin a search with; false past the last one. */
 bool verify_next_liked(Verify *v, size_t try, VerifyLiked *ret);
+/* Whether what is sent leaves by the interface that the point names, unless it was sent elsewhere.
+ */
+bool verify_leaves_by(Verify *v,
+                      const uint32_t *point,
+                      const WorldFields *f,
+                      const WorldWalk *walk);
 void verify_start(Verify *v, const VerifyLiked *liked, uint32_t *point);
 
 /* Answers. */
@@ -65,6 +82,6 @@ int verify_copy_steps(Verify *v, VerifyAnswer *answer, const WorldWalk *walk);
 int verify_add_reason(Verify *v, VerifyAnswer *answer, const char *reason);
 int verify_explain(Verify *v, DiagramId bad, VerifyAnswer *answer);
 
-/* The policy's expectations of what arrives, either kind, of v->family: an answer for each but
- * those of outbound. */
-int verify_expected(Verify *v, bool allow, VerifyAnswer *answers);
+/* The policy's expectations of either kind, of v->family: those of what arrives, or is sent. An
+ * answer for each of all. */
+int verify_expected(Verify *v, bool allow, bool sent, VerifyAnswer *answers);

@@ -73,7 +73,7 @@ static bool keeps_marks(const WorldInterface *i) {
 Whole *whole_new(const World *w, Family family) {
         Whole *x = calloc(1, sizeof(*x));
         unsigned int address = family == FAMILY_IPV4 ? 4 : 16;
-        const unsigned int widths[_WHOLE_VARIABLE_MAX] = {address, address, 1, 2, 2, 1, 4, 4};
+        const unsigned int widths[_WHOLE_VARIABLE_MAX] = {address, address, 1, 2, 2, 1, 4, 4, 4, 4};
 
         if (!x)
                 return NULL;
@@ -181,7 +181,7 @@ static void make_domain(Whole *x) {
         domain = diagram_and(d, whole_where(x, WHOLE_SOURCE_PORT, &ports, 1), domain);
         domain = diagram_and(d, whole_where(x, WHOLE_DESTINATION, &addresses, 1), domain);
         domain = diagram_and(d, whole_where(x, WHOLE_SOURCE, &addresses, 1), domain);
-        for (size_t i = 0; i < ARRAY_SIZE(impossible); i++)
+        for (size_t i = 0; i < ARRAY_SIZE(impossible) && !x->sent; i++)
                 if (is_impossible(x, i))
                         domain = whole_without(x, domain, impossible[i].variable,
                                                impossible[i].range);
@@ -195,6 +195,8 @@ static void make_domain(Whole *x) {
 
                 in = diagram_union(d, in, whole_where(x, WHOLE_IN, &r, 1));
         }
+        if (x->sent)
+                in = whole_where_sockets(x);
         x->domain = diagram_and(d, domain, diagram_and(d, in, out));
 }
 
@@ -225,11 +227,13 @@ const char *whole_unknown(const Whole *x, const char *const **ret, size_t *ret_n
 }
 
 int whole_finish(Whole *x) {
-        static const Stage stages[] = {STAGE_FORWARD, STAGE_INPUT, STAGE_PREROUTING};
+        static const Stage of_arriving[] = {STAGE_FORWARD, STAGE_INPUT, STAGE_PREROUTING};
+        static const Stage of_sent[] = {STAGE_POSTROUTING, STAGE_TRANSLATED, STAGE_PREROUTING};
+        const Stage *stages = x->sent ? of_sent : of_arriving;
         const World *w = x->world;
 
         x->collecting = true;
-        for (size_t s = 0; s < ARRAY_SIZE(stages); s++) {
+        for (size_t s = 0; s < ARRAY_SIZE(of_sent); s++) {
                 x->stage = stages[s];
                 x->again = s > 0;
                 for (size_t i = 0; i < w->n_chains; i++)

@@ -21,8 +21,10 @@ typedef enum WholeVariable {
         WHOLE_SOURCE_PORT,      /* bytes 0 and 1: of ICMP type and code */
         WHOLE_FLAGS,            /* TCP's */
         WHOLE_IN,               /* how it arrives: see whole_arrival() */
-        WHOLE_OUT,              /* likewise, where routes do not tell */
-        _WHOLE_VARIABLE_MAX,    /* what follows is whatever else the rules ask for */
+        WHOLE_OUT,              /* likewise, where routes do not tell; of what is sent, always */
+        WHOLE_USER,             /* of what is sent: who owns the socket; WHOLE_NOBODY: the kernel */
+        WHOLE_GROUP,
+        _WHOLE_VARIABLE_MAX, /* what follows is whatever else the rules ask for */
 } WholeVariable;
 
 /* What rules changed, compared with the packet as it was sent. */
@@ -42,6 +44,8 @@ typedef struct WholeEnd {
         WholeChange change;
 } WholeEnd;
 
+#define WHOLE_NOBODY (UINT64_C(1) << 32)
+
 typedef struct Whole Whole;
 
 Whole *whole_new(const World *w, Family family);
@@ -55,11 +59,18 @@ int whole_error(const Whole *x);
  * that no anti-spoofing minds them, and within the limits of ringwall's own rules. */
 int whole_take_plain(Whole *x);
 
+/* Before whole_finish(), and behind whole_take_plain(): packets that this host's own processes
+ * send, in the place of those that arrive. They leave by any interface, as a socket may be bound to
+ * one; plain ones leave by that which routes name, from an address of it. */
+int whole_take_sent(Whole *x);
+
 /* Which packets matter behind prerouting, given what was changed, and whether they are delivered to
  * this host. Narrows what has to be looked at. */
 typedef DiagramId (*WholeCare)(void *context, const WholeChange *change, bool here);
 
-/* How packets may end that are accepted all the way. 0, -E2BIG, -ENOMEM. */
+/* How packets may end that are accepted all the way; of those that are sent, `here` is never set:
+ * what is sent to this host itself comes back by the loopback interface, and is not followed. 0,
+ * -E2BIG, -ENOMEM. */
 int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, size_t *ret_n);
 
 /* After it: packets that may be dropped by a rule or by a chain's policy, of those that matter. */
@@ -85,6 +96,8 @@ DiagramId whole_where_routed(Whole *x, bool known);
 DiagramId whole_where_plain(Whole *x);
 /* Whether it is known where that address leads: to this host, or on. */
 bool whole_leads(const Whole *x, U128 address);
+/* Whether it surely is one of this host's own. */
+bool whole_is_local(const Whole *x, U128 address);
 
 /* Whether nothing can be proved, since it is not known in which order chains are called. */
 bool whole_is_open(const Whole *x);

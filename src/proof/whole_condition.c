@@ -162,6 +162,28 @@ static bool step(uint8_t *bytes, size_t n, bool up) {
         return false;
 }
 
+/* All bytes of a number of the processor's. */
+static bool is_backwards(const Whole *x, const Byte *b, size_t n) {
+        if (n < 2 || b[0].kind != BYTE_VALUE || x->values[b[0].value].ranges ||
+            x->values[b[0].value].width != n)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (b[i].kind != BYTE_VALUE || b[i].value != b[0].value ||
+                    b[i].index != n - 1 - i || b[i].mask != 0xff || b[i].flip != 0)
+                        return false;
+        return true;
+}
+
+static DiagramId backwards_equal(Whole *x, const Byte *b, size_t n, const uint8_t *bytes) {
+        uint8_t turned[WORLD_KEY_MAX];
+        Range r;
+
+        for (size_t i = 0; i < n; i++)
+                turned[i] = bytes[n - 1 - i];
+        r = range_single(u128_from_bytes(turned, n));
+        return whole_literal(x, x->values[b[0].value].variable, &r, 1);
+}
+
 DiagramId
 whole_between(Whole *x, const Byte *b, size_t n, const uint8_t *low, const uint8_t *high) {
         static const uint8_t zeros[WORLD_KEY_MAX];
@@ -173,6 +195,8 @@ whole_between(Whole *x, const Byte *b, size_t n, const uint8_t *low, const uint8
         memset(ones, 0xff, sizeof(ones));
         if (memcmp(low, high, n) > 0)
                 return DIAGRAM_EMPTY;
+        if (memcmp(low, high, n) == 0 && is_backwards(x, b, n))
+                return backwards_equal(x, b, n, low);
         if (run == n)
                 return run_between(x, b, n, low, high);
         rest = n - run;

@@ -62,6 +62,49 @@ static int add_table(Whole *x,
         return whole_add_value(x, &v);
 }
 
+/* Of a packet that has no such interface: no name, number 0; without a type the rule is left. */
+static int load_none(const WorldExpr *e, Byte *registers) {
+        static const uint8_t zeros[16];
+        bool is_name = e->key == NFT_META_OIFNAME || e->key == NFT_META_IIFNAME;
+
+        if (!is_name && e->key != NFT_META_OIF && e->key != NFT_META_IIF)
+                return 1;
+        whole_put_known(registers, e->target, zeros, is_name ? 16 : 4);
+        return 0;
+}
+
+/* Where a packet leaves that this host sends: by any interface, as long as nothing is known of its
+ * socket; sent elsewhere by rules, as routes say. */
+static int
+load_sent_out(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c, size_t n) {
+        const World *w = x->world;
+        bool moved = c->has_address || c->any_address || c->here;
+        int to = c->has_address && x->routes_known && x->plain
+                         ? whole_piece_at(x->routes, x->n_routes, c->address)
+                         : -1;
+        uint8_t bytes[16] = {0};
+        Piece *pieces;
+
+        /* chains of the output hook still see the way from before */
+        if (c->any_else || (moved && x->stage == STAGE_POSTROUTING && to < 0)) {
+                whole_put_any(registers, e->target, n);
+                return 0;
+        }
+        if (moved && x->stage == STAGE_POSTROUTING) {
+                (void)interface_bytes(&w->interfaces[to], e->key, bytes, &n);
+                whole_put_known(registers, e->target, bytes, n);
+                return 0;
+        }
+        pieces = arena_alloc_array(x->scratch, w->n_interfaces, sizeof(*pieces));
+        if (!pieces)
+                return whole_fail(x, -ENOMEM) != 0;
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                pieces[i] = (Piece){range_single(u128(i)), (int)i};
+        whole_put_value(x, registers, e->target,
+                        add_table(x, WHOLE_OUT, pieces, w->n_interfaces, e->key, &n), n);
+        return 0;
+}
+
 static int
 load_interface(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c, bool out) {
         const World *w = x->world;
@@ -69,19 +112,12 @@ load_interface(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange 
         size_t n = 0;
         int value;
 
-        if (out && x->stage < STAGE_FORWARD) {
-                /* no name, number 0; no type: the rule is left */
-                if (e->key != NFT_META_OIFNAME && e->key != NFT_META_OIF)
-                        return 1;
-                whole_put_known(registers, e->target, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-                                e->key == NFT_META_OIF ? 4 : 15);
-                if (e->key == NFT_META_OIFNAME && e->target >= 0 &&
-                    e->target * 4 + 15 < WORLD_REGISTERS * 4)
-                        registers[e->target * 4 + 15] = (Byte){.kind = BYTE_KNOWN};
-                return 0;
-        }
+        if (x->sent ? !out : out && x->stage < STAGE_FORWARD)
+                return load_none(e, registers);
         if (w->n_interfaces == 0 || !interface_bytes(&w->interfaces[0], e->key, bytes, &n))
                 return whole_load_else(x, e, registers, c);
+        if (x->sent)
+                return load_sent_out(x, e, registers, c, n);
         if (out && c->any_else) {
                 whole_put_any(registers, e->target, n);
                 return 0;
@@ -112,6 +148,18 @@ load_interface(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange 
         }
         whole_put_value(x, registers, e->target, value, n);
         return 0;
+}
+
+/* The owner of a socket: 7, as others than processes may send. A number as the processor keeps it,
+ * so that its bytes may run backwards. */
+static int load_owner(Whole *x, const WorldExpr *e, Byte *registers, unsigned int variable) {
+        const uint16_t one = 1;
+        bool backwards = *(const uint8_t *)&one == 1;
+
+        for (unsigned int i = 0; i < 4; i++)
+                whole_put_byte(x, registers, e->target, i, whole_value_of(x, variable, 4),
+                               backwards ? 3 - i : i);
+        return 7;
 }
 
 static int load_meta(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
@@ -146,6 +194,9 @@ static int load_meta(Whole *x, const WorldExpr *e, Byte *registers, const WholeC
         case NFT_META_OIFTYPE:
                 return load_interface(x, e, registers, c, true);
         }
+        if (x->sent && (e->key == NFT_META_SKUID || e->key == NFT_META_SKGID))
+                return load_owner(x, e, registers,
+                                  e->key == NFT_META_SKUID ? WHOLE_USER : WHOLE_GROUP);
         return whole_load_else(x, e, registers, c);
 }
 

@@ -47,6 +47,10 @@ static bool chain_refuses(const WorldChain *c, bool *seen) {
 static bool is_left_out(const Whole *x, const WorldChain *c) {
         if (!c->is_base || whole_is_dormant(c->table))
                 return false;
+        /* what is sent meets no chain that it would arrive by */
+        if (x->sent && (c->ingress || (c->hook != NF_INET_POST_ROUTING &&
+                                       c->hook != NF_INET_LOCAL_OUT && !c->egress)))
+                return false;
         if (c->ingress || c->egress || c->table->family == NFPROTO_BRIDGE ||
             c->table->family == NFPROTO_NETDEV)
                 return true;

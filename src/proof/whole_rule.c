@@ -257,6 +257,12 @@ static void step_load(Whole *x, Run *run, const WorldExpr *e) {
                 run->guard = how == 1 ? DIAGRAM_EMPTY : run->guard;
                 return;
         }
+        if (how == 7) {
+                known = whole_where_owned(x);
+                fall(x, run, diagram_minus(x->diagram, run->guard, known));
+                run->guard = diagram_and(x->diagram, known, run->guard);
+                return;
+        }
         known = how == 6   ? whole_where_typed(x, e->offset & NFTA_FIB_F_SADDR)
                 : how == 5 ? whole_where(x, WHOLE_PROTOCOL, &tcp, 1)
                            : whole_with_ports(x, how == 3);

@@ -102,6 +102,7 @@ struct Whole {
         Diagram *diagram;
         bool collecting, vague;
         bool plain; /* see whole_take_plain() */
+        bool sent;  /* see whole_take_sent() */
         DiagramId drops;
         bool again; /* large sets have been collected already */
         int error;
@@ -144,6 +145,12 @@ int whole_piece_at(const Piece *pieces, size_t n, U128 address);
 int whole_find_arrivals(Whole *x);
 DiagramId whole_without(Whole *x, DiagramId d, WholeVariable v, Range r);
 
+/* whole_sent.c */
+DiagramId whole_where_owned(Whole *x);
+DiagramId whole_where_sockets(Whole *x);
+/* What whole_where_plain() is of what is sent. */
+DiagramId whole_where_plainly_sent(Whole *x);
+
 /* whole_hook.c */
 bool whole_sees_family(const Whole *x, const WorldChain *c);
 bool whole_is_dormant(const WorldTable *t);
@@ -182,7 +189,7 @@ void whole_byteorder(Registers *r, const WorldExpr *e);
 /* whole_load.c */
 /* Loads what the expression asks for into registers. 0: done. 1: the rule is left. 2: either, for
  * all that is known. 3, 4, 5: for sure where there are ports or ICMP, ports, TCP; 6: where an
- * address has a type that is known. */
+ * address has a type that is known; 7: where a socket has an owner. */
 int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *change);
 /* Packets whose address has a type that is known. */
 DiagramId whole_where_typed(Whole *x, bool source);

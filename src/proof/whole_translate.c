@@ -48,7 +48,7 @@ static DiagramId same_destination(Whole *x, const WholeChange *c) {
 static DiagramId without_address(Whole *x) {
         DiagramId sum = DIAGRAM_EMPTY;
 
-        for (size_t i = 0; i < x->n_arrivals; i++) {
+        for (size_t i = 0; i < x->n_arrivals && !x->sent; i++) {
                 Range in = range_single(u128(i));
                 bool found = false;
 

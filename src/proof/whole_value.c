@@ -238,6 +238,9 @@ static int load_link(Whole *x, const WorldExpr *e, Byte *registers) {
 int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
         bool open = false;
 
+        if (e->base == WORLD_LINK && x->sent)
+                return 1; /* there is no frame yet */
+
         if (e->base == WORLD_LINK && x->stage >= STAGE_FORWARD && e->offset + e->size <= 6 &&
             e->size > 0)
                 return load_link(x, e, registers);

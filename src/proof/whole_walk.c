@@ -21,6 +21,10 @@ static DiagramId run_base(Whole *x, const void *context, size_t change, DiagramI
         if (x->stage == STAGE_NAT && (ch.untracked || ch.done))
                 return accept;
         r = whole_chain(x, c, change, care);
+        /* what has no connection comes by no such chain */
+        if (x->stage == STAGE_NAT)
+                r = diagram_union(x->diagram, r,
+                                  diagram_and(x->diagram, whole_where_odd(x), accept));
         /* what falls out, whatever changed on the way */
         for (size_t i = 0; i < x->n_changes; i++)
                 r = diagram_replace(x->diagram, r, label_of(i, LABEL_FALL),
@@ -73,10 +77,11 @@ run_chains(Whole *x, DiagramId now, const WorldChain **list, size_t n, int from,
         return now;
 }
 
-static DiagramId run_prerouting(Whole *x, DiagramId now) {
+/* The hook at which a connection begins: prerouting, or output. */
+static DiagramId run_first(Whole *x, DiagramId now, int hook) {
         const WorldChain **list, **nat;
-        size_t n = whole_list_chains(x, NF_INET_PRE_ROUTING, false, &list);
-        size_t n_nat = whole_list_chains(x, NF_INET_PRE_ROUTING, true, &nat);
+        size_t n = whole_list_chains(x, hook, false, &list);
+        size_t n_nat = whole_list_chains(x, hook, true, &nat);
 
         if (whole_error(x) < 0)
                 return DIAGRAM_EMPTY;
@@ -168,11 +173,36 @@ static int collect(Whole *x, DiagramId now, bool here, WholeEnd **ends, size_t *
         return whole_error(x);
 }
 
+static DiagramId choose_all(Whole *x, const void *context, size_t change, DiagramId care) {
+        const Way *way = context;
+        WholeChange c = x->changes[change];
+        DiagramId r = diagram_and(x->diagram, way->care(way->context, &c, false), care);
+
+        return diagram_and(x->diagram, r, diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
+}
+
+/* What this host sends. Packets are cared for from the start, as they were dialled; what is sent
+ * elsewhere then may matter, too. */
+static int walk_sent(Whole *x, const Way *way, DiagramId start, WholeEnd **ends, size_t *n) {
+        DiagramId now = run_first(x, start, NF_INET_LOCAL_OUT);
+        const WorldChain **list;
+        size_t n_list;
+
+        x->drops = diagram_where_may(x->diagram, now, LABEL_DROP);
+        now = whole_then(x, now, LABEL_ACCEPT, choose_all, way);
+        x->stage = STAGE_POSTROUTING;
+        n_list = whole_list_chains(x, NF_INET_POST_ROUTING, false, &list);
+        now = run_chains(x, now, list, n_list, INT32_MIN, PRIORITY_SOURCES);
+        x->drops =
+                diagram_union(x->diagram, x->drops, diagram_where_may(x->diagram, now, LABEL_DROP));
+        return collect(x, now, false, ends, n);
+}
+
 int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, size_t *ret_n) {
         DiagramId start = diagram_and(x->diagram, x->domain,
                                       diagram_leaf(x->diagram, label_of(0, LABEL_ACCEPT)));
         Way way = {care, context, true};
-        DiagramId arrived = run_prerouting(x, start), now;
+        DiagramId arrived, now;
         const WorldChain **list;
         WholeEnd *ends = NULL;
         size_t n = 0, n_list, n_nat;
@@ -180,6 +210,13 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
 
         whole_note_outside(x);
         whole_note_helpers(x);
+        if (x->sent) {
+                r = walk_sent(x, &way, start, &ends, &n);
+                *ret = ends;
+                *ret_n = n;
+                return r;
+        }
+        arrived = run_first(x, start, NF_INET_PRE_ROUTING);
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
         x->stage = STAGE_INPUT;
         n_nat = whole_list_chains(x, NF_INET_LOCAL_IN, true, &list);

@@ -63,7 +63,7 @@ static bool is_named(const Whole *x, int i, const RangeSet *names) {
 DiagramId whole_where_out(Whole *x, const WholeChange *c, const RangeSet *names) {
         DiagramId sum = DIAGRAM_EMPTY;
 
-        if (!x->routes_known || c->any_address || c->any_else)
+        if (x->sent || !x->routes_known || c->any_address || c->any_else)
                 return where_interface(x, WHOLE_OUT, names);
         if (c->has_address)
                 return is_named(x, whole_piece_at(x->routes, x->n_routes, c->address), names)
@@ -104,7 +104,8 @@ static DiagramId where_type(Whole *x, int type, bool known) {
 }
 
 DiagramId whole_where_local(Whole *x) {
-        return where_type(x, ROUTE_LOCAL, false);
+        /* where rules choose the route, what is sent may go elsewhere */
+        return x->sent && !x->deliveries_known ? DIAGRAM_EMPTY : where_type(x, ROUTE_LOCAL, false);
 }
 
 DiagramId whole_where_routed(Whole *x, bool known) {
@@ -141,6 +142,9 @@ static DiagramId on_their_link(Whole *x, DiagramId region) {
 
 DiagramId whole_where_plain(Whole *x) {
         DiagramId sum = DIAGRAM_EMPTY;
+
+        if (x->sent)
+                return whole_where_plainly_sent(x);
 
         for (size_t i = 0; i < x->n_types; i++) {
                 const Range *r = &x->types[i].range;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "policy/load_unit.h"
+#pragma once
 
-/* What cover_check() says, against trying every connection of a small world: one that has the ends
- * of all that its policies write, and of each kind something that they do not write. */
+/* For effect_world_test.c: policies by chance, and every connection of the small world that they
+ * are about. It has the ends of all that its policies write, and of each kind something that they
+ * do not write. */
+
+#include "policy/load_unit.h"
 
 #define WORLD_ZONES                                                                                \
         "ringwall: 1\n"                                                                            \
@@ -62,6 +65,7 @@ typedef struct World {
         const PolicyRule *rules; /* as parsed, in the same order */
         const Policy *policy;
         bool matches[RULES_MAX + CLAIMS_MAX][N_POINTS_MAX];
+        bool of_containers[N_POINTS_MAX]; /* which may connect outward unasked */
         size_t n_points;
 } World;
 
@@ -245,6 +249,9 @@ static void add_point(World *w, const Point *p) {
         assert_true(w->n_points < N_POINTS_MAX);
         for (size_t i = 0; i < w->n_drafts; i++)
                 w->matches[i][w->n_points] = rule_matches(w, i, p);
+        w->of_containers[w->n_points] =
+                w->section == SECTION_ROUTED &&
+                zone_contains(w->policy->containers, &p->in, p->family, p->source);
         w->n_points++;
 }
 
@@ -285,164 +292,4 @@ static void try_world(Arena *a, World *w, const char *home) {
                                 if (w->section == SECTION_OUTBOUND || family == p.family)
                                         add_points(w, p);
                         }
-}
-
-static bool is_empty(const World *w, size_t rule) {
-        return !memchr(w->matches[rule], 1, w->n_points);
-}
-
-static bool is_within(const World *w, size_t inner, size_t outer) {
-        for (size_t i = 0; i < w->n_points; i++)
-                if (w->matches[inner][i] && !w->matches[outer][i])
-                        return false;
-        return true;
-}
-
-static bool covers(const World *w, size_t outer, size_t inner) {
-        int until = w->drafts[outer].until, other = w->drafts[inner].until;
-
-        return !w->drafts[outer].limited && (until == 0 || (other > 0 && other <= until)) &&
-               is_within(w, inner, outer);
-}
-
-/* Whether `outer` is a reason to warn of `inner`. */
-static bool is_reason(const World *w, size_t outer, size_t inner) {
-        if (outer == inner || !covers(w, outer, inner))
-                return false;
-        if (w->drafts[outer].claim)
-                return true;
-        if (w->drafts[outer].verb != w->drafts[inner].verb)
-                return w->drafts[outer].verb == RULE_DENY;
-        return outer < inner || !covers(w, inner, outer);
-}
-
-/* '-' leaves nothing, '!' refused, '<' covered, ' ' nothing to say. */
-static char expected_outcome(const World *w, size_t rule) {
-        bool allows = w->drafts[rule].verb == RULE_ALLOW;
-        char outcome = ' ';
-
-        if (is_empty(w, rule))
-                return '-';
-        for (size_t i = w->n_rules; i < w->n_drafts; i++)
-                if (is_reason(w, i, rule)) /* inbound: an error already */
-                        return allows && w->section == SECTION_INBOUND ? ' ' : '!';
-        for (size_t i = 0; i < w->n_rules; i++)
-                if (is_reason(w, i, rule)) {
-                        if (allows && w->drafts[i].verb == RULE_DENY)
-                                return '!';
-                        outcome = '<';
-                }
-        return outcome;
-}
-
-typedef struct Outcome {
-        char what;
-        size_t reason; /* the number of a rule or a claim, for '!' and '<' */
-} Outcome;
-
-static void read_outcomes(const World *w, const Diag *d, Outcome *ret) {
-        size_t n_protected_line = WORLD_RULES_LINE + w->n_rules + 1;
-
-        for (size_t i = 0; i < w->n_rules; i++)
-                ret[i] = (Outcome){.what = ' '};
-        for (size_t i = 0; i < d->n_messages; i++) {
-                const DiagMessage *m = &d->messages[i];
-                size_t rule = m->at.line - WORLD_RULES_LINE - 1, line;
-
-                if (m->severity != DIAG_WARNING || strstr(m->text, "takes nothing away") ||
-                    strstr(m->text, "IP protocol"))
-                        continue;
-                assert_true(rule < w->n_rules);
-                assert_int_equal(ret[rule].what, ' '); /* each is told once */
-                ret[rule].what = strstr(m->text, "can never match") ? '!' : '<';
-                if (i + 1 == d->n_messages || !m[1].continues) {
-                        ret[rule].what = '-';
-                        continue;
-                }
-                line = m[1].at.line;
-                ret[rule].reason = line > n_protected_line
-                                           ? line - n_protected_line - 1 + w->n_rules
-                                           : line - WORLD_RULES_LINE - 1;
-        }
-}
-
-static void the_verdict_is_that_of_trying_every_connection(void **state) {
-        World *w = arena_new0(*state, World);
-        size_t n[256] = {0};
-        uint64_t seed = 1;
-
-        assert_non_null(w);
-        for (unsigned int round = 0; round < 800; round++) {
-                _cleanup_(arena_freep) Arena *a = arena_new(0);
-                Outcome outcomes[RULES_MAX];
-                const char *text;
-                Diag *d;
-
-                draw_world(a, &seed, false, w);
-                try_world(a, w, "[10.0.0.1]");
-                text = write_world(a, w, "[10.0.0.1]", true);
-                (void)load_with_diag(a, text, &d);
-                read_outcomes(w, d, outcomes);
-                for (size_t i = 0; i < w->n_rules; i++) {
-                        const char *row = arena_printf(a, "rule %zu of %s", i + 1, text);
-                        Outcome o = outcomes[i];
-
-                        unit_equal(row, o.what, expected_outcome(w, i));
-                        n[(unsigned char)o.what]++;
-                        if (o.what != '!' && o.what != '<')
-                                continue;
-                        unit_true(row, is_reason(w, o.reason, i));
-                        /* what stays when the others are gone */
-                        unit_true(row, w->drafts[o.reason].claim || outcomes[o.reason].what == ' ');
-                }
-        }
-        assert_true(n['-'] > 80 && n['!'] > 80 && n['<'] > 80 && n[' '] > 1000);
-}
-
-/* Whatever is on link: each of these worlds is one that may be. */
-static void what_is_told_of_networks_on_link_holds_for_all_of_them(void **state) {
-        static const char *const homes[] = {
-                "[10.0.0.1]",      "[10.0.0.2-10.0.0.4]",     "[10.0.0.0/24]",
-                "[\"fd00::/64\"]", "[10.0.0.3, \"fd00::1\"]",
-        };
-        World *w = arena_new0(*state, World);
-        size_t n_told = 0;
-        uint64_t seed = 2;
-
-        assert_non_null(w);
-        for (unsigned int round = 0; round < 150; round++) {
-                _cleanup_(arena_freep) Arena *a = arena_new(0);
-                Outcome outcomes[RULES_MAX];
-                const char *text;
-                Diag *d;
-
-                draw_world(a, &seed, true, w);
-                text = write_world(a, w, "{ connected: [eth7] }", true);
-                (void)load_with_diag(a, text, &d);
-                read_outcomes(w, d, outcomes);
-                for (size_t i = 0; i < ARRAY_SIZE(homes); i++) {
-                        try_world(a, w, homes[i]);
-                        for (size_t j = 0; j < w->n_rules; j++) {
-                                Outcome o = outcomes[j];
-                                const char *row = arena_printf(a, "home %s, rule %zu of %s",
-                                                               homes[i], j + 1, text);
-
-                                if (o.what == '-')
-                                        unit_true(row, is_empty(w, j));
-                                else if (o.what != ' ')
-                                        unit_true(row, is_empty(w, j) || covers(w, o.reason, j));
-                                n_told += o.what != ' ';
-                        }
-                }
-        }
-        assert_true(n_told > 300);
-}
-
-int main(void) {
-        static const struct CMUnitTest tests[] = {
-                unit_arena_test(the_verdict_is_that_of_trying_every_connection),
-                unit_arena_test(what_is_told_of_networks_on_link_holds_for_all_of_them),
-        };
-
-        return cmocka_run_group_tests(tests, NULL, NULL);
 }
