@@ -2,7 +2,8 @@
 #include <ctype.h>
 
 #include "host/draft_parts.h"
-#include "ruleset/expect.h"
+#include "proof/claim.h"
+#include "proof/effect.h"
 #include "ruleset/pass.h"
 
 #define COLUMN_MAX 60      /* how far to the right comments are aligned */
@@ -219,16 +220,18 @@ static bool take_out(Draft *d, const Diag *messages) {
 static int try(const Draft *d, Source catalogue, const char *text, Arena *a, Diag *messages) {
         static const KernelFeatures features = {.fib_in_filter = true};
         Source source = {.name = NAME, .text = text, .size = strlen(text)};
+        ClaimReport claims;
         Policy *policy;
         Ruleset *rs;
-        size_t n_cases;
         int r = policy_load_text_on_link(a, catalogue, source, d->survey->networks,
                                          d->survey->n_networks, &policy, messages);
 
         if (r == 0)
+                r = effect_check(policy, messages);
+        if (r == 0)
                 r = ruleset_compile(policy, &features, NULL, a, &rs, messages);
         if (r == 0)
-                r = ruleset_check_expectations(policy, rs, &n_cases, messages);
+                r = claim_check(policy, rs, &claims, messages);
         return r;
 }
 
