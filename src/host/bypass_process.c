@@ -169,15 +169,9 @@ static const struct Listener {
         {"varnishd", BYPASS_PROXY, NULL},
 };
 
-static const char *name_of(const HostProcess *p) {
-        const char *path = p->executable ? p->executable : p->comm, *slash = strrchr(path, '/');
-
-        return slash && slash[1] ? slash + 1 : path;
-}
-
 static const struct Listener *find_listener(const HostProcess *p) {
         for (size_t i = 0; i < ARRAY_SIZE(listeners); i++) {
-                if (!streq(name_of(p), listeners[i].program))
+                if (!streq(process_program(p), listeners[i].program))
                         continue;
                 /* the server itself, and not what it does for somebody: "sshd: user@pts/0" */
                 if (startswith(listeners[i].program, "sshd") &&
@@ -224,11 +218,12 @@ describe(Arena *a, const HostProcess *p, const struct Listener *l, const HostSoc
         b.port = s->local_port;
         b.ipv4 = b.ipv6 = true; /* another socket may be of the other family */
         b.target_port = l->target && command ? l->target(command, s->local_port) : 0;
-        b.what = b.target_port != 0
-                         ? arena_printf(a, "process %d, %.*s: port %u/%s goes to port %u", p->pid,
-                                        NAME_SHOWN, name_of(p), b.port, proto, b.target_port)
-                         : arena_printf(a, "process %d, %.*s: port %u/%s goes to where it says",
-                                        p->pid, NAME_SHOWN, name_of(p), b.port, proto);
+        b.what =
+                b.target_port != 0
+                        ? arena_printf(a, "process %d, %.*s: port %u/%s goes to port %u", p->pid,
+                                       NAME_SHOWN, process_program(p), b.port, proto, b.target_port)
+                        : arena_printf(a, "process %d, %.*s: port %u/%s goes to where it says",
+                                       p->pid, NAME_SHOWN, process_program(p), b.port, proto);
         return b;
 }
 

@@ -168,3 +168,15 @@ int cgroup_parse(Arena *a, const char *text, Cgroup *ret) {
         *ret = found;
         return 0;
 }
+
+int cgroup_owner(Arena *a, const Cgroup *c, const char **ret) {
+        const char *owner = c->user_unit ? c->user_unit : c->unit;
+
+        if (c->engine && c->container) {
+                owner = arena_printf(a, "%s %s", c->engine, c->container);
+                if (!owner)
+                        return -ENOMEM;
+        }
+        *ret = owner;
+        return 0;
+}

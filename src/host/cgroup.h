@@ -17,3 +17,6 @@ typedef struct Cgroup {
 
 /* Reads what /proc/PID/cgroup holds (cgroups(7)). 0 or -ENOMEM; what is not said is NULL. */
 int cgroup_parse(Arena *a, const char *text, Cgroup *ret);
+/* "docker 4f5e6d7c8b9a", "nginx.service": the container, else the unit, a user's own first; NULL if
+ * it is of none. 0 or -ENOMEM. */
+int cgroup_owner(Arena *a, const Cgroup *c, const char **ret);

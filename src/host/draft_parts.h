@@ -91,8 +91,6 @@ void draft_put_claims(Draft *d);
 
 /* What runs at the port, by the catalogue; what the process is called helps where several do. */
 int draft_name_port(Arena *a, const Survey *s, const Policy *catalogue, DraftPort *port);
-/* The service that means this port of this protocol and nothing else; NULL if none or several. */
-const Service *draft_find_exact(const Policy *catalogue, const char *protocol, Range ports);
 /* "8080/tcp", "60000-61000/udp", "https". NULL without memory. */
 const char *draft_word(Arena *a, const Policy *catalogue, const char *protocol, Range ports);
 /* Which ports a word of an answer means, of the protocol. */

@@ -382,3 +382,9 @@ const HostProcess *process_find_server(const Holders *holders, uint32_t inode) {
         }
         return best;
 }
+
+const char *process_program(const HostProcess *p) {
+        const char *path = p->executable ? p->executable : p->comm, *slash = strrchr(path, '/');
+
+        return slash && slash[1] ? slash + 1 : path;
+}

@@ -57,5 +57,8 @@ const Holder *process_find_holder(const Holders *holders, uint32_t inode, size_t
  * not been started yet. NULL if there is none. */
 const HostProcess *process_find_server(const Holders *holders, uint32_t inode);
 
+/* The name of its executable, else what it calls itself. Borrowed. */
+const char *process_program(const HostProcess *p);
+
 /* Fills in what /proc/PID/stat says (proc(5)); false if it is not like that. */
 bool process_parse_stat(Arena *a, char *text, HostProcess *ret);

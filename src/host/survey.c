@@ -45,28 +45,16 @@ static char *shortened(Arena *a, const char *text) {
         return copy;
 }
 
-static const char *base_name(const char *path) {
-        const char *slash = strrchr(path, '/');
-
-        return slash && slash[1] ? slash + 1 : path;
-}
-
 static int set_owner(Arena *a, const HostProcess *p, SurveyPort *to) {
-        const Cgroup *c = &p->cgroup;
-        const char *owner = NULL;
+        const char *owner;
 
-        if (c->engine && c->container)
-                owner = arena_printf(a, "%s %s", c->engine, c->container);
-        else if (c->user_unit || c->unit)
-                owner = c->user_unit ? c->user_unit : c->unit;
-        else
-                return 0;
+        if (cgroup_owner(a, &p->cgroup, &owner) < 0)
+                return -ENOMEM;
         to->owner = owner ? shortened(a, owner) : NULL;
-        return to->owner ? 0 : -ENOMEM;
+        return owner && !to->owner ? -ENOMEM : 0;
 }
 
-/* Programs of container engines that hold a published port open. */
-static bool publishes(const char *program) {
+bool survey_publishes(const char *program) {
         static const char *const names[] = {"docker-proxy", "conmon", "rootlessport", "pasta",
                                             "pasta.avx2",   "passt",  "slirp4netns"};
 
@@ -90,7 +78,7 @@ static uint16_t inner_port(Arena *a, const char *command) {
 }
 
 static int set_program(Arena *a, const HostProcess *p, SurveyPort *to) {
-        const char *name = base_name(p->executable ? p->executable : p->comm);
+        const char *name = process_program(p);
         const char *unit = p->cgroup.unit ? p->cgroup.unit : "";
         int r = 0;
 
@@ -99,7 +87,7 @@ static int set_program(Arena *a, const HostProcess *p, SurveyPort *to) {
                 arena_printf(a, "%s %s %s %s", name, p->comm, p->command ? p->command : "", unit);
         if (!to->program || !to->words)
                 return -ENOMEM;
-        to->is_published = publishes(name);
+        to->is_published = survey_publishes(name);
         if (to->is_published)
                 to->inner = inner_port(a, p->command);
         else
@@ -160,7 +148,7 @@ static bool is_client(const Policy *catalogue,
                 return false;
         if (!holder) /* a tunnel of the kernel's own */
                 return holders->n_unreadable > 0;
-        return !publishes(base_name(holder->executable ? holder->executable : holder->comm));
+        return !survey_publishes(process_program(holder));
 }
 
 static bool is_loopback(const HostNet *net, const HostSocket *s) {

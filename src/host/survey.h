@@ -90,3 +90,5 @@ bool survey_has_link(const Survey *s, SurveyLinkKind kind);
 /* Whether a port's program is not known because it may not be looked at: root would know. */
 bool survey_misses_programs(const Survey *s);
 const char *survey_protocol(uint8_t proto); /* "tcp" */
+/* Whether a program of that name is a container engine's, which holds a published port open. */
+bool survey_publishes(const char *program);
