@@ -8,8 +8,7 @@
 
 /* Regions. */
 
-/* Packets that go to the networks of containers and VMs. */
-static DiagramId where_attached(Verify *v, const WholeChange *c) {
+DiagramId verify_where_attached(Verify *v, const WholeChange *c) {
         const Zone *zones[] = {v->policy->containers, v->policy->vms};
         DiagramId sum = DIAGRAM_EMPTY;
 
@@ -32,7 +31,7 @@ static DiagramId where_wrong(Verify *v, const Protected *p, const WholeChange *c
         if (verify_is_translated(c))
                 x = verify_union(v, x, verify_where_services(v, &p->services.set, c, false));
         else if (!here)
-                x = verify_and(v, where_attached(v, c), x);
+                x = verify_and(v, verify_where_attached(v, c), x);
         if (p->only_from.given)
                 x = diagram_minus(v->diagram, x, verify_where_clients(v, &p->only_from));
         /* what is sent elsewhere is what it is there */

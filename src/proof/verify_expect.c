@@ -272,7 +272,7 @@ static int disagree(Expected *x, const WorldFields *f, const WorldPacket *p, con
 }
 
 /* An address that the kernel still looks for doubles of is here, and not here yet. */
-static bool is_settled(const Verify *v, U128 address) {
+bool verify_is_settled(const Verify *v, U128 address) {
         const World *w = v->world;
         bool is_own = false, is_local = false;
 
@@ -310,7 +310,7 @@ static int compare(Expected *x, size_t number, DiagramId region) {
                 /* of links that have no such network */
                 if (x->allow && f.family == FAMILY_IPV6 && f.source.high >> 54 == 0x3fa)
                         continue;
-                if (!v->sent && !is_settled(v, f.destination))
+                if (!v->sent && !verify_is_settled(v, f.destination))
                         continue;
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)

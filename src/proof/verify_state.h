@@ -38,6 +38,8 @@ DiagramId
 verify_where_part(Verify *v, const ZonePart *p, WholeVariable address, DiagramId interface);
 DiagramId verify_where_clients(Verify *v, const ZoneExpression *e);
 DiagramId verify_where_essential(Verify *v);
+/* Packets that go to the networks of containers and VMs. */
+DiagramId verify_where_attached(Verify *v, const WholeChange *c);
 bool verify_is_translated(const WholeChange *c);
 
 /* Of what is sent: what the expectation describes, with `to` where it goes; and what it describes
@@ -76,6 +78,9 @@ bool verify_leaves_by(Verify *v,
                       const WorldFields *f,
                       const WorldWalk *walk);
 void verify_start(Verify *v, const VerifyLiked *liked, uint32_t *point);
+
+/* An address that the kernel still looks for doubles of is here, and not here yet: false. */
+bool verify_is_settled(const Verify *v, U128 address);
 
 /* Answers. */
 int verify_copy_steps(Verify *v, VerifyAnswer *answer, const WorldWalk *walk);

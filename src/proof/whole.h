@@ -73,7 +73,10 @@ typedef DiagramId (*WholeCare)(void *context, const WholeChange *change, bool he
  * -E2BIG, -ENOMEM. */
 int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, size_t *ret_n);
 
-/* After it: packets that may be dropped by a rule or by a chain's policy, of those that matter. */
+/* After it: what rules made of packets before they were routed, whoever may refuse them later; of
+ * `here` nothing is said. 0, -E2BIG, -ENOMEM. */
+int whole_find_arrived(Whole *x, const WholeEnd **ret, size_t *ret_n);
+/* Likewise: packets that may be dropped by a rule or by a chain's policy, of those that matter. */
 DiagramId whole_drops(const Whole *x);
 /* Of chains of the packets' way that whole_walk() leaves out, those that may refuse some: each in
  * words. -ENOMEM. */

@@ -101,10 +101,10 @@ struct Whole {
         Arena *arena, *scratch;
         Diagram *diagram;
         bool collecting, vague;
-        bool plain; /* see whole_take_plain() */
-        bool sent;  /* see whole_take_sent() */
-        DiagramId drops;
-        bool again; /* large sets have been collected already */
+        bool plain;               /* see whole_take_plain() */
+        bool sent;                /* see whole_take_sent() */
+        DiagramId drops, arrived; /* arrived: behind prerouting */
+        bool again;               /* large sets have been collected already */
         int error;
         Variable variables[DIAGRAM_VARIABLES_MAX];
         unsigned int n_variables;

@@ -216,7 +216,7 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
                 *ret_n = n;
                 return r;
         }
-        arrived = run_first(x, start, NF_INET_PRE_ROUTING);
+        arrived = x->arrived = run_first(x, start, NF_INET_PRE_ROUTING);
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
         x->stage = STAGE_INPUT;
         n_nat = whole_list_chains(x, NF_INET_LOCAL_IN, true, &list);
@@ -241,6 +241,16 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         *ret = ends;
         *ret_n = n;
         return r < 0 ? r : whole_error(x);
+}
+
+int whole_find_arrived(Whole *x, const WholeEnd **ret, size_t *ret_n) {
+        WholeEnd *ends = NULL;
+        size_t n = 0;
+        int r = collect(x, x->arrived, false, &ends, &n);
+
+        *ret = ends;
+        *ret_n = n;
+        return r;
 }
 
 DiagramId whole_drops(const Whole *x) {
