@@ -77,6 +77,16 @@ int output_table_add(OutputTable *t, const char *const *cells) {
         return 0;
 }
 
+void output_table_colour(OutputTable *t, const char *sequence) {
+        size_t n = scols_table_get_nlines(t->table);
+        struct libscols_line *line = n > 0 ? scols_table_get_line(t->table, n - 1) : NULL;
+
+        if (!line || !*sequence)
+                return;
+        (void)scols_table_enable_colors(t->table, 1); /* colour is no content */
+        (void)scols_line_set_color(line, sequence);
+}
+
 void output_table_print(OutputTable *t) {
         (void)scols_print_table(t->table); /* a failed write shows in the shell, not here */
 }

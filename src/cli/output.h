@@ -30,6 +30,8 @@ OutputTable *output_table_new(const char *const *columns, size_t n_columns);
 void output_table_keep_lines(OutputTable *t);
 /* cells: n_columns strings, copied. 0 or -ENOMEM. */
 int output_table_add(OutputTable *t, const char *const *cells);
+/* The row added last is printed so: an escape sequence of output_style(), "" for none. */
+void output_table_colour(OutputTable *t, const char *sequence);
 void output_table_print(OutputTable *t);
 OutputTable *output_table_free(OutputTable *t); /* accepts NULL, returns NULL */
 

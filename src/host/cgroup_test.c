@@ -79,8 +79,32 @@ static void tells_units_and_containers(void **state) {
         }
 }
 
+static void names_the_container_else_the_users_unit_else_the_systems(void **state) {
+        static const struct {
+                const char *text, *owner;
+        } rows[] = {
+                {"0::/system.slice/docker-" ID ".scope\n", "docker " SHORT},
+                {"0::/user.slice/user-1000.slice/user@1000.service/app.slice/ollama.service\n",
+                 "ollama.service"},
+                {"0::/system.slice/ssh.service\n", "ssh.service"},
+                {"0::/\n", NULL},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const char *owner;
+                Cgroup g;
+
+                unit_equal(rows[i].text, cgroup_parse(*state, rows[i].text, &g), 0);
+                unit_equal(rows[i].text, cgroup_owner(*state, &g, &owner), 0);
+                unit_string(rows[i].text, owner, rows[i].owner);
+        }
+}
+
 int main(void) {
-        const struct CMUnitTest tests[] = {unit_arena_test(tells_units_and_containers)};
+        const struct CMUnitTest tests[] = {
+                unit_arena_test(tells_units_and_containers),
+                unit_arena_test(names_the_container_else_the_users_unit_else_the_systems),
+        };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
