@@ -10,11 +10,11 @@
  */
 
 static const Verb *const verbs[] = {
-        &verb_doctor, &verb_init,    &verb_check,    &verb_show,    &verb_explain,
-        &verb_list,   &verb_verify,  &verb_diff,     &verb_schema,  &verb_plan,
-        &verb_apply,  &verb_confirm, &verb_rollback, &verb_edit,    &verb_allow,
-        &verb_deny,   &verb_remove,  &verb_status,   &verb_history, &verb_events,
-        &verb_drops,  &verb_panic,   &verb_reload,   &verb_load,    &verb_unload,
+        &verb_doctor,   &verb_init,   &verb_check,  &verb_show,  &verb_explain,  &verb_list,
+        &verb_verify,   &verb_diff,   &verb_schema, &verb_plan,  &verb_apply,    &verb_confirm,
+        &verb_rollback, &verb_edit,   &verb_allow,  &verb_deny,  &verb_remove,   &verb_status,
+        &verb_history,  &verb_events, &verb_drops,  &verb_panic, &verb_takeover, &verb_reload,
+        &verb_load,     &verb_unload,
 };
 
 static const char general_help[] = "Guards a Linux host with one default-deny policy.\n"
