@@ -141,12 +141,20 @@ static void print_failed(const Takeover *t, bool is_last) {
 
 /* What would hold without them. It is proved before anything is done. */
 static int prove_plan(Takeover *t) {
+        HostSockets sockets = {0};
         World *w;
         int r = verify_read_world("takeover", t->arena, &w);
 
         if (r != EXIT_OK)
                 return r;
         takeover_subtract(&t->rivals.host, &t->plan, w);
+        r = sockets_read_listening(t->arena, &sockets);
+        if (r == 0)
+                r = takeover_compare(t->rivals.live, w, &sockets, t->arena, &t->changes,
+                                     &t->n_changes);
+        if (r == -ENOMEM)
+                return input_failed(r, "takeover");
+        t->has_compared = r == 0; /* it says what to expect, and decides nothing */
         r = prove(t, w);
         return r == EXIT_OK ? judge(&t->report, true) : r;
 }
@@ -381,6 +389,8 @@ static int run_takeover(Takeover *t) {
         }
         if (r != EXIT_OK)
                 return r;
+        if (!t->json)
+                takeover_print_changes(t);
         if (!t->json)
                 printf("without them, all %zu claims of %s are proved%s\n", t->report.n_answers,
                        file, t->report.n_answers > 0 ? "" : ": it makes none");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/takeover_parts.h"
 
+#include <netinet/in.h>
+
 #include "cli/output.h"
 #include "host/rivals.h"
 
@@ -20,6 +22,42 @@ void takeover_print_plan(const Takeover *t) {
                         output_wrapped("  do      ", s->way_out);
                 }
         }
+}
+
+static const char *protocol_name(uint8_t proto) {
+        return proto == IPPROTO_UDP ? "udp" : proto == IPPROTO_SCTP ? "sctp" : "tcp";
+}
+
+static const char *families(const TakeoverChange *x) {
+        return x->ipv4 && x->ipv6 ? "" : x->ipv4 ? ", IPv4" : ", IPv6";
+}
+
+void takeover_print_changes(const Takeover *t) {
+        if (!t->has_compared)
+                return;
+        if (t->n_changes == 0)
+                puts("no port at which something listens now opens or closes, tried from one "
+                     "address by each interface");
+        for (size_t i = 0; i < t->n_changes; i++) {
+                const TakeoverChange *x = &t->changes[i];
+
+                printf("%s %s %u, which listens, for %s %s%s\n", x->opens ? "opens" : "closes",
+                       protocol_name(x->proto), x->port,
+                       x->is_far ? "the world behind" : "the network of", x->interface,
+                       families(x));
+        }
+}
+
+static json_t *json_change(const TakeoverChange *x) {
+        json_t *list = json_array();
+
+        if (x->ipv4)
+                (void)json_array_append_new(list, json_string("IPv4"));
+        if (x->ipv6)
+                (void)json_array_append_new(list, json_string("IPv6"));
+        return json_pack("{s:s, s:s, s:i, s:s, s:b, s:o}", "what", x->opens ? "opens" : "closes",
+                         "protocol", protocol_name(x->proto), "port", (int)x->port, "interface",
+                         x->interface, "behindDefaultRoute", (int)x->is_far, "families", list);
 }
 
 /* Those that it does not take over from. */
@@ -84,7 +122,7 @@ int takeover_print_json(Takeover *t, int code) {
                 [VERIFY_UNDECIDED] = "undecided",
         };
         json_t *object = json_object(), *steps = json_array(), *beside = json_array(),
-               *claims = json_array();
+               *claims = json_array(), *changes = json_array();
         int r;
 
         for (size_t i = 0; i < t->plan.n_steps; i++)
@@ -93,10 +131,13 @@ int takeover_print_json(Takeover *t, int code) {
                 (void)json_array_append_new(claims, json_pack("{s:s, s:s}", "claim",
                                                               t->report.answers[i].text, "answer",
                                                               words[t->report.answers[i].kind]));
+        for (size_t i = 0; i < t->n_changes; i++)
+                (void)json_array_append_new(changes, json_change(&t->changes[i]));
         r = takeover_print_beside(t, beside);
         (void)json_object_set_new(object, "rivals", steps);
         (void)json_object_set_new(object, "beside", beside);
         (void)json_object_set_new(object, "claims", claims);
+        (void)json_object_set_new(object, "changes", changes);
         if (output_json(object) != EXIT_OK || r != EXIT_OK)
                 return EXIT_FAILED;
         return code;

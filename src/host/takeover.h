@@ -8,6 +8,7 @@
  */
 
 #include "host/tree.h"
+#include "nft/sockets.h"
 #include "world/world.h"
 
 typedef enum TakeoverRival {
@@ -124,3 +125,26 @@ void takeover_subtract(const TakeoverHost *h, const TakeoverPlan *plan, World *w
 
 /* Whether the table is firewalld's: it makes them all by that name. */
 bool takeover_is_firewalld_table(const WorldTable *table);
+
+/* A port at which something listens, and to which the rules let connections from one interface
+ * now or then, but not both. */
+typedef struct TakeoverChange {
+        uint8_t proto; /* IPPROTO_... */
+        uint16_t port;
+        const char *interface;
+        bool is_far; /* from behind that interface's default route; else from its own network */
+        bool ipv4, ipv6;
+        bool opens; /* else it closes */
+} TakeoverChange;
+
+#define TAKEOVER_WALKS_MAX 4096 /* packets that are tried; further ones are left out */
+
+/* What the two Worlds differ in for who listens here: tried with one source at each interface and
+ * address, which is no proof, but says what to expect. Sorted by protocol and port. 0 or -ENOMEM.
+ */
+int takeover_compare(const World *now,
+                     const World *then,
+                     const HostSockets *sockets,
+                     Arena *a,
+                     TakeoverChange **ret,
+                     size_t *ret_n);

@@ -210,6 +210,87 @@ static void what_holds_then_is_all_but_the_rivals_rules(void **state) {
         assert_true(bans->n_rules == 1 && !bans->table->flags && docker->n_rules == 1);
 }
 
+/* ---- what changes for who listens */
+
+#define INPUT 1 /* NF_INET_LOCAL_IN */
+
+static U128 add_address(World *w, const char *text, uint8_t prefix, int index) {
+        WorldAddress at = {.prefix = prefix, .index = index};
+        WorldRoute local = {.type = 2, .table = 255, .index = index},
+                   net = {.type = 1, .table = 254, .index = index, .prefix = prefix};
+        U128 mask;
+
+        assert_int_equal(address_parse(text, &at.family, &at.address), ADDRESS_OK);
+        local.family = net.family = at.family;
+        local.prefix = at.family == FAMILY_IPV4 ? 32 : 128;
+        local.destination = at.address;
+        mask = u128_low_mask((unsigned int)local.prefix - prefix);
+        net.destination = (U128){at.address.high & ~mask.high, at.address.low & ~mask.low};
+        assert_true(arena_append(w->arena, w->addresses, w->n_addresses, at));
+        assert_true(arena_append(w->arena, w->routes, w->n_routes, local));
+        assert_true(arena_append(w->arena, w->routes, w->n_routes, net));
+        return at.address;
+}
+
+/* eth0 leads to the world, eth1 to a network; a firewall lets nobody in. */
+static World *closed_world(const Tree *t) {
+        static const char *const names[] = {"lo", "eth0", "eth1"};
+        WorldRoute all = {.family = FAMILY_IPV4, .type = 1, .table = 254, .index = 2};
+        World *w = new_world(t);
+        WorldChain *input = add_chain(w, add_table(w, INET, "filter", NULL), "input", true);
+
+        input->hook = INPUT;
+        input->n_rules = 0;
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                WorldInterface in = {.index = (int)i + 1,
+                                     .name = names[i],
+                                     .type = 1,
+                                     .up = true,
+                                     .loopback = i == 0};
+
+                assert_true(arena_append(w->arena, w->interfaces, w->n_interfaces, in));
+        }
+        (void)add_address(w, "127.0.0.1", 8, 1);
+        (void)add_address(w, "203.0.113.1", 24, 2);
+        (void)add_address(w, "10.0.0.1", 24, 3);
+        (void)add_address(w, "fd00::1", 64, 3);
+        assert_true(arena_append(w->arena, w->routes, w->n_routes, all));
+        return w;
+}
+
+static void what_opens_for_whom_is_told_of_each_port_that_listens(void **state) {
+        const Tree *t = *state;
+        HostSocket sockets[] = {
+                {.proto = 6, .family = FAMILY_IPV6, .is_dual = true, .local_port = 443},
+                {.proto = 6, .family = FAMILY_IPV4, .local_port = 22},
+                {.proto = 17, .family = FAMILY_IPV4, .local_port = 53, .local.low = 0x7f000001},
+        };
+        HostSockets list = {sockets, ARRAY_SIZE(sockets)};
+        World *now = closed_world(t), *then = closed_world(t);
+        TakeoverChange *found;
+        size_t n;
+        Family family;
+
+        assert_int_equal(address_parse("10.0.0.1", &family, &sockets[1].local), ADDRESS_OK);
+        assert_int_equal(takeover_compare(now, then, &list, t->arena, &found, &n), 0);
+        assert_int_equal(n, 0);
+
+        then->chains[0]->policy_drop = false;
+        assert_int_equal(takeover_compare(now, then, &list, t->arena, &found, &n), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(found[0].port, 22);
+        assert_string_equal(found[0].interface, "eth1");
+        assert_true(found[0].opens && found[0].ipv4 && !found[0].ipv6 && !found[0].is_far);
+        assert_int_equal(found[1].port, 443);
+        assert_string_equal(found[1].interface, "eth0");
+        assert_true(found[1].is_far && found[1].ipv4 && !found[1].ipv6);
+        assert_string_equal(found[2].interface, "eth1");
+        assert_true(found[2].ipv4 && found[2].ipv6);
+
+        assert_int_equal(takeover_compare(then, now, &list, t->arena, &found, &n), 0);
+        assert_true(n == 3 && !found[0].opens);
+}
+
 /* ---- plans */
 
 static const char *names_of(Arena *a, const TakeoverPlan *plan) {
@@ -388,6 +469,7 @@ int main(void) {
                 tree_test(tables_of_nftables_service_are_those_that_nobody_else_is_in),
                 tree_test(a_ufw_whose_chains_are_empty_is_not_active),
                 tree_test(what_holds_then_is_all_but_the_rivals_rules),
+                tree_test(what_opens_for_whom_is_told_of_each_port_that_listens),
                 tree_test(what_is_there_is_planned_for_and_undone_the_other_way_round),
                 tree_test(what_would_harm_others_is_an_obstacle_with_a_way_out),
                 tree_test(what_is_written_down_is_read_again),

@@ -7,6 +7,7 @@ import re
 
 import pytest
 import rootfs
+from lab import wait_until
 from stream import ALLOWED, DENIED, Stream, assert_nothing_wrong
 
 POLICY = f"""ringwall: 1
@@ -45,6 +46,10 @@ iptables -t nat -A DOCKER -p tcp --dport 8080 -j DNAT --to-destination 172.17.0.
 nft -f - <<end
 table inet f2b-table { chain f2b-chain { type filter hook input priority -1; ip saddr 192.0.2.66 drop; }; }
 end
+"""
+LISTEN = """import socket, time
+s = socket.create_server(("::", 5002), family=socket.AF_INET6, dualstack_ipv6=True)
+time.sleep(600)
 """
 WALL = "table inet wall { chain c { type filter hook input priority 0; tcp dport 5002 drop; }; }"
 PATH = "/var/lib/ringwall/takeover"
@@ -127,14 +132,19 @@ def ufw_status(machine):
 def test_ufw_gives_way_and_comes_back(host):
     start(host)
     host.run("sh", "-ec", UFW)
+    listener = host.begin("python3", "-c", LISTEN)
+    wait_until(lambda: ":5002" in host.run("ss", "-tln").stdout, 20, "a listener")
     verified = host.run("ringwall", "verify", check=False)
     assert verified.returncode == 10 and "5002" in verified.stdout  # ufw refuses what is to come in
 
     said = takeover(host, code=8)
     assert "ufw would be disabled" in said and "all 3 claims" in said and "--yes" in said
+    assert "opens tcp 5002, which listens, for the network of eth0\n" in said
     assert "Status: active" in ufw_status(host) and not host.path(PATH).exists()
 
     goes_and_comes(host, "ufw", lambda: "Status: active" in ufw_status(host), lambda: ufw_status(host))
+    listener.kill()
+    listener.wait(30)
 
 
 def test_nftables_service_gives_way_and_comes_back(host):
