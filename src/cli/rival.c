@@ -84,12 +84,23 @@ static int remove_drop_in(const Rivals *x, TakeoverRival rival) {
         return run_words(x, RIVAL_SYSTEMCTL, "daemon-reload");
 }
 
-/* Does something to a unit whose settings are others meanwhile. */
-static int with_settings(const Rivals *x, TakeoverRival rival, const char *text, const char *verb) {
-        int r = write_drop_in(x, rival, text), removed;
+/* With other settings meanwhile. Units that are a part of it, as fail2ban's says of all firewalls,
+ * would be stopped with it if systemd looked at dependencies. */
+static int stop_unit(const Rivals *x, TakeoverRival rival, const char *settings) {
+        int r = write_drop_in(x, rival, settings), removed;
 
         if (r == EXIT_OK)
-                r = run_words(x, RIVAL_SYSTEMCTL, verb, rival_unit(rival));
+                r = run_words(x, RIVAL_SYSTEMCTL, "--job-mode=ignore-dependencies", "stop",
+                              rival_unit(rival));
+        removed = remove_drop_in(x, rival);
+        return r == EXIT_OK ? removed : r;
+}
+
+static int start_unit(const Rivals *x, TakeoverRival rival, const char *settings) {
+        int r = write_drop_in(x, rival, settings), removed;
+
+        if (r == EXIT_OK)
+                r = run_words(x, RIVAL_SYSTEMCTL, "start", rival_unit(rival));
         removed = remove_drop_in(x, rival);
         return r == EXIT_OK ? removed : r;
 }
@@ -214,7 +225,7 @@ static int disable_firewalld(const Rivals *x) {
 
         /* what it does at its end empties every table of iptables */
         if (r == EXIT_OK)
-                r = with_settings(x, TAKEOVER_FIREWALLD, "[Service]\nKillSignal=SIGKILL\n", "stop");
+                r = stop_unit(x, TAKEOVER_FIREWALLD, "[Service]\nKillSignal=SIGKILL\n");
         if (r == EXIT_OK)
                 r = delete_tables(x, is_firewallds);
         if (r == EXIT_OK) /* a unit that was ended so counts as failed; if not, it says so */
@@ -229,8 +240,7 @@ static int disable_nftables(const Rivals *x) {
         int r = disable_unit(x, TAKEOVER_NFTABLES);
 
         if (r == EXIT_OK)
-                r = with_settings(x, TAKEOVER_NFTABLES, "[Service]\nExecStop=\nExecStopPost=\n",
-                                  "stop");
+                r = stop_unit(x, TAKEOVER_NFTABLES, "[Service]\nExecStop=\nExecStopPost=\n");
         return r == EXIT_OK ? delete_tables(x, is_nftables) : r;
 }
 
@@ -349,8 +359,7 @@ static int restore_nftables(const Rivals *x) {
 
         if (r != EXIT_OK || !x->record.of[TAKEOVER_NFTABLES].before.is_active)
                 return r;
-        return text ? with_settings(x, TAKEOVER_NFTABLES, text, "start")
-                    : input_failed(-ENOMEM, "takeover");
+        return text ? start_unit(x, TAKEOVER_NFTABLES, text) : input_failed(-ENOMEM, "takeover");
 }
 
 static int restore_ufw(const Rivals *x) {

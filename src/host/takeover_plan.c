@@ -48,7 +48,9 @@ static int plan_firewalld(const TakeoverHost *h, Arena *a, TakeoverStep *step) {
         }
         return say(a, step, true,
                    "its zones, forwardings and masquerading go; nothing of other programs does: "
-                   "its own clean-up would empty all tables of iptables");
+                   "its own clean-up would empty all tables of iptables, and units that are a part "
+                   "of it "
+                   "(fail2ban) would end with it");
 }
 
 static int plan_nftables(const TakeoverHost *h, Arena *a, TakeoverStep *step) {

@@ -52,6 +52,13 @@ s = socket.create_server(("::", 5002), family=socket.AF_INET6, dualstack_ipv6=Tr
 time.sleep(600)
 """
 WALL = "table inet wall { chain c { type filter hook input priority 0; tcp dport 5002 drop; }; }"
+BANS = """[Unit]
+PartOf=firewalld.service nftables.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=true
+"""
 PATH = "/var/lib/ringwall/takeover"
 
 
@@ -66,7 +73,9 @@ def make_host(yard, beside):
 def start(machine, *ready):
     """With what containers and bans bring beside a policy that is confirmed. ready: a program that waits
     for what has to be there before them."""
+    machine.path("/etc/systemd/system/fail2ban.service").write_text(BANS)
     machine.boot()
+    machine.run("systemctl", "start", "fail2ban.service")
     machine.apply(POLICY)
     if ready:
         machine.run(*ready)
@@ -84,6 +93,7 @@ def others(machine):
     """What is not of the firewall that gives way."""
     saved = machine.run("sh", "-c", "iptables-save; iptables-save -t nat").stdout
     kept = [line for line in saved.splitlines() if "DOCKER" in line]
+    assert machine.show("fail2ban.service", "ActiveState") == "active"
     return kept, machine.run("nft", "list", "table", "inet", "f2b-table").stdout
 
 
