@@ -245,23 +245,22 @@ static int disable_nftables(const Rivals *x) {
 }
 
 /* ufw empties its chains one after the other before it changes the policies: meanwhile nobody could
- * come in. */
-static int let_pass(const Rivals *x) {
+ * come in. Where this fails (there is no IPv6, say), ufw does it, later. */
+static void let_pass(const Rivals *x) {
         static const char *const programs[] = {"/usr/sbin/iptables", "/usr/sbin/ip6tables"};
         static const char *const chains[] = {"INPUT", "FORWARD", "OUTPUT"};
-        int r = EXIT_OK;
 
         for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
-                for (size_t j = 0; j < ARRAY_SIZE(chains) && r == EXIT_OK; j++)
-                        if (access(programs[i], X_OK) == 0)
-                                r = run_words(x, programs[i], "-w", "-P", chains[j], "ACCEPT");
-        return r;
+                for (size_t j = 0; j < ARRAY_SIZE(chains); j++)
+                        (void)program_run(x->arena,
+                                          (const char *const[]){programs[i], "-w", "-P", chains[j],
+                                                                "ACCEPT", NULL},
+                                          NULL, false, NULL);
 }
 
 static int disable_ufw(const Rivals *x) {
-        int r = let_pass(x);
-
-        return r == EXIT_OK ? run_words(x, RIVAL_UFW, "disable") : r;
+        let_pass(x);
+        return run_words(x, RIVAL_UFW, "disable");
 }
 
 static int (*const disable[_TAKEOVER_RIVAL_MAX])(const Rivals *x) = {
@@ -271,11 +270,11 @@ static int (*const disable[_TAKEOVER_RIVAL_MAX])(const Rivals *x) = {
 };
 
 int rival_disable(Rivals *x, TakeoverRival rival) {
+        TakeoverPhase phase = x->record.of[rival].phase;
         int r = EXIT_OK;
 
         /* of one that was broken off at, how it was is known from then */
-        if (x->record.of[rival].phase == TAKEOVER_NONE ||
-            x->record.of[rival].phase == TAKEOVER_DISABLED) {
+        if (phase == TAKEOVER_NONE || phase == TAKEOVER_DISABLED) {
                 x->record.of[rival].before = x->host.states[rival];
                 if (rival == TAKEOVER_NFTABLES)
                         r = save_tables(x);
@@ -283,8 +282,11 @@ int rival_disable(Rivals *x, TakeoverRival rival) {
         x->record.of[rival].phase = TAKEOVER_DISABLING;
         if (r == EXIT_OK)
                 r = rival_write_record(x);
-        if (r == EXIT_OK)
-                r = disable[rival](x);
+        if (r != EXIT_OK) { /* nothing was done */
+                x->record.of[rival].phase = phase;
+                return r;
+        }
+        r = disable[rival](x);
         if (r != EXIT_OK)
                 return r;
         x->record.of[rival].phase = TAKEOVER_DISABLED;

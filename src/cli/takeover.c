@@ -384,8 +384,10 @@ static int run_takeover(Takeover *t) {
                 r = prove_plan(t);
         if (r == EXIT_LOCKED_OUT || r == EXIT_REFUTED || r == EXIT_UNDECIDED) {
                 print_failed(t, true);
-                return refuse(t, r, "what the policy claims would not hold without them",
-                              "change the policy: ringwall edit");
+                return refuse(
+                        t, r, "what the policy claims would not hold without them",
+                        "change the policy (ringwall edit), or what the last step names: a "
+                        "ban of fail2ban's, say, refuses an 'expect' of 'allow' from anywhere");
         }
         if (r != EXIT_OK)
                 return r;

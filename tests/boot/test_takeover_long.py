@@ -20,7 +20,9 @@ from test_takeover import (  # noqa: F401 (a fixture)
     ufw_status,
 )
 
-FIREWALLD = "; ".join(f"firewall-cmd -q --permanent --add-port={port}/{kind}" for port in PORTS for kind in ("tcp", "udp"))
+FIREWALLD = "; ".join(
+    f"firewall-cmd -q --permanent --add-port={port}/{kind}" for port in PORTS for kind in ("tcp", "udp")
+)
 RULES = "/etc/ufw/after.init"  # a script that ufw runs when it has stopped
 
 
@@ -54,6 +56,8 @@ def test_all_of_it_outlives_a_reboot(host):
     takeover(host, "--yes")
     host.reboot()
     assert "Status: inactive" in ufw_status(host)
+    refused = host.run("dpkg", "--force-unsafe-io", "--purge", "ringwall", check=False)
+    assert refused.returncode != 0 and "ringwall takeover --undo" in refused.stderr
     stream = Stream(host)
     assert "ufw is restored" in takeover(host, "--undo", "--yes")
     stream.runs()
