@@ -70,13 +70,13 @@ def make_host(yard, beside):
     yard.retire(machine)
 
 
-def start(machine, *ready):
+def start(machine, *ready, policy=POLICY):
     """With what containers and bans bring beside a policy that is confirmed. ready: a program that waits
     for what has to be there before them."""
     machine.path("/etc/systemd/system/fail2ban.service").write_text(BANS)
     machine.boot()
     machine.run("systemctl", "start", "fail2ban.service")
-    machine.apply(POLICY)
+    machine.apply(policy)
     if ready:
         machine.run(*ready)
     machine.run("sh", "-ec", OTHERS)
@@ -157,11 +157,11 @@ def test_ufw_gives_way_and_comes_back(host):
     listener.wait(30)
 
 
-def test_nftables_service_gives_way_and_comes_back(host):
+def nftables_service(host, policy):
     """Its own words for an end are 'flush ruleset'."""
     host.path("/etc/nftables.conf").write_text(NFTABLES)
     rootfs.inside(host.root, "systemctl", "enable", "nftables.service")
-    start(host)
+    start(host, policy=policy)
 
     def listed():
         text = host.run("nft", "list", "table", "inet", "filter", check=False).stdout
@@ -171,6 +171,10 @@ def test_nftables_service_gives_way_and_comes_back(host):
     assert "delete its tables (inet filter)" in " ".join(said.split())
     assert "table ip nat stays until the next boot: the chain DOCKER" in " ".join(said.split())
     goes_and_comes(host, "nftables.service", lambda: "inet filter" in host.tables(), listed)
+
+
+def test_nftables_service_gives_way_and_comes_back(host):
+    nftables_service(host, POLICY)
 
 
 def test_nothing_is_done_before_all_is_confirmed_and_proved(host):

@@ -8,12 +8,14 @@ from lab import wait_until
 from stream import Stream
 from test_takeover import (  # noqa: F401 (a fixture)
     PATH,
+    POLICY,
     PORTS,
     UFW,
     WALL,
     events,
     goes_and_comes,
     make_host,
+    nftables_service,
     others,
     start,
     takeover,
@@ -47,6 +49,17 @@ def test_firewalld_gives_way_and_comes_back(host):
 
     goes_and_comes(host, "firewalld", lambda: "inet firewalld" in host.tables(), listed)
     assert str(PORTS[1]) in listed()[0]
+
+
+def test_nftables_service_empties_nothing_where_tables_cannot_be_owned(host):
+    """As on Debian 12's own kernel: its 'flush ruleset' would take ringwall's along."""
+    policy = "settings: { ownership: off }\n" + POLICY
+    host.boot()
+    host.apply(policy.replace("ssh", "ssh, 5003/tcp"))  # a table keeps its owner until the next boot
+    host.power_off()
+    host.plug_in()
+    nftables_service(host, policy)
+    assert not host.status()["owned"]
 
 
 def test_all_of_it_outlives_a_reboot(host):
