@@ -8,8 +8,6 @@
 #include "cli/output.h"
 #include "host/bypass.h"
 
-#define COLUMNS 96 /* that a line of a finding takes at most */
-
 static const char help[] =
         "Looks at this host as it is, and changes nothing: other firewalls, what the kernel can "
         "do\n"
@@ -74,26 +72,6 @@ static int examine(const Tree *t, Findings *ret) {
 
 /* ---- telling */
 
-static void print_wrapped(const char *label, const char *text) {
-        size_t indent = strlen(label), column = indent;
-
-        fputs(label, stdout);
-        while (*text) {
-                size_t len = strcspn(text, " ");
-
-                if (column > indent && column + 1 + len > COLUMNS) {
-                        printf("\n%*s", (int)indent, "");
-                        column = indent;
-                }
-                if (column > indent)
-                        column += (size_t)printf(" ");
-                column += len;
-                printf("%.*s", (int)len, text);
-                text += len + strspn(text + len, " ");
-        }
-        putchar('\n');
-}
-
 static void print_finding(const Finding *f) {
         OutputStyle style = output_style(stdout);
         const char *colour = f->kind == FINDING_PROBLEM ? style.bad : style.bold;
@@ -101,9 +79,9 @@ static void print_finding(const Finding *f) {
         printf("%s%s%s: %s  %s[%s]%s\n", colour, finding_kind_to_string(f->kind), style.reset,
                f->what, style.faint, f->id, style.reset);
         if (f->seen)
-                print_wrapped("  seen  ", f->seen);
-        print_wrapped("  why   ", f->why);
-        print_wrapped("  do    ", f->advice);
+                output_wrapped("  seen  ", f->seen);
+        output_wrapped("  why   ", f->why);
+        output_wrapped("  do    ", f->advice);
         putchar('\n');
 }
 
@@ -122,7 +100,7 @@ static int print_kinds(Arena *a, const Beside *b, BypassState state, const char 
                         return -ENOMEM;
         }
         if (names)
-                print_wrapped(label, names);
+                output_wrapped(label, names);
         return 0;
 }
 
@@ -138,13 +116,13 @@ static int print_beside(Arena *a, const Beside *b) {
                 is_unknown = is_unknown || x->state == BYPASS_UNKNOWN;
                 if (x->state != BYPASS_FOUND)
                         continue;
-                print_wrapped("  found  ", x->what);
+                output_wrapped("  found  ", x->what);
                 if (x->hint)
-                        print_wrapped("  do     ", x->hint);
+                        output_wrapped("  do     ", x->hint);
         }
         r = print_kinds(a, b, BYPASS_UNKNOWN, "  not looked at: ");
         if (is_unknown)
-                print_wrapped("  do     ", "run this as root");
+                output_wrapped("  do     ", "run this as root");
         if (r == 0)
                 r = print_kinds(a, b, BYPASS_ABSENT, "  not found: ");
         putchar('\n');

@@ -198,8 +198,8 @@ static void print_next_steps(const Survey *s, const char *path) {
                "  4. ringwall confirm, from a NEW connection: it stays. Otherwise it is undone\n",
                path, space, file, space, file);
         if (s->ufw.is_enabled)
-                puts("ufw is switched on: once this policy is confirmed, 'ufw disable', or both "
-                     "decide");
+                puts("ufw is switched on: once this policy is confirmed, 'ringwall takeover', or "
+                     "both decide");
         if (s->has_kubernetes)
                 puts("This looks like a node of Kubernetes: 'ringwall init --from k3s-node' is the "
                      "better begin");

@@ -9,13 +9,37 @@
 /* Runs as whoever calls it; only `load` and `unload` and what reads the kernel need CAP_NET_ADMIN.
  */
 
+// clang-format off
 static const Verb *const verbs[] = {
-        &verb_doctor,  &verb_init,     &verb_check,  &verb_show,   &verb_explain, &verb_list,
-        &verb_verify,  &verb_exposure, &verb_diff,   &verb_schema, &verb_plan,    &verb_apply,
-        &verb_confirm, &verb_rollback, &verb_edit,   &verb_allow,  &verb_deny,    &verb_remove,
-        &verb_status,  &verb_history,  &verb_events, &verb_drops,  &verb_panic,   &verb_reload,
-        &verb_load,    &verb_unload,
+        &verb_doctor,
+        &verb_init,
+        &verb_check,
+        &verb_show,
+        &verb_explain,
+        &verb_list,
+        &verb_verify,
+        &verb_exposure,
+        &verb_diff,
+        &verb_schema,
+        &verb_plan,
+        &verb_apply,
+        &verb_confirm,
+        &verb_rollback,
+        &verb_edit,
+        &verb_allow,
+        &verb_deny,
+        &verb_remove,
+        &verb_status,
+        &verb_history,
+        &verb_events,
+        &verb_drops,
+        &verb_panic,
+        &verb_takeover,
+        &verb_reload,
+        &verb_load,
+        &verb_unload,
 };
+// clang-format on
 
 static const char general_help[] = "Guards a Linux host with one default-deny policy.\n"
                                    "\n"

@@ -5,6 +5,8 @@
 
 #include "cli/verb.h"
 
+#define COLUMNS 96 /* that wrapped text takes at most */
+
 bool output_has_colour(FILE *f) {
         const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
 
@@ -15,6 +17,26 @@ OutputStyle output_style(FILE *f) {
         if (!output_has_colour(f))
                 return (OutputStyle){"", "", "", "", ""};
         return (OutputStyle){"\033[1m", "\033[1;32m", "\033[1;31m", "\033[2m", "\033[0m"};
+}
+
+void output_wrapped(const char *label, const char *text) {
+        size_t indent = strlen(label), column = indent;
+
+        fputs(label, stdout);
+        while (*text) {
+                size_t len = strcspn(text, " ");
+
+                if (column > indent && column + 1 + len > COLUMNS) {
+                        printf("\n%*s", (int)indent, "");
+                        column = indent;
+                }
+                if (column > indent)
+                        column += (size_t)printf(" ");
+                column += len;
+                printf("%.*s", (int)len, text);
+                text += len + strspn(text + len, " ");
+        }
+        putchar('\n');
 }
 
 int output_json(json_t *value) {

@@ -18,6 +18,9 @@ typedef struct OutputStyle {
 
 OutputStyle output_style(FILE *f);
 
+/* Prints text behind a label, broken at blanks and indented as far as that. */
+void output_wrapped(const char *label, const char *text);
+
 /* Prints the value on standard output, one line, and frees it; an ExitCode. NULL counts as memory
  * that ran out. */
 int output_json(json_t *value);

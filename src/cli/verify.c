@@ -5,6 +5,7 @@
 #include "cli/beside.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
+#include "cli/verify.h"
 #include "host/sshd.h"
 #include "nft/world_read.h"
 #include "proof/verify.h"
@@ -74,7 +75,7 @@ static void print_step(const WorldStep *s) {
         printf(": %s\n", s->nat ? "translates" : world_verdict_to_string(s->verdict.kind));
 }
 
-static void print_answer(const VerifyAnswer *a) {
+void verify_print_answer(const VerifyAnswer *a) {
         OutputStyle style = output_style(stdout);
         const char *colour = a->kind == VERIFY_PROVED ? style.good : style.bad;
         static const char *const words[] = {"PROVED", "REFUTED", "UNDECIDED"};
@@ -151,7 +152,7 @@ static int print_report(const VerifyReport *report, bool beside) {
         if (report->n_answers == 0)
                 puts("the policy claims nothing: there is nothing to prove");
         for (size_t i = 0; i < report->n_answers; i++)
-                print_answer(&report->answers[i]);
+                verify_print_answer(&report->answers[i]);
         for (size_t i = 0; i < report->n_bypasses; i++)
                 printf("  %-10s%s\n", "beside", report->bypasses[i]);
         if (report->n_answers > 0 && !beside)
@@ -160,7 +161,7 @@ static int print_report(const VerifyReport *report, bool beside) {
         return code_of(report);
 }
 
-static int read_world(Arena *a, World **ret) {
+int verify_read_world(const char *verb, Arena *a, World **ret) {
         _cleanup_(nft_link_closep) NftLink *link = NULL;
         int r = kernel_open(&link);
 
@@ -170,9 +171,10 @@ static int read_world(Arena *a, World **ret) {
         if (r == 0)
                 return EXIT_OK;
         if (r == -EBUSY) {
-                fputs("ringwall verify: other programs kept changing the kernel's rules while they "
-                      "were read; try again\n",
-                      stderr);
+                fprintf(stderr,
+                        "ringwall %s: other programs kept changing the kernel's rules while they "
+                        "were read; try again\n",
+                        verb);
                 return EXIT_FAILED;
         }
         return input_failed(r, "cannot read the kernel's rules");
@@ -246,32 +248,39 @@ look_beside(Input *input, const World *w, VerifyReport *report, bool *ret, const
         return beside_judge(input->policy, w, items, n, input->arena, report, ret_what);
 }
 
+int verify_prove(
+        const char *verb, Input *input, const World *w, VerifyReport *ret, bool *ret_beside) {
+        const char *what = NULL;
+        int r = verify_claims(input->policy, w, input->arena, ret, &what);
+
+        *ret_beside = false;
+        if (r == 0)
+                r = look_beside(input, w, ret, ret_beside, &what);
+        if (r == 0)
+                r = add_way(input->arena, w, ret);
+        if (r == -EPROTO) {
+                fprintf(stderr,
+                        "ringwall %s: internal error: the proof and the evaluator do not agree "
+                        "about %s\n  hint: nothing was decided; please report this\n",
+                        verb, what ? what : "a packet");
+                return EXIT_FAILED;
+        }
+        return r < 0 ? input_failed(r, "proving what the policy claims") : EXIT_OK;
+}
+
 static int verify(const char *file, bool json) {
         _cleanup_(input_done) Input input = INPUT_NULL;
         VerifyReport report = {0};
-        const char *what = NULL;
         bool beside = false;
         World *world;
         int r = input_load(&input, file);
 
         if (r == EXIT_OK)
-                r = read_world(input.arena, &world);
+                r = verify_read_world("verify", input.arena, &world);
+        if (r == EXIT_OK)
+                r = verify_prove("verify", &input, world, &report, &beside);
         if (r != EXIT_OK)
                 return r;
-        r = verify_claims(input.policy, world, input.arena, &report, &what);
-        if (r == 0)
-                r = look_beside(&input, world, &report, &beside, &what);
-        if (r == 0)
-                r = add_way(input.arena, world, &report);
-        if (r == -EPROTO) {
-                fprintf(stderr,
-                        "ringwall verify: internal error: the proof and the evaluator do not agree "
-                        "about %s\n  hint: nothing was decided; please report this\n",
-                        what ? what : "a packet");
-                return EXIT_FAILED;
-        }
-        if (r < 0)
-                return input_failed(r, "proving what the policy claims");
         return json ? print_json(&report, beside, code_of(&report)) : print_report(&report, beside);
 }
 

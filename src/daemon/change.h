@@ -82,6 +82,14 @@ json_t *request_alerts(const Daemon *d);
 /* Reads lists of addresses again; says whether the policy's own files have changed. Nobody confirms
  * it, so nothing is done that would lock out whoever asks. peer as in ApplyRequest. */
 int request_reload(Daemon *d, const RpcPeer *peer, json_t **ret, RequestFailure *f);
+
+/* What `ringwall takeover` has done: it is written down with who did it. */
+typedef struct TakeoverNotice {
+        const char *rival; /* "ufw" */
+        const char *what;  /* "disabled", "restored", "takenBack" */
+} TakeoverNotice;
+
+int request_takeover(Daemon *d, const TakeoverNotice *notice, const RpcPeer *peer);
 int request_unload(Daemon *d, RequestFailure *f);
 /* refused.c: answers with what was refused since the packet of that number, and goes on doing so if
  * the caller wants more. limit: groups in one answer. */

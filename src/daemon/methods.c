@@ -235,6 +235,16 @@ static const RpcField drops_out[] = {
         {0},
 };
 
+/* As host/takeover.h calls them. */
+static const char *const rival_words[] = {"ufw", "firewalld", "nftables", NULL};
+static const char *const takeover_words[] = {"disabled", "restored", "takenBack", NULL};
+
+static const RpcField takeover_in[] = {
+        {"rival", RPC_STRING, 0, "which other firewall", offsetof(TakeoverNotice, rival), .words = rival_words},
+        {"what", RPC_STRING, 0, "what was done to it; takenBack: it was disabled, and restored because something did not hold without it", offsetof(TakeoverNotice, what), .words = takeover_words},
+        {0},
+};
+
 static const RpcField reload_out[] = {
         {"changed", RPC_BOOL, 0, "lists of addresses were read anew"},
         {"policyDiffers", RPC_BOOL, 0, "the policy's files say something else by now: apply them"},
@@ -348,6 +358,13 @@ static int run_reload(RpcCall *call, const void *parameters, void *context) {
         return finish(call, r, reply, &f);
 }
 
+static int run_takeover(RpcCall *call, const void *parameters, void *context) {
+        RequestFailure f = {0};
+        int r = request_takeover(context, parameters, rpc_call_peer(call));
+
+        return finish(call, r, r < 0 ? NULL : json_object(), &f);
+}
+
 static int run_unload(RpcCall *call, const void *parameters, void *context) {
         RequestFailure f = {0};
 
@@ -368,6 +385,7 @@ static const RpcMethod methods[] = {
         {"Rollback", RPC_ROOT,  0, "go back", rollback_in, rollback_out, sizeof(RollbackIn), run_rollback},
         {"Panic",    RPC_ROOT,  0, "close everything but the rescue path, or take that back", panic_in, panic_out, sizeof(PanicRequest), run_panic},
         {"Reload",   RPC_ROOT,  0, "read lists of addresses again, unless that locks the caller out", NULL, reload_out, 0, run_reload},
+        {"Takeover", RPC_ROOT,  0, "write down that another firewall was disabled, or restored, by the caller", takeover_in, NULL, sizeof(TakeoverNotice), run_takeover},
         {"Unload",   RPC_ROOT,  0, "take everything out of force: open", NULL, NULL, 0, run_unload},
         {0},
 };

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <syslog.h>
 
+#include "daemon/caller.h"
 #include "daemon/change.h"
 #include "daemon/entry.h"
 #include "guard/boot.h"
@@ -197,5 +198,25 @@ int request_reload(Daemon *d, const RpcPeer *peer, json_t **ret, RequestFailure 
                 daemon_say(d, LOG_NOTICE, "the policy's files have changed: run `ringwall apply`");
         if (ret)
                 *ret = json_pack("{s:b, s:b}", "changed", changed, "policyDiffers", differs);
+        return 0;
+}
+
+int request_takeover(Daemon *d, const TakeoverNotice *notice, const RpcPeer *peer) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        bool taken_back = streq(notice->what, "takenBack");
+        char from[ADDRESS_TEXT_MAX] = "";
+        Caller caller = {0};
+
+        if (!a)
+                return -ENOMEM;
+        if (caller_read(a, peer, &caller) < 0) /* what happened is told all the same */
+                caller = (Caller){0};
+        if (caller.who.has_peer)
+                (void)address_print(caller.who.family, caller.who.peer, from);
+        daemon_event(d, EVENT_TAKEOVER, taken_back ? LOG_WARNING : LOG_NOTICE,
+                     "takeover: %s was %s%s, by %s%s%s", notice->rival,
+                     taken_back ? "restored" : notice->what,
+                     taken_back ? " at once, as something did not hold without it" : "",
+                     caller.who.user ? caller.who.user : "root", *from ? " from " : "", from);
         return 0;
 }

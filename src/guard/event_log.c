@@ -29,6 +29,7 @@ static const struct {
         [EVENT_PANIC] = {"panic", "8e278fbfe93d4432b316a81345c0671d"},
         [EVENT_FAILURE] = {"failure", "699ef8b235f549b78be729dfdd982ba1"},
         [EVENT_TAMPERED] = {"tampered", "bcea6e1dd6a7410ba958c04bd0da7ea2"},
+        [EVENT_TAKEOVER] = {"takeover", "4f0c7d3a1be84f6f9a52d86c0e7b3195"},
 };
 
 const char *event_kind_to_string(EventKind kind) {

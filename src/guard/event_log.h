@@ -34,6 +34,7 @@ typedef enum EventKind {
         EVENT_PANIC,
         EVENT_FAILURE,
         EVENT_TAMPERED,
+        EVENT_TAKEOVER,
         _EVENT_KIND_MAX,
         _EVENT_KIND_INVALID = -EINVAL,
 } EventKind;

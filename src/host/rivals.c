@@ -28,6 +28,14 @@ static int look_at_libvirt(const Tree *t, Rival *rival);
 
 /* Sorted by kind, then by name. */
 static const Row rows[] = {
+        {.id = "ferm",
+         .name = "ferm",
+         .kind = RIVAL_MANAGER,
+         .units = {"ferm.service"},
+         .files = {"/usr/sbin/ferm"},
+         .why = TWO_DECIDE,
+         .advice = "write what /etc/ferm/ferm.conf allows into the policy, then: systemctl disable "
+                   "ferm"},
         {.id = "firewalld",
          .name = "firewalld",
          .kind = RIVAL_MANAGER,
@@ -35,8 +43,8 @@ static const Row rows[] = {
          .units = {"firewalld.service"},
          .files = {"/usr/sbin/firewalld", "/usr/bin/firewalld"},
          .why = TWO_DECIDE,
-         .advice = "write what its zones allow into the policy, then: systemctl disable --now "
-                   "firewalld"},
+         .advice = "write what its zones allow into the policy; once that is in force and "
+                   "confirmed: ringwall takeover firewalld"},
         {.id = "foomuuri",
          .name = "Foomuuri",
          .kind = RIVAL_MANAGER,
@@ -67,8 +75,9 @@ static const Row rows[] = {
          .units = {"nftables.service"},
          .why = "it begins, and on most systems ends, with 'flush ruleset', which empties every "
                 "table that no program owns, those of container engines too",
-         .advice = "write what /etc/nftables.conf allows into the policy, then: systemctl disable "
-                   "nftables"},
+         .advice = "write what /etc/nftables.conf allows into the policy; once that is in force "
+                   "and confirmed: ringwall takeover nftables (a stop of the unit would empty the "
+                   "tables of all programs)"},
         {.id = "shorewall",
          .name = "Shorewall",
          .kind = RIVAL_MANAGER,
@@ -83,7 +92,8 @@ static const Row rows[] = {
          .files = {"/usr/sbin/ufw"},
          .look = look_at_ufw,
          .why = TWO_DECIDE,
-         .advice = "write what 'ufw status' lists into the policy, then: ufw disable"},
+         .advice = "'ringwall init' takes over what 'ufw status' lists; once the policy is in "
+                   "force and confirmed: ringwall takeover ufw"},
 
         {.id = "crowdsec-bouncer",
          .name = "CrowdSec's firewall bouncer",

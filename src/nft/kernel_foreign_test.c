@@ -8,12 +8,14 @@
 #include <time.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include "nft/bridges.h"
 #include "nft/encode.h"
 #include "nft/kernel_unit.h"
 #include "nft/probe.h"
+#include "nft/remove.h"
 
 static bool has_unknown(const Chain *chain) {
         for (size_t i = 0; i < chain->n_rules; i++)
@@ -235,6 +237,26 @@ static Ruleset *many(Test *t) {
         return rs;
 }
 
+static void tables_of_another_program_go_together_or_not_at_all(void **state) {
+        static const NftTableName tables[] = {{NFPROTO_IPV4, "theirs"}, {NFPROTO_INET, "theirs"}};
+        static const NftTableName gone[] = {{NFPROTO_IPV6, "theirs"}, {NFPROTO_INET, "nowhere"}};
+        Test *t = *state;
+        uint32_t generation;
+
+        (void)apply_and_check("ours", t, sample_closed(t->arena));
+        shell(NFT " 'add table ip theirs; add chain ip theirs c; add table inet theirs; add table "
+                  "ip6 theirs'");
+        assert_int_equal(nft_link_generation(t->link, &generation), 0);
+        assert_int_equal(nft_remove_tables(t->link, tables, 2, generation - 1), -EAGAIN);
+        assert_int_equal(nft_remove_tables(t->link, gone, 2, generation), -ENOENT);
+        shell(NFT " list table ip theirs >/dev/null && " NFT " list table ip6 theirs >/dev/null");
+        assert_int_equal(nft_remove_tables(t->link, tables, 2, generation), 0);
+        shell("! " NFT " list table ip theirs 2>/dev/null && ! " NFT
+              " list table inet theirs 2>/dev/null && " NFT " list table ip6 theirs >/dev/null");
+        equal_to_live("ours", t, sample_closed(t->arena));
+        shell(NFT " delete table ip6 theirs");
+}
+
 static void reading_goes_on_while_another_program_keeps_writing(void **state) {
         Test *t = *state;
         Ruleset *rs = many(t);
@@ -336,6 +358,7 @@ int main(void) {
                 kernel_test(chains_that_something_unknown_leads_to_stay_and_are_told_once),
                 kernel_test(a_refused_element_is_told_by_its_place_in_the_policy),
                 kernel_test(a_table_with_another_owner_is_left_alone),
+                kernel_test(tables_of_another_program_go_together_or_not_at_all),
                 kernel_test(reading_goes_on_while_another_program_keeps_writing),
                 kernel_test(deleting_takes_our_table_and_no_other),
                 kernel_test(probing_leaves_no_trace),

@@ -92,6 +92,16 @@ def make_armed(yard, installed):
     return [machine.folder / "disk", *installed]
 
 
+@pytest.fixture(scope="session", name="beside")
+def make_beside(yard, armed):
+    """The same disk with other firewalls installed, none of them enabled."""
+    import rootfs
+
+    folder = yard.folder / "beside"
+    folder.mkdir()
+    return [rootfs.add_rivals(yard.bare, armed, folder), *armed]
+
+
 @pytest.fixture(name="machine")
 def make_machine(yard, armed):
     """One that has a confirmed policy; it is still switched off."""

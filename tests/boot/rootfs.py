@@ -12,6 +12,8 @@ from pathlib import Path
 from image import SUITE, call, mirror
 
 PACKAGES = ["systemd", "systemd-sysv", "iproute2", "nftables", "openssh-server"]
+# Other firewalls, and what they need: fetched with the rest, installed where a test wants them.
+RIVALS = ["ufw", "iptables", "firewalld", "dbus"]
 MAKE_SECONDS, TOOL_SECONDS = 900, 120
 # What has nothing to do in such a machine.
 MASKED = """
@@ -77,8 +79,23 @@ def make(folder, package):
     (root / "etc/systemd/system/network.service").write_text(NETWORK)
     inside(root, "systemctl", "mask", *MASKED)
     inside(root, "systemctl", "enable", "network.service")
+    _fetch(root, folder / "debs", RIVALS)
     stamp.write_text(digest)
     return root
+
+
+def _fetch(root, to, packages):
+    """Packages, and what the system lacks of what they need. By its own lists, and this machine's way to
+    the mirror."""
+    (to / "partial").mkdir(parents=True)
+    state, etc = root / "var/lib", root / "etc/apt"
+    options = [f"Dir::State::status={state}/dpkg/status", f"Dir::State::lists={state}/apt/lists"]
+    options += [f"Dir::Etc::sourcelist={etc}/sources.list", "Dir::Etc::sourceparts=-"]
+    options += [f"Dir::Cache::archives={to}", "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache="]
+    options += ["Debug::NoLocking=1", "APT::Sandbox::User=root"]
+    words = ["apt-get", "-qq", "-y", "--no-install-recommends", "--download-only"]
+    words += [word for option in options for word in ("-o", option)]
+    call([*words, "install", *packages], MAKE_SECONDS)
 
 
 def inside(root, *words):
@@ -113,3 +130,22 @@ def install(root, folder, package):
     finally:
         call(["umount", at])
     return folder / "package"
+
+
+def add_rivals(root, lowers, folder):
+    """A layer with other firewalls installed over the others; none of them was started, nor is at the next
+    boot. root: as make() returned it."""
+    at, layer = folder / "adding", folder / "rivals"
+    lay_over(lowers, layer, at)
+    try:
+        debs = at / "root/debs"
+        shutil.copytree(root.parent / "debs", debs, ignore=shutil.ignore_patterns("partial", "lock"))
+        names = sorted(f"/root/debs/{path.name}" for path in debs.glob("*.deb"))
+        # their order is dpkg's business only once all of them are there
+        inside(at, "dpkg", "--force-unsafe-io", "--force-depends", "--unpack", *names)
+        inside(at, "dpkg", "--force-unsafe-io", "--configure", "-a")
+        inside(at, "systemctl", "disable", "firewalld.service")
+        shutil.rmtree(debs)
+    finally:
+        call(["umount", at])
+    return layer

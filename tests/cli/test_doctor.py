@@ -49,7 +49,7 @@ def test_another_firewall_is_a_problem():
     first = result.stdout.splitlines()
     assert first[0] == "problem: ufw is enabled  [rival.ufw]"
     assert first[1] == "  seen  ENABLED=yes in /etc/ufw/ufw.conf"
-    assert any(line.endswith("ufw disable") for line in first)
+    assert any(line.endswith("ringwall takeover ufw") for line in first)
 
 
 def test_json_says_the_same():

@@ -252,7 +252,7 @@ END
     assert "- { services: ollama }" in lines
     assert "allow ollama from anywhere: never for everybody: say who may" in text
     done = host.init("--yes", "-o", str(host.folder / "mine.yaml"))
-    assert "'ufw disable'" in done.stdout
+    assert "'ringwall takeover'" in done.stdout
 
 
 def test_published_ports_are_protected_where_they_end(make):

@@ -154,7 +154,10 @@ def quickstart(run):
     return Count(passed=1)
 
 
-BOOTED = ["tests/boot/test_systemd.py", "tests/boot/test_package.py", "tests/boot/test_walk.py"]
+BOOTED = [
+    f"tests/boot/test_{name}.py" for name in ("systemd", "package", "walk", "takeover")
+]
+BOOTED_LONG = ["tests/boot/test_systemd_long.py", "tests/boot/test_takeover_long.py"]
 
 
 def boot(*paths, check=False):
@@ -415,7 +418,7 @@ def long_steps(options):
         Step(
             "boot",
             "the Debian package checked, and on machines that have a hard life",
-            boot(*BOOTED, "tests/boot/test_systemd_long.py", check=True),
+            boot(*BOOTED, *BOOTED_LONG, check=True),
             1800,
             True,
             True,
