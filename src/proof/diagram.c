@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "base/cpu_time.h"
+
 /* One array of nodes, leaves among them; an open hash of their numbers; a cache of results that
  * forgets. Operations write a node's edges on a stack first, since how many there will be is known
  * only when all children are. */
@@ -11,6 +13,16 @@ DiagramId diagram_fail(Diagram *d, int error) {
         if (d->error == 0)
                 d->error = error;
         return DIAGRAM_EMPTY;
+}
+
+void diagram_end_at(Diagram *d, uint64_t usec) {
+        d->end_usec = usec;
+        d->n_made = 0;
+}
+
+static void look_at_clock(Diagram *d) {
+        if (d->end_usec > 0 && d->n_made++ % LOOK_EVERY == 0 && cpu_time_usec() >= d->end_usec)
+                (void)diagram_fail(d, -E2BIG);
 }
 
 int diagram_error(const Diagram *d) {
@@ -189,6 +201,7 @@ DiagramId diagram_pop(Diagram *d, size_t base, unsigned int variable) {
         size_t n = d->n_stack - base;
         DiagramId result;
 
+        look_at_clock(d);
         if (d->error < 0)
                 result = DIAGRAM_EMPTY;
         else if (n == 1)

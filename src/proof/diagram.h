@@ -32,6 +32,8 @@ Diagram *diagram_free(Diagram *d); /* accepts NULL, returns NULL */
 
 /* How many edges may be looked at from now on: more is -E2BIG. For what has to end soon. */
 void diagram_limit_steps(Diagram *d, size_t steps);
+/* From when cpu_time_usec() says so (base/cpu_time.h), what is not done yet is past a limit, too. */
+void diagram_end_at(Diagram *d, uint64_t usec);
 
 /* 0, -E2BIG past a limit, or -ENOMEM. */
 int diagram_error(const Diagram *d);

@@ -8,7 +8,8 @@
 #define VARIABLE_LEAF UINT8_MAX
 #define CACHE_SIZE ((size_t)1 << 17)
 #define MAPS_MAX 64
-#define EDGES_A_LEAF 2 /* labels count as edges, so that leaves have a limit, too */
+#define LOOK_EVERY 1024 /* nodes: at the clock */
+#define EDGES_A_LEAF 2  /* labels count as edges, so that leaves have a limit, too */
 
 typedef struct Edge {
         uint32_t last; /* coordinate; the first edge begins at 0 */
@@ -63,6 +64,8 @@ struct Diagram {
         Edge *stack;
         size_t n_stack, stack_room;
         size_t n_edges, limit;
+        uint64_t end_usec; /* 0: never */
+        size_t n_made;     /* nodes, known ones too, since the end was set */
         uint32_t epoch;
         int error;
         const uint16_t *maps[MAPS_MAX]; /* that were used for relabelling */

@@ -260,6 +260,7 @@ static int compare_way(Search *s) {
                 return -ENOMEM;
         meaning_tell_limits(m);
         s->d = meaning_diagram(m);
+        diagram_end_at(s->d, s->end_usec);
         difference_set_domain(s);
         r = difference_find_there(s, s->usual, &s->there[0]);
         if (r == 0)
@@ -282,6 +283,15 @@ static bool has_unknown(const Ruleset *rs) {
 
 int difference_find(
         const Ruleset *before, const Ruleset *after, size_t max, Arena *a, Difference *ret) {
+        return difference_find_until(before, after, max, 0, a, ret);
+}
+
+int difference_find_until(const Ruleset *before,
+                          const Ruleset *after,
+                          size_t max,
+                          uint64_t end_usec,
+                          Arena *a,
+                          Difference *ret) {
         *ret = (Difference){0};
         if (has_unknown(before) || has_unknown(after))
                 return -EUNATCH;
@@ -294,6 +304,7 @@ int difference_find(
                                     .way = w,
                                     .first = ret->n_regions,
                                     .max = max,
+                                    .end_usec = end_usec,
                                     .result = ret};
                         int r = compare_way(&s);
 

@@ -60,6 +60,13 @@ typedef struct Difference {
  * -EPROTO if the two codes do not agree, which is an error of ours; -ENOMEM. */
 int difference_find(
         const Ruleset *before, const Ruleset *after, size_t max, Arena *a, Difference *ret);
+/* The same, given up with -E2BIG once cpu_time_usec() (base/cpu_time.h) says end_usec; 0: never. */
+int difference_find_until(const Ruleset *before,
+                          const Ruleset *after,
+                          size_t max,
+                          uint64_t end_usec,
+                          Arena *a,
+                          Difference *ret);
 
 bool difference_is_fact(MeaningVariable v) _const_; /* about what packets usually are */
 

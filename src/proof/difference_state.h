@@ -28,6 +28,7 @@ typedef struct Search {
         Box there[2];          /* the values that packets have: of usual ones, and of all */
         DiagramId old, new;    /* meanings */
         size_t first, max; /* regions: those of other ways; and how many of this one may follow */
+        uint64_t end_usec;
         Difference *result;
         uint64_t random;
 } Search;

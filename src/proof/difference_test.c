@@ -352,6 +352,16 @@ static void no_more_regions_than_were_asked_for(void **state) {
         assert_true(d.more);
 }
 
+static void when_the_time_is_over_nothing_is_told(void **state) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Compiled before, after;
+        Difference d;
+
+        assert_true(compile(a, "ringwall: 1\n", &before));
+        assert_true(compile(a, "ringwall: 1\ninbound: [{ allow: ssh }]\n", &after));
+        assert_int_equal(difference_find_until(before.rs, after.rs, REGIONS, 1, a, &d), -E2BIG);
+}
+
 /* The daemon adds rules that tell it of what is refused. */
 static void what_the_daemon_adds_is_no_difference(void **state) {
         static const char text[] = "ringwall: 1\n"
@@ -386,6 +396,7 @@ int main(void) {
                 cmocka_unit_test(a_packet_fares_otherwise_if_and_only_if_a_region_has_it),
                 cmocka_unit_test(what_the_daemon_adds_is_no_difference),
                 cmocka_unit_test(no_more_regions_than_were_asked_for),
+                cmocka_unit_test(when_the_time_is_over_nothing_is_told),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
