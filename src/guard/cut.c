@@ -3,10 +3,12 @@
 
 #include <netinet/in.h>
 
+#include "base/cpu_time.h"
 #include "guard/place.h"
 #include "nft/sockets.h"
 
-#define ROUNDS_MAX 5 /* each new one sees what the one before has left */
+#define LOOK_EVERY 256 /* connections: at the clock */
+#define ROUNDS_MAX 5   /* each new one sees what the one before has left */
 
 static bool is_loopback(Family family, U128 address) {
         return family == FAMILY_IPV4 ? address.low >> 24 == 127 : u128_equal(address, u128(1));
@@ -64,7 +66,11 @@ static bool find_owner(const CutHost *host, const Connection *c, PacketQuestion 
         return true;
 }
 
-int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutVerdict *ret) {
+static int decide(const Ruleset *rs,
+                  const CutHost *host,
+                  const Connection *c,
+                  Hook *ret_hook,
+                  CutVerdict *ret) {
         bool is_certain = true;
         PacketQuestion q;
         Evaluation e;
@@ -74,6 +80,7 @@ int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutV
         *ret = CUT_NO;
         if (!describe(host, c, &q))
                 return 0;
+        *ret_hook = q.hook;
         if (q.hook == HOOK_OUTPUT && (host->asks_user || host->asks_group))
                 is_certain = find_owner(host, c, &q) && !host->asks_group;
         arena_reset(host->scratch);
@@ -85,6 +92,12 @@ int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutV
                 return 0;
         *ret = is_certain ? CUT_YES : CUT_UNKNOWN;
         return 0;
+}
+
+int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutVerdict *ret) {
+        Hook hook;
+
+        return decide(rs, host, c, &hook, ret);
 }
 
 static bool asks(const Ruleset *rs, FieldId field) {
@@ -140,6 +153,19 @@ static bool is_listening(const HostSockets *listening, const HostSocket *s) {
         return false;
 }
 
+static Connection connection_of(const HostSocket *s) {
+        return (Connection){
+                .family = s->family,
+                .protocol = IPPROTO_TCP,
+                .source = s->peer,
+                .source_port = s->peer_port,
+                .dialled = s->local,
+                .dialled_port = s->local_port,
+                .destination = s->local,
+                .destination_port = s->local_port,
+        };
+}
+
 /* Of connections to this host's own sockets that conntrack does not know: made while nothing asked
  * for it, because no rule that needs it was there. The server's next segment would be taken for the
  * first one of a connection of its own. So they become known, and cut. */
@@ -150,21 +176,11 @@ static int cut_untracked(Cutter *c, Arena *a) {
         if (r == 0)
                 r = sockets_read_connected(a, 0, &connected);
         for (size_t i = 0; i < connected.n_items && r == 0; i++) {
-                const HostSocket *s = &connected.items[i];
-                const Connection connection = {
-                        .family = s->family,
-                        .protocol = IPPROTO_TCP,
-                        .source = s->peer,
-                        .source_port = s->peer_port,
-                        .dialled = s->local,
-                        .dialled_port = s->local_port,
-                        .destination = s->local,
-                        .destination_port = s->local_port,
-                };
+                const Connection connection = connection_of(&connected.items[i]);
                 CutVerdict verdict;
                 int made;
 
-                if (!is_listening(&listening, s))
+                if (!is_listening(&listening, &connected.items[i]))
                         continue;
                 r = cut_decide(c->rs, &c->host, &connection, &verdict);
                 if (r < 0 || verdict != CUT_YES)
@@ -178,6 +194,15 @@ static int cut_untracked(Cutter *c, Arena *a) {
                 c->counts.n_cut += (size_t)made;
         }
         return r;
+}
+
+static CutHost host_of(const Ruleset *rs, const HostNet *net, Arena *scratch) {
+        return (CutHost){
+                .net = net,
+                .scratch = scratch,
+                .asks_user = asks(rs, FIELD_SKUID),
+                .asks_group = asks(rs, FIELD_SKGID),
+        };
 }
 
 int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
@@ -194,12 +219,7 @@ int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
         if (r < 0)
                 return r;
         c.link = link;
-        c.host = (CutHost){
-                .net = &net,
-                .scratch = scratch,
-                .asks_user = asks(rs, FIELD_SKUID),
-                .asks_group = asks(rs, FIELD_SKGID),
-        };
+        c.host = host_of(rs, &net, scratch);
         /* what cannot be listed is not known, and left alone */
         if (c.host.asks_user && sockets_read_connected(a, 0, &sockets) == 0)
                 c.host.sockets = &sockets;
@@ -217,4 +237,95 @@ int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
                 r = cut_untracked(&c, a);
         *ret = c.counts;
         return r;
+}
+
+/* ---- without doing it */
+
+typedef struct Lister {
+        const Ruleset *rs;
+        CutHost host;
+        uint32_t mark;
+        uint64_t end_usec;
+        size_t n_seen;
+        HostSockets listening, connected;
+        bool *is_known; /* which of the connected ones conntrack knows */
+        CutTake take;
+        void *to;
+} Lister;
+
+static bool is_late(Lister *l) {
+        return l->end_usec > 0 && l->n_seen++ % LOOK_EVERY == 0 && cpu_time_usec() >= l->end_usec;
+}
+
+static int list(Lister *l, const Connection *c) {
+        static const CutWay ways[] = {
+                [HOOK_INPUT] = CUT_WAY_IN,
+                [HOOK_FORWARD] = CUT_WAY_THROUGH,
+                [HOOK_OUTPUT] = CUT_WAY_OUT,
+        };
+        CutVerdict verdict;
+        Hook hook = HOOK_INPUT;
+        int r = is_late(l) ? -ETIMEDOUT : decide(l->rs, &l->host, c, &hook, &verdict);
+
+        return r < 0 || verdict == CUT_NO ? r : l->take(c, ways[hook], verdict, l->to);
+}
+
+/* The socket of either end, if it is this host's. */
+static void know(Lister *l, const Connection *c) {
+        const HostSocket *server =
+                sockets_find_connection(&l->connected, c->family, c->destination,
+                                        c->destination_port, c->source, c->source_port);
+        const HostSocket *client =
+                sockets_find_connection(&l->connected, c->family, c->source, c->source_port,
+                                        c->destination, c->destination_port);
+
+        if (server)
+                l->is_known[server - l->connected.items] = true;
+        if (client)
+                l->is_known[client - l->connected.items] = true;
+}
+
+static int list_one(const Connection *c, void *to) {
+        Lister *l = to;
+
+        if (c->protocol == IPPROTO_TCP)
+                know(l, c);
+        return c->mark & l->mark ? 0 : list(l, c);
+}
+
+/* As cut_untracked(); which of these conntrack knows was seen before. */
+static int list_untracked(Lister *l) {
+        int r = 0;
+
+        for (size_t i = 0; i < l->connected.n_items && r == 0; i++) {
+                const Connection connection = connection_of(&l->connected.items[i]);
+
+                if (!l->is_known[i] && is_listening(&l->listening, &l->connected.items[i]))
+                        r = list(l, &connection);
+        }
+        return r;
+}
+
+int cut_list(const Ruleset *rs, uint32_t mark, uint64_t end_usec, CutTake take, void *to) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0), *scratch = arena_new(0);
+        Lister l = {.rs = rs, .mark = mark, .end_usec = end_usec, .take = take, .to = to};
+        HostNet net;
+        int r = a && scratch ? routes_read(a, &net) : -ENOMEM, untracked;
+
+        if (r == 0)
+                r = sockets_read_listening_tcp(a, &l.listening);
+        if (r == 0)
+                r = sockets_read_connected(a, 0, &l.connected);
+        if (r < 0)
+                return r;
+        l.is_known = arena_alloc_array(a, l.connected.n_items + 1, sizeof(*l.is_known));
+        if (!l.is_known)
+                return -ENOMEM;
+        l.host = host_of(rs, &net, scratch);
+        l.host.sockets = &l.connected;
+        r = conntrack_read(list_one, &l);
+        if (r < 0 && r != -EINTR)
+                return r;
+        untracked = list_untracked(&l);
+        return untracked < 0 ? untracked : r;
 }
