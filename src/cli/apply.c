@@ -8,6 +8,7 @@
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/plan.h"
+#include "cli/preview.h"
 #include "cli/remote.h"
 
 static const char apply_help[] =
@@ -56,31 +57,26 @@ static long long number_of(const json_t *object, const char *key) {
         return json_integer_value(json_object_get(object, key));
 }
 
-/* How each open way in would fare. */
-static void print_ways(const json_t *reply) {
-        const json_t *ways = json_object_get(reply, "ways");
-        OutputStyle style = output_style(stdout);
-
-        for (size_t i = 0; i < json_array_size(ways); i++) {
-                const json_t *way = json_array_get(ways, i);
-                bool admitted = json_is_true(json_object_get(way, "admitted"));
-
-                printf("%s: %s %s%s%s%s%s\n",
-                       json_is_true(json_object_get(way, "mine")) ? "you" : "somebody",
-                       text_of(way, "text"), admitted ? style.good : style.bad,
-                       admitted ? "stays" : "could not be made anew", style.reset,
-                       *text_of(way, "rule") ? ": " : "", text_of(way, "rule"));
-        }
+/* Whether the same was printed of the policy as it was read here. */
+static bool is_printed(const json_t *m, const Diag *d) {
+        for (size_t i = 0; d && i < d->n_messages; i++)
+                if (streq(d->messages[i].text, text_of(m, "message")) &&
+                    (json_int_t)d->messages[i].at.line == number_of(m, "line"))
+                        return true;
+        return false;
 }
 
-static void print_messages(const json_t *reply) {
+/* What the daemon has to say beyond that. */
+static void print_messages(const json_t *reply, const Diag *printed) {
         const json_t *list = json_object_get(reply, "messages");
 
         for (size_t i = 0; i < json_array_size(list); i++) {
                 const json_t *m = json_array_get(list, i);
 
-                fprintf(stderr, "%s:%lld: %s: %s\n", text_of(m, "file"), number_of(m, "line"),
-                        text_of(m, "severity"), text_of(m, "message"));
+                if (!is_printed(m, printed))
+                        fprintf(stderr, "%s:%lld: %s: %s\n", text_of(m, "file"),
+                                number_of(m, "line"), text_of(m, "severity"),
+                                text_of(m, "message"));
         }
 }
 
@@ -101,7 +97,7 @@ static void print_awaiting(const json_t *reply) {
 int apply_print(const json_t *reply, const ApplyOptions *options) {
         const char *file = text_of(reply, "file");
 
-        print_ways(reply);
+        preview_print_ways(json_object_get(reply, "ways"));
         if (options->dry_run) {
                 puts("nothing was done: --dry-run");
                 return EXIT_OK;
@@ -171,25 +167,91 @@ int apply_code(const json_t *reply) {
         return json_is_true(json_object_get(reply, "awaitsConfirmation")) ? EXIT_AWAITING : EXIT_OK;
 }
 
+int apply_ask(const char *verb, const ApplyOptions *options, json_t **ret) {
+        json_t *status = NULL;
+        int r;
+
+        if (geteuid() != 0) { /* who may read what is in force would learn it too late */
+                fprintf(stderr,
+                        "ringwall %s: only root puts a policy in force\n"
+                        "  hint: sudo ringwall %s ...\n",
+                        verb, verb);
+                return EXIT_NOT_PERMITTED;
+        }
+        r = remote_call(verb, options->runtime_dir, "Status", NULL, &status);
+        if (r != EXIT_OK)
+                return r;
+        if (!options->dry_run && json_object_get(status, "panic")) {
+                fprintf(stderr,
+                        "ringwall %s: panic is on, and only those who may rescue come in: "
+                        "`ringwall panic off` first\n",
+                        verb);
+                json_decref(status);
+                return EXIT_FAILED;
+        }
+        *ret = status;
+        return EXIT_OK;
+}
+
+PlanVoice apply_voice(const char *verb, const ApplyOptions *options) {
+        return (PlanVoice){.verb = verb,
+                           .would = options->dry_run,
+                           .applies = true,
+                           .is_confirmed = options->no_confirm};
+}
+
+/* What changes, before anything does. EXIT_INVALID ends it: the daemon would say the same again; on
+ * what else cannot be shown nothing depends. */
+static int show(const char *file, const ApplyOptions *options, Input *input, json_t *ret_preview) {
+        const PlanVoice voice = apply_voice("apply", options);
+        int r;
+
+        *input = (Input){.of_root = true, .quiet = ret_preview != NULL};
+        r = input_load(input, file);
+        if (r == EXIT_OK)
+                r = ret_preview ? plan_add_json(input, ret_preview) : plan_show(input, &voice);
+        fflush(stdout);
+        return !ret_preview && r == EXIT_INVALID ? r : EXIT_OK;
+}
+
+static int apply_file(const char *file, const ApplyOptions *options, json_t *preview) {
+        _cleanup_(input_done) Input input = INPUT_NULL;
+        json_t *reply = NULL, *status = NULL;
+        int r = apply_ask("apply", options, &status);
+
+        if (r == EXIT_OK && !preview && json_object_get(status, "panic"))
+                puts("note: a panic is on: what changes is told from its rules, and not from those "
+                     "that come back");
+        if (r == EXIT_OK)
+                r = show(file ? file : json_string_value(json_object_get(status, "policyFile")),
+                         options, &input, preview);
+        json_decref(status);
+        if (r == EXIT_OK)
+                r = apply_call("apply", file, options, &reply);
+        if (r != EXIT_OK)
+                return r;
+        if (preview) {
+                (void)json_object_update(reply, preview);
+                r = apply_code(reply);
+                return output_json(reply) == EXIT_OK ? r : EXIT_FAILED;
+        }
+        print_messages(reply, input.diag);
+        r = apply_print(reply, options);
+        json_decref(reply);
+        return r;
+}
+
 static int apply(const char *file, const ApplyOptions *options, bool json) {
-        json_t *reply = NULL;
+        json_t *preview = NULL;
         int r;
 
         if (file && streq(file, "-"))
                 return verb_usage(&verb_apply,
                                   "the daemon reads the policy itself: name a file that stays");
-        if (!json && (!file || access(file, F_OK) == 0))
-                (void)plan_show(file); /* what is wrong the daemon says, too */
-        r = apply_call("apply", file, options, &reply);
-        if (r != EXIT_OK)
-                return r;
-        if (json) {
-                r = apply_code(reply);
-                return output_json(reply) == EXIT_OK ? r : EXIT_FAILED;
-        }
-        print_messages(reply);
-        r = apply_print(reply, options);
-        json_decref(reply);
+        if (json && !(preview = json_object()))
+                return input_failed(-ENOMEM, "apply");
+        r = apply_file(file, options, preview);
+        json_decref(preview);
         return r;
 }
 

@@ -3,6 +3,7 @@
 
 /* Asking the daemon to put a policy in force: for all verbs that end with that. */
 
+#include "cli/plan.h"
 #include "cli/remote.h"
 
 typedef struct ApplyOptions {
@@ -27,6 +28,11 @@ typedef struct ApplyOptions {
 /* Takes one that getopt_long() found; false if it is none of them. */
 bool apply_option(int c, const char *argument, ApplyOptions *ret);
 
+/* Before anything is shown or written: whether the daemon is there and would listen to whoever
+ * asks. *ret is its Status, the caller's. An ExitCode; what is in the way has been printed. */
+int apply_ask(const char *verb, const ApplyOptions *options, json_t **ret);
+/* How the verb says what changes. */
+PlanVoice apply_voice(const char *verb, const ApplyOptions *options);
 /* Calls the daemon; file NULL: its own policy. An ExitCode; what failed has been printed. *ret is
  * the caller's. */
 int apply_call(const char *verb, const char *file, const ApplyOptions *options, json_t **ret);

@@ -77,7 +77,7 @@ static bool is_same_file(const char *a, const char *b) {
 int change_ask(Change *c) {
         json_t *status = NULL;
         const char *file;
-        int r = remote_call(c->verb, c->options.runtime_dir, "Status", NULL, &status);
+        int r = apply_ask(c->verb, &c->options, &status);
 
         if (r != EXIT_OK) {
                 if (r == EXIT_NO_DAEMON)
@@ -95,6 +95,13 @@ int change_ask(Change *c) {
         }
         json_decref(status);
         return r;
+}
+
+PlanVoice change_voice(const Change *c) {
+        PlanVoice voice = apply_voice(c->verb, &c->options);
+
+        voice.tells_ways = c->options.dry_run;
+        return voice;
 }
 
 /* ---- the file itself */

@@ -47,6 +47,9 @@ int change_check(const Change *c,
  */
 int change_ask(Change *c);
 
+/* How it says what changes; the daemon is not asked on a dry run, and so tells of no way in. */
+PlanVoice change_voice(const Change *c);
+
 /* Replaces the file, and asks the daemon to put the policy in force; what was refused is taken
  * back. *ret is its answer, NULL with no_apply. An ExitCode, as above. */
 int change_make(Change *c, json_t **ret);

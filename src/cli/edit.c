@@ -285,6 +285,7 @@ static bool is_unchanged(const Edit *e) {
 /* One time with the editor. *ret_again: what can be mended by editing again is wrong. */
 static int edit_once(Edit *e, bool *ret_again) {
         _cleanup_(input_done) Input input = INPUT_NULL;
+        const PlanVoice voice = change_voice(&e->change);
         json_t *reply = NULL;
         int r = editor_run(e->change.arena, "edit", e->draft, &interrupted), r2 = read_draft(e);
 
@@ -304,7 +305,7 @@ static int edit_once(Edit *e, bool *ret_again) {
         if (r != EXIT_OK || interrupted)
                 return r != EXIT_OK ? r : keep_draft(e, EXIT_FAILED);
         if (!e->change.no_apply)
-                (void)plan_show_loaded(&input); /* for people to see; nothing depends on it */
+                (void)plan_show(&input, &voice); /* for people to see; nothing depends on it */
         if (e->change.options.dry_run) {
                 puts("nothing was done: --dry-run");
                 return keep_draft(e, EXIT_OK);

@@ -4,18 +4,27 @@
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/plan.h"
+#include "cli/preview.h"
+#include "nft/namespace.h"
 #include "ruleset/plan.h"
 #include "ruleset/refused.h"
 #include "ruleset/statement.h"
 
 static const char help[] =
-        "Says what `load` would change in this network namespace, rule by rule of the policy, and\n"
-        "changes nothing. It reads the kernel, and so needs CAP_NET_ADMIN.\n"
+        "Says what `apply` would change on this host, or `load` in this network namespace, and "
+        "changes\n"
+        "nothing: first which connections fare otherwise than now, and which of those that are "
+        "open the\n"
+        "policy does not admit; then, rule by rule, what that does not tell. It reads the kernel, "
+        "and so\n"
+        "needs CAP_NET_ADMIN.\n"
         "\n"
         "  + comes, - goes, ~ stays and means something else.\n"
         "\n"
-        "  -v, --verbose  also rules that only stand on another line, and what it means for the\n"
-        "                 kernel: chains, rules, sets\n"
+        "  -v, --verbose  every rule that changes, also if it only stands on another line, and "
+        "what "
+        "it\n"
+        "                 means for the kernel: chains, rules, sets\n"
         "      --json     as JSON, always with all of it\n"
         "  -h, --help\n"
         "\n"
@@ -27,12 +36,22 @@ static const char help[] =
 
 typedef struct PlanInput {
         Input input;
+        PlanVoice voice;
         const Ruleset *live;
         const Plan *plan;
+        Preview preview; /* if the plan differs */
+        size_t n_told;   /* rules that change, and that the meaning has told of already */
+        bool in_detail;  /* the headline is printed */
         bool verbose, json;
 } PlanInput;
 
+/* What belongs to the policy stays the caller's. */
+static void plan_done(PlanInput *p) {
+        preview_done(&p->preview);
+}
+
 static void plan_input_done(PlanInput *p) {
+        plan_done(p);
         input_done(&p->input);
 }
 
@@ -100,7 +119,19 @@ static void print_rule(const PlanInput *p, const PlanRule *rule) {
                 print_conditions(rule);
 }
 
-static void print_rules(const PlanInput *p, bool from_policy) {
+/* Only if there is anything in detail that the meaning has not told. */
+static void head_detail(PlanInput *p) {
+        if (!p->in_detail && p->preview.has_base)
+                puts("in detail:");
+        p->in_detail = true;
+}
+
+static bool is_told(const PlanInput *p, const PlanRule *rule) {
+        return regions_tell_of(&p->preview.regions, rule->text) ||
+               regions_tell_of(&p->preview.regions, rule->was);
+}
+
+static void print_rules(PlanInput *p, bool from_policy) {
         const char *section = "";
 
         for (size_t i = 0; i < p->plan->n_rules; i++) {
@@ -108,6 +139,11 @@ static void print_rules(const PlanInput *p, bool from_policy) {
 
                 if (rule->from_policy != from_policy || (rule->change == PLAN_MOVES && !p->verbose))
                         continue;
+                if (!p->verbose && is_told(p, rule)) {
+                        p->n_told++;
+                        continue;
+                }
+                head_detail(p);
                 if (!streq(section, rule->section)) {
                         section = rule->section;
                         if (from_policy)
@@ -157,7 +193,7 @@ static void print_set(const PlanSet *s) {
         puts(s->n_come + s->n_go > 0 ? "" : " no elements");
 }
 
-static void print_sets(const PlanInput *p, bool maps) {
+static void print_sets(PlanInput *p, bool maps) {
         bool first = true;
 
         for (size_t i = 0; i < p->plan->n_sets; i++) {
@@ -165,6 +201,7 @@ static void print_sets(const PlanInput *p, bool maps) {
 
                 if (s->set->is_map != maps || (s->n_come + s->n_go == 0 && !p->verbose))
                         continue;
+                head_detail(p);
                 if (first)
                         puts(maps ? "kernel: lookups" : "zones");
                 first = false;
@@ -218,7 +255,9 @@ static void print_summary(const PlanInput *p) {
                 }
         }
         if (streq(separator, ", "))
-                fputc('\n', stdout);
+                printf("%s\n", p->n_told == 0     ? ""
+                               : p->voice.is_plan ? " (-v shows each of them)"
+                                                  : "");
         else if (n_sets == 0 && p->plan->n_rules == 0 && !p->plan->wakes && !p->plan->log_changes)
                 puts("every rule of the policy stays; the kernel's rules are only arranged anew "
                      "(-v shows how)");
@@ -238,23 +277,45 @@ static void print_log(const Plan *plan) {
         putchar('\n');
 }
 
-static int print_text(const PlanInput *p) {
-        const char *file = p->input.policy->file;
+/* What becomes of open connections that the policy does not admit. */
+static const char *fate_of(const PlanInput *p) {
+        if (!p->voice.applies)
+                return "and load leaves open";
+        if (!p->preview.cuts)
+                return "and leaves open (settings.cut-denied)";
+        return p->voice.is_confirmed ? "to be cut" : "to be cut once it is confirmed";
+}
 
-        if (!p->plan->differs) {
-                printf("%s is in force in this network namespace: load would change nothing\n",
-                       file);
-                return EXIT_OK;
-        }
-        if (p->live->exists)
-                printf("load would change this in this network namespace:\n");
+static void print_headline(const PlanInput *p) {
+        const char *verb = p->voice.verb, *would = p->voice.would ? "would " : "",
+                   *s = p->voice.would ? "" : "s",
+                   *where = p->voice.applies ? "on this host" : "in this network namespace";
+
+        if (!p->plan->differs)
+                printf("%s is in force %s: ringwall %s %schange%s nothing\n", p->input.policy->file,
+                       where, verb, would, s);
+        else if (p->live->exists)
+                printf("ringwall %s %schange%s this %s:\n", verb, would, s, where);
         else
-                printf("no policy is in force in this network namespace; load would bring:\n");
+                printf("no policy is in force %s; ringwall %s %sbring%s:\n", where, verb, would, s);
+}
+
+static int print_text(PlanInput *p) {
+        print_headline(p);
+        if (p->voice.tells_ways)
+                preview_print_ways(p->preview.ways);
+        if (!p->plan->differs)
+                return EXIT_OK;
+        preview_print_meaning(&p->preview);
+        if (p->preview.has_base)
+                preview_print_connections(&p->preview, fate_of(p));
         if (p->plan->wakes)
                 puts("  + the table is asleep (dormant), so that nothing of it is in force: it "
                      "wakes");
-        if (p->plan->log_changes)
+        if (p->plan->log_changes) {
+                head_detail(p);
                 print_log(p->plan);
+        }
         print_rules(p, true);
         if (p->live->exists || p->verbose)
                 print_rules(p, false);
@@ -264,6 +325,8 @@ static int print_text(const PlanInput *p) {
                 print_chains(p);
         }
         print_summary(p);
+        if (!p->preview.has_base)
+                preview_print_connections(&p->preview, fate_of(p));
         return EXIT_DIFFERS;
 }
 
@@ -320,7 +383,7 @@ static json_t *json_chain(const PlanChain *c) {
 }
 
 static int print_json(const PlanInput *p) {
-        json_t *rules = json_array(), *sets = json_array(), *chains = json_array();
+        json_t *rules = json_array(), *sets = json_array(), *chains = json_array(), *object;
         int r;
 
         for (size_t i = 0; i < p->plan->n_rules; i++)
@@ -329,9 +392,13 @@ static int print_json(const PlanInput *p) {
                 (void)json_array_append_new(sets, json_set(&p->plan->sets[i]));
         for (size_t i = 0; i < p->plan->n_chains; i++)
                 (void)json_array_append_new(chains, json_chain(&p->plan->chains[i]));
-        r = output_json(json_pack("{sb sb sb so so so}", "differs", p->plan->differs, "loaded",
-                                  p->live->exists, "dormant", p->plan->wakes, "rules", rules,
-                                  "sets", sets, "chains", chains));
+        object = json_pack("{sb sb sb so so so}", "differs", p->plan->differs, "loaded",
+                           p->live->exists, "dormant", p->plan->wakes, "rules", rules, "sets", sets,
+                           "chains", chains);
+        preview_add_json(&p->preview, object);
+        if (p->preview.ways)
+                (void)json_object_set(object, "ways", p->preview.ways);
+        r = output_json(object);
         if (r != EXIT_OK)
                 return r;
         return p->plan->differs ? EXIT_DIFFERS : EXIT_OK;
@@ -359,7 +426,19 @@ static int compile(PlanInput *p) {
         return r;
 }
 
-static int plan_loaded(PlanInput *p) {
+/* On the host itself, and wherever ringwalld keeps the table, nothing but it changes that. */
+static void find_voice(PlanInput *p) {
+        bool applies = p->live->owner != 0 || namespace_is_init() != 0;
+
+        if (!p->voice.verb)
+                p->voice = (PlanVoice){.verb = applies ? "apply" : "load",
+                                       .would = true,
+                                       .is_plan = true,
+                                       .applies = applies,
+                                       .tells_ways = true};
+}
+
+static int make(PlanInput *p) {
         _cleanup_(nft_link_closep) NftLink *link = NULL;
         Ruleset *live;
         Plan *made;
@@ -374,32 +453,49 @@ static int plan_loaded(PlanInput *p) {
         if (r != EXIT_OK)
                 return r;
         r = plan_make(p->input.arena, live, p->input.ruleset, &made);
+        if (r == 0)
+                r = preview_make(live, p->input.ruleset, made, p->input.policy, p->input.arena,
+                                 &p->preview);
         if (r < 0)
                 return input_failed(r, "comparing");
         p->plan = made;
-        return p->json ? print_json(p) : print_text(p);
+        find_voice(p);
+        return EXIT_OK;
+}
+
+int plan_show(Input *input, const PlanVoice *voice) {
+        _cleanup_(plan_done) PlanInput p = {.input = *input, .voice = *voice};
+        bool quiet = input->quiet;
+        int r;
+
+        /* what was compiled before has said what there is to say */
+        p.input.quiet |= input->ruleset != NULL;
+        r = make(&p);
+        *input = p.input;
+        input->quiet = quiet;
+        return r == EXIT_OK ? print_text(&p) : r;
+}
+
+int plan_add_json(Input *input, json_t *object) {
+        _cleanup_(plan_done) PlanInput p = {.input = *input, .json = true};
+        int r;
+
+        p.input.quiet = true;
+        r = make(&p);
+        input->ruleset = p.input.ruleset;
+        if (r == EXIT_OK)
+                preview_add_json(&p.preview, object);
+        return r;
 }
 
 static int plan(PlanInput *p, const char *file) {
         int r = input_load(&p->input, file);
 
-        return r == EXIT_OK ? plan_loaded(p) : r;
-}
-
-int plan_show_loaded(Input *input) {
-        PlanInput p = {.input = *input};
-        int r;
-
-        p.input.quiet = true;
-        r = plan_loaded(&p);
-        input->ruleset = p.input.ruleset;
-        return r;
-}
-
-int plan_show(const char *file) {
-        _cleanup_(plan_input_done) PlanInput p = {.input.of_root = true};
-
-        return plan(&p, file);
+        if (r == EXIT_OK)
+                r = make(p);
+        if (r != EXIT_OK)
+                return r;
+        return p->json ? print_json(p) : print_text(p);
 }
 
 static int run(int argc, char **argv) {
@@ -434,7 +530,7 @@ static int run(int argc, char **argv) {
 const Verb verb_plan = {
         .name = "plan",
         .arguments = "[FILE] [-v] [--json]",
-        .summary = "Say what load would change here",
+        .summary = "Say what apply or load would change here",
         .help = help,
         .run = run,
 };

@@ -385,10 +385,14 @@ static int finish(RuleChange *c, bool any, json_t *reply) {
 /* From the words to what is in force. The locks are held until the process ends. */
 static int carry_out(RuleChange *c) {
         _cleanup_(input_done) Input input = INPUT_NULL;
+        _cleanup_(json_decrefp) json_t *preview = NULL;
+        const PlanVoice voice = change_voice(&c->change);
         json_t *reply = NULL;
         bool any;
         int r = make_text(c);
 
+        if (r == EXIT_OK && !c->change.no_apply && !c->change.options.dry_run)
+                r = change_ask(&c->change);
         if (r == EXIT_OK)
                 r = change_check(&c->change, &input, translate, c);
         if (r != EXIT_OK)
@@ -396,23 +400,25 @@ static int carry_out(RuleChange *c) {
         any = change_is_any(&c->change);
         if (!c->json)
                 print_change(c);
-        if (!c->change.no_apply && !c->change.options.dry_run)
-                r = change_ask(&c->change);
-        if (r != EXIT_OK)
-                return r;
         if (!c->json && c->change.files_differed)
                 puts("note: the policy's files say something else already than what is in force, "
                      "and that\n"
                      "  comes into force with it");
-        if (!c->json && !c->change.no_apply)
-                (void)plan_show_loaded(&input); /* for people to see; nothing depends on it */
+        /* for people to see; nothing depends on it */
+        preview = json_object();
+        if (!c->change.no_apply && !c->json)
+                (void)plan_show(&input, &voice);
+        else if (!c->change.no_apply)
+                (void)plan_add_json(&input, preview);
         if (c->change.options.dry_run) {
                 if (c->json)
-                        return print_json(c, NULL, false);
+                        return print_json(c, json_incref(preview), false);
                 puts("nothing was done: --dry-run");
                 return EXIT_OK;
         }
         r = change_make(&c->change, &reply);
+        if (r == EXIT_OK && c->json)
+                (void)json_object_update(reply, preview); /* NULL with --no-apply */
         return r == EXIT_OK ? finish(c, any, reply) : r;
 }
 

@@ -53,6 +53,7 @@ static const RpcField status_out[] = {
         {"since", RPC_INT, RPC_OPTIONAL, "microseconds since 1970"},
         {"readBack", RPC_BOOL, 0, "the kernel holds just that, now"},
         {"owned", RPC_BOOL, 0, "no other program can change it"},
+        {"policyFile", RPC_STRING, 0, "what apply puts in force if it is told no file"},
         {"fileDiffers", RPC_BOOL, 0, "the policy's files say something else by now"},
         {"differingFile", RPC_STRING, RPC_OPTIONAL, "the first of them"},
         {"kernelDiffers", RPC_STRING, RPC_OPTIONAL, "what the kernel holds instead of what it should"},

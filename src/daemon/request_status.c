@@ -96,9 +96,9 @@ json_t *request_status(Daemon *d) {
         bool holds = engine_holds(&d->engine) == 1;
         const Ruleset *rs = d->engine.desired;
         json_t *reply = json_pack(
-                "{s:s, s:b, s:b, s:I, s:I, s:s, s:I, s:o}", "state", state_word(d, holds),
-                "readBack", holds, "owned", holds && d->engine.owns, "rules",
-                (json_int_t)count_rules(rs), "chains", (json_int_t)(rs ? rs->n_chains : 0),
+                "{s:s, s:s, s:b, s:b, s:I, s:I, s:s, s:I, s:o}", "state", state_word(d, holds),
+                "policyFile", d->policy_file, "readBack", holds, "owned", holds && d->engine.owns,
+                "rules", (json_int_t)count_rules(rs), "chains", (json_int_t)(rs ? rs->n_chains : 0),
                 "version", RINGWALL_VERSION, "pid", (json_int_t)getpid(), "events", json_events(d));
 
         if (!reply)

@@ -2,6 +2,7 @@
 """`ringwall plan`: what load would change, said before it does; each in a namespace of its own."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -62,20 +63,66 @@ def test_on_an_empty_host_everything_comes(plan):
 def test_rules_come_go_and_change_by_name_and_line(plan):
     after = BASE.replace("  - { allow: https }\n", "").replace("allow: 8000/tcp", "allow: 8001/tcp")
     after = after.replace("protected:", "  - { allow: http }\nprotected:")
-    result = plan(BASE, after)
+    result = plan(BASE, after, "-v")
     assert result.returncode == 8
-    assert lines(result, "+") == ["policy.yaml:7: allow http"]
-    assert lines(result, "-") == ["policy.yaml:6: allow https"]
+    assert "policy.yaml:7: allow http" in lines(result, "+")
+    assert "policy.yaml:6: allow https" in lines(result, "-")
     assert "policy.yaml:6: preview" in lines(result, "~")
     assert "- tcp 8000: ip saddr @lan-ipv4 accept" in result.stdout
     assert "+ tcp 8001: ip saddr @lan-ipv4 accept" in result.stdout
 
 
+def test_the_meaning_comes_first_and_what_it_tells_is_not_told_again(plan):
+    after = BASE.replace("allow: https", "allow: http").replace("name: preview", "name: preview, log: yes")
+    result = plan(BASE, after)
+    said = re.sub(r"\(/.*/policy.yaml", "(policy.yaml", result.stdout).splitlines()
+    assert said[:4] == [
+        "ringwall load would change this in this network namespace:",
+        "inbound:",
+        "  + newly reachable: tcp 80 (http), at this host itself (policy.yaml:6)",
+        "  - no longer reachable: tcp 443 (https), at this host itself (policy.yaml:6: allow https)",
+    ]
+    detail = said[said.index("in detail:"):]
+    assert not any("policy.yaml:6" in line for line in detail)
+    assert "  ~ policy.yaml:7: preview" in detail, "logged from now on, which no packet notices"
+
+
+WORD_FOR_WORD = """\
+ringwall load would change this in this network namespace:
+inbound:
+  + newly reachable: udp 53 (dns) from 10.0.0.0/8 (policy.yaml:5)
+  - no longer reachable: tcp 443 (https) from lan (IPv4) (policy.yaml:5: allow https from lan)
+  ~ reachable within a limit only: tcp 8000, within 9/minute burst 9 (policy.yaml:6)
+outbound:
+  - no longer reachable: any protocol (outbound default: allow)
+in detail:
+outbound
+  + policy.yaml:7: outbound default: drop
+rules of the policy: 1 comes, 2 change (-v shows each of them)
+"""
+
+
+def test_the_whole_answer_word_for_word(plan):
+    head = "ringwall: 1\nzones: { lan: [10.40.10.0/24] }\ninbound:\n"
+    before = head + "  - { allow: ssh, from: lan }\n  - { allow: https, from: lan }\n  - { allow: 8000/tcp }\n"
+    after = before.replace("allow: https, from: lan", "allow: 53/udp, from: 10.0.0.0/8")
+    after = after.replace("8000/tcp", "8000/tcp, limit: 9/minute") + "outbound: drop\n"
+    result = plan(before, after)
+    assert re.sub(r"\(/.*/policy.yaml", "(policy.yaml", result.stdout) == WORD_FOR_WORD
+    assert result.stderr == "exit 8\n"
+
+
+def test_rules_without_a_meaning_of_their_own_have_the_same_meaning(plan):
+    result = plan(BASE, BASE.replace("allow: https }", "allow: https, log: yes }"))
+    assert "the same meaning: every connection fares alike" in result.stdout
+    assert lines(result, "~") == ["policy.yaml:6: allow https"]
+
+
 def test_a_line_that_is_rewritten_changes(plan):
-    result = plan(BASE, BASE.replace("allow: ssh, from: lan", "allow: [ssh, ping], from: lan"))
-    assert lines(result, "~") == ["policy.yaml:5: allow ssh, ping from lan"]
+    result = plan(BASE, BASE.replace("allow: ssh, from: lan", "allow: [ssh, ping], from: lan"), "-v")
+    assert "policy.yaml:5: allow ssh, ping from lan" in lines(result, "~")
     assert "was: allow ssh from lan" in result.stdout
-    assert not lines(result, "+") and not lines(result, "-")
+    assert "rules of the policy: 1 changes\n" in result.stdout
 
 
 def test_an_empty_line_only_moves_rules(plan):
@@ -100,7 +147,7 @@ def test_a_default_changes(plan):
 
 def test_a_deny_that_takes_everything_from_an_allow_says_so(plan):
     denied = BASE.replace("- { allow: https }", "- { allow: https }\n  - { deny: https }")
-    result = plan(BASE, denied)
+    result = plan(BASE, denied, "-v")
     assert "policy.yaml:7: deny https" in lines(result, "+")
     assert "policy.yaml:6: allow https" in lines(result, "-")
     assert "the policy still says so" in result.stdout
@@ -111,6 +158,16 @@ def test_what_somebody_else_put_into_the_table_goes(plan):
     assert result.returncode == 8
     assert "not from the policy, chain inbound" in result.stdout
     assert lines(result, "-") == ["ip saddr 6.6.6.6 accept"]
+
+
+def test_where_the_meaning_cannot_be_known_rules_are_told(plan):
+    foreign = "nft add rule inet ringwall inbound meta priority 1:2 accept"
+    result = plan(BASE, BASE.replace("allow: https", "allow: http"), between=foreign)
+    assert result.returncode == 8
+    assert "what that means for connections is not known" in result.stdout
+    assert "policy.yaml:6: allow http" in lines(result, "~")
+    answer = json.loads(plan(BASE, BASE.replace("allow: https", "allow: http"), "--json", between=foreign).stdout)
+    assert "not ringwall's" in answer["meaning"]["unknown"]
 
 
 def test_a_table_that_was_put_to_sleep_is_not_called_in_force(plan):

@@ -69,7 +69,8 @@ def test_allowed_it_is_open_confirmed_it_stays_and_removed_it_is_closed(host):
     done = host.say("allow", "ssh", "from", "203.0.113.2", "-m", "from home")
     assert done.returncode == 9, done.stderr
     assert "+ allow ssh from 203.0.113.2" in done.stdout
-    assert "50-cli.yaml:6: allow ssh from 203.0.113.2" in done.stdout, "the plan"
+    assert "+ newly reachable: tcp 22 (ssh) from 203.0.113.2" in done.stdout, "what it means"
+    assert "50-cli.yaml:6)" in done.stdout and "rules of the policy: 1 comes" in done.stdout
     assert "`ringwall remove 1` takes it out again" in done.stdout
     assert host.reach(22) == "open" and host.reach(443) == "open"
     host.confirm()
@@ -182,7 +183,7 @@ def test_edited_it_is_in_force_and_confirmed_it_stays(host):
     assert host.reach(80) == "dropped"
     done = edit(host, "sed -i 's/- allow: https/- allow: [https, http]/'", "-m", "a web server")
     assert done.returncode == 9, done.stderr
-    assert "policy.yaml:10: allow https, http" in done.stdout, "the plan"
+    assert "+ newly reachable: tcp 80 (http)" in done.stdout and "policy.yaml:10)" in done.stdout
     assert "unless confirmed within" in done.stdout and "keeps its new text even then" in done.stdout
     assert host.reach(80) == "refused"
     host.confirm()

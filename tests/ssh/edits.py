@@ -39,6 +39,11 @@ class Edit:
     command: str = "apply {policy}"
     can_insist: bool = True
 
+    @property
+    def is_about_rules(self):
+        """An `apply` that nothing else than the rules for SSH's port makes one that locks out."""
+        return self.command.startswith("apply") and not self.moved and "forwarded" not in self.name
+
     def policy(self):
         return self.text if isinstance(self.text, str) else self.text()
 

@@ -37,6 +37,7 @@ class Case:
         self.number = None  # of the change that he confirmed
         self.is_followed = False  # by another edit, which locks out
         self.session, self.since, self.prober, self.late = None, None, None, None
+        self.said = None  # the file with what the last command said
 
     # --- the administrator's shell ---
 
@@ -52,6 +53,7 @@ class Case:
     def types(self, command, expected=None):
         """Types it; its exit code."""
         number = next(self.numbers)
+        self.said = f"said-{number}"
         code = self.host.folder / f"code-{number}"
         line = f"{{ {command}; }} >{self.host.folder}/said-{number} 2>&1; echo $? >{code}.new; mv {code}.new {code}"
         self.session.stdin.write(line + "\n")
@@ -62,7 +64,7 @@ class Case:
             raise AssertionError(f"{e}\n{self.host.read('session')}") from e
         answer = int(code.read_text())
         if expected is not None:
-            said = self.host.read(f"said-{number}")
+            said = self.host.read(self.said)
             assert answer == expected, f"`{command}`: exit {answer}, not {expected}\n{said}"
         return answer
 
@@ -146,6 +148,10 @@ class Case:
         answer = self.edit.answer[self.family]
         if answer in (LOCKED_OUT, INVALID):
             self.types(command, answer)
+            if answer == LOCKED_OUT and self.edit.is_about_rules:
+                # before it was refused, what it would end was shown
+                said = self.host.read(self.said)
+                assert "tcp 22" in said and "by which you came yourself" in said, said
             self.is_as_before()
             if answer == INVALID or not self.edit.can_insist:
                 return False
