@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "doc/text_check.h"
+#include "policy/loader.h"
 
 typedef struct Parser {
         Arena *arena;
@@ -14,7 +15,8 @@ typedef struct Parser {
         int64_t now;
         RuleWord *tokens; /* words and commas */
         size_t n_tokens, at;
-        bool said[_RULE_KEY_MAX];
+        const char *said[_RULE_KEY_MAX]; /* by which word; or NULL */
+        bool is_removal;
 } Parser;
 
 /* What says what comes behind it. */
@@ -56,6 +58,21 @@ static const struct {
 };
 
 /* ---- words */
+
+/* A rule is one line, and blanks part its words. */
+static int check_blanks(const Source *line, Diag *d) {
+        size_t len = strcspn(line->text, "\t\r\n");
+        unsigned int column = 1;
+
+        if (!line->text[len])
+                return 0;
+        for (size_t i = 0; i < len; i++)
+                column += ((unsigned char)line->text[i] & 0xc0) != 0x80;
+        diag_error(d, (Span){line, 1, column, 1}, "%s has no place in a rule",
+                   line->text[len] == '\t' ? "a tab" : "a line break");
+        diag_hint(d, "it is said in one line, with blanks between its words");
+        return -EBADMSG;
+}
 
 static int add_token(Parser *p, const char *start, size_t len, unsigned int column) {
         RuleWord token = {.text = arena_strndup(p->arena, start, len),
@@ -246,6 +263,25 @@ static int take_duration(Parser *p, const char *wanted, RuleValue *ret) {
         return ret->words[0].text ? 0 : -ENOMEM;
 }
 
+/* What it says is found out with the policy; but nobody means a rule that is over. */
+static int take_moment(Parser *p, const char *wanted, RuleValue *ret) {
+        Loader l = {.arena = p->arena, .d = diag_new(p->arena), .now = p->now};
+        Node node = {.kind = NODE_SCALAR};
+        NodeEntry entry = {.value = &node};
+        int64_t until;
+        int r = l.d ? take_text(p, wanted, ret) : -ENOMEM;
+
+        if (r < 0 || p->is_removal)
+                return r;
+        node.text = ret->words[0].text;
+        node.at = ret->words[0].at;
+        if (until_decode(&l, &entry, &until) < 0 || until > p->now)
+                return 0;
+        diag_error(p->d, node.at, "'%s' is over already", node.text);
+        diag_hint(p->d, "a rule is until a moment to come, or for a while: for 1h");
+        return -EBADMSG;
+}
+
 /* `log` alone means yes. */
 static int take_log(Parser *p, RuleValue *ret) {
         RuleWord word = {.text = "yes", .at = p->tokens[p->at - 1].at};
@@ -281,14 +317,19 @@ static int take_services(Parser *p, RuleValue *ret) {
 static int take_key(Parser *p, FileRule *ret) {
         const RuleWord *word = peek(p);
         size_t i = find_keyword(word);
+        const char *said;
         RuleValue *value;
 
         if (i == ARRAY_SIZE(keywords))
                 return report_unexpected(p);
-        if (p->said[keywords[i].key])
-                return diag_error(p->d, word->at, "'%s' is said already",
-                                  rule_key_to_string(keywords[i].key));
-        p->said[keywords[i].key] = true;
+        said = p->said[keywords[i].key];
+        if (said && streq(said, word->text))
+                return diag_error(p->d, word->at, "'%s' is said already", said);
+        if (said)
+                return diag_error(p->d, word->at,
+                                  "'%s' and '%s' both say when it ends: one of them will do", said,
+                                  word->text);
+        p->said[keywords[i].key] = word->text;
         p->at++;
         value = &ret->values[keywords[i].key];
         if (rule_key_is_list(keywords[i].key))
@@ -297,6 +338,8 @@ static int take_key(Parser *p, FileRule *ret) {
                 return take_log(p, value);
         if (streq(keywords[i].word, "for"))
                 return take_duration(p, keywords[i].wanted, value);
+        if (keywords[i].key == RULE_KEY_UNTIL)
+                return take_moment(p, keywords[i].wanted, value);
         return take_text(p, keywords[i].wanted, value);
 }
 
@@ -307,7 +350,11 @@ int rule_words_parse(Arena *a,
                      FileRule *ret,
                      bool *ret_has_verb,
                      Diag *d) {
-        Parser p = {.arena = a, .source = line, .d = d, .now = now};
+        Parser p = {.arena = a,
+                    .source = line,
+                    .d = d,
+                    .now = now,
+                    .is_removal = command == RULE_COMMAND_REMOVE};
         FileRule rule = {.verb = command == RULE_COMMAND_DENY ? RULE_DENY : RULE_ALLOW};
         bool has_verb = command != RULE_COMMAND_REMOVE;
         int r;
@@ -316,6 +363,8 @@ int rule_words_parse(Arena *a,
                 return diag_error(d, (Span){.source = line}, "this is longer than %d bytes",
                                   RULE_WORDS_MAX);
         r = text_check(line, d);
+        if (r == 0)
+                r = check_blanks(line, d);
         if (r == 0)
                 r = split(&p);
         if (r < 0)
