@@ -167,18 +167,22 @@ int apply_code(const json_t *reply) {
         return json_is_true(json_object_get(reply, "awaitsConfirmation")) ? EXIT_AWAITING : EXIT_OK;
 }
 
+int apply_permit(const char *verb) {
+        if (geteuid() == 0)
+                return EXIT_OK;
+        fprintf(stderr,
+                "ringwall %s: only root puts a policy in force\n"
+                "  hint: sudo ringwall %s ...\n",
+                verb, verb);
+        return EXIT_NOT_PERMITTED;
+}
+
 int apply_ask(const char *verb, const ApplyOptions *options, json_t **ret) {
         json_t *status = NULL;
-        int r;
+        int r = apply_permit(verb); /* who may only look would learn it too late */
 
-        if (geteuid() != 0) { /* who may read what is in force would learn it too late */
-                fprintf(stderr,
-                        "ringwall %s: only root puts a policy in force\n"
-                        "  hint: sudo ringwall %s ...\n",
-                        verb, verb);
-                return EXIT_NOT_PERMITTED;
-        }
-        r = remote_call(verb, options->runtime_dir, "Status", NULL, &status);
+        if (r == EXIT_OK)
+                r = remote_call(verb, options->runtime_dir, "Status", NULL, &status);
         if (r != EXIT_OK)
                 return r;
         if (!options->dry_run && json_object_get(status, "panic")) {

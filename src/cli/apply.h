@@ -28,6 +28,9 @@ typedef struct ApplyOptions {
 /* Takes one that getopt_long() found; false if it is none of them. */
 bool apply_option(int c, const char *argument, ApplyOptions *ret);
 
+/* Whether whoever asks may put anything in force: root alone. An ExitCode; if not, that has been
+ * printed. */
+int apply_permit(const char *verb);
 /* Before anything is shown or written: whether the daemon is there and would listen to whoever
  * asks. *ret is its Status, the caller's. An ExitCode; what is in the way has been printed. */
 int apply_ask(const char *verb, const ApplyOptions *options, json_t **ret);

@@ -388,6 +388,9 @@ static int run(int argc, char **argv) {
                 e.change.path = argv[optind];
         else if (e.change.policy)
                 e.change.path = e.change.policy;
+        r = e.change.no_apply || e.change.options.dry_run ? EXIT_OK : apply_permit("edit");
+        if (r != EXIT_OK)
+                return r;
         catch_signals();
         setvbuf(stdin, NULL, _IONBF, 0); /* the editor reads from it, too */
         r = prepare(&e, e.change.policy != NULL);

@@ -46,6 +46,14 @@ static int refused(int error) {
         return EXIT_FAILED;
 }
 
+/* The kernel tells the owner's netlink port alone, by which nobody knows ringwalld. */
+static bool is_kept_by_daemon(Engine *e) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Ruleset *live;
+
+        return a && nft_read(e->link, a, &live) == 0 && live->owner != 0 && remote_is_there(NULL);
+}
+
 static int load(const char *file) {
         _cleanup_(input_done) Input input = {.of_root = true};
         _cleanup_(arena_freep) Arena *said = arena_new(0);
@@ -66,6 +74,13 @@ static int load(const char *file) {
                 return r;
         name = input.policy->file;
         r = engine_put_policy(&e, &input.arena, input.policy, input.ruleset, d);
+        if (r == -EPERM && is_kept_by_daemon(&e)) {
+                fputs("ringwall load: ringwalld keeps ringwall's table here, and nobody else can "
+                      "change it: nothing has changed\n"
+                      "  hint: ringwall apply puts a policy in force\n",
+                      stderr);
+                return EXIT_NOT_PERMITTED;
+        }
         diag_print(d, stderr, output_has_colour(stderr));
         if (r < 0)
                 return refused(r);

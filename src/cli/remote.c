@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/remote.h"
 
+#include <pwd.h>
+
 #include "cli/output.h"
 #include "rpc/client.h"
 #include "rpc/socket.h"
@@ -17,7 +19,6 @@ static const struct {
         {RPC_INTERFACE ".WouldLockOut", EXIT_LOCKED_OUT},
         {RPC_INTERFACE ".KernelRefused", EXIT_KERNEL_REFUSED},
         {RPC_INTERFACE ".SameConnection", EXIT_AWAITING},
-        {RPC_PERMISSION_DENIED, EXIT_NOT_PERMITTED},
 };
 
 static int code_of(const char *error) {
@@ -55,7 +56,31 @@ static bool print_mistakes(const json_t *parameters) {
         return printed;
 }
 
-static int report(const char *verb, const RpcAnswer *answer, const Diag *d) {
+/* What people ask for is a command, and not a method. */
+static int report_permission(const char *verb, const char *method) {
+        static const char *const readers[] = {"Status", "History", "Alerts", "Events", "Drops"};
+        const struct passwd *user = getpwuid(geteuid());
+        bool reads = false;
+
+        for (size_t i = 0; i < ARRAY_SIZE(readers); i++)
+                reads |= streq(readers[i], method);
+        fprintf(stderr, "ringwall %s: %s\n  hint: sudo ringwall %s ...", verb,
+                reads ? "only root and members of the group '" RPC_GROUP_NAME "'"
+                        " may see what ringwalld does"
+                      : "only root may change what is in force",
+                verb);
+        if (reads)
+                fprintf(stderr,
+                        "; or let the user in, who then logs in again: sudo usermod "
+                        "-aG " RPC_GROUP_NAME " %s",
+                        user ? user->pw_name : "NAME");
+        fputc('\n', stderr);
+        return EXIT_NOT_PERMITTED;
+}
+
+static int report(const char *verb, const char *method, const RpcAnswer *answer, const Diag *d) {
+        if (streq(answer->error, RPC_PERMISSION_DENIED))
+                return report_permission(verb, method);
         if (!print_mistakes(answer->parameters))
                 fprintf(stderr, "ringwall %s: %s\n", verb,
                         d->n_messages > 0 ? d->messages[0].text : answer->error);
@@ -123,7 +148,7 @@ int remote_call(const char *verb,
         if (r < 0)
                 return report_failure(verb, r, d);
         if (r == 1) {
-                code = report(verb, &answer, d);
+                code = report(verb, method, &answer, d);
         } else {
                 let_tick_pass(answer.parameters);
                 *ret = json_incref(answer.parameters);
@@ -156,7 +181,7 @@ int remote_follow(const char *verb,
                 if (r < 0)
                         break;
                 if (r == 1) {
-                        int code = report(verb, &answer, d);
+                        int code = report(verb, method, &answer, d);
 
                         rpc_answer_done(&answer);
                         return code;

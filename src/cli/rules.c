@@ -477,6 +477,8 @@ static int run_words(RuleChange *c, char *const *words, size_t n_words) {
         r = join(c, words, n_words);
         if (r == EXIT_OK && n_words > 0)
                 r = parse(c, words, n_words);
+        if (r == EXIT_OK && writes && !c->change.no_apply)
+                r = apply_permit(c->verb->name);
         if (r == EXIT_OK && writes)
                 r = take_lock(c, path, LOCK_SECONDS, &folder);
         if (r == EXIT_OK && writes)

@@ -195,3 +195,33 @@ def test_allow_says_what_it_does_and_dry_what_it_would(world, daemon):
     done = say(daemon, "remove", "1", "--policy", policy, "--no-confirm")
     assert "ringwall remove changes this on this host:" in done.stdout
     assert "+ newly reachable: tcp 22 (ssh) from lan" in done.stdout
+
+
+def test_load_beside_the_daemon_names_it_and_what_to_do(world, daemon):
+    assert daemon.apply(EXAMPLE, "--no-confirm")[0] == 0
+    done = world.lab.run(
+        "fw",
+        [PROGRAM, "load", world.file(OPEN)],
+        check=False,
+        env={**ENVIRONMENT, "RINGWALL_RUNTIME_DIR": str(daemon.runtime)},
+    )
+    assert done.returncode == 4 and "ringwalld keeps ringwall's table" in done.stderr
+    assert "ringwall apply" in done.stderr and "netlink port" not in done.stderr
+    assert world.reach("wan", "host", 80, 4) == "dropped"
+
+
+def test_who_is_not_root_is_told_what_to_do(world, daemon):
+    """Not root, and yet able to read wherever the program was built."""
+    able = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+    policy = world.file(EXAMPLE, "own.yaml")
+    place = ["--runtime-dir", str(daemon.runtime)]
+    for words in (["edit", policy], ["allow", "http", "--policy", policy], ["apply", policy], ["status"]):
+        done = world.lab.run(
+            "fw",
+            ["setpriv", "--reuid", "65534", "--clear-groups", *able, PROGRAM, *words, *place],
+            check=False,
+            env=ENVIRONMENT,
+        )
+        assert done.returncode == 4 and done.stdout == "", (words, done.stderr)
+        assert f"sudo ringwall {words[0]}" in done.stderr and "may call" not in done.stderr, words
+        assert ("usermod -aG ringwall" in done.stderr) == (words == ["status"])
