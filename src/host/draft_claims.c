@@ -138,7 +138,8 @@ static void put_expect(Draft *d, const Words *closed, const Words *limited) {
         if (closed->n_items > 0)
                 (void)draft_put(d, DRAFT_PART_EXPECT, NULL, "- { deny: %s, from: anywhere }",
                                 draft_list(d, closed));
-        if (d->has_containers)
+        /* of those that are here: nobody can mean how others fare that may never come */
+        if (survey_has_link(s, SURVEY_LINK_CONTAINERS))
                 (void)draft_put(d, DRAFT_PART_EXPECT, NULL,
                                 "- { %s, from: containers, to: internet, section: routed }",
                                 draft_has(&d->containers, "internet") ? "allow: https"

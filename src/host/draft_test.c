@@ -318,6 +318,24 @@ static void nothing_foreign_gets_out_of_its_comment(void **state) {
         compare(&h, "hostile", NULL);
 }
 
+static void nothing_is_expected_of_containers_that_are_not_here(void **state) {
+        static const char *const words[] = {"internet", "none", NULL};
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+                const DraftAnswers answers = {{[DRAFT_CONTAINERS] = words[i]}};
+                Host h = host_begin(state);
+                const char *text;
+
+                sshd(&h, 22);
+                (void)link_to(&h, "eth0", SURVEY_LINK_LAN, "10.40.10.0/24");
+                text = write_policy(&h, &answers);
+                assert_null(strstr(text, "from: containers, to: internet"));
+                (void)link_to(&h, "docker0", SURVEY_LINK_CONTAINERS, "172.17.0.0/16");
+                text = write_policy(&h, &answers);
+                assert_non_null(strstr(text, "from: containers, to: internet"));
+        }
+}
+
 static void a_bridge_of_the_network_is_none_of_containers(void **state) {
         Host h = host_begin(state);
         const char *text;
@@ -440,6 +458,7 @@ int main(void) {
                 unit_arena_test(
                         what_one_port_of_a_service_is_opened_for_leaves_the_others_protected),
                 unit_arena_test(nothing_foreign_gets_out_of_its_comment),
+                unit_arena_test(nothing_is_expected_of_containers_that_are_not_here),
                 unit_arena_test(a_bridge_of_the_network_is_none_of_containers),
                 unit_arena_test(an_answer_that_cannot_be_taken_says_why),
                 unit_arena_test(who_came_from_elsewhere_keeps_a_way_in),
