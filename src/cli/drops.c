@@ -221,24 +221,20 @@ static void make_words(const Drops *d, const json_t *drop, Words *w) {
                                rule);
 }
 
-static void print_table(const Drops *d, const json_t *list) {
-        static const char *const columns[] = {"LAST",      "SEEN",       "FROM",          "TO",
-                                              "INTERFACE", "REFUSED BY", "WOULD ADMIT IT"};
-        _cleanup_(output_table_freep) OutputTable *t =
-                output_table_new(columns, ARRAY_SIZE(columns));
-
-        if (t)
-                output_table_keep_lines(t);
-        for (size_t i = 0; t && i < json_array_size(list); i++) {
+/* The rule stands on a line of its own, whole: it is there to be copied. */
+static void print_list(const Drops *d, const json_t *list) {
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                char label[96], who[512];
                 Words w;
 
                 make_words(d, json_array_get(list, i), &w);
-                if (output_table_add(t, (const char *const[]){w.when, w.count, w.from, w.to,
-                                                              w.interface, w.by, w.admit}) < 0)
-                        return;
+                (void)snprintf(label, sizeof(label), "%s  %sx  ", w.when, w.count);
+                (void)snprintf(who, sizeof(who), "%s -> %s%s%s", w.from, w.to,
+                               *w.interface ? " by " : "", w.interface);
+                output_wrapped(label, who);
+                output_wrapped("    ", w.by);
+                printf("    %s\n", w.admit);
         }
-        if (t)
-                output_table_print(t);
 }
 
 /* What is followed comes a line at a time, the latest last. */
@@ -299,7 +295,7 @@ static bool take_answer(json_t *reply, void *to) {
         if (d->follow)
                 print_lines(d, list);
         else if (json_array_size(list) > 0)
-                print_table(d, list);
+                print_list(d, list);
         else
                 puts("nothing was refused lately");
         return !ferror(stdout);

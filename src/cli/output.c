@@ -2,10 +2,11 @@
 #include "cli/output.h"
 
 #include <libsmartcols.h>
+#include <sys/ioctl.h>
 
 #include "cli/verb.h"
 
-#define COLUMNS 96 /* that wrapped text takes at most */
+#define COLUMNS 96 /* that wrapped text takes at most where there is no terminal */
 
 bool output_has_colour(FILE *f) {
         const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
@@ -19,14 +20,21 @@ OutputStyle output_style(FILE *f) {
         return (OutputStyle){"\033[1m", "\033[1;32m", "\033[1;31m", "\033[2m", "\033[0m"};
 }
 
+static size_t width(void) {
+        struct winsize size;
+
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
+                                                                               : COLUMNS;
+}
+
 void output_wrapped(const char *label, const char *text) {
-        size_t indent = strlen(label), column = indent;
+        size_t indent = strlen(label), column = indent, columns = width();
 
         fputs(label, stdout);
         while (*text) {
                 size_t len = strcspn(text, " ");
 
-                if (column > indent && column + 1 + len > COLUMNS) {
+                if (column > indent && column + 1 + len > columns) {
                         printf("\n%*s", (int)indent, "");
                         column = indent;
                 }
@@ -82,10 +90,6 @@ OutputTable *output_table_new(const char *const *columns, size_t n_columns) {
                         return output_table_free(t);
         }
         return t->table ? t : output_table_free(t);
-}
-
-void output_table_keep_lines(OutputTable *t) {
-        (void)scols_column_set_flags(scols_table_get_column(t->table, t->n_columns - 1), 0);
 }
 
 int output_table_add(OutputTable *t, const char *const *cells) {

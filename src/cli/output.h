@@ -18,7 +18,8 @@ typedef struct OutputStyle {
 
 OutputStyle output_style(FILE *f);
 
-/* Prints text behind a label, broken at blanks and indented as far as that. */
+/* Prints text behind a label, broken at blanks and indented as far as that; no wider than the
+ * terminal but for words that are, or than 100 columns where there is none. */
 void output_wrapped(const char *label, const char *text);
 
 /* Prints the value on standard output, one line, and frees it; an ExitCode. NULL counts as memory
@@ -29,8 +30,6 @@ int output_json(json_t *value);
 typedef struct OutputTable OutputTable;
 
 OutputTable *output_table_new(const char *const *columns, size_t n_columns);
-/* The last column is not broken where the terminal is too narrow: it is there to be copied. */
-void output_table_keep_lines(OutputTable *t);
 /* cells: n_columns strings, copied. 0 or -ENOMEM. */
 int output_table_add(OutputTable *t, const char *const *cells);
 /* The row added last is printed so: an escape sequence of output_style(), "" for none. */

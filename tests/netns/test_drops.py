@@ -124,16 +124,22 @@ def test_a_published_port_is_told_as_one(world, daemon):
     assert drop["kind"] == "protected" and "admit" not in drop
 
 
-def test_the_table_is_for_people(world, daemon):
+def test_the_list_is_for_people(world, daemon):
     done = ringwall(world.lab, "drops", "--runtime-dir", str(daemon.runtime))
     assert done.stdout == "nothing was refused lately\n"
     world.reach("wan", "host", 22, 4)
     world.reach("wan", "host", 3000, 4)
     seen(daemon, port=3000)
     text = ringwall(world.lab, "drops", "--runtime-dir", str(daemon.runtime)).stdout
-    first, second = text.splitlines()[1:3]
-    assert "no dashboards" in first and "deny wins" in first
-    assert "22/tcp (ssh)" in second and "- { allow: ssh, from: 203.0.113.2 }" in second
+    assert all(len(line) <= 100 for line in text.splitlines())
+    first, by, why, second, _, admit = text.splitlines()
+    assert "3000/tcp" in first and "no dashboards" in by and "deny wins" in why
+    assert "22/tcp (ssh)" in second and admit == "    inbound: - { allow: ssh, from: 203.0.113.2 }"
+    # no word is broken, and no rule
+    narrow = ["script", "-qec", f"stty cols 40; {PROGRAM} drops --runtime-dir {daemon.runtime}", "/dev/null"]
+    shown = world.lab.run("fw", narrow, env=ENVIRONMENT, text="").stdout.replace("\r", "").splitlines()
+    assert admit in shown and "3000/tcp" in "".join(shown) and len(shown) > 6
+    assert all(len(line) <= 40 for line in shown if line not in (admit, why))
 
 
 def test_following_tells_what_comes_and_nothing_twice(world, daemon):
