@@ -80,7 +80,9 @@ static const Rule *deciding_rule(const Evaluation *result) {
 
 /* What our table does, unless another program's drops it all the same. */
 static const char *final_verdict(const Evaluation *result, const WholeAnswer *whole) {
-        return whole->dropper ? "drop" : verdict_word(result->verdict);
+        if (whole->dropper)
+                return whole->rejected ? "reject" : "drop";
+        return verdict_word(result->verdict);
 }
 
 static int print_json(const Explain *e,
@@ -163,7 +165,9 @@ static void print_headline(const Evaluation *result, const WholeAnswer *whole) {
 
         printf("  %s%s%s%s\n", accepted ? style.good : style.bad, accepted ? "ALLOWED" : "REFUSED",
                style.reset,
-               accepted                            ? ""
+               accepted ? ""
+               : whole->rejected && whole->dropper && result->verdict == VERDICT_ACCEPT
+                       ? ": rejected with an answer, by another program's rules"
                : result->verdict == VERDICT_ACCEPT ? ": dropped by another program's rules"
                : result->verdict == VERDICT_DROP   ? ": dropped without an answer"
                                                    : ": rejected with an answer");
@@ -200,7 +204,8 @@ static void print_answer(const Explain *e,
         if (!q->packet.in && q->packet.hook != HOOK_OUTPUT)
                 puts("  note      no interface was named: rules that ask for one do not match "
                      "(--in)");
-        if (q->packet.hook == HOOK_INPUT && q->has_destination && !q->packet.translated)
+        if (q->packet.hook == HOOK_INPUT && q->has_destination && !q->packet.translated &&
+            !whole_has_address(&e->whole, q->packet.family, q->packet.destination))
                 puts("  note      the destination is taken for this host's own; if it is routed, "
                      "add: "
                      "out INTERFACE");

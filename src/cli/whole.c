@@ -189,6 +189,18 @@ static bool packet_of(const World *w, const Question *q, WorldPacket *ret) {
         return true;
 }
 
+bool whole_has_address(const Whole *w, Family family, U128 address) {
+        return w->world && is_own(w->world, family, address);
+}
+
+/* Drops, and answers. */
+static bool rejects(const WorldStep *s) {
+        for (size_t i = 0; s->rule && i < s->rule->n_exprs; i++)
+                if (s->rule->exprs[i].kind == WORLD_REJECT && s->verdict.kind == WORLD_DROP)
+                        return true;
+        return false;
+}
+
 int whole_ask(Whole *w, const Question *q, WholeAnswer *ret) {
         WorldPacket p;
         int r;
@@ -202,6 +214,8 @@ int whole_ask(Whole *w, const Question *q, WholeAnswer *ret) {
         if (r < 0)
                 return 0; /* an interface that is not there */
         ret->asked = true;
+        if (ret->walk.outcomes[0].where == WORLD_DROPPED && ret->walk.n_steps > 0)
+                ret->rejected = rejects(&ret->walk.steps[ret->walk.n_steps - 1]);
         if (!ret->walk.may_pass && !ret->walk.incomplete &&
             ret->walk.outcomes[0].where == WORLD_DROPPED && ret->walk.n_steps > 0) {
                 const WorldStep *last = &ret->walk.steps[ret->walk.n_steps - 1];
@@ -225,9 +239,8 @@ static const char *step_word(const WorldStep *s) {
 
         if (s->nat)
                 return nat[s->nat->kind];
-        for (size_t i = 0; s->rule && i < s->rule->n_exprs; i++)
-                if (s->rule->exprs[i].kind == WORLD_REJECT && s->verdict.kind == WORLD_DROP)
-                        return "reject";
+        if (rejects(s))
+                return "reject";
         if (!s->rule)
                 return s->verdict.kind == WORLD_DROP ? "policy drop" : "policy accept";
         return world_verdict_to_string(s->verdict.kind);
@@ -262,13 +275,14 @@ static void print_step(const WorldStep *s, bool first) {
                owner ? owner : "", owner ? ")" : "");
 }
 
-static void print_end(const WorldWalk *walk, Family family) {
-        const WorldOutcome *o = &walk->outcomes[0];
+static void print_end(const WholeAnswer *answer) {
+        const WorldOutcome *o = &answer->walk.outcomes[0];
         char buf[ADDRESS_TEXT_MAX];
 
         switch (o->where) {
         case WORLD_DROPPED:
-                puts("  end       dropped");
+                puts(answer->rejected ? "  end       rejected with an answer"
+                                      : "  end       dropped");
                 break;
         case WORLD_REFUSED:
                 puts("  end       refused by the kernel itself: its addresses or routes do not "
@@ -281,7 +295,7 @@ static void print_end(const WorldWalk *walk, Family family) {
                        o->where == WORLD_DELIVERED ? ""
                        : o->out                    ? o->out
                                                    : "an interface that is not known",
-                       address_print(family, o->destination, buf), o->destination_port);
+                       address_print(answer->family, o->destination, buf), o->destination_port);
                 break;
         }
 }
@@ -298,7 +312,7 @@ void whole_print(const Whole *w, const WholeAnswer *answer) {
         }
         for (size_t i = 0; i < walk->n_steps; i++)
                 print_step(&walk->steps[i], i == 0);
-        print_end(walk, answer->family);
+        print_end(answer);
         if (has_bridge_chains(w->world))
                 puts("  note      what chains of the family bridge do to frames is not followed");
         if (walk->may_pass && walk->may_drop)

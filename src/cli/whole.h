@@ -21,6 +21,7 @@ typedef struct WholeAnswer {
         Family family;
         WorldWalk walk;
         const WorldStep *dropper; /* of another program, and nothing passes; or NULL */
+        bool rejected;            /* whoever dropped it, with an answer */
 } WholeAnswer;
 
 /* Reads the rules of all tables. An ExitCode; the reason is on standard error. */
@@ -29,6 +30,9 @@ void whole_done(Whole *w);
 
 /* 0 or -ENOMEM. */
 int whole_ask(Whole *w, const Question *q, WholeAnswer *ret);
+
+/* Whether it is one of this host's own addresses; false also where that was not read. */
+bool whole_has_address(const Whole *w, Family family, U128 address);
 
 /* For people: which rule of another program's drops it, as `by`. There is a dropper. */
 void whole_print_dropper(const WholeAnswer *answer);

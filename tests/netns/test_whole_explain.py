@@ -61,8 +61,25 @@ def test_a_limit_of_another_program_leaves_it_open(loaded):
 
 def test_an_answer_of_another_program_is_said_to_be_one(loaded):
     loaded.lab.nft(OTHERS.replace("counter drop", "reject with tcp reset"))
-    last = explain(loaded.lab, [SSH], "--live")[0]["tables"][-1]
-    assert last["does"] == "reject"
+    answer = explain(loaded.lab, [SSH], "--live")[0]
+    assert answer["verdict"] == "reject" and answer["tables"][-1]["does"] == "reject"
+    said = ringwall(loaded.lab, "explain", SSH, "--live").stdout
+    assert "REFUSED: rejected with an answer, by another program's rules" in said
+    assert "  end       rejected with an answer\n" in said and "dropped" not in said
+
+
+def test_iptables_reject_is_an_answer_too(loaded):
+    loaded.lab.run("fw", ["iptables-nft", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT"])
+    answer = explain(loaded.lab, [SSH], "--live")[0]
+    assert answer["verdict"] == "reject" and answer["tables"][-1]["does"] == "reject"
+    assert loaded.reach("lan", "host:eth1", 22, 4) == "refused"
+
+
+def test_an_address_that_is_this_hosts_own_is_not_doubted(loaded):
+    said = ringwall(loaded.lab, "explain", SSH, "--live").stdout
+    assert "this host's own" not in said
+    other = ringwall(loaded.lab, "explain", SSH.replace("to 10.40.10.1:", "to 192.0.2.77:"), "--live").stdout
+    assert "is taken for this host's own" in other
 
 
 def test_a_published_port_is_followed_to_where_another_program_sends_it(loaded):
