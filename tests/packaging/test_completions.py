@@ -147,6 +147,7 @@ def test_every_command_is_completed(shell):
         ("list services gard", ["list", "services", "garden.yaml"]),
         ("explain q --in l", ["explain", "q", "--in", "lo"]),
         ("explain 'tcp from ho", ["explain", "tcp from host"]),
+        ("allow https from private,tailn", ["allow", "https", "from", "private,tailnet"]),
         ("unload --y", ["unload", "--yes"]),
         ("--vers", ["--version"]),
     ],
@@ -233,6 +234,16 @@ def test_words_that_say_what_follows_are_completed_with_it():
         assert ask(command, "https", "from", "private", "") == keywords
         assert "lo" in ask(command, "-n", "https", "from", "private", "in", "")
         assert ask(command, "https", "for", "") == []
+
+
+def test_a_list_goes_on_behind_its_comma():
+    assert {"private,tailnet", "private,lxd"} & set(ask("allow", "https", "from", "private,"))
+    assert "ssh,a/b,https" in ask("allow", "ssh,a/b,")
+    assert "--ssh-from=private,tailnet" in ask("init", "--ssh-from=private,")
+    # and with a blank behind it
+    assert {"private", "tailnet"} <= set(ask("allow", "https", "from", "private,", ""))
+    assert {"ollama", "https"} <= set(ask("allow", "ssh,", ""))
+    assert ask("allow", "ssh,", "https", "") == ["from", "in", "for"]
 
 
 def test_rules_that_can_be_removed_are_those_that_the_program_lists(tmp_path):
