@@ -335,75 +335,55 @@ static int call(const Verb *verb,
 static int run_confirm(int argc, char **argv) {
         static const struct option options[] = {
                 {"same-connection", no_argument, NULL, 's'},
-                {"json", no_argument, NULL, 'j'},
+                REMOTE_JSON_OPTION,
                 {"help", no_argument, NULL, 'h'},
                 REMOTE_OPTION,
                 {0},
         };
-        const char *runtime_dir = NULL;
-        bool same = false, json = false;
+        RemoteOptions wanted = {0};
+        bool same = false;
         int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
-                switch (c) {
-                case 's':
+                if (c == 's')
                         same = true;
-                        break;
-                case 'R':
-                        runtime_dir = optarg;
-                        break;
-                case 'j':
-                        json = true;
-                        break;
-                default:
+                else if (!remote_option(c, optarg, &wanted))
                         return c == 'h' ? verb_help(&verb_confirm)
                                         : verb_usage(&verb_confirm, NULL);
-                }
         if (optind < argc)
                 return verb_usage(&verb_confirm, "it takes no argument");
-        return call(&verb_confirm, runtime_dir, "Confirm",
-                    json_pack("{s:b}", "sameConnection", same), json, print_confirmed);
+        return call(&verb_confirm, wanted.runtime_dir, "Confirm",
+                    json_pack("{s:b}", "sameConnection", same), wanted.json, print_confirmed);
 }
 
 static int run_rollback(int argc, char **argv) {
         static const struct option options[] = {
-                {"i-have-console", no_argument, NULL, 'c'},
-                {"json", no_argument, NULL, 'j'},
+                REMOTE_CONSOLE_OPTION,
+                REMOTE_JSON_OPTION,
                 {"help", no_argument, NULL, 'h'},
                 REMOTE_OPTION,
                 {0},
         };
+        RemoteOptions wanted = {0};
         json_t *parameters;
-        const char *runtime_dir = NULL;
         uint64_t number = 0;
-        bool json = false, has_console = false;
         int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
-                switch (c) {
-                case 'c':
-                        has_console = true;
-                        break;
-                case 'R':
-                        runtime_dir = optarg;
-                        break;
-                case 'j':
-                        json = true;
-                        break;
-                default:
+                if (!remote_option(c, optarg, &wanted))
                         return c == 'h' ? verb_help(&verb_rollback)
                                         : verb_usage(&verb_rollback, NULL);
-                }
         if (argc - optind > 1)
                 return verb_usage(&verb_rollback, "one NUMBER at a time");
         if (optind < argc && !text_to_number(argv[optind], 1, UINT32_MAX, &number))
                 return verb_usage(&verb_rollback, "NUMBER is that of a change: ringwall history");
-        parameters = json_pack("{s:b}", "hasConsole", has_console);
+        parameters = json_pack("{s:b}", "hasConsole", wanted.has_console);
         if (number > 0)
                 (void)json_object_set_new(parameters, "number", json_integer((json_int_t)number));
-        c = call(&verb_rollback, runtime_dir, "Rollback", parameters, json, print_rolled_back);
-        if (!json && (c == EXIT_OK || c == EXIT_AWAITING))
-                print_files(runtime_dir);
+        c = call(&verb_rollback, wanted.runtime_dir, "Rollback", parameters, wanted.json,
+                 print_rolled_back);
+        if (!wanted.json && (c == EXIT_OK || c == EXIT_AWAITING))
+                print_files(wanted.runtime_dir);
         return c;
 }
 

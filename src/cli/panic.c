@@ -50,48 +50,32 @@ static void print_on(const json_t *reply, const char *duration) {
         puts("ringwall panic off takes it back");
 }
 
-static int
-call(bool on, uint64_t seconds, bool has_console, const char *runtime_dir, json_t **ret) {
+static int call(bool on, uint64_t seconds, const RemoteOptions *options, json_t **ret) {
         json_t *parameters = json_pack("{s:b}", "on", on);
 
         if (seconds > 0)
                 (void)json_object_set_new(parameters, "seconds", json_integer((json_int_t)seconds));
-        if (has_console)
+        if (options->has_console)
                 (void)json_object_set_new(parameters, "hasConsole", json_true());
-        return remote_call("panic", runtime_dir, "Panic", parameters, ret);
+        return remote_call("panic", options->runtime_dir, "Panic", parameters, ret);
 }
 
 static int run(int argc, char **argv) {
         static const struct option options[] = {
-                {"for", required_argument, NULL, 'f'},
-                {"i-have-console", no_argument, NULL, 'c'},
-                {"json", no_argument, NULL, 'j'},
-                {"help", no_argument, NULL, 'h'},
-                REMOTE_OPTION,
-                {0},
+                {"for", required_argument, NULL, 'f'}, REMOTE_CONSOLE_OPTION, REMOTE_JSON_OPTION,
+                {"help", no_argument, NULL, 'h'},      REMOTE_OPTION,         {0},
         };
-        const char *runtime_dir = NULL, *duration = NULL;
-        bool json = false, has_console = false, on;
+        const char *duration = NULL;
+        RemoteOptions wanted = {0};
         json_t *reply = NULL;
+        bool on;
         int c, r;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
-                switch (c) {
-                case 'f':
+                if (c == 'f')
                         duration = optarg;
-                        break;
-                case 'c':
-                        has_console = true;
-                        break;
-                case 'R':
-                        runtime_dir = optarg;
-                        break;
-                case 'j':
-                        json = true;
-                        break;
-                default:
+                else if (!remote_option(c, optarg, &wanted))
                         return c == 'h' ? verb_help(&verb_panic) : verb_usage(&verb_panic, NULL);
-                }
         if (argc - optind != 1 || (!streq(argv[optind], "on") && !streq(argv[optind], "off")))
                 return verb_usage(&verb_panic, "say 'on' or 'off'");
         on = streq(argv[optind], "on");
@@ -99,15 +83,15 @@ static int run(int argc, char **argv) {
                 return verb_usage(&verb_panic, "--for goes with 'on'");
         if (duration && (age_parse(duration) == 0 || age_parse(duration) > SECONDS_MAX))
                 return verb_usage(&verb_panic, "--for takes 90s, 10m, 2h or 3d, at most 365d");
-        r = call(on, duration ? age_parse(duration) : 0, has_console, runtime_dir, &reply);
+        r = call(on, duration ? age_parse(duration) : 0, &wanted, &reply);
         if (r != EXIT_OK)
                 return r;
-        if (json)
+        if (wanted.json)
                 return output_json(reply);
         if (on)
                 print_on(reply, duration);
         else
-                r = print_off(runtime_dir);
+                r = print_off(wanted.runtime_dir);
         json_decref(reply);
         return r;
 }

@@ -96,6 +96,22 @@ static const char *socket_path(Arena *a, const char *runtime_dir) {
         return arena_printf(a, "%s/%s", runtime_dir, RPC_INTERFACE);
 }
 
+bool remote_option(int c, const char *argument, RemoteOptions *ret) {
+        switch (c) {
+        case 'c':
+                ret->has_console = true;
+                return true;
+        case 'R':
+                ret->runtime_dir = argument;
+                return true;
+        case 'j':
+                ret->json = true;
+                return true;
+        default:
+                return false;
+        }
+}
+
 bool remote_is_there(const char *runtime_dir) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         const char *path = a ? socket_path(a, runtime_dir) : NULL;

@@ -15,6 +15,20 @@
         "      --runtime-dir DIR  where the daemon's socket is (/run/ringwall, or\n"               \
         "                         $RINGWALL_RUNTIME_DIR)\n"
 
+/* What most calls take; a verb has the rows of those that it takes in its own table. */
+typedef struct RemoteOptions {
+        const char *runtime_dir; /* REMOTE_OPTION */
+        bool json, has_console;
+} RemoteOptions;
+
+#define REMOTE_CONSOLE_OPTION                                                                      \
+        { "i-have-console", no_argument, NULL, 'c' }
+#define REMOTE_JSON_OPTION                                                                         \
+        { "json", no_argument, NULL, 'j' }
+
+/* Takes one that getopt_long() found; false if it is none of them. */
+bool remote_option(int c, const char *argument, RemoteOptions *ret);
+
 /* Whether a daemon listens there. */
 bool remote_is_there(const char *runtime_dir);
 
