@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <time.h>
 
 #include "base/text.h"
@@ -10,7 +11,7 @@
 #include "guard/event_log.h"
 #include "guard/store.h"
 
-#define FOLLOW_NSEC 300000000L
+#define FOLLOW_MSEC 300
 #define SHOWN 20 /* events, unless more are asked for */
 
 static const char help[] =
@@ -80,11 +81,13 @@ static int show(const Options *o, json_int_t limit, json_int_t *after, size_t *r
 
 static int follow(const Options *o, json_int_t after) {
         for (;;) {
-                const struct timespec pause = {.tv_nsec = FOLLOW_NSEC};
+                struct pollfd reader = {.fd = STDOUT_FILENO};
                 size_t n;
                 int r;
 
-                (void)nanosleep(&pause, NULL); /* woken early it only asks early */
+                /* who reads along no more is noticed without an event; woken early it asks early */
+                if (poll(&reader, 1, FOLLOW_MSEC) > 0)
+                        return EXIT_OK;
                 if (ferror(stdout))
                         return EXIT_FAILED;
                 r = show(o, 1000, &after, &n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/remote.h"
 
+#include <poll.h>
 #include <pwd.h>
 
 #include "cli/output.h"
@@ -173,6 +174,46 @@ int remote_call(const char *verb,
         return code;
 }
 
+/* As rpc_client_next(), however long that takes; 2: nobody reads along any more. */
+static int next(RpcClient *client, RpcAnswer *ret, Diag *d) {
+        struct pollfd fds[] = {
+                {.fd = rpc_client_fd(client), .events = POLLIN},
+                {.fd = STDOUT_FILENO}, /* a pipe whose reader is gone */
+        };
+        int r;
+
+        while ((r = rpc_client_next(client, 0, ret, d)) == -ETIMEDOUT) {
+                if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+                        return -errno;
+                if (fds[1].revents != 0)
+                        return 2;
+        }
+        return r;
+}
+
+/* One answer. An ExitCode; *ret_wanted: whether there is to be another one. */
+static int follow_once(const char *verb,
+                       const char *method,
+                       RpcClient *client,
+                       bool (*take)(json_t *answer, void *to),
+                       void *to,
+                       bool *ret_wanted) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Diag *d = a ? diag_new(a) : NULL;
+        RpcAnswer answer = {0};
+        int r = d ? next(client, &answer, d) : -ENOMEM, code = EXIT_OK;
+
+        *ret_wanted = false;
+        if (r < 0)
+                return report_failure(verb, r, d);
+        if (r == 1)
+                code = report(verb, method, &answer, d);
+        else if (r == 0)
+                *ret_wanted = take(answer.parameters, to) && answer.continues;
+        rpc_answer_done(&answer);
+        return code;
+}
+
 int remote_follow(const char *verb,
                   const char *runtime_dir,
                   const char *method,
@@ -184,26 +225,15 @@ int remote_follow(const char *verb,
         Diag *d = a ? diag_new(a) : NULL;
         const char *path = d ? socket_path(a, runtime_dir) : NULL;
         const char *name = path ? arena_printf(a, "%s.%s", RPC_INTERFACE, method) : NULL;
-        int r = name ? rpc_client_open(path, TIMEOUT_USEC, &client, d) : -ENOMEM;
+        int r = name ? rpc_client_open(path, TIMEOUT_USEC, &client, d) : -ENOMEM, code = EXIT_OK;
         bool wanted = true;
 
         if (r == 0)
                 r = rpc_client_send(client, name, parameters, RPC_SEND_MORE, TIMEOUT_USEC, d);
         json_decref(parameters);
-        while (r == 0 && wanted) {
-                RpcAnswer answer = {0};
-
-                r = rpc_client_next(client, RPC_TIMEOUT_NONE, &answer, d);
-                if (r < 0)
-                        break;
-                if (r == 1) {
-                        int code = report(verb, method, &answer, d);
-
-                        rpc_answer_done(&answer);
-                        return code;
-                }
-                wanted = take(answer.parameters, to) && answer.continues;
-                rpc_answer_done(&answer);
-        }
-        return r < 0 ? report_failure(verb, r, d) : EXIT_OK;
+        if (r < 0)
+                return report_failure(verb, r, d);
+        while (code == EXIT_OK && wanted)
+                code = follow_once(verb, method, client, take, to, &wanted);
+        return code;
 }

@@ -40,7 +40,8 @@ int remote_call(const char *verb,
                 json_t *parameters,
                 json_t **ret);
 
-/* The same for a method that goes on answering: take gets each answer, until it returns false. */
+/* The same for a method that goes on answering: take gets each answer, until it returns false, or
+ * nobody reads standard output any more. */
 int remote_follow(const char *verb,
                   const char *runtime_dir,
                   const char *method,

@@ -3,11 +3,12 @@
 
 import json
 import signal
+import subprocess
 
 import pytest
 
 from lab import wait_until
-from program import PROGRAM, ringwall
+from program import ENVIRONMENT, PROGRAM, ringwall
 from test_daemon import Daemon
 from world import EXAMPLE, World
 
@@ -75,6 +76,20 @@ def test_they_outlive_the_daemon_and_further_ones_are_waited_for(world, daemon):
     daemon.apply(EXAMPLE.replace("https", "ssh"), "--no-confirm")
     assert json.loads(child.stdout.readline())["kind"] == "in-force"
     child.kill()
+
+
+@pytest.mark.parametrize("verb", ["events", "drops"])
+def test_whoever_follows_ends_with_who_reads_along(world, daemon, verb):
+    """As `ringwall events -f | head -1` does, although nothing happens any more."""
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    argv = [PROGRAM, verb, "-f", "--json", "--runtime-dir", str(daemon.runtime)]
+    following = world.lab.popen("fw", argv, stdout=subprocess.PIPE, env=ENVIRONMENT)
+    if verb == "drops":
+        world.reach("wan", "host", 22, 4)
+    assert following.stdout.readline()
+    following.stdout.close()
+    assert following.wait(timeout=20) == 0
 
 
 def test_what_is_changed_in_the_log_is_found(world, daemon):
