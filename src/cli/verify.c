@@ -228,7 +228,7 @@ static int add_way(Arena *a, const World *w, VerifyReport *report) {
 int verify_prove(
         const char *verb, Input *input, const World *w, VerifyReport *ret, bool *ret_beside) {
         const char *what = NULL;
-        int r = judge_claims(input->policy, w, input->arena, ret, ret_beside, &what);
+        int r = judge_claims(input->policy, w, true, input->arena, ret, ret_beside, &what);
 
         if (r == 0)
                 r = add_way(input->arena, w, ret);

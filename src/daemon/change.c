@@ -90,6 +90,7 @@ static int put(Daemon *d, Target target) {
         default:
                 return -EINVAL;
         }
+        claims_doubt(d);
         if (r < 0)
                 return r;
         engine_keep_tracking(&d->engine);

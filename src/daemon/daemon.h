@@ -16,6 +16,8 @@
 #include "rpc/call.h"
 #include "rpc/server.h"
 
+typedef struct ClaimWatch ClaimWatch;
+
 #define DAEMON_RUNTIME_DIR "/run/ringwall"
 #define DAEMON_POLICY_FILE "/etc/ringwall/policy.yaml"
 #define DAEMON_SOCKET RPC_INTERFACE /* within the runtime directory */
@@ -118,6 +120,7 @@ typedef struct Daemon {
         bool is_retrying;    /* that is what `settle` waits for */
 
         DriftGuard drift;
+        ClaimWatch *claims; /* owned */
         struct {
                 bool is_on;
                 uint64_t end_usec; /* CLOCK_BOOTTIME; UINT64_MAX: on demand */
@@ -153,6 +156,14 @@ void drift_stop(Daemon *d);
 /* What others have changed is told of and undone now, before it is overwritten by something else.
  */
 void drift_catch_up(Daemon *d);
+
+/* claims.c: whether what the policy claims holds, whatever other programs do. */
+int claims_start(Daemon *d);
+void claims_stop(Daemon *d);
+/* Something may have changed that. However often: it costs nothing much. */
+void claims_doubt(Daemon *d);
+/* Likewise, and who did. */
+void claims_note_commit(Daemon *d, const Commit *c);
 
 /* events.c: the log of events. */
 int events_start(Daemon *d);

@@ -510,5 +510,6 @@ int request_unload(Daemon *d, RequestFailure *f) {
         d->confirm.is_known = true;
         d->timer = sd_event_source_disable_unref(d->timer);
         entry_forget(d);
+        claims_doubt(d);
         return finish(d, 0);
 }

@@ -6,6 +6,7 @@
 
 #include "daemon/caller.h"
 #include "daemon/change.h"
+#include "daemon/claims.h"
 #include "daemon/entry.h"
 #include "guard/boot.h"
 #include "guard/drift.h"
@@ -108,6 +109,7 @@ json_t *request_status(Daemon *d) {
                                             (json_int_t)d->drift.n_drifts, "undone",
                                             (json_int_t)d->drift.n_heals, "longest",
                                             (json_int_t)d->drift.longest_usec));
+        (void)json_object_set_new(reply, "claims", claims_json(d));
         if (d->panic.is_on)
                 (void)json_object_set_new(reply, "panic",
                                           json_pack("{s:I}", "seconds", panic_seconds(d)));

@@ -41,7 +41,7 @@ static bool is_same(const char *x, const char *y) {
         return streq(meaning_of(x), meaning_of(y));
 }
 
-static const ClaimRecord *find_record(const ClaimBook *b, const char *text) {
+const ClaimRecord *claim_book_find(const ClaimBook *b, const char *text) {
         for (size_t i = 0; i < b->n_items; i++)
                 if (is_same(b->items[i].text, text))
                         return &b->items[i];
@@ -85,12 +85,12 @@ typedef struct Update {
 } Update;
 
 static int take_answer(Update *u, const ClaimAnswer *answer) {
-        const ClaimRecord *was = find_record(u->old, answer->text);
+        const ClaimRecord *was = claim_book_find(u->old, answer->text);
         ClaimChange change = {.text = answer->text, .why = answer->why};
         bool same = was && was->kind == answer->kind;
         int r;
 
-        if (find_record(u->next, answer->text))
+        if (claim_book_find(u->next, answer->text))
                 return 0; /* said twice */
         if (answer->is_open)
                 return was ? add_record(u->next, answer->text, was->why, was->kind, was->since_usec)

@@ -60,6 +60,8 @@ int claim_book_update(ClaimBook *b,
 /* Nothing is claimed now. */
 void claim_book_clear(ClaimBook *b);
 
+/* NULL if nothing is wrong with it, or known of it. */
+const ClaimRecord *claim_book_find(const ClaimBook *b, const char *text);
 size_t claim_book_count(const ClaimBook *b, VerifyKind kind);
 
 /* Lines of "KIND SINCE TEXT<tab>WHY". What cannot be read is nothing that is known. */

@@ -6,10 +6,13 @@
 
 #include "proof/verify.h"
 
-/* verify_claims() and beside_judge(). *ret_beside: whether this host could be looked at at all,
- * else it is about the rules alone. 0, or what these return. */
+/* verify_claims() and beside_judge(). all: what may not be looked at counts, too, as it could be
+ * anything; else only what was found does, and tables of the old iptables, whatever is in them.
+ * *ret_beside: whether this host could be looked at at all, else it is about the rules alone. 0, or
+ * what these return. */
 int judge_claims(const Policy *policy,
                  const World *w,
+                 bool all,
                  Arena *a,
                  VerifyReport *ret,
                  bool *ret_beside,
