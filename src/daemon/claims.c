@@ -48,6 +48,8 @@ struct ClaimWatch {
         uint32_t entry;    /* that the proof is about */
         uint64_t n_drifts; /* when it began */
         unsigned int n_unsettled;
+        uint64_t proved_usec;                     /* CLOCK_REALTIME: when the last proof began */
+        uint64_t started_usec;                    /* and this one */
         uint64_t begin_usec, end_usec, last_usec; /* CLOCK_MONOTONIC; last: how long it took */
         Author authors[AUTHORS_MAX];
         size_t n_authors; /* of transactions that no proof has seen; may be more */
@@ -291,6 +293,7 @@ static int take_answers(Daemon *d, Arena *a, const json_t *result) {
         r = claim_book_update(&w->book, answers, n, daemon_now(), a, &changes, &n_changes);
         if (r < 0)
                 return r;
+        w->proved_usec = w->started_usec;
         w->book.n_claims = (size_t)json_integer_value(json_object_get(result, "claims"));
         w->is_saved &= n_changes == 0;
         keep(d);
@@ -481,6 +484,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         }
         w->entry = d->confirm.in_force.entry;
         w->n_drifts = d->drift.n_drifts;
+        w->started_usec = daemon_now();
         w->begin_usec = monotonic_usec();
         r = start_child(d);
         if (r < 0)
@@ -509,10 +513,10 @@ json_t *claims_json(const Daemon *d) {
                                                       "answer", words[r->kind], "since",
                                                       (json_int_t)r->since_usec, "why", r->why));
         }
-        return json_pack("{s:b, s:I, s:I, s:o}", "known",
+        return json_pack("{s:b, s:I, s:I, s:I, s:o}", "known",
                          b && b->is_known && !d->claims->is_blind && may_prove(d), "count",
                          (json_int_t)(b ? b->n_claims : 0), "more", (json_int_t)(b ? b->n_more : 0),
-                         "broken", list);
+                         "proved", (json_int_t)(b ? d->claims->proved_usec : 0), "broken", list);
 }
 
 int claims_start(Daemon *d) {

@@ -34,20 +34,20 @@ static bool is_known(const ClaimBook *book, const char *text) {
 /* The rule that does it, of whose table, and how to take it out. */
 static const char *describe_refutation(Proof *p, const VerifyAnswer *answer, json_t *object) {
         const WorldStep *culprit = judge_culprit(answer);
-        const char *packet = answer->connection ? answer->connection : "a packet", *step, *remedy;
+        const char *packet = answer->connection ? answer->connection : "a packet", *text;
+        const char *owner = culprit ? culprit->chain->table->owner : NULL, *remedy;
 
         if (!culprit)
                 return packet;
-        step = judge_describe_step(p->arena, culprit);
-        remedy = judge_remedy(p->arena, culprit);
         (void)json_object_set_new(object, "table", json_string(culprit->chain->table->name));
-        if (!step)
-                return packet;
-        return arena_printf(p->arena, "%s; by table %s%s%s%s%s", packet, step,
-                            culprit->chain->table->owner ? " (" : "",
-                            culprit->chain->table->owner ? culprit->chain->table->owner : "",
-                            culprit->chain->table->owner ? ")" : "",
-                            remedy ? arena_printf(p->arena, "; to take it out: %s", remedy) : "");
+        text = judge_describe_step(p->arena, culprit);
+        text = text ? arena_printf(p->arena, "%s; by table %s", packet, text) : NULL;
+        if (text && owner && !streq(owner, "ringwall"))
+                text = arena_printf(p->arena, "%s, of %s", text, owner);
+        remedy = judge_remedy(p->arena, culprit);
+        if (text && remedy)
+                text = arena_printf(p->arena, "%s; to take it out: %s", text, remedy);
+        return text ? text : packet;
 }
 
 static const char *describe_reasons(Proof *p, const VerifyAnswer *answer) {

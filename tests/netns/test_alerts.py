@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What other programs' rules make of the policy's claims: told of with a packet that really comes in,
+with whoever made them, and again when it is over."""
+
+import re
+import shlex
+import signal
+import threading
+import time
+
+import pytest
+
+from lab import wait_until
+from program import ringwall
+from test_daemon import Daemon
+from test_events import events
+from test_verify import EXPECTING, other, relay
+from world import World
+
+LONG = 20  # seconds; what is waited for comes far sooner
+OFF = "settings: { ownership: off }\n"
+REDIRECT = other("prerouting", "tcp dport 8443 redirect to :22", "nat", -100)
+DROP = other("input", "ip saddr 203.0.113.0/24 tcp dport 443 reject")
+PACKET = re.compile(r"(?:tcp|udp) from (\S+) to (\S+) port (\d+), arriving by (\w+)")
+
+
+@pytest.fixture(name="world", scope="module")
+def make_world(tmp_path_factory):
+    w = World(tmp_path_factory.mktemp("alerts"))
+    yield w
+    w.close()
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(world, tmp_path):
+    d = Daemon(world, tmp_path)
+    d.start()
+    assert d.apply(OFF + EXPECTING, "--no-confirm")[0] == 0
+    proved(d)
+    assert claims(d)["broken"] == []
+    yield d
+    if d.process and d.process.poll() is None:
+        d.stop(signal.SIGKILL)
+    for table in ("ringwall", "other"):
+        world.lab.run("fw", ["nft", f"delete table inet {table}"], check=False)
+
+
+def claims(daemon):
+    return daemon.status()["claims"]
+
+
+def proved(daemon):
+    """Until a proof was made that began after now."""
+    now = time.time() * 1e6
+    # what brings one without changing anything: an address comes and goes
+    for word in ("add", "del"):
+        daemon.world.lab.run("fw", ["ip", "addr", word, "198.18.0.1/32", "dev", "lo"])
+    wait_until(lambda: claims(daemon)["known"] and claims(daemon)["proved"] > now, LONG, "a proof")
+
+
+def broken(daemon, word, answer="refuted"):
+    def find():
+        found = [c for c in claims(daemon)["broken"] if word in c["claim"]]
+        return found and found[0]["answer"] == answer and found[0]
+
+    wait_until(find, LONG, f"{word} to be {answer}")
+    return find()
+
+
+def whole(daemon):
+    wait_until(lambda: claims(daemon)["broken"] == [], LONG, "all claims to hold")
+
+
+def told(daemon, kind, word):
+    return [e["text"] for e in events(daemon) if e["kind"] == kind and word in e["text"]]
+
+
+def send(world, packet):
+    """The packet that a claim was refuted with, from where it says that it comes: what answers."""
+    source, target, port, interface = PACKET.search(packet).groups()
+    assert interface == "eth0", packet
+    for command in (f"addr replace {source}/24 dev eth0", f"route replace {target} via 203.0.113.1"):
+        if not (command.startswith("route") and target.startswith("203.0.113.")):
+            world.lab.run("wan", ["ip", *command.split()])
+    return world.talk.reach("wan", target, int(port), source=source)
+
+
+def test_a_new_translation_is_an_alert_with_a_packet_that_comes_in(world, daemon):
+    before = time.time() * 1e6
+    world.lab.nft(REDIRECT)
+    claim = broken(daemon, "deny ssh")
+    assert before < claim["since"] < time.time() * 1e6
+    assert "inet other, chain theirs" in claim["why"]
+    (alert,) = told(daemon, "alert", "deny ssh")
+    assert claim["why"] in alert and "holds no longer" in alert and "changed by nft (process" in alert
+    assert send(world, alert) == "open"
+    # what it says to do is what helps
+    remedy = claim["why"].split("to take it out: ")[1]
+    world.lab.run("fw", shlex.split(remedy))
+    whole(daemon)
+    assert send(world, alert) != "open"
+    (over,) = told(daemon, "holds", "deny ssh")
+    assert re.search(r"holds again, after \d+\.\d s; changed by nft", over), over
+    assert len(told(daemon, "alert", "deny ssh")) == 1  # once
+
+
+def test_iptables_is_named_like_any_other(world, daemon):
+    rule = "PREROUTING -p tcp --dport 8443 -j REDIRECT --to-ports 22"
+    world.lab.run("fw", ["iptables-nft", "-t", "nat", "-I", *rule.split()])
+    claim = broken(daemon, "deny ssh")
+    assert "ip nat, chain PREROUTING" in claim["why"]
+    (alert,) = told(daemon, "alert", "deny ssh")
+    assert "changed by iptables" in alert and send(world, alert) == "open"
+    world.lab.run("fw", ["iptables-nft", "-t", "nat", "-D", *rule.split()])
+    whole(daemon)
+    world.lab.run("fw", ["nft", "delete table ip nat"])
+
+
+def test_what_another_table_refuses_breaks_an_allow(world, daemon):
+    world.lab.nft(DROP)
+    claim = broken(daemon, "allow https to")
+    assert "table inet other" in claim["why"] and send(world, claim["why"]) != "open"
+    done = ringwall(world.lab, "status", "--runtime-dir", str(daemon.runtime))
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("broken") and "allow https to" in first and "holds no longer" in first
+    world.lab.run("fw", ["nft", "flush ruleset"])  # ours as well, which comes back
+    whole(daemon)
+    assert world.reach("wan", "host", 443, 4) == "open"
+    done = ringwall(world.lab, "status", "--runtime-dir", str(daemon.runtime))
+    assert done.stdout.startswith("in force") and "8 proved" in done.stdout
+
+
+def test_what_nobody_can_decide_is_told_with_what_it_hangs_on(world, daemon):
+    world.lab.nft(other("input", "meta cpu 7 tcp dport 443 drop"))
+    claim = broken(daemon, "allow https to", "undecided")
+    assert "cpu" in claim["why"]
+    (text,) = told(daemon, "undecided", "allow https to")
+    assert "is not known" in text and told(daemon, "alert", "") == []
+
+
+def test_what_changes_no_claim_is_not_told(world, daemon):
+    n = len(events(daemon))
+    world.lab.nft(
+        other("input", "accept", priority=-300)
+        + "table ip quiet { chain raw { type filter hook prerouting priority -300\n"
+        "tcp dport 9 notrack\n}\n}\n"
+    )
+    proved(daemon)
+    assert claims(daemon)["broken"] == [] and len(events(daemon)) == n
+    world.lab.run("fw", ["nft", "delete table ip quiet"])
+
+
+def test_a_relay_is_found_when_anything_is_looked_at(world, daemon, tmp_path):
+    child = relay(world, tmp_path, 8443, 11434)
+    proved(daemon)
+    claim = broken(daemon, "protected ollama")
+    assert "docker-proxy" in claim["why"]
+    child.kill()
+    child.wait(timeout=LONG)
+    proved(daemon)
+    whole(daemon)
+
+
+def test_a_daemon_that_starts_anew_tells_nothing_twice(world, daemon):
+    world.lab.nft(REDIRECT)
+    claim = broken(daemon, "deny ssh")
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    assert claim["since"] == broken(daemon, "deny ssh")["since"]
+    proved(daemon)
+    assert len(told(daemon, "alert", "deny ssh")) == 1
+    daemon.stop()
+    world.lab.run("fw", ["nft", "delete table inet other"])
+    daemon.start()
+    whole(daemon)
+    assert len(told(daemon, "holds", "deny ssh")) == 1
+
+
+def test_what_a_policy_only_watches_is_an_alert_of_its_claims_too(world, daemon):
+    daemon.apply(OFF.replace("off", "off, drift: alert") + EXPECTING, "--no-confirm")
+    rule = "insert rule inet ringwall inbound iifname eth0 tcp dport 11434 accept"
+    world.lab.run("fw", ["nft", rule])
+    assert send(world, broken(daemon, "protected ollama")["why"]) == "open"
+    drift = daemon.status()["drift"]
+    assert drift["seen"] == 1 and drift["undone"] == 0
+    daemon.apply(OFF + EXPECTING, "--no-confirm")
+    whole(daemon)
+
+
+def test_a_storm_delays_neither_healing_nor_answers_and_hides_nothing(world, daemon):
+    nft = world.lab.popen("fw", ["nft", "-i"], stdin=-1, stdout=-3, text=True)
+    over = threading.Event()
+
+    def storm():
+        nft.stdin.write("add table ip storm\nadd chain ip storm c\n")
+        while not over.is_set():
+            nft.stdin.write("add rule ip storm c accept\nflush chain ip storm c\n")
+            nft.stdin.flush()
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    try:
+        world.lab.run("fw", ["nft", "insert rule inet ringwall input accept"])
+        wait_until(lambda: daemon.status()["drift"]["undone"] >= 1, LONG, "the heal")
+        world.lab.nft(REDIRECT)
+    finally:
+        over.set()
+        thread.join()
+        nft.stdin.close()
+        nft.wait(timeout=LONG)
+    assert "from 2" in broken(daemon, "deny ssh")["why"]
+    world.lab.run("fw", ["nft", "delete table ip storm"])
