@@ -187,7 +187,7 @@ static int check_way(Daemon *d, Arena *a, const PanicRequest *q, json_t *reply, 
         if (r == 0)
                 r = caller_read(a, q->peer, &caller);
         if (r == 0)
-                r = caller_check_ways(&caller, a, rs, ways, &locked_out, &text);
+                r = caller_check_ways(&caller, a, rs, NULL, ways, &locked_out, &text);
         if (r == 0 && locked_out && !q->has_console)
                 return request_fail(f, RPC_INTERFACE ".WouldLockOut", text);
         return r;

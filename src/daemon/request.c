@@ -183,6 +183,7 @@ put_number(Daemon *d, uint32_t number, unsigned int wait, const ApplyRequest *q,
 static int check_way(const Caller *caller,
                      Arena *a,
                      const Ruleset *rs,
+                     const Ruleset *before,
                      const ApplyRequest *q,
                      json_t *reply,
                      RequestFailure *f) {
@@ -192,9 +193,14 @@ static int check_way(const Caller *caller,
         int r;
 
         (void)json_object_set_new(reply, "ways", ways);
-        r = caller_check_ways(caller, a, rs, ways, &locked_out, &text);
-        if (r < 0)
+        r = caller_check_ways(caller, a, rs, before, ways, &locked_out, &text);
+        if (r == -ENOMEM)
                 return r;
+        if (r < 0) {
+                text = arena_printf(a, "whether you could come in again cannot be proved: %s",
+                                    strerror(-r));
+                locked_out = true;
+        }
         if (locked_out && !q->has_console && !q->dry_run)
                 return fail(f, RPC_INTERFACE ".WouldLockOut", "%s; %s--i-have-console insists",
                             text, q->lists_only ? "`ringwall apply` with " : "");
@@ -220,6 +226,7 @@ static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFai
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Caller caller;
         ApplyRequest request = *q;
+        const Ruleset *before;
         bool is_same, holds;
         int r = a ? draft_make(d, q->file, &draft) : -ENOMEM;
 
@@ -233,7 +240,9 @@ static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFai
         if (r < 0)
                 return fail(f, NULL, "cannot find out who is connected to sshd: %s", strerror(-r));
         d->caller = caller.who;
-        r = check_way(&caller, a, draft.rs, q, reply, f);
+        /* who sent a signal is not known: nobody is to be locked out by it */
+        before = q->lists_only && !q->peer ? d->engine.desired : NULL;
+        r = check_way(&caller, a, draft.rs, before, q, reply, f);
         if (r < 0)
                 return r;
         if (q->lists_only && !draft.is_kept)
@@ -339,6 +348,28 @@ static int answer_confirm(ConfirmAnswer answer, RequestFailure *f) {
         return -EINVAL;
 }
 
+/* It came in; what other programs' rules say by now, or say of the next one, may be something else.
+ * What cannot be read says nothing against that it did. */
+static int check_live(Daemon *d, Arena *a, const Caller *caller, RequestFailure *f) {
+        const char *why = NULL;
+        bool locked_out;
+        int r = caller_check_live(caller, a, d->engine.link, &locked_out, &why);
+
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                daemon_say(d, LOG_WARNING,
+                           "whether all rules in the kernel let the administrator in again is not "
+                           "proved: %s",
+                           strerror(-r));
+        return r == 0 && locked_out
+                       ? fail(f, RPC_INTERFACE ".WouldLockOut",
+                              "by all rules that the kernel holds now, another connection like "
+                              "yours would not come in: %s; --same-connection insists",
+                              why ? why : "?")
+                       : 0;
+}
+
 static int confirm(Daemon *d, Arena *a, const RpcPeer *peer, bool same, RequestFailure *f) {
         ConfirmNow now = boot_now(d->boot);
         uint32_t number = d->confirm.pending.entry;
@@ -356,6 +387,9 @@ static int confirm(Daemon *d, Arena *a, const RpcPeer *peer, bool same, RequestF
         if (caller.connection)
                 who.connected_usec = caller.connection->started_usec;
         answer = confirm_confirm(&d->confirm, &who, &now, &plan);
+        r = answer == CONFIRM_OK && !same ? check_live(d, a, &caller, f) : 0;
+        if (r < 0)
+                return r;
         r = change_run(d, &plan);
         told = answer_confirm(answer, f);
         if (told < 0)
@@ -420,7 +454,7 @@ static int check_way_back(Arena *a,
                                          quiet) == 0) {
                 r = nft_add_host(a, rs);
                 if (r == 0)
-                        r = check_way(caller, a, rs, q, ways, f);
+                        r = check_way(caller, a, rs, NULL, q, ways, f);
         }
         json_decref(ways);
         return r;
