@@ -18,7 +18,7 @@
 #define SETTLE_USEC (50 * UINT64_C(1000))
 #define PAUSE_MIN_USEC (250 * UINT64_C(1000))
 #define PAUSE_MAX_USEC (300 * UINT64_C(1000000))
-#define PAUSE_FACTOR 10 /* of the time that the last proof took: as much is left to others */
+#define PAUSE_FACTOR 5 /* of the time that the last proof took: as much is left to others */
 #define TICK_USEC (60 * UINT64_C(1000000)) /* for what nobody tells of */
 #define TICK_FACTOR 1000
 #define PROOF_MAX_USEC (120 * UINT64_C(1000000)) /* then it is given up */
@@ -121,28 +121,29 @@ static bool had_a_hand(const Author *a, uint32_t generation, const char *table) 
         return !is_after(a->generation, generation) && (!table || streq(a->table, table));
 }
 
-/* Of those who committed something up to that generation, whoever touched the table; or, if nobody
- * did, all of them. NULL: nobody did anything. */
+/* Of those who committed something up to that generation, whoever touched the table that does it;
+ * or, if that is nobody, all of them: what they did may have nothing to do with it. "" if nobody
+ * did anything. */
 static const char *
 describe_authors(Daemon *d, Arena *arena, uint32_t generation, const char *table) {
         ClaimWatch *w = d->claims;
         size_t n = MIN(w->n_authors, (size_t)AUTHORS_MAX), n_hands = 0;
         const char *text = NULL;
 
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n && table; i++)
                 n_hands += had_a_hand(&w->authors[i], generation, table);
-        if (n_hands == 0)
-                table = NULL;
         for (size_t i = 0; i < n; i++)
-                if (had_a_hand(&w->authors[i], generation, table)) {
+                if (had_a_hand(&w->authors[i], generation, n_hands > 0 ? table : NULL)) {
                         const char *one = describe_author(arena, &w->authors[i]);
 
                         if (one)
                                 text = text ? arena_printf(arena, "%s, and %s", text, one) : one;
                 }
-        if (w->n_authors > AUTHORS_MAX && text)
-                text = arena_printf(arena, "%s, or others", text);
-        return text;
+        if (text)
+                text = arena_printf(arena, "; %s by %s%s",
+                                    n_hands > 0 ? "changed" : "rules were changed meanwhile", text,
+                                    w->n_authors > AUTHORS_MAX ? ", and others" : "");
+        return text ? text : "";
 }
 
 /* ---- when */
@@ -220,22 +221,20 @@ static const char *duration_text(uint64_t usec, char *buf, size_t size) {
 }
 
 static void tell(Daemon *d, const ClaimChange *c, const char *who) {
-        const char *by = who ? "; changed by " : "", *name = who ? who : "";
         char buf[64];
 
         switch (c->news) {
         case CLAIM_BROKEN:
-                daemon_event(d, EVENT_ALERT, LOG_ALERT, "%s: holds no longer: %s%s%s", c->text,
-                             c->why, by, name);
+                daemon_event(d, EVENT_ALERT, LOG_ALERT, "%s: holds no longer: %s%s", c->text,
+                             c->why, who);
                 return;
         case CLAIM_UNDECIDED:
                 daemon_event(d, EVENT_UNDECIDED, LOG_WARNING,
-                             "%s: whether it holds is not known: %s%s%s", c->text, c->why, by,
-                             name);
+                             "%s: whether it holds is not known: %s%s", c->text, c->why, who);
                 return;
         case CLAIM_HOLDS:
-                daemon_event(d, EVENT_HOLDS, LOG_NOTICE, "%s: holds again, after %s%s%s", c->text,
-                             duration_text(c->usec, buf, sizeof(buf)), by, name);
+                daemon_event(d, EVENT_HOLDS, LOG_NOTICE, "%s: holds again, after %s%s", c->text,
+                             duration_text(c->usec, buf, sizeof(buf)), who);
                 return;
         case _CLAIM_NEWS_MAX:
                 return;

@@ -151,6 +151,8 @@ static int prove_ways(Proof *p) {
                 r = verify_way_in(p->world, &way, p->arena, &answer);
                 text = arena_printf(p->arena, "the way in from %s to port %u",
                                     address_print(s->family, s->peer, peer), s->local_port);
+                if (r == 0 && answer.kind == VERIFY_UNDECIDED && answer.is_plain)
+                        answer.kind = VERIFY_PROVED; /* but for limits */
                 if (r == 0)
                         r = text ? add_answer(p, text, &answer, answer.kind == VERIFY_UNDECIDED)
                                  : -ENOMEM;

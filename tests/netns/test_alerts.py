@@ -2,11 +2,15 @@
 """What other programs' rules make of the policy's claims: told of with a packet that really comes in,
 with whoever made them, and again when it is over."""
 
+import os
 import re
 import shlex
+import shutil
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,18 +35,26 @@ def make_world(tmp_path_factory):
     w.close()
 
 
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
+@pytest.fixture(name="running", scope="module")
+def make_running(world, tmp_path_factory):
+    d = Daemon(world, tmp_path_factory.mktemp("daemon"))
     d.start()
-    assert d.apply(OFF + EXPECTING, "--no-confirm")[0] == 0
-    proved(d)
-    assert claims(d)["broken"] == []
     yield d
     if d.process and d.process.poll() is None:
         d.stop(signal.SIGKILL)
-    for table in ("ringwall", "other"):
-        world.lab.run("fw", ["nft", f"delete table inet {table}"], check=False)
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(world, running):
+    """With the policy in force, and all claims proved."""
+    running.mark = 0
+    assert running.apply(OFF + EXPECTING, "--no-confirm")[0] == 0
+    wait_until(lambda: claims(running)["known"], LONG, "the first proof")
+    whole(running)
+    running.mark = max(e["number"] for e in events(running))
+    yield running
+    world.lab.run("fw", ["nft", "delete table inet other"], check=False)
+    whole(running)
 
 
 def claims(daemon):
@@ -72,7 +84,9 @@ def whole(daemon):
 
 
 def told(daemon, kind, word):
-    return [e["text"] for e in events(daemon) if e["kind"] == kind and word in e["text"]]
+    """By this test's events."""
+    found = (e for e in events(daemon) if e["number"] > daemon.mark and e["kind"] == kind)
+    return [e["text"] for e in found if word in e["text"]]
 
 
 def send(world, packet):
@@ -100,7 +114,7 @@ def test_a_new_translation_is_an_alert_with_a_packet_that_comes_in(world, daemon
     whole(daemon)
     assert send(world, alert) != "open"
     (over,) = told(daemon, "holds", "deny ssh")
-    assert re.search(r"holds again, after \d+\.\d s; changed by nft", over), over
+    assert re.search(r"holds again, after \d+\.\d s; rules were changed meanwhile by nft", over), over
     assert len(told(daemon, "alert", "deny ssh")) == 1  # once
 
 
@@ -139,14 +153,13 @@ def test_what_nobody_can_decide_is_told_with_what_it_hangs_on(world, daemon):
 
 
 def test_what_changes_no_claim_is_not_told(world, daemon):
-    n = len(events(daemon))
     world.lab.nft(
         other("input", "accept", priority=-300)
         + "table ip quiet { chain raw { type filter hook prerouting priority -300\n"
         "tcp dport 9 notrack\n}\n}\n"
     )
     proved(daemon)
-    assert claims(daemon)["broken"] == [] and len(events(daemon)) == n
+    assert claims(daemon)["broken"] == [] and events(daemon)[-1]["number"] == daemon.mark
     world.lab.run("fw", ["nft", "delete table ip quiet"])
 
 
@@ -178,11 +191,12 @@ def test_a_daemon_that_starts_anew_tells_nothing_twice(world, daemon):
 
 def test_what_a_policy_only_watches_is_an_alert_of_its_claims_too(world, daemon):
     daemon.apply(OFF.replace("off", "off, drift: alert") + EXPECTING, "--no-confirm")
+    before = daemon.status()["drift"]
     rule = "insert rule inet ringwall inbound iifname eth0 tcp dport 11434 accept"
     world.lab.run("fw", ["nft", rule])
     assert send(world, broken(daemon, "protected ollama")["why"]) == "open"
     drift = daemon.status()["drift"]
-    assert drift["seen"] == 1 and drift["undone"] == 0
+    assert drift["seen"] == before["seen"] + 1 and drift["undone"] == before["undone"]
     daemon.apply(OFF + EXPECTING, "--no-confirm")
     whole(daemon)
 
@@ -190,6 +204,7 @@ def test_what_a_policy_only_watches_is_an_alert_of_its_claims_too(world, daemon)
 def test_a_storm_delays_neither_healing_nor_answers_and_hides_nothing(world, daemon):
     nft = world.lab.popen("fw", ["nft", "-i"], stdin=-1, stdout=-3, text=True)
     over = threading.Event()
+    undone = daemon.status()["drift"]["undone"]
 
     def storm():
         nft.stdin.write("add table ip storm\nadd chain ip storm c\n")
@@ -201,7 +216,7 @@ def test_a_storm_delays_neither_healing_nor_answers_and_hides_nothing(world, dae
     thread.start()
     try:
         world.lab.run("fw", ["nft", "insert rule inet ringwall input accept"])
-        wait_until(lambda: daemon.status()["drift"]["undone"] >= 1, LONG, "the heal")
+        wait_until(lambda: daemon.status()["drift"]["undone"] > undone, LONG, "the heal")
         world.lab.nft(REDIRECT)
     finally:
         over.set()
@@ -210,3 +225,73 @@ def test_a_storm_delays_neither_healing_nor_answers_and_hides_nothing(world, dae
         nft.wait(timeout=LONG)
     assert "from 2" in broken(daemon, "deny ssh")["why"]
     world.lab.run("fw", ["nft", "delete table ip storm"])
+
+
+# --- the administrator's way in ---
+
+# What sshd is to whoever looks: root's, of that name, with a process of its own for who has logged in.
+SSHD = """
+import os, socket, sys
+s = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+print("ready", flush=True)
+while True:
+    came, _ = s.accept()
+    if os.fork() == 0:
+        s.close()
+        os.dup2(came.fileno(), 0)
+        os.execv(sys.argv[2], ["sshd: root@pts/0", "-c", "import os; os.write(0, b'!'); os.read(0, 1)"])
+    came.close()
+"""
+ADMIN, HOST, PORT = "10.40.10.2", "10.40.10.1", 2222
+WAY_IN = f"the way in from {ADMIN} to port {PORT}"
+
+
+@pytest.fixture(name="listed")
+def make_listed(world, daemon, tmp_path):
+    """The policy admits the administrator by a list, and they have logged in."""
+    program, script = tmp_path / "sshd", tmp_path / "sshd.py"
+    shutil.copy(os.path.realpath(sys.executable), program)
+    script.write_text(SSHD)
+    child = world.lab.popen(
+        "fw",
+        ["sshd", str(script), str(PORT), str(program)],
+        executable=str(program),
+        stdout=-1,
+        text=True,
+        env={**os.environ, "PYTHONHOME": sys.base_prefix},
+    )
+    assert child.stdout.readline() == "ready\n"
+    listed = Path(world.folder) / "admins.txt"
+    listed.write_text("10.40.10.0/24\n")
+    policy = OFF + EXPECTING.replace("zones:\n", "zones:\n  admins: { file: admins.txt }\n", 1).replace(
+        "inbound:\n", f"inbound:\n  - {{ allow: {PORT}/tcp, from: admins }}\n", 1
+    )
+    assert daemon.apply(policy, "--no-confirm")[0] == 0
+    outcome, client = world.talk.dial("lan", HOST, PORT)
+    assert outcome == "open" and client.recv(1) == b"!"
+    yield listed
+    client.close()
+    child.kill()
+
+
+def test_a_rule_that_shuts_out_an_administrator_is_an_alert(world, daemon, listed):
+    world.lab.nft(other("input", f"tcp dport {PORT} ct state new reject"))
+    claim = broken(daemon, WAY_IN)
+    assert "refused" in claim["why"] and "inet other, chain theirs" in claim["why"]
+    assert len(told(daemon, "alert", WAY_IN)) == 1
+    world.lab.run("fw", shlex.split(claim["why"].split("to take it out: ")[1]))
+    whole(daemon)
+
+
+def test_a_signal_that_would_lock_somebody_out_does_nothing(world, daemon, listed):
+    listed.write_text("192.0.2.0/24\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: told(daemon, "failure", "could not come in again"), LONG, "the refusal")
+    (text,) = told(daemon, "failure", "could not come in again")
+    assert f"somebody came by {ADMIN} → {PORT}" in text
+    assert world.reach("lan", "host:eth1", PORT, 4) == "open" and daemon.status()["state"] == "closed"
+    # what leaves them in does what it says
+    number = daemon.status()["number"]
+    listed.write_text("10.40.10.0/24\n192.0.2.0/24\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.status()["number"] > number, LONG, "the new lists")
