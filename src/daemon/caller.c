@@ -34,6 +34,21 @@ int caller_read(Arena *a, const RpcPeer *peer, Caller *ret) {
         return 0;
 }
 
+const char *caller_describe(Arena *a, const RpcPeer *peer, const Caller *c) {
+        const Tree tree = {.arena = a, .root = ""};
+        const char *user = c->who.user ? c->who.user : arena_printf(a, "user %u", c->who.uid);
+        const char *text;
+        Who who;
+
+        if (!peer)
+                return NULL;
+        if (peer->pid <= 0 || who_read_process(&tree, peer->pid, &who) < 0)
+                return user;
+        who.by = c->connection;
+        text = who_describe(a, &who);
+        return text && user ? arena_printf(a, "%s: %s", user, text) : user;
+}
+
 /* By both codes. w: of rs. */
 static int decide(const Caller *c,
                   Arena *a,

@@ -20,6 +20,11 @@ typedef struct Caller {
 /* peer NULL: the daemon itself. 0 or a negative errno: then nobody knows. */
 int caller_read(Arena *a, const RpcPeer *peer, Caller *ret);
 
+/* "root: ringwall (process 4711: ringwall panic on) of ssh.service, logged in as anna from
+ * 198.51.100.7": what the kernel says of the socket's other end, and /proc of that process. NULL
+ * for the daemon itself, or without memory. */
+const char *caller_describe(Arena *a, const RpcPeer *peer, const Caller *c);
+
 /* Adds each open SSH connection to `ways`, and whether it could be made anew: as the evaluator
  * says, and the proof. ret_locked_out: the caller's own could not; or, with `before` (what is in
  * force), anybody's that could until now. ret_text then says so. */

@@ -96,7 +96,8 @@ static int put(Daemon *d, Target target) {
         engine_keep_tracking(&d->engine);
         d->since_usec = daemon_now();
         if (target.kind == TARGET_ENTRY)
-                daemon_event(d, EVENT_IN_FORCE, LOG_NOTICE, "in force: change %u", target.entry);
+                daemon_event(d, EVENT_IN_FORCE, LOG_NOTICE, "in force: change %u%s%s", target.entry,
+                             d->by ? ", by " : "", d->by ? d->by : "");
         else
                 daemon_event(d, target.kind == TARGET_LOCKDOWN ? EVENT_LOCKDOWN : EVENT_UNLOADED,
                              target.kind == TARGET_LOCKDOWN ? LOG_CRIT : LOG_WARNING,

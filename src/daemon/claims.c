@@ -23,7 +23,7 @@
 #define TICK_FACTOR 1000
 #define PROOF_MAX_USEC (120 * UINT64_C(1000000)) /* then it is given up */
 #define ANSWER_MAX ((size_t)4 << 20)             /* bytes */
-#define AUTHORS_MAX 8                            /* that are looked up between two proofs */
+#define AUTHORS_MAX 4                            /* that are looked up between two proofs */
 #define TOLD_MAX 8                               /* events of one proof */
 #define UNSETTLED_MAX                                                                              \
         3 /* proofs in a row that are made again since the table was changed and healed */
@@ -189,7 +189,9 @@ void claims_doubt(Daemon *d) {
 void claims_note_commit(Daemon *d, const Commit *c) {
         if (!d->claims)
                 return;
-        note_author(d, c);
+        /* what heals waits for nobody; it tells itself who made that necessary */
+        if (!c->touches_ours || d->settings.drift == DRIFT_ALERT)
+                note_author(d, c);
         claims_doubt(d);
 }
 

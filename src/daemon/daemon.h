@@ -99,6 +99,7 @@ typedef struct Daemon {
         /* Of the call that is being answered. */
         Diag *diag;
         StoreCaller caller;
+        const char *by; /* whoever calls, for people; NULL: the daemon itself */
         size_t n_cut;
         char not_cut[256];        /* what may be left that is not admitted, and why; or "" */
         ConfirmActionKind failed; /* the first action that did; _CONFIRM_ACTION_MAX: none */

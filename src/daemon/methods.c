@@ -386,7 +386,7 @@ static int run_takeover(RpcCall *call, const void *parameters, void *context) {
 static int run_unload(RpcCall *call, const void *parameters, void *context) {
         RequestFailure f = {0};
 
-        int r = request_unload(context, &f);
+        int r = request_unload(context, rpc_call_peer(call), &f);
 
         return finish(call, r, r < 0 ? NULL : json_object(), &f);
 }
