@@ -25,5 +25,6 @@ const char *judge_describe_step(Arena *a, const WorldStep *s);
 /* The step that does it: of another program's rules the last one that translates or accepts (of
  * what must come in: that refuses), else the last of all. NULL: nothing is known of the way. */
 const WorldStep *judge_culprit(const VerifyAnswer *answer);
-/* The command that takes out that step's rule, or NULL where there is no such rule or no memory. */
+/* The command that takes out that step's rule, or NULL where there is no such rule, where a
+ * name is none for a shell, or without memory. */
 const char *judge_remedy(Arena *a, const WorldStep *culprit);
