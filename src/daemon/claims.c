@@ -53,7 +53,9 @@ struct ClaimWatch {
         uint64_t begin_usec, end_usec, last_usec; /* CLOCK_MONOTONIC; last: how long it took */
         Author authors[AUTHORS_MAX];
         size_t n_authors; /* of transactions that no proof has seen; may be more */
-        bool is_saved;    /* what is known stands in the file */
+        json_t *ends; /* owned, or NULL: where ports end that are translated, when that was known */
+        uint32_t ends_entry; /* with which change in force */
+        bool is_saved;       /* what is known stands in the file */
 };
 
 static uint64_t monotonic_usec(void) {
@@ -268,6 +270,66 @@ static void tell_all(Daemon *d,
                              n - TOLD_MAX);
 }
 
+/* ---- where open ports end */
+
+static const char *text_in(const json_t *end, const char *key) {
+        const char *text = json_string_value(json_object_get(end, key));
+
+        return text ? text : "";
+}
+
+/* One that was dialled alike, and, with `target`, ends there as well; or NULL. */
+static const json_t *find_end(const json_t *ends, const json_t *like, bool target) {
+        for (size_t i = 0; i < json_array_size(ends); i++) {
+                const json_t *end = json_array_get(ends, i);
+
+                if (streq(text_in(end, "dialled"), text_in(like, "dialled")) &&
+                    (!target || streq(text_in(end, "target"), text_in(like, "target"))))
+                        return end;
+        }
+        return NULL;
+}
+
+/* Of what was `before` and is not any more, or the other way round. How many. */
+static size_t
+tell_ends(Daemon *d, const json_t *before, const json_t *after, bool gone, const char *who) {
+        const json_t *list = gone ? before : after, *others = gone ? after : before;
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                const json_t *end = json_array_get(list, i), *other = find_end(others, end, false);
+
+                if (find_end(others, end, true) || (gone && other) || n++ >= TOLD_MAX)
+                        continue;
+                daemon_event(d, EVENT_NOTICE, LOG_NOTICE, "%s %s %s%s%s%s", text_in(end, "dialled"),
+                             gone ? "is translated no longer: it ended at" : "ends now at",
+                             text_in(end, "target"), other ? ", and not at " : "",
+                             other ? text_in(other, "target") : "", who);
+        }
+        return n;
+}
+
+/* is_news: no claim says more of it. */
+static void take_ends(Daemon *d, Arena *a, json_t *ends, bool is_news, uint32_t generation) {
+        ClaimWatch *w = d->claims;
+
+        if (!ends || json_equal(ends, w->ends))
+                return;
+        /* what the policy itself changes is told with it */
+        if (w->ends && is_news && w->ends_entry == w->entry) {
+                const char *who = describe_authors(d, a, generation, NULL);
+                size_t n = tell_ends(d, w->ends, ends, false, who) +
+                           tell_ends(d, w->ends, ends, true, who);
+
+                if (n > TOLD_MAX)
+                        daemon_event(d, EVENT_NOTICE, LOG_NOTICE, "in all, %zu ports end elsewhere",
+                                     n);
+        }
+        json_decref(w->ends);
+        w->ends = json_incref(ends);
+        w->ends_entry = w->entry;
+}
+
 static int take_answers(Daemon *d, Arena *a, const json_t *result) {
         const json_t *list = json_object_get(result, "answers");
         uint32_t generation = (uint32_t)json_integer_value(json_object_get(result, "generation"));
@@ -299,6 +361,7 @@ static int take_answers(Daemon *d, Arena *a, const json_t *result) {
         w->is_saved &= n_changes == 0;
         keep(d);
         tell_all(d, a, list, changes, n_changes, generation);
+        take_ends(d, a, json_object_get(result, "ends"), n_changes == 0, generation);
         while (w->n_authors > 0 && !is_after(w->authors[0].generation, generation))
                 drop_authors(w, 1);
         return 0;
@@ -549,6 +612,7 @@ void claims_stop(Daemon *d) {
         w->timer = sd_event_source_disable_unref(w->timer);
         drop_authors(w, AUTHORS_MAX);
         claim_book_clear(&w->book);
+        json_decref(w->ends);
         free(w);
         d->claims = NULL;
 }

@@ -8,6 +8,7 @@
 #include "nft/networks.h"
 #include "nft/world_read.h"
 #include "policy/policy.h"
+#include "proof/ends.h"
 
 /* What a proof takes of memory and time is given back with the process that made it, and nobody
  * waits for it meanwhile. The child writes to nothing but the pipe: it has none of the daemon's
@@ -23,7 +24,7 @@ typedef struct Proof {
         Arena *arena;
         const Policy *policy;
         World *world;
-        json_t *answers;
+        json_t *answers, *ends;
         size_t n_claims;
 } Proof;
 
@@ -160,6 +161,27 @@ static int prove_ways(Proof *p) {
         return r;
 }
 
+/* Where ports end that somebody translates. Without an answer there are no notices. */
+static int find_ends(Proof *p) {
+        End *ends;
+        size_t n;
+        int r = ends_find(p->world, p->arena, &ends, &n);
+
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        p->ends = json_array();
+        for (size_t i = 0; i < n; i++) {
+                const char *dialled = end_describe_dialled(p->arena, &ends[i]);
+                const char *target = end_describe_target(p->arena, &ends[i]);
+
+                if (!dialled || !target ||
+                    json_array_append_new(p->ends, json_pack("{s:s, s:s}", "dialled", dialled,
+                                                             "target", target)) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
 static int read_policy(Proof *p, uint32_t entry, Policy **ret) {
         _cleanup_(store_closep) Store *store = NULL;
         Diag *diag = diag_new(p->arena);
@@ -195,7 +217,9 @@ static int prove(Proof *p, uint32_t entry) {
                 r = read_world(p);
         if (r == 0)
                 r = prove_policy(p);
-        return r == 0 ? prove_ways(p) : r;
+        if (r == 0)
+                r = prove_ways(p);
+        return r == 0 ? find_ends(p) : r;
 }
 
 /* The daemon's sockets stay the daemon's alone; its signals are the child's end; and of all
@@ -228,6 +252,8 @@ _noreturn_ void claims_prove(const Daemon *d, uint32_t entry, const ClaimBook *b
         result = json_pack("{s:i, s:I, s:I, s:O}", "error", r, "generation",
                            (json_int_t)(p.world ? p.world->generation : 0), "claims",
                            (json_int_t)p.n_claims, "answers", p.answers);
+        if (result && p.ends)
+                (void)json_object_set_new(result, "ends", p.ends);
         /* without memory nothing is written, which says it */
         if (result)
                 (void)json_dumpfd(result, fd, JSON_COMPACT);

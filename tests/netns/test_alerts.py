@@ -23,6 +23,7 @@ from world import World
 
 LONG = 20  # seconds; what is waited for comes far sooner
 OFF = "settings: { ownership: off }\n"
+POLICY = EXPECTING.replace("  - allow: https\n", "  - allow: https\n  - allow: 9000/tcp\n")
 REDIRECT = other("prerouting", "tcp dport 8443 redirect to :22", "nat", -100)
 DROP = other("input", "ip saddr 203.0.113.0/24 tcp dport 443 reject")
 PACKET = re.compile(r"(?:tcp|udp) from (\S+) to (\S+) port (\d+), arriving by (\w+)")
@@ -48,7 +49,7 @@ def make_running(world, tmp_path_factory):
 def make_daemon(world, running):
     """With the policy in force, and all claims proved."""
     running.mark = 0
-    assert running.apply(OFF + EXPECTING, "--no-confirm")[0] == 0
+    assert running.apply(OFF + POLICY, "--no-confirm")[0] == 0
     wait_until(lambda: claims(running)["known"], LONG, "the first proof")
     whole(running)
     running.mark = max(e["number"] for e in events(running))
@@ -163,6 +164,21 @@ def test_what_changes_no_claim_is_not_told(world, daemon):
     world.lab.run("fw", ["nft", "delete table ip quiet"])
 
 
+def test_where_an_open_port_ends_is_a_notice(world, daemon):
+    rule = 'iifname "eth0" ip daddr 203.0.113.1 tcp dport 9000 redirect to :443'
+    world.lab.nft(other("prerouting", rule, "nat", -110))
+    wait_until(lambda: told(daemon, "notice", "tcp port 9000 (IPv4)"), LONG, "the notice")
+    (text,) = told(daemon, "notice", "")
+    assert "ends now at this host port 443" in text and "by nft (process" in text, text
+    assert claims(daemon)["broken"] == [] and world.reach("wan", "host", 9000, 4) == "open"
+    world.lab.run("fw", ["nft", "delete table inet other"])
+    wait_until(lambda: told(daemon, "notice", "translated no longer"), LONG, "its end")
+    # what the policy refuses anyway ends nowhere
+    world.lab.nft(other("prerouting", "tcp dport 9999 redirect to :11434", "nat", -110))
+    proved(daemon)
+    assert len(told(daemon, "notice", "")) == 2
+
+
 def test_a_relay_is_found_when_anything_is_looked_at(world, daemon, tmp_path):
     child = relay(world, tmp_path, 8443, 11434)
     proved(daemon)
@@ -190,14 +206,14 @@ def test_a_daemon_that_starts_anew_tells_nothing_twice(world, daemon):
 
 
 def test_what_a_policy_only_watches_is_an_alert_of_its_claims_too(world, daemon):
-    daemon.apply(OFF.replace("off", "off, drift: alert") + EXPECTING, "--no-confirm")
+    daemon.apply(OFF.replace("off", "off, drift: alert") + POLICY, "--no-confirm")
     before = daemon.status()["drift"]
     rule = "insert rule inet ringwall inbound iifname eth0 tcp dport 11434 accept"
     world.lab.run("fw", ["nft", rule])
     assert send(world, broken(daemon, "protected ollama")["why"]) == "open"
     drift = daemon.status()["drift"]
     assert drift["seen"] == before["seen"] + 1 and drift["undone"] == before["undone"]
-    daemon.apply(OFF + EXPECTING, "--no-confirm")
+    daemon.apply(OFF + POLICY, "--no-confirm")
     whole(daemon)
 
 
@@ -263,7 +279,7 @@ def make_listed(world, daemon, tmp_path):
     assert child.stdout.readline() == "ready\n"
     listed = Path(world.folder) / "admins.txt"
     listed.write_text("10.40.10.0/24\n")
-    policy = OFF + EXPECTING.replace("zones:\n", "zones:\n  admins: { file: admins.txt }\n", 1).replace(
+    policy = OFF + POLICY.replace("zones:\n", "zones:\n  admins: { file: admins.txt }\n", 1).replace(
         "inbound:\n", f"inbound:\n  - {{ allow: {PORT}/tcp, from: admins }}\n", 1
     )
     assert daemon.apply(policy, "--no-confirm")[0] == 0
