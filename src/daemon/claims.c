@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -18,13 +19,16 @@
 #define SETTLE_USEC (50 * UINT64_C(1000))
 #define PAUSE_MIN_USEC (250 * UINT64_C(1000))
 #define PAUSE_MAX_USEC (300 * UINT64_C(1000000))
-#define PAUSE_FACTOR 5 /* of the time that the last proof took: as much is left to others */
+#define PAUSE_FACTOR                                                                               \
+        5 /* of the processor's time that the last proof took: as much is left to others */
 #define TICK_USEC (60 * UINT64_C(1000000)) /* for what nobody tells of */
 #define TICK_FACTOR 1000
 #define PROOF_MAX_USEC (120 * UINT64_C(1000000)) /* then it is given up */
 #define ANSWER_MAX ((size_t)4 << 20)             /* bytes */
 #define AUTHORS_MAX 4                            /* that are looked up between two proofs */
-#define TOLD_MAX 8                               /* events of one proof */
+#define BUDGET_MAX 40                            /* events in BUDGET_USEC */
+#define BUDGET_USEC (60 * UINT64_C(1000000))
+#define TOLD_MAX 8 /* events of one proof */
 #define UNSETTLED_MAX                                                                              \
         3 /* proofs in a row that are made again since the table was changed and healed */
 
@@ -48,11 +52,14 @@ struct ClaimWatch {
         uint32_t entry;    /* that the proof is about */
         uint64_t n_drifts; /* when it began */
         unsigned int n_unsettled;
-        uint64_t proved_usec;                     /* CLOCK_REALTIME: when the last proof began */
-        uint64_t started_usec;                    /* and this one */
-        uint64_t begin_usec, end_usec, last_usec; /* CLOCK_MONOTONIC; last: how long it took */
+        uint64_t proved_usec;  /* CLOCK_REALTIME: when the last proof began */
+        uint64_t started_usec; /* and this one */
+        uint64_t end_usec;     /* CLOCK_MONOTONIC: of the last one */
+        uint64_t last_usec;    /* of the processor's time that it took */
         Author authors[AUTHORS_MAX];
-        size_t n_authors; /* of transactions that no proof has seen; may be more */
+        uint64_t budget_usec; /* CLOCK_MONOTONIC: since when events are counted */
+        unsigned int n_spent; /* of them */
+        size_t n_authors;     /* of transactions that no proof has seen; may be more */
         json_t *ends; /* owned, or NULL: where ports end that are translated, when that was known */
         uint32_t ends_entry; /* with which change in force */
         bool is_saved;       /* what is known stands in the file */
@@ -224,6 +231,24 @@ static const char *duration_text(uint64_t usec, char *buf, size_t size) {
         return buf;
 }
 
+/* Whoever breaks a claim and mends it again, for ever, fills no log. `status` tells all the same.
+ */
+static bool may_tell(Daemon *d) {
+        ClaimWatch *w = d->claims;
+        uint64_t now = monotonic_usec();
+
+        if (now - w->budget_usec >= BUDGET_USEC) {
+                w->budget_usec = now;
+                w->n_spent = 0;
+        }
+        if (w->n_spent++ == BUDGET_MAX)
+                daemon_event(
+                        d, EVENT_ALERT, LOG_ALERT,
+                        "what other programs make of the policy's claims changes all the time: "
+                        "ringwall status shows it, and events go on in a minute");
+        return w->n_spent <= BUDGET_MAX;
+}
+
 static void tell(Daemon *d, const ClaimChange *c, const char *who) {
         char buf[64];
 
@@ -261,10 +286,10 @@ static void tell_all(Daemon *d,
                      const ClaimChange *changes,
                      size_t n,
                      uint32_t generation) {
-        for (size_t i = 0; i < n && i < TOLD_MAX; i++)
+        for (size_t i = 0; i < n && i < TOLD_MAX && may_tell(d); i++)
                 tell(d, &changes[i],
                      describe_authors(d, a, generation, table_of(answers, changes[i].text)));
-        if (n > TOLD_MAX)
+        if (n > TOLD_MAX && may_tell(d))
                 daemon_event(d, EVENT_ALERT, LOG_ALERT,
                              "and %zu claims more: ringwall status shows those that do not hold",
                              n - TOLD_MAX);
@@ -299,7 +324,8 @@ tell_ends(Daemon *d, const json_t *before, const json_t *after, bool gone, const
         for (size_t i = 0; i < json_array_size(list); i++) {
                 const json_t *end = json_array_get(list, i), *other = find_end(others, end, false);
 
-                if (find_end(others, end, true) || (gone && other) || n++ >= TOLD_MAX)
+                if (find_end(others, end, true) || (gone && other) || n++ >= TOLD_MAX ||
+                    !may_tell(d))
                         continue;
                 daemon_event(d, EVENT_NOTICE, LOG_NOTICE, "%s %s %s%s%s%s", text_in(end, "dialled"),
                              gone ? "is translated no longer: it ended at" : "ends now at",
@@ -401,16 +427,23 @@ static json_t *read_result(ClaimWatch *w, int *ret_error) {
         return result;
 }
 
+static uint64_t usec_of(struct timeval t) {
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
 /* The child is gone, or goes now. */
 static void end_child(ClaimWatch *w) {
+        struct rusage usage = {0};
+
         w->io = sd_event_source_disable_unref(w->io);
         if (w->fd >= 0)
                 (void)close(w->fd); /* a pipe */
         w->fd = -1;
         if (w->pid > 0) {
                 (void)kill(w->pid, SIGKILL);
-                while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
+                while (wait4(w->pid, NULL, 0, &usage) < 0 && errno == EINTR)
                         ;
+                w->last_usec = usec_of(usage.ru_utime) + usec_of(usage.ru_stime);
         }
         w->pid = 0;
         free(w->answer);
@@ -451,7 +484,6 @@ static void finish(Daemon *d, int error) {
                 result = read_result(w, &r);
         end_child(w);
         w->end_usec = monotonic_usec();
-        w->last_usec = w->end_usec - w->begin_usec;
         if (r == 0 && is_outdated(d))
                 w->is_dirty = true;
         else if (r == 0 && a)
@@ -549,7 +581,6 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         w->entry = d->confirm.in_force.entry;
         w->n_drifts = d->drift.n_drifts;
         w->started_usec = daemon_now();
-        w->begin_usec = monotonic_usec();
         r = start_child(d);
         if (r < 0)
                 finish(d, r);

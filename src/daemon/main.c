@@ -12,7 +12,8 @@
 #include "policy/datadir.h"
 
 /* Runs as root with CAP_NET_ADMIN alone (and what finding the caller's way in needs: to look into
- * other processes). It starts no child, opens no network socket and reads no log. What it does to
+ * other processes). It starts no program (a proof is made by a copy of itself, which
+ * ends with it, see claims.c), opens no network socket and reads no log. What it does to
  * the kernel it does through one netlink socket. */
 
 typedef struct DaemonService {
