@@ -52,7 +52,7 @@ static void print_broken(const json_t *claims) {
 
                 printf("%s%-12s%s %s: %s since %s\n%-12s %s\n", style.bad,
                        refuted ? "broken" : "undecided", style.reset, text_of(c, "claim"),
-                       refuted ? "holds no longer," : "not known,",
+                       refuted ? "does not hold," : "not known,",
                        time_text(c, "since", buf, sizeof(buf)), "", text_of(c, "why"));
         }
         if (more > 0)

@@ -27,11 +27,12 @@ struct ClaimWatch {
         int fd;    /* its answer; -1 */
         char *answer;
         size_t size;
-        bool is_dirty;     /* something may have changed since the last proof began */
-        bool is_waiting;   /* the timer is set for a proof, rather than for the slow tick */
-        bool is_blind;     /* that nothing can be proved has been told of */
-        uint32_t entry;    /* that the proof is about */
-        uint64_t n_drifts; /* when it began */
+        bool is_dirty;         /* something may have changed since the last proof began */
+        bool is_waiting;       /* the timer is set for a proof, rather than for the slow tick */
+        bool is_blind;         /* that nothing can be proved has been told of */
+        uint32_t entry;        /* that the proof is about */
+        uint32_t proved_entry; /* that the last one was about; 0: there was none */
+        uint64_t n_drifts;     /* when it began */
         unsigned int n_unsettled;
         uint64_t proved_usec;  /* CLOCK_REALTIME: when the last proof began */
         uint64_t started_usec; /* and this one */

@@ -143,13 +143,18 @@ static bool may_tell(Daemon *d) {
         return w->n_spent <= BUDGET_MAX;
 }
 
+/* Nobody knows what held before. */
+static bool is_first(const Daemon *d) {
+        return d->claims->proved_entry != d->claims->entry;
+}
+
 static void tell(Daemon *d, const ClaimChange *c, const char *who) {
         char buf[64];
 
         switch (c->news) {
         case CLAIM_BROKEN:
-                daemon_event(d, EVENT_ALERT, LOG_ALERT, "%s: holds no longer: %s%s", c->text,
-                             c->why, who);
+                daemon_event(d, EVENT_ALERT, LOG_ALERT, "%s: %s: %s%s", c->text,
+                             is_first(d) ? "does not hold" : "holds no longer", c->why, who);
                 return;
         case CLAIM_UNDECIDED:
                 daemon_event(d, EVENT_UNDECIDED, LOG_WARNING,
@@ -282,6 +287,7 @@ int claims_take(Daemon *d, Arena *a, const json_t *result) {
         claims_keep(d);
         tell_all(d, a, list, changes, n_changes, generation);
         take_ends(d, a, json_object_get(result, "ends"), n_changes == 0, generation);
+        w->proved_entry = w->entry;
         while (w->n_authors > 0 && !is_after(w->authors[0].generation, generation))
                 drop_authors(w, 1);
         return 0;

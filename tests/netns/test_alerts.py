@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lab import wait_until
-from program import ringwall
+from program import PROGRAM, ringwall
 from test_daemon import Daemon
 from test_events import events
 from test_verify import EXPECTING, other, relay
@@ -137,7 +137,7 @@ def test_what_another_table_refuses_breaks_an_allow(world, daemon):
     assert "table inet other" in claim["why"] and send(world, claim["why"]) != "open"
     done = ringwall(world.lab, "status", "--runtime-dir", str(daemon.runtime))
     first = done.stdout.splitlines()[0]
-    assert first.startswith("broken") and "allow https to" in first and "holds no longer" in first
+    assert first.startswith("broken") and "allow https to" in first and "does not hold" in first
     world.lab.run("fw", ["nft", "flush ruleset"])  # ours as well, which comes back
     whole(daemon)
     assert world.reach("wan", "host", 443, 4) == "open"
@@ -255,11 +255,25 @@ while True:
     if os.fork() == 0:
         s.close()
         os.dup2(came.fileno(), 0)
-        os.execv(sys.argv[2], ["sshd: root@pts/0", "-c", "import os; os.write(0, b'!'); os.read(0, 1)"])
+        os.execv(sys.argv[2], ["sshd: root@pts/0", sys.argv[3]])
     came.close()
+"""
+SHELL = """
+import os, subprocess
+os.write(0, b"!")
+while command := os.read(0, 4096):
+    done = subprocess.run(command.decode().split(), capture_output=True, text=True)
+    os.write(0, f"{done.returncode} {done.stderr}".encode())
 """
 ADMIN, HOST, PORT = "10.40.10.2", "10.40.10.1", 2222
 WAY_IN = f"the way in from {ADMIN} to port {PORT}"
+
+
+def log_in(world):
+    outcome, client = world.talk.dial("lan", HOST, PORT)
+    assert outcome == "open" and client.recv(1) == b"!"
+    client.settimeout(LONG)
+    return client
 
 
 @pytest.fixture(name="listed")
@@ -268,9 +282,10 @@ def make_listed(world, daemon, tmp_path):
     program, script = tmp_path / "sshd", tmp_path / "sshd.py"
     shutil.copy(os.path.realpath(sys.executable), program)
     script.write_text(SSHD)
+    (tmp_path / "shell.py").write_text(SHELL)
     child = world.lab.popen(
         "fw",
-        ["sshd", str(script), str(PORT), str(program)],
+        ["sshd", str(script), str(PORT), str(program), str(tmp_path / "shell.py")],
         executable=str(program),
         stdout=-1,
         text=True,
@@ -283,8 +298,7 @@ def make_listed(world, daemon, tmp_path):
         "inbound:\n", f"inbound:\n  - {{ allow: {PORT}/tcp, from: admins }}\n", 1
     )
     assert daemon.apply(policy, "--no-confirm")[0] == 0
-    outcome, client = world.talk.dial("lan", HOST, PORT)
-    assert outcome == "open" and client.recv(1) == b"!"
+    client = log_in(world)
     yield listed
     client.close()
     child.kill()
@@ -311,3 +325,19 @@ def test_a_signal_that_would_lock_somebody_out_does_nothing(world, daemon, liste
     listed.write_text("10.40.10.0/24\n192.0.2.0/24\n")
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: daemon.status()["number"] > number, LONG, "the new lists")
+
+
+def test_a_confirmation_asks_all_tables_whether_one_could_come_again(world, daemon, listed):
+    policy = (Path(world.folder) / "policy.yaml").read_text()
+    assert daemon.apply(policy.replace("9000/tcp\n", "[9000/tcp, 9001/tcp]\n"))[0] == 9
+    client = log_in(world)  # which shows that it could
+    words = f"{PROGRAM} confirm --runtime-dir {daemon.runtime}".encode()
+    world.lab.nft(other("input", f"tcp dport {PORT} ct state new reject"))
+    client.sendall(words)
+    answer = client.recv(4096).decode()
+    assert answer.startswith("7 ") and "inet other, chain theirs" in answer, answer
+    assert "--same-connection insists" in answer
+    world.lab.run("fw", ["nft", "delete table inet other"])
+    client.sendall(words)
+    assert client.recv(4096).decode().startswith("0 ")
+    client.close()
