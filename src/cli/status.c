@@ -8,7 +8,7 @@
 static const char status_help[] =
         "Says in one screen what is in force since when, as read back from the kernel just now;\n"
         "whether a change waits for its confirmation; whether files and kernel differ; and what\n"
-        "happened last.\n"
+        "happened last. What the policy claims and other programs' rules break comes first.\n"
         "\n" REMOTE_HELP "      --json\n"
         "  -h, --help\n"
         "\n"
@@ -37,6 +37,37 @@ static const char *time_text(const json_t *object, const char *key, char *buf, s
         if (!localtime_r(&t, &tm) || strftime(buf, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
                 return "?";
         return buf;
+}
+
+/* What does not hold comes first. */
+static void print_broken(const json_t *claims) {
+        const json_t *broken = json_object_get(claims, "broken");
+        OutputStyle style = output_style(stdout);
+        long long more = (long long)json_integer_value(json_object_get(claims, "more"));
+        char buf[64];
+
+        for (size_t i = 0; i < json_array_size(broken); i++) {
+                const json_t *c = json_array_get(broken, i);
+                bool refuted = streq(text_of(c, "answer"), "refuted");
+
+                printf("%s%-12s%s %s: %s since %s\n%-12s %s\n", style.bad,
+                       refuted ? "broken" : "undecided", style.reset, text_of(c, "claim"),
+                       refuted ? "does not hold," : "not known,",
+                       time_text(c, "since", buf, sizeof(buf)), "", text_of(c, "why"));
+        }
+        if (more > 0)
+                printf("%s%-12s%s and %lld claims more: ringwall verify\n", style.bad, "broken",
+                       style.reset, more);
+}
+
+static void print_claims(const json_t *claims) {
+        size_t n_broken = json_array_size(json_object_get(claims, "broken"));
+        long long n = (long long)json_integer_value(json_object_get(claims, "count"));
+
+        if (json_is_true(json_object_get(claims, "known")) && n > 0 && n_broken == 0)
+                printf("claims       %lld proved, whatever other programs' rules say\n", n);
+        else if (!json_is_true(json_object_get(claims, "known")) && n_broken > 0)
+                puts("claims       as they were found last: they cannot be proved now");
 }
 
 static void print_panic(const json_t *s, OutputStyle style) {
@@ -127,6 +158,7 @@ static void print_status(const json_t *s) {
         OutputStyle style = output_style(stdout);
         char buf[64];
 
+        print_broken(json_object_get(s, "claims"));
         print_state(s);
         if (pending)
                 printf("%sunconfirmed%s  change %lld is undone in %lld s: connect anew, then "
@@ -139,6 +171,7 @@ static void print_status(const json_t *s) {
                        "apply\n",
                        text_of(s, "differingFile"));
         print_owner(s);
+        print_claims(json_object_get(s, "claims"));
         print_drift(s);
         printf("daemon       ringwalld %s, process %lld\n", text_of(s, "version"),
                (long long)json_integer_value(json_object_get(s, "pid")));

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
-#include <inttypes.h>
 
-#include "cli/beside.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/verify.h"
+#include "guard/judge.h"
 #include "host/sshd.h"
 #include "nft/world_read.h"
 #include "proof/verify.h"
-#include "world/print.h"
 
 static const char help[] =
         "Decides for every first packet from outside whether the rules in force in this network\n"
@@ -62,17 +60,10 @@ static const char *const claims[] = {
 };
 
 static void print_step(const WorldStep *s) {
-        const WorldTable *t = s->chain->table;
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const char *text = a ? judge_describe_step(a, s) : NULL;
 
-        printf("  %-10s%s %s, chain %s", "way", world_family_to_string(t->family), t->name,
-               s->chain->name);
-        if (!s->rule)
-                printf(": its policy");
-        else if (s->rule->comment)
-                printf(": \"%s\"", s->rule->comment);
-        else if (s->rule->handle > 0)
-                printf(": rule with handle %" PRIu64, s->rule->handle);
-        printf(": %s\n", s->nat ? "translates" : world_verdict_to_string(s->verdict.kind));
+        printf("  %-10s%s\n", "way", text ? text : "?");
 }
 
 void verify_print_answer(const VerifyAnswer *a) {
@@ -234,28 +225,11 @@ static int add_way(Arena *a, const World *w, VerifyReport *report) {
         return 0;
 }
 
-/* *ret: whether this host could be looked at at all. */
-static int
-look_beside(Input *input, const World *w, VerifyReport *report, bool *ret, const char **ret_what) {
-        const Tree tree = {.arena = input->arena, .root = ""};
-        Bypass *items;
-        size_t n;
-        int r = bypass_read(&tree, &items, &n);
-
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
-        *ret = true;
-        return beside_judge(input->policy, w, items, n, input->arena, report, ret_what);
-}
-
 int verify_prove(
         const char *verb, Input *input, const World *w, VerifyReport *ret, bool *ret_beside) {
         const char *what = NULL;
-        int r = verify_claims(input->policy, w, input->arena, ret, &what);
+        int r = judge_claims(input->policy, w, true, input->arena, ret, ret_beside, &what);
 
-        *ret_beside = false;
-        if (r == 0)
-                r = look_beside(input, w, ret, ret_beside, &what);
         if (r == 0)
                 r = add_way(input->arena, w, ret);
         if (r == -EPROTO) {

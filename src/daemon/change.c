@@ -90,12 +90,14 @@ static int put(Daemon *d, Target target) {
         default:
                 return -EINVAL;
         }
+        claims_doubt(d);
         if (r < 0)
                 return r;
         engine_keep_tracking(&d->engine);
         d->since_usec = daemon_now();
         if (target.kind == TARGET_ENTRY)
-                daemon_event(d, EVENT_IN_FORCE, LOG_NOTICE, "in force: change %u", target.entry);
+                daemon_event(d, EVENT_IN_FORCE, LOG_NOTICE, "in force: change %u%s%s", target.entry,
+                             d->by ? ", by " : "", d->by ? d->by : "");
         else
                 daemon_event(d, target.kind == TARGET_LOCKDOWN ? EVENT_LOCKDOWN : EVENT_UNLOADED,
                              target.kind == TARGET_LOCKDOWN ? LOG_CRIT : LOG_WARNING,

@@ -90,7 +90,7 @@ typedef struct TakeoverNotice {
 } TakeoverNotice;
 
 int request_takeover(Daemon *d, const TakeoverNotice *notice, const RpcPeer *peer);
-int request_unload(Daemon *d, RequestFailure *f);
+int request_unload(Daemon *d, const RpcPeer *peer, RequestFailure *f);
 /* refused.c: answers with what was refused since the packet of that number, and goes on doing so if
  * the caller wants more. limit: groups in one answer. */
 int request_drops(Daemon *d, RpcCall *call, uint64_t since, size_t limit);

@@ -16,6 +16,8 @@
 #include "rpc/call.h"
 #include "rpc/server.h"
 
+typedef struct ClaimWatch ClaimWatch;
+
 #define DAEMON_RUNTIME_DIR "/run/ringwall"
 #define DAEMON_POLICY_FILE "/etc/ringwall/policy.yaml"
 #define DAEMON_SOCKET RPC_INTERFACE /* within the runtime directory */
@@ -97,6 +99,7 @@ typedef struct Daemon {
         /* Of the call that is being answered. */
         Diag *diag;
         StoreCaller caller;
+        const char *by; /* whoever calls, for people; NULL: the daemon itself */
         size_t n_cut;
         char not_cut[256];        /* what may be left that is not admitted, and why; or "" */
         ConfirmActionKind failed; /* the first action that did; _CONFIRM_ACTION_MAX: none */
@@ -118,6 +121,7 @@ typedef struct Daemon {
         bool is_retrying;    /* that is what `settle` waits for */
 
         DriftGuard drift;
+        ClaimWatch *claims; /* owned */
         struct {
                 bool is_on;
                 uint64_t end_usec; /* CLOCK_BOOTTIME; UINT64_MAX: on demand */
@@ -153,6 +157,14 @@ void drift_stop(Daemon *d);
 /* What others have changed is told of and undone now, before it is overwritten by something else.
  */
 void drift_catch_up(Daemon *d);
+
+/* claims.c: whether what the policy claims holds, whatever other programs do. */
+int claims_start(Daemon *d);
+void claims_stop(Daemon *d);
+/* Something may have changed that. However often: it costs nothing much. */
+void claims_doubt(Daemon *d);
+/* Likewise, and who did. */
+void claims_note_commit(Daemon *d, const Commit *c);
 
 /* events.c: the log of events. */
 int events_start(Daemon *d);

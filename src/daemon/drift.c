@@ -72,6 +72,7 @@ static void remember(const Commit *c, void *to) {
                         drift->is_told = false;
                 return;
         }
+        claims_note_commit(d, c);
         if (!c->touches_ours)
                 return;
         drift->is_dirty = true;
@@ -111,6 +112,7 @@ static int read_commits(Daemon *d) {
         if (r > 0) { /* some were lost: whoever made them is not known */
                 d->drift.is_dirty = true;
                 drop_authors(&d->drift, DRIFT_AUTHORS_MAX);
+                claims_doubt(d);
         }
         return r;
 }

@@ -71,6 +71,17 @@ static void tell_followers(Daemon *d, const DaemonEvent *e, uint64_t number) {
                                       json_pack("{s:[o]}", "events", event_json(&event)));
 }
 
+/* Half a character is none. */
+static void cut_off(char *text) {
+        size_t n = strlen(text);
+
+        while (n > 0 && ((unsigned char)text[n - 1] & 0xc0) == 0x80)
+                n--;
+        if (n > 0 && (unsigned char)text[n - 1] >= 0xc0)
+                n--;
+        text[n] = '\0';
+}
+
 void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, ...) {
         DaemonEvent *e = &d->events[d->n_events++ % DAEMON_EVENTS_MAX];
         uint64_t number = 0;
@@ -79,7 +90,8 @@ void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, .
         e->realtime_usec = daemon_now();
         e->kind = kind;
         va_start(ap, format);
-        (void)vsnprintf(e->text, sizeof(e->text), format, ap);
+        if (vsnprintf(e->text, sizeof(e->text), format, ap) >= (int)sizeof(e->text))
+                cut_off(e->text);
         va_end(ap);
         write_down(d, e, &number);
         tell_followers(d, e, number);

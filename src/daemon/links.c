@@ -67,6 +67,7 @@ static int changed(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
         if (r <= 0 || !d->engine.desired)
                 return 0;
+        claims_doubt(d);
         if (!d->is_retrying && sd_event_source_get_enabled(d->settle, &enabled) >= 0 &&
             enabled != SD_EVENT_OFF)
                 return 0;

@@ -12,7 +12,8 @@
 #include "policy/datadir.h"
 
 /* Runs as root with CAP_NET_ADMIN alone (and what finding the caller's way in needs: to look into
- * other processes). It starts no child, opens no network socket and reads no log. What it does to
+ * other processes). It starts no program (a proof is made by a copy of itself, which
+ * ends with it, see claims.c), opens no network socket and reads no log. What it does to
  * the kernel it does through one netlink socket. */
 
 typedef struct DaemonService {
@@ -23,10 +24,10 @@ typedef struct DaemonService {
 
 /* In this order: nobody is answered before something is in force. */
 static const DaemonService services[] = {
-        {"events", events_start, events_stop},   {"drift", drift_start, drift_stop},
-        {"policy", change_start, change_stop},   {"links", links_start, links_stop},
-        {"logs", logs_start, logs_stop},         {"refused", refused_start, refused_stop},
-        {"socket", methods_start, methods_stop},
+        {"events", events_start, events_stop}, {"drift", drift_start, drift_stop},
+        {"policy", change_start, change_stop}, {"links", links_start, links_stop},
+        {"logs", logs_start, logs_stop},       {"refused", refused_start, refused_stop},
+        {"claims", claims_start, claims_stop}, {"socket", methods_start, methods_stop},
 };
 
 static const char help[] =

@@ -44,6 +44,23 @@ static const RpcField panic_fields[] = {
         {0},
 };
 
+static const RpcField claim_fields[] = {
+        {"claim", RPC_STRING, 0, "the policy's line, or whose way in it is"},
+        {"answer", RPC_STRING, 0, "refuted: it does not hold; undecided: nobody knows"},
+        {"since", RPC_INT, 0, "microseconds since 1970: when that was noticed"},
+        {"why", RPC_STRING, 0, "a packet, whose rule lets it in or refuses it, and how to take that out; or what it hangs on"},
+        {0},
+};
+
+static const RpcField claims_fields[] = {
+        {"known", RPC_BOOL, 0, "they have been proved since ringwalld was started, and can be now"},
+        {"count", RPC_INT, 0, "claims of what is in force, and ways in of those connected now"},
+        {"proved", RPC_INT, 0, "microseconds since 1970: when the last proof began; 0: none has been made"},
+        {"broken", RPC_OBJECT, RPC_ARRAY, "those that are not proved", .fields = claim_fields},
+        {"more", RPC_INT, 0, "that are not among them, as they are too many"},
+        {0},
+};
+
 static const RpcField status_out[] = {
         {"state", RPC_STRING, 0, "closed: a policy is in force; unarmed: none has been confirmed; unloaded: on demand; "
                                  "lockdown; panic; changed: the kernel holds something else"},
@@ -59,6 +76,7 @@ static const RpcField status_out[] = {
         {"kernelDiffers", RPC_STRING, RPC_OPTIONAL, "what the kernel holds instead of what it should"},
         {"pending", RPC_OBJECT, RPC_OPTIONAL, "a change that has not been confirmed", .fields = pending_fields},
         {"drift", RPC_OBJECT, 0, "what other programs changed", .fields = drift_fields},
+        {"claims", RPC_OBJECT, 0, "what the policy claims, whatever other programs do", .fields = claims_fields},
         {"panic", RPC_OBJECT, RPC_OPTIONAL, "everything is closed but the rescue path", .fields = panic_fields},
         {"rules", RPC_INT, 0, "of the kernel's"},
         {"chains", RPC_INT, 0, "of the kernel's"},
@@ -369,7 +387,7 @@ static int run_takeover(RpcCall *call, const void *parameters, void *context) {
 static int run_unload(RpcCall *call, const void *parameters, void *context) {
         RequestFailure f = {0};
 
-        int r = request_unload(context, &f);
+        int r = request_unload(context, rpc_call_peer(call), &f);
 
         return finish(call, r, r < 0 ? NULL : json_object(), &f);
 }

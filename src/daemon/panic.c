@@ -101,7 +101,8 @@ static int end_panic(Daemon *d, const char *why) {
                            "%s/" FILE_NAME " cannot be removed: %s: the panic would come "
                            "back when ringwalld is started",
                            d->state_dir, strerror(-r));
-        daemon_event(d, EVENT_PANIC, LOG_WARNING, "panic is over: %s", why);
+        daemon_event(d, EVENT_PANIC, LOG_WARNING, "panic is over: %s%s%s", why,
+                     d->by ? ", by " : "", d->by ? d->by : "");
         return 0;
 }
 
@@ -187,10 +188,25 @@ static int check_way(Daemon *d, Arena *a, const PanicRequest *q, json_t *reply, 
         if (r == 0)
                 r = caller_read(a, q->peer, &caller);
         if (r == 0)
-                r = caller_check_ways(&caller, a, rs, ways, &locked_out, &text);
+                d->by = caller_describe(a, q->peer, &caller);
+        if (r == 0)
+                r = caller_check_ways(&caller, a, rs, NULL, ways, &locked_out, &text);
         if (r == 0 && locked_out && !q->has_console)
                 return request_fail(f, RPC_INTERFACE ".WouldLockOut", text);
         return r;
+}
+
+/* Whoever asks for one that is on already gives it another end. */
+static void tell_begun(Daemon *d, bool was_on, size_t n_cut) {
+        char end[64] = "on demand";
+
+        if (d->panic.end_usec != FOREVER)
+                (void)snprintf(end, sizeof(end), "in %lld s", (long long)panic_seconds(d));
+        daemon_event(d, EVENT_PANIC, LOG_CRIT,
+                     "%s%s; it ends %s; %zu open connections were cut; by %s",
+                     was_on ? "panic was on already: " : "panic: ",
+                     was_on ? "it is asked for again" : "only those who may rescue come in", end,
+                     n_cut, d->by ? d->by : "somebody");
 }
 
 static int
@@ -225,9 +241,7 @@ begin_panic(Daemon *d, Arena *a, const PanicRequest *q, json_t *reply, RequestFa
         d->since_usec = daemon_now();
         (void)panic_end_in(d, duration); /* without a timer it goes on until it is ended */
         (void)cut_everything(d, &n_cut);
-        daemon_event(d, EVENT_PANIC, LOG_CRIT,
-                     "panic: only those who may rescue come in; %zu open connections were cut",
-                     n_cut);
+        tell_begun(d, was_on, n_cut);
         (void)json_object_set_new(reply, "cut", json_integer((json_int_t)n_cut));
         return 0;
 }
@@ -235,8 +249,10 @@ begin_panic(Daemon *d, Arena *a, const PanicRequest *q, json_t *reply, RequestFa
 int request_panic(Daemon *d, const PanicRequest *q, json_t **ret, RequestFailure *f) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         json_t *reply = json_object();
+        Caller caller;
         int r;
 
+        d->by = NULL;
         d->diag = a ? diag_new(a) : NULL;
         if (!d->diag || !reply)
                 r = -ENOMEM;
@@ -245,6 +261,8 @@ int request_panic(Daemon *d, const PanicRequest *q, json_t **ret, RequestFailure
         else if (!d->panic.is_on)
                 r = 0;
         else {
+                if (caller_read(a, q->peer, &caller) == 0) /* it ends whoever it is */
+                        d->by = caller_describe(a, q->peer, &caller);
                 r = end_panic(d, "on demand");
                 if (r < 0 && r != -ENOMEM)
                         r = request_fail(f, RPC_INTERFACE ".KernelRefused",
@@ -252,6 +270,7 @@ int request_panic(Daemon *d, const PanicRequest *q, json_t **ret, RequestFailure
                                          "goes on");
         }
         d->diag = NULL;
+        d->by = NULL;
         if (r < 0) {
                 json_decref(reply);
                 return r;

@@ -77,6 +77,7 @@ static int fail_with_diag(RequestFailure *f, const char *error, const Diag *d, i
 static int begin(Daemon *d, Arena *a) {
         d->diag = a ? diag_new(a) : NULL;
         d->caller = (StoreCaller){0};
+        d->by = NULL;
         d->n_cut = 0;
         d->not_cut[0] = '\0';
         d->failed = _CONFIRM_ACTION_MAX;
@@ -85,6 +86,7 @@ static int begin(Daemon *d, Arena *a) {
 
 static int finish(Daemon *d, int r) {
         d->diag = NULL;
+        d->by = NULL;
         return r;
 }
 
@@ -183,6 +185,7 @@ put_number(Daemon *d, uint32_t number, unsigned int wait, const ApplyRequest *q,
 static int check_way(const Caller *caller,
                      Arena *a,
                      const Ruleset *rs,
+                     const Ruleset *before,
                      const ApplyRequest *q,
                      json_t *reply,
                      RequestFailure *f) {
@@ -192,9 +195,14 @@ static int check_way(const Caller *caller,
         int r;
 
         (void)json_object_set_new(reply, "ways", ways);
-        r = caller_check_ways(caller, a, rs, ways, &locked_out, &text);
-        if (r < 0)
+        r = caller_check_ways(caller, a, rs, before, ways, &locked_out, &text);
+        if (r == -ENOMEM)
                 return r;
+        if (r < 0) {
+                text = arena_printf(a, "whether you could come in again cannot be proved: %s",
+                                    strerror(-r));
+                locked_out = true;
+        }
         if (locked_out && !q->has_console && !q->dry_run)
                 return fail(f, RPC_INTERFACE ".WouldLockOut", "%s; %s--i-have-console insists",
                             text, q->lists_only ? "`ringwall apply` with " : "");
@@ -215,13 +223,13 @@ apply_draft(Daemon *d, Draft *draft, const ApplyRequest *q, json_t *reply, Reque
         return r < 0 ? fail_to_put(d, former, f, r) : 0;
 }
 
-static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFailure *f) {
+static int try_apply(Daemon *d, const ApplyRequest *q, Arena *a, json_t *reply, RequestFailure *f) {
         _cleanup_(draft_done) Draft draft = {0};
-        _cleanup_(arena_freep) Arena *a = arena_new(0);
         Caller caller;
         ApplyRequest request = *q;
+        const Ruleset *before;
         bool is_same, holds;
-        int r = a ? draft_make(d, q->file, &draft) : -ENOMEM;
+        int r = draft_make(d, q->file, &draft);
 
         if (r == -ENOMEM)
                 return r;
@@ -233,7 +241,10 @@ static int try_apply(Daemon *d, const ApplyRequest *q, json_t *reply, RequestFai
         if (r < 0)
                 return fail(f, NULL, "cannot find out who is connected to sshd: %s", strerror(-r));
         d->caller = caller.who;
-        r = check_way(&caller, a, draft.rs, q, reply, f);
+        d->by = caller_describe(a, q->peer, &caller);
+        /* who sent a signal is not known: nobody is to be locked out by it */
+        before = q->lists_only && !q->peer ? d->engine.desired : NULL;
+        r = check_way(&caller, a, draft.rs, before, q, reply, f);
         if (r < 0)
                 return r;
         if (q->lists_only && !draft.is_kept)
@@ -278,8 +289,9 @@ int request_apply(Daemon *d, const ApplyRequest *q, json_t **ret, RequestFailure
                 reply = json_object();
                 r = begin(d, a);
                 if (r == 0)
-                        r = try_apply(d, q, reply, f);
+                        r = try_apply(d, q, a, reply, f);
                 d->diag = NULL;
+                d->by = NULL;
                 if (r >= 0 || !f || !f->error || !streq(f->error, RPC_INTERFACE ".KernelRefused") ||
                     !engine_learn(&d->engine))
                         break;
@@ -339,6 +351,28 @@ static int answer_confirm(ConfirmAnswer answer, RequestFailure *f) {
         return -EINVAL;
 }
 
+/* It came in; what other programs' rules say by now, or say of the next one, may be something else.
+ * What cannot be read says nothing against that it did. */
+static int check_live(Daemon *d, Arena *a, const Caller *caller, RequestFailure *f) {
+        const char *why = NULL;
+        bool locked_out;
+        int r = caller_check_live(caller, a, d->engine.link, &locked_out, &why);
+
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                daemon_say(d, LOG_WARNING,
+                           "whether all rules in the kernel let the administrator in again is not "
+                           "proved: %s",
+                           strerror(-r));
+        return r == 0 && locked_out
+                       ? fail(f, RPC_INTERFACE ".WouldLockOut",
+                              "by all rules that the kernel holds now, another connection like "
+                              "yours would not come in: %s; --same-connection insists",
+                              why ? why : "?")
+                       : 0;
+}
+
 static int confirm(Daemon *d, Arena *a, const RpcPeer *peer, bool same, RequestFailure *f) {
         ConfirmNow now = boot_now(d->boot);
         uint32_t number = d->confirm.pending.entry;
@@ -352,10 +386,14 @@ static int confirm(Daemon *d, Arena *a, const RpcPeer *peer, bool same, RequestF
                 return fail(f, NULL, "cannot find out by which connection you came: %s",
                             strerror(-r));
         d->caller = caller.who;
+        d->by = caller_describe(a, peer, &caller);
         who.over_ssh = caller.connection || caller.is_unknown;
         if (caller.connection)
                 who.connected_usec = caller.connection->started_usec;
         answer = confirm_confirm(&d->confirm, &who, &now, &plan);
+        r = answer == CONFIRM_OK && !same ? check_live(d, a, &caller, f) : 0;
+        if (r < 0)
+                return r;
         r = change_run(d, &plan);
         told = answer_confirm(answer, f);
         if (told < 0)
@@ -378,7 +416,7 @@ int request_confirm(
         if (r == 0) {
                 daemon_say_all(d, d->diag);
                 daemon_event(d, EVENT_CONFIRMED, LOG_NOTICE, "change %u is confirmed by %s", number,
-                             d->caller.user ? d->caller.user : "somebody");
+                             d->by ? d->by : "somebody");
                 *ret = json_pack("{s:I}", "number", (json_int_t)number);
                 add_cut(d, *ret);
         }
@@ -420,7 +458,7 @@ static int check_way_back(Arena *a,
                                          quiet) == 0) {
                 r = nft_add_host(a, rs);
                 if (r == 0)
-                        r = check_way(caller, a, rs, q, ways, f);
+                        r = check_way(caller, a, rs, NULL, q, ways, f);
         }
         json_decref(ways);
         return r;
@@ -437,6 +475,8 @@ rollback(Daemon *d, Arena *a, const RollbackRequest *request, json_t *reply, Req
         int r;
 
         if (number == 0 && d->confirm.is_pending) {
+                if (caller_read(a, request->peer, &caller) == 0) /* it is undone whoever it is */
+                        d->by = caller_describe(a, request->peer, &caller);
                 (void)confirm_give_up(&d->confirm, &plan);
                 r = change_run(d, &plan);
                 (void)json_object_set_new(reply, "awaitsConfirmation", json_false());
@@ -451,6 +491,7 @@ rollback(Daemon *d, Arena *a, const RollbackRequest *request, json_t *reply, Req
         if (r < 0)
                 return r;
         d->caller = caller.who;
+        d->by = caller_describe(a, request->peer, &caller);
         if (to == 0)
                 return fail(f, RPC_INTERFACE ".NoSuchChange",
                             "nothing was confirmed before what is in force");
@@ -485,16 +526,19 @@ int request_rollback(Daemon *d, const RollbackRequest *request, json_t **ret, Re
 
 /* ---- the rest */
 
-int request_unload(Daemon *d, RequestFailure *f) {
+int request_unload(Daemon *d, const RpcPeer *peer, RequestFailure *f) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         ConfirmPlan plan;
         bool was_there;
+        Caller caller;
         int r = begin(d, a);
 
         if (r == 0)
                 r = refuse_panic(d, f);
         if (r < 0)
                 return finish(d, r);
+        if (caller_read(a, peer, &caller) == 0)
+                d->by = caller_describe(a, peer, &caller);
         if (d->confirm.is_pending) {
                 (void)confirm_give_up(&d->confirm, &plan);
                 r = change_run(d, &plan);
@@ -505,10 +549,12 @@ int request_unload(Daemon *d, RequestFailure *f) {
                 return finish(d, fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r));
         daemon_event(d, EVENT_UNLOADED, LOG_WARNING,
                      "unloaded: this host is open until something is applied, or ringwalld starts "
-                     "again");
+                     "again; by %s",
+                     d->by ? d->by : "somebody");
         d->confirm.in_force = (Target){.kind = TARGET_NOTHING};
         d->confirm.is_known = true;
         d->timer = sd_event_source_disable_unref(d->timer);
         entry_forget(d);
+        claims_doubt(d);
         return finish(d, 0);
 }

@@ -6,6 +6,7 @@
 
 #include "daemon/caller.h"
 #include "daemon/change.h"
+#include "daemon/claims.h"
 #include "daemon/entry.h"
 #include "guard/boot.h"
 #include "guard/drift.h"
@@ -108,6 +109,7 @@ json_t *request_status(Daemon *d) {
                                             (json_int_t)d->drift.n_drifts, "undone",
                                             (json_int_t)d->drift.n_heals, "longest",
                                             (json_int_t)d->drift.longest_usec));
+        (void)json_object_set_new(reply, "claims", claims_json(d));
         if (d->panic.is_on)
                 (void)json_object_set_new(reply, "panic",
                                           json_pack("{s:I}", "seconds", panic_seconds(d)));
@@ -185,10 +187,16 @@ int request_reload(Daemon *d, const RpcPeer *peer, json_t **ret, RequestFailure 
         };
         bool differs = entry_files_differ(d), changed = false;
         json_t *reply = NULL;
+        RequestFailure own = {0};
         int r;
 
         if (d->confirm.in_force.kind == TARGET_ENTRY && !differs && !d->confirm.is_pending) {
-                r = request_apply(d, &q, &reply, f);
+                r = request_apply(d, &q, &reply, f ? f : &own);
+                if (r < 0 && !f)
+                        daemon_event(d, EVENT_FAILURE, LOG_ERR,
+                                     "lists of addresses were not read again: %s",
+                                     own.text ? own.text : strerror(-r));
+                request_failure_done(&own);
                 if (r < 0)
                         return r;
                 changed = json_is_true(json_object_get(reply, "changed"));

@@ -17,7 +17,7 @@
 #define EVENT_LOG_OLD "events.1"
 #define EVENT_LOG_HEAD "events.head"
 #define EVENT_LOG_SIZE ((size_t)2 * 1024 * 1024) /* bytes of a file until the next one begins */
-#define EVENT_TEXT_MAX 512
+#define EVENT_TEXT_MAX 1024
 #define EVENT_HASH_SIZE 32
 #define EVENT_HASH_TEXT (2 * EVENT_HASH_SIZE + 1)
 
@@ -32,6 +32,10 @@ typedef enum EventKind {
         EVENT_DRIFT,
         EVENT_HEALED,
         EVENT_PANIC,
+        EVENT_ALERT,     /* what the policy claims does not hold */
+        EVENT_UNDECIDED, /* whether it does is not known */
+        EVENT_HOLDS,     /* it does again */
+        EVENT_NOTICE,    /* where a port ends that is open anyway */
         EVENT_FAILURE,
         EVENT_TAMPERED,
         EVENT_TAKEOVER,

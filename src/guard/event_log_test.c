@@ -229,7 +229,7 @@ static void a_large_log_goes_on_in_a_new_file_with_the_chain(void **state) {
 
         memset(long_text, 'x', sizeof(long_text));
         long_text[sizeof(long_text) - 1] = '\0';
-        assert_int_equal(write_events(p, 2 * EVENT_LOG_SIZE / 512, long_text), 0);
+        assert_int_equal(write_events(p, 2 * EVENT_LOG_SIZE / EVENT_TEXT_MAX, long_text), 0);
         assert_int_equal(fstatat(p->folder, EVENT_LOG_OLD, &st, 0), 0);
         assert_int_equal(check(p, &found, &text), 0);
         /* the oldest are gone, the others are one chain */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "guard/way_in.h"
 
+#include "guard/judge.h"
 #include "guard/place.h"
+#include "nft/world_read.h"
+
+#define TRIES 5 /* while links and addresses change */
 
 static const char *deciding(const Evaluation *e) {
         for (size_t i = e->n_steps; i > 0; i--)
@@ -67,4 +71,50 @@ int way_in_decide(
         }
         *ret = way;
         return 0;
+}
+
+int way_in_world(const Ruleset *rs, Arena *a, World **ret) {
+        int r = world_of_ruleset(a, rs, ret);
+
+        for (int i = 0; i < TRIES && r == 0; i++) {
+                r = world_read_surroundings(*ret);
+                if (r != -EINTR)
+                        break;
+        }
+        return r;
+}
+
+static const char *describe(const VerifyAnswer *answer, Arena *a) {
+        const WorldStep *last = answer->n_steps > 0 ? &answer->steps[answer->n_steps - 1] : NULL;
+        const char *step = last ? judge_describe_step(a, last) : NULL;
+
+        if (answer->kind == VERIFY_REFUTED && answer->connection)
+                return step ? arena_printf(a, "%s by %s", answer->connection, step)
+                            : answer->connection;
+        return answer->n_reasons > 0
+                       ? arena_printf(a, "it is not proved; it hangs on %s", answer->reasons[0])
+                       : "it is not proved";
+}
+
+int way_in_prove(
+        const World *w, const HostNet *net, const HostSocket *socket, Arena *a, WayIn *way) {
+        const VerifyWay proved = {
+                .family = socket->family,
+                .peer = socket->peer,
+                .local = socket->local,
+                .port = socket->local_port,
+                .in = place_find(net, socket->family, socket->peer).interface,
+        };
+        VerifyAnswer answer;
+        int r = verify_way_in(w, &proved, a, &answer);
+
+        if (r < 0)
+                return r;
+        if (!way->admitted || answer.kind == VERIFY_PROVED ||
+            (answer.kind == VERIFY_UNDECIDED && answer.is_plain))
+                return 0;
+        way->admitted = false;
+        way->is_refuted = answer.kind == VERIFY_REFUTED;
+        way->rule = describe(&answer, a);
+        return way->rule ? 0 : -ENOMEM;
 }

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include "base/unit.h"
+#include "nft/world_read.h"
 #include "ruleset/pass.h"
 
 static const char catalogue[] = "ringwall: 1\n"
@@ -103,9 +104,97 @@ static void says_whether_a_connection_could_be_made_anew(void **state) {
         }
 }
 
+/* lan0 10.0.0.1/24 and fe80::1, wan0 with the default route. */
+static World *surrounded(Arena *a, const Ruleset *rs, bool has_route_rules) {
+        static const WorldInterface interfaces[] = {
+                {.index = 1, .name = "lan0", .type = 1, .up = true},
+                {.index = 2, .name = "wan0", .type = 1, .up = true},
+                {.index = 3, .name = "lo", .type = 772, .up = true, .loopback = true},
+        };
+        const WorldAddress addresses[] = {
+                {FAMILY_IPV4, address("10.0.0.1"), 24, 1},
+                {FAMILY_IPV4, address("127.0.0.1"), 8, 3},
+                {FAMILY_IPV6, address("fe80::1"), 64, 1},
+        };
+        const WorldRoute routes[] = {
+                {FAMILY_IPV4, address("10.0.0.0"), 24, 1, 254, 0, 1, false},
+                {FAMILY_IPV4, address("0.0.0.0"), 0, 1, 254, 0, 2, false},
+                {FAMILY_IPV6, address("fe80::"), 64, 1, 254, 256, 1, false},
+        };
+        World *w;
+
+        assert_int_equal(world_of_ruleset(a, rs, &w), 0);
+        for (size_t i = 0; i < 3; i++) {
+                assert_true(arena_append(a, w->interfaces, w->n_interfaces, interfaces[i]));
+                const WorldRoute local = {.family = addresses[i].family,
+                                          .destination = addresses[i].address,
+                                          .prefix = addresses[i].family == FAMILY_IPV4 ? 32 : 128,
+                                          .type = 2,
+                                          .table = 255,
+                                          .index = addresses[i].index};
+
+                assert_true(arena_append(a, w->addresses, w->n_addresses, addresses[i]));
+                assert_true(arena_append(a, w->routes, w->n_routes, local));
+                assert_true(arena_append(a, w->routes, w->n_routes, routes[i]));
+        }
+        w->has_route_rules = has_route_rules;
+        return w;
+}
+
+#define LIMITED "inbound: [{ allow: ssh, limit: 10/minute per source }]\n"
+
+static const struct {
+        const char *name, *policy, *peer, *local;
+        bool has_route_rules;
+        bool evaluated, proved, is_refuted; /* evaluated: what the other code said */
+} proofs[] = {
+        {"a rule admits it", "ringwall: 1\n" SSH, "10.0.0.7", "10.0.0.1", .evaluated = true,
+         .proved = true},
+        {"limits are not reached", "ringwall: 1\n" LIMITED, "10.0.0.7", "10.0.0.1",
+         .evaluated = true, .proved = true},
+        {"rules choose the route back", "ringwall: 1\n" SSH, "10.0.0.7", "10.0.0.1",
+         .has_route_rules = true, .evaluated = true, .proved = true},
+        {"by link-local addresses", "ringwall: 1\ninbound: [{ allow: ssh, in: lan0 }]\n", "fe80::7",
+         "fe80::1", .evaluated = true, .proved = true},
+        {"from this host itself", "ringwall: 1\n", "10.0.0.1", "10.0.0.1", .evaluated = true,
+         .proved = true},
+        {"no rule admits it, whatever the other code says", "ringwall: 1\n" SSH, "192.0.2.7",
+         "10.0.0.1", .evaluated = true, .is_refuted = true},
+        {"it goes to another machine", "ringwall: 1\nnat: [{ forward: ssh, to: 10.0.0.9 }]\n" SSH,
+         "10.0.0.7", "10.0.0.1", .evaluated = true, .is_refuted = true},
+        {"what the other code refuses stays refused", "ringwall: 1\n" SSH, "10.0.0.7", "10.0.0.1",
+         .evaluated = false},
+};
+
+static void the_proof_is_made_beside_it_and_both_must_agree(void **state) {
+        HostLink links[] = {{.index = 1, .name = "lan0"}, {.index = 2, .name = "wan0"}};
+        HostRoute route = {.link = 1,
+                           .family = FAMILY_IPV4,
+                           .is_on_link = true,
+                           .to = {address("10.0.0.0"), address("10.0.0.255")}};
+        HostNet net = {
+                .arena = *state, .links = links, .n_links = 2, .routes = &route, .n_routes = 1};
+
+        for (size_t i = 0; i < ARRAY_SIZE(proofs); i++) {
+                World *w = surrounded(*state, compile(*state, proofs[i].policy),
+                                      proofs[i].has_route_rules);
+                WayIn way = {.admitted = proofs[i].evaluated};
+                HostSocket socket = {.proto = IPPROTO_TCP, .local_port = 22};
+
+                assert_int_equal(address_parse(proofs[i].peer, &socket.family, &socket.peer), 0);
+                assert_int_equal(address_parse(proofs[i].local, &socket.family, &socket.local), 0);
+                unit_equal(proofs[i].name, way_in_prove(w, &net, &socket, *state, &way), 0);
+                if (way.admitted != proofs[i].proved)
+                        fail_msg("%s: %s", proofs[i].name, way.rule ? way.rule : "-");
+                unit_equal(proofs[i].name, way.is_refuted, proofs[i].is_refuted);
+                unit_equal(proofs[i].name, way.rule != NULL, proofs[i].is_refuted);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 unit_arena_test(says_whether_a_connection_could_be_made_anew),
+                unit_arena_test(the_proof_is_made_beside_it_and_both_must_agree),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,8 @@ typedef struct Who {
         pid_t pid;
 } Who;
 
+/* Of a process that is there, and is known by its number alone. 0, -ESRCH if it is not, -ENOMEM. */
+int who_read_process(const Tree *t, pid_t pid, Who *ret);
 /* To be called at once. Lives in the tree's arena. 0 or -ENOMEM. */
 int who_read(const Tree *t, const Commit *c, Who *ret);
 /* Takes its time: walks over all processes. 0 or a negative errno. */

@@ -64,11 +64,24 @@ static void without_a_number_or_a_process_nobody_is_known(void **state) {
         assert_false(known);
 }
 
+static void a_process_is_known_by_its_number_alone_where_that_is_certain(void **state) {
+        const Tree tree = {.arena = *state, .root = ""};
+        char name[COMMIT_NAME_SIZE];
+        Who who;
+
+        assert_int_equal(who_read_process(&tree, getpid(), &who), 0);
+        assert_true(who.known);
+        assert_string_equal(who.name, own_name(name));
+        assert_non_null(strstr(who_describe(*state, &who), "guard_who_test"));
+        assert_int_equal(who_read_process(&tree, INT32_MAX, &who), -ESRCH);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 unit_arena_test(a_process_that_is_there_is_told_with_its_arguments),
                 unit_arena_test(a_number_that_is_anothers_by_now_names_nobody),
                 unit_arena_test(without_a_number_or_a_process_nobody_is_known),
+                unit_arena_test(a_process_is_known_by_its_number_alone_where_that_is_certain),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

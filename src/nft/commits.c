@@ -62,6 +62,8 @@ bool commit_parse(Commit *c, const struct nlmsghdr *h) {
         attributes_of_message(h, &a);
         if ((h->nlmsg_type & 0xff) != NFT_MSG_NEWGEN) {
                 table = attribute_string(&a, OBJECT_TABLE);
+                if (table && !c->table[0])
+                        (void)snprintf(c->table, sizeof(c->table), "%s", table);
                 c->n_objects++;
                 c->touches_ours |=
                         g->nfgen_family == NFPROTO_INET && table && streq(table, RULESET_TABLE);

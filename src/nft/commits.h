@@ -13,6 +13,8 @@
 
 #define COMMIT_NAME_SIZE 16 /* TASK_COMM_LEN, with its NUL */
 
+#define COMMIT_TABLE_SIZE 32 /* bytes, with its NUL */
+
 typedef struct Commit {
         uint32_t generation;         /* that it brought */
         uint32_t port;               /* the writer's netlink socket; see nft_link_port() */
@@ -20,6 +22,8 @@ typedef struct Commit {
         char name[COMMIT_NAME_SIZE]; /* the process's, which it may choose itself */
         bool touches_ours;           /* something of the table inet ringwall was in it */
         size_t n_objects;            /* that it made or removed, of any table */
+        /* The first that it touched, by its raw name; what does not fit is cut off. */
+        char table[COMMIT_TABLE_SIZE];
 } Commit;
 
 typedef struct CommitWatch {

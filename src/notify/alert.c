@@ -5,9 +5,10 @@
 static const struct {
         const char *kind, *severity; /* syslog's words */
 } kinds[] = {
-        {"drift", "warning"},     {"failure", "error"},     {"healed", "notice"},
-        {"lockdown", "critical"}, {"panic", "critical"},    {"tampered", "alert"},
-        {"undone", "warning"},    {"unloaded", "critical"},
+        {"alert", "alert"},    {"drift", "warning"},     {"failure", "error"},
+        {"healed", "notice"},  {"holds", "notice"},      {"lockdown", "critical"},
+        {"panic", "critical"}, {"tampered", "alert"},    {"undecided", "warning"},
+        {"undone", "warning"}, {"unloaded", "critical"},
 };
 
 const char *alert_severity(const char *kind) {

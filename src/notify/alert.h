@@ -16,7 +16,7 @@
 #define ALERT_RETRY_MIN_USEC (UINT64_C(1) * 1000000)
 #define ALERT_RETRY_MAX_USEC (UINT64_C(300) * 1000000)
 #define ALERT_KIND_MAX 16
-#define ALERT_TEXT_MAX 512
+#define ALERT_TEXT_MAX 1024
 
 typedef struct Alert {
         uint64_t number;    /* of the event; 0: it stands in no log */

@@ -25,10 +25,11 @@ static void deliver(AlertQueue *q, uint64_t number, uint64_t more, uint64_t now)
 }
 
 static void what_an_administrator_does_is_told_to_nobody(void **state) {
-        static const char *const told[] = {"drift", "failure",  "healed", "lockdown",
-                                           "panic", "tampered", "undone", "unloaded"};
-        static const char *const untold[] = {"note",     "in-force", "confirmed", "cut",
-                                             "takeover", "",         "Drift"};
+        static const char *const told[] = {"alert",     "drift",    "failure", "healed",
+                                           "holds",     "lockdown", "panic",   "tampered",
+                                           "undecided", "undone",   "unloaded"};
+        static const char *const untold[] = {"note",   "in-force", "confirmed", "cut",
+                                             "notice", "takeover", "",          "Drift"};
 
         for (size_t i = 0; i < ARRAY_SIZE(told); i++)
                 assert_non_null(alert_severity(told[i]));

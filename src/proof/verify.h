@@ -28,6 +28,7 @@ typedef struct VerifyAnswer {
         const char *text; /* "policy.yaml:15: protected ollama" */
         Span at;          /* no source: of no line of the policy */
         VerifyKind kind;
+        bool is_plain;  /* of a way in: it is open as long as no limit is reached */
         bool described; /* of an expectation: there are such packets on this host */
         /* Of a refuted one: the connection in words, and its way; of the World's. */
         const char *connection;
@@ -57,9 +58,12 @@ typedef struct VerifyWay {
         Family family;
         U128 peer, local;
         uint16_t port;
+        const char *in; /* the interface by which it comes; NULL: by the routes */
 } VerifyWay;
 
-/* Whether a new connection from the same peer to the same port would be admitted by all tables
- * together, and end at that very socket: proved if every way that there is for its first packet
- * leads there, refuted if none does. Texts live in a, the steps are the World's. 0 or -ENOMEM. */
+/* Whether an administrator's packets come in by all tables together, and end at that very socket:
+ * a new connection's from the same peer to the same port, and the next ones of the open connection,
+ * whether conntrack knows it or not. Proved if every way that there is for them leads there;
+ * refuted if none does for a new connection, or for an open one that conntrack knows. Texts live in
+ * a, the steps are the World's. 0 or -ENOMEM. */
 int verify_way_in(const World *w, const VerifyWay *way, Arena *a, VerifyAnswer *ret);

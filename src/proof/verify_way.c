@@ -5,6 +5,7 @@
 
 #define LOOPBACK4 0x7f
 #define TABLE_MAIN 254
+#define TCP_ACK 0x10
 
 static bool is_own(const World *w, Family family, U128 address) {
         for (size_t i = 0; i < w->n_addresses; i++)
@@ -39,13 +40,23 @@ static int index_towards(const World *w, const VerifyWay *way) {
         return best && !tie && !best->several && !w->has_route_rules ? best->index : -1;
 }
 
+/* What an administrator sends by the connection, or for a new one like it. */
+typedef enum WayPacket {
+        WAY_NEW,         /* the first packet of another connection */
+        WAY_ESTABLISHED, /* the next one of this, */
+        WAY_NEXT, /* and where conntrack knows nothing of it (any more): it is judged as new */
+        _WAY_PACKET_MAX,
+} WayPacket;
+
 typedef struct Way {
         const World *world;
         const VerifyWay *way;
         Arena *arena;
         VerifyAnswer *answer;
         WorldWalker *walker;
-        size_t n_good, n_bad, n;
+        size_t n_good, n_bad, n; /* interfaces */
+        size_t n_plain;          /* by which what is within all limits arrives */
+        bool is_forgotten;       /* only WAY_NEXT is refused */
 } Way;
 
 static bool arrives(const Way *x, const WorldOutcome *o) {
@@ -74,7 +85,17 @@ static int keep_refusal(Way *x, const WorldInterface *in, const WorldWalk *walk)
         return 0;
 }
 
-static int try_interface(Way *x, const WorldInterface *in) {
+/* What may become of one packet. */
+typedef struct Fate {
+        bool arrives, fails; /* surely */
+        bool is_plain;       /* arrives if it is within all limits */
+} Fate;
+
+static int try_packet(Way *x, const WorldInterface *in, WayPacket kind, Fate *ret) {
+        static const WorldState states[_WAY_PACKET_MAX] = {
+                [WAY_ESTABLISHED] = WORLD_STATE_ESTABLISHED,
+                [WAY_NEXT] = WORLD_STATE_NEW,
+        };
         const WorldFields f = {
                 .family = x->way->family,
                 .source = x->way->peer,
@@ -82,9 +103,11 @@ static int try_interface(Way *x, const WorldInterface *in) {
                 .protocol = IPPROTO_TCP,
                 .source_port = 49152, /* a new connection has another one */
                 .destination_port = x->way->port,
+                .tcp_flags = kind == WAY_NEW ? 0 : TCP_ACK,
         };
-        WorldPacket p = {.in = in ? in->name : NULL}; /* NULL: this host sends it */
-        bool all = true, none = true;
+        /* NULL: this host sends it */
+        WorldPacket p = {.in = in ? in->name : NULL, .state = states[kind]};
+        Fate fate = {.arrives = true, .fails = true};
         WorldWalk walk;
         int r;
 
@@ -94,16 +117,41 @@ static int try_interface(Way *x, const WorldInterface *in) {
         r = world_walk(x->walker, &p, &walk);
         if (r == -ENOMEM)
                 return r;
-        x->n++;
-        if (r < 0 || walk.incomplete || walk.n_outcomes == 0)
+        *ret = (Fate){0};
+        if (r < 0 || walk.n_outcomes == 0)
                 return 0;
+        fate.is_plain = arrives(x, &walk.outcomes[0]);
         for (size_t i = 0; i < walk.n_outcomes; i++) {
-                all = all && arrives(x, &walk.outcomes[i]) && !walk.outcomes[i].unknown;
-                none = none && !arrives(x, &walk.outcomes[i]) && !walk.outcomes[i].unknown;
+                const WorldOutcome *o = &walk.outcomes[i];
+
+                fate.arrives &= arrives(x, o) && !o->unknown;
+                fate.fails &= !arrives(x, o) && !o->unknown;
         }
-        x->n_good += all;
-        x->n_bad += none;
-        return none ? keep_refusal(x, in, &walk) : 0;
+        fate.arrives &= !walk.incomplete;
+        fate.fails &= !walk.incomplete;
+        *ret = fate;
+        return fate.fails && kind != WAY_NEXT ? keep_refusal(x, in, &walk) : 0;
+}
+
+static int try_interface(Way *x, const WorldInterface *in) {
+        bool good = true, bad = false, plain = true;
+
+        for (WayPacket kind = 0; kind < _WAY_PACKET_MAX && !bad; kind++) {
+                Fate fate;
+                int r = try_packet(x, in, kind, &fate);
+
+                if (r < 0)
+                        return r;
+                good &= fate.arrives;
+                plain &= fate.is_plain;
+                bad = fate.fails && kind != WAY_NEXT;
+                x->is_forgotten |= fate.fails && kind == WAY_NEXT;
+        }
+        x->n++;
+        x->n_good += good;
+        x->n_bad += bad;
+        x->n_plain += plain && !bad;
+        return 0;
 }
 
 static int try_all(Way *x) {
@@ -114,7 +162,8 @@ static int try_all(Way *x) {
         for (size_t i = 0; i < x->world->n_interfaces && r == 0; i++) {
                 const WorldInterface *in = &x->world->interfaces[i];
 
-                if (!in->loopback && (towards < 0 ? in->up : in->index == towards))
+                if (x->way->in ? streq(in->name, x->way->in)
+                               : !in->loopback && (towards < 0 ? in->up : in->index == towards))
                         r = try_interface(x, in);
         }
         return r;
@@ -122,7 +171,10 @@ static int try_all(Way *x) {
 
 static int add_reason(Way *x) {
         const char *reason =
-                x->n == 0   ? "by which interface the peer's packets come is not known"
+                x->is_forgotten
+                        ? "whether conntrack knows the open connection: what it does not know "
+                          "is refused, though a new connection may come in"
+                : x->n == 0 ? "by which interface the peer's packets come is not known"
                 : x->n == 1 ? "a limit, an element that times out, or something in the rules that "
                               "is not understood"
                             : "by which interface the peer's packets come, and what the rules make "
@@ -149,6 +201,7 @@ int verify_way_in(const World *w, const VerifyWay *way, Arena *a, VerifyAnswer *
         answer.kind = x.n > 0 && x.n_good == x.n  ? VERIFY_PROVED
                       : x.n > 0 && x.n_bad == x.n ? VERIFY_REFUTED
                                                   : VERIFY_UNDECIDED;
+        answer.is_plain = x.n > 0 && x.n_plain == x.n;
         if (answer.kind == VERIFY_UNDECIDED && add_reason(&x) < 0)
                 return -ENOMEM;
         *ret = answer;

@@ -356,10 +356,12 @@ const WorldInterface *run_fib_interface(Run *r, U128 address, const WorldInterfa
         if (!route || route->type == ROUTE_LOCAL || route->type == ROUTE_ANYCAST ||
             route->type >= ROUTE_BLACKHOLE)
                 return NULL;
+        found = world_interface_at(r->world, route->index);
         if (route->several || r->world->has_route_rules) {
                 r->unknown = true;
-                return run_choose(r, 2) == 0 ? device : NULL;
+                if (run_choose(r, 2) == 1)
+                        return NULL;
+                return device ? device : found ? found : r->in; /* some interface it is */
         }
-        found = world_interface_at(r->world, route->index);
         return device && found != device ? NULL : found;
 }

@@ -2,12 +2,13 @@
 """The package on a machine with systemd: what it brings, how confined the daemon is and what it can do
 all the same, and what it takes to get rid of it."""
 
+import json
 import re
 
 import pytest
 from administrator import Administrator
 from lab import wait_until
-from stream import POLICY, Stream, assert_nothing_wrong
+from stream import ALLOWED, POLICY, Stream, assert_nothing_wrong
 
 DAEMON, LOCKDOWN = "ringwalld.service", "ringwall-lockdown.service"
 NOTIFY = "ringwall-notify.service"
@@ -64,6 +65,27 @@ def test_members_of_the_group_may_look_and_others_may_not(guarded):
     assert status("observer").returncode == 0
     refused = status("stranger")
     assert refused.returncode == 4 and "members of the group 'ringwall'" in refused.stderr
+
+
+def test_confined_as_it_is_it_proves_what_other_programs_leave_of_the_policy(guarded):
+    """In a copy of itself, which ends with the proof and has nothing that the daemon has not."""
+
+    def claims():
+        return json.loads(guarded.run("ringwall", "status", "--json").stdout)["claims"]
+
+    expecting = POLICY + f"expect: [{{ allow: {ALLOWED}/tcp }}]\n"
+    guarded.run("sh", "-c", "cat >/srv/claims.yaml", text=expecting)
+    guarded.run("ringwall", "apply", "--no-confirm", "/srv/claims.yaml")
+    wait_until(lambda: claims()["known"] and claims()["broken"] == [], 20, "a proof")
+    drop = f"type filter hook input priority 0; tcp dport {ALLOWED} drop"
+    guarded.run("nft", f"table inet other {{ chain c {{ {drop}; }}; }}")
+    wait_until(lambda: claims()["broken"], 20, "what is broken")
+    (broken,) = claims()["broken"]
+    assert broken["answer"] == "refuted" and "inet other, chain c" in broken["why"], broken
+    told = guarded.run("journalctl", "-o", "cat", "RINGWALL_EVENT=alert").stdout
+    assert f"allow {ALLOWED}/tcp" in told and "nft delete rule inet other c handle" in told, told
+    guarded.run("nft", "delete table inet other")
+    wait_until(lambda: claims()["broken"] == [], 20, "all to hold")
 
 
 def test_what_can_be_gone_back_to_is_completed(guarded):

@@ -58,6 +58,9 @@ def test_a_change_and_what_others_did_to_it_are_told_in_their_order(world, daemo
     assert kinds(found)[:2] == ["in-force", "confirmed"]
     assert kinds(found)[-2:] == ["drift", "healed"]
     assert [e["number"] for e in found] == list(range(1, len(found) + 1))
+    for event in found[:2]:
+        assert "by root: ringwall (process " in event["text"], event["text"]
+    assert "ringwall apply" in found[0]["text"] and "ringwall confirm" in found[1]["text"]
     assert "nft flush ruleset" in found[-2]["text"] and "undone after" in found[-1]["text"]
     assert events(daemon, "-n", "1") == found[-1:]
     assert events(daemon, "--since", "1h") == found

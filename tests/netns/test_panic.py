@@ -53,8 +53,15 @@ def test_everything_is_cut_and_comes_back(world, daemon):
     silent(client, server)
     status = daemon.status()
     assert status["state"] == "panic" and status["panic"]["seconds"] == 0 and status["readBack"]
+    daemon.ask("panic", "on", "--for", "1h")
     code, answer = daemon.ask("panic", "off")
     assert code == 0 and not answer["on"]
+    told = [line for line in daemon.log().splitlines() if line[3:].startswith("panic")]
+    first, again, over = told
+    # who it was, by what the kernel says of them
+    assert all("by root: ringwall (process " in line for line in told), told
+    assert "it ends on demand" in first and "panic was on already" in again and "panic off" in over
+    assert "it ends in 3" in again
     assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
     assert daemon.status()["state"] == "closed" and "panic" not in daemon.status()
     assert daemon.ask("panic", "off")[0] == 0

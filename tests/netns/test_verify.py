@@ -268,6 +268,7 @@ def relay(world, tmp_path, port, target):
         "fw", argv, stdout=-1, text=True, env={**os.environ, "PYTHONHOME": sys.base_prefix}
     )
     assert child.stdout.readline() == "ready\n"
+    return child
 
 
 def test_a_relay_to_what_is_protected_refutes_it_if_the_rules_let_anybody_reach_it(world, tmp_path):

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cli/beside.h"
+#include "guard/beside.h"
 
 #include <netinet/in.h>
 

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the policy claims, watched: the proof that `ringwall verify` makes is made again whenever
+ * something may have changed, in a child that ends with it. See claims.c. */
+
+#include <jansson.h>
+
+#include "daemon/daemon.h"
+#include "guard/claims.h"
+
+#define CLAIMS_AUTHORS_MAX 4 /* that are looked up between two proofs */
+
+/* Somebody who committed something that no proof has seen. */
+typedef struct ClaimAuthor {
+        Arena *arena; /* owned; of who */
+        Who who;
+        uint32_t generation;
+        char table[COMMIT_TABLE_SIZE]; /* the first that they touched */
+} ClaimAuthor;
+
+/* Its own files' alone. */
+struct ClaimWatch {
+        ClaimBook book;
+        sd_event_source *timer, *io;
+        pid_t pid; /* of the proof that is being made; 0: none */
+        int fd;    /* its answer; -1 */
+        char *answer;
+        size_t size;
+        bool is_dirty;         /* something may have changed since the last proof began */
+        bool is_waiting;       /* the timer is set for a proof, rather than for the slow tick */
+        bool is_blind;         /* that nothing can be proved has been told of */
+        uint32_t entry;        /* that the proof is about */
+        uint32_t proved_entry; /* that the last one was about; 0: there was none */
+        uint64_t n_drifts;     /* when it began */
+        unsigned int n_unsettled;
+        uint64_t proved_usec;  /* CLOCK_REALTIME: when the last proof began */
+        uint64_t started_usec; /* and this one */
+        uint64_t end_usec;     /* CLOCK_MONOTONIC: of the last one */
+        uint64_t last_usec;    /* of the processor's time that it took */
+        ClaimAuthor authors[CLAIMS_AUTHORS_MAX];
+        uint64_t budget_usec; /* CLOCK_MONOTONIC: since when events are counted */
+        unsigned int n_spent; /* of them */
+        size_t n_authors;     /* of transactions that no proof has seen; may be more */
+        json_t *ends; /* owned, or NULL: where ports end that are translated, when that was known */
+        uint32_t ends_entry; /* with which change in force */
+        bool is_saved;       /* what is known stands in the file */
+};
+
+/* claims_tell.c: who it was, and what of a proof is news. */
+void claims_note_author(Daemon *d, const Commit *c);
+void claims_drop_authors(ClaimWatch *w);
+/* Takes in what a proof found. 0, -ENOMEM, or -EPROTO. */
+int claims_take(Daemon *d, Arena *a, const json_t *result);
+/* That there is none; once. */
+void claims_tell_blind(Daemon *d, Arena *a, int error);
+void claims_keep(Daemon *d);
+uint64_t claims_now(void); /* CLOCK_MONOTONIC, in microseconds */
+
+/* What is known, for `status`. */
+json_t *claims_json(const Daemon *d);
+
+/* One proof, in the child: reads the entry and the kernel, and writes what it found to fd as JSON.
+ * `book`: which claims are told of although they are proved. */
+_noreturn_ void claims_prove(const Daemon *d, uint32_t entry, const ClaimBook *book, int fd);

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <syslog.h>
+
+#include "daemon/claims.h"
+
+/* What of a proof is news, and who brought it about: told as an operator needs it. */
+
+#define BUDGET_MAX 40 /* events in BUDGET_USEC */
+#define BUDGET_USEC (60 * UINT64_C(1000000))
+#define TOLD_MAX 8 /* events of one proof */
+
+/* ---- who it was */
+
+static void drop_authors(ClaimWatch *w, size_t n) {
+        size_t kept = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX);
+
+        n = MIN(n, kept);
+        for (size_t i = 0; i < n; i++)
+                w->authors[i].arena = arena_free(w->authors[i].arena);
+        memmove(w->authors, w->authors + n, (kept - n) * sizeof(*w->authors));
+        w->n_authors = kept - n;
+}
+
+/* Looked up at once, while they are still there; so many and no more, however fast they come. */
+void claims_note_author(Daemon *d, const Commit *c) {
+        ClaimWatch *w = d->claims;
+        size_t kept = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX);
+        Tree tree = {.root = ""};
+        ClaimAuthor *a;
+
+        for (size_t i = 0; i < kept; i++)
+                if (w->authors[i].who.pid == c->pid && streq(w->authors[i].who.name, c->name) &&
+                    streq(w->authors[i].table, c->table)) {
+                        w->authors[i].generation = c->generation;
+                        return;
+                }
+        w->n_authors = kept + 1;
+        if (kept == CLAIMS_AUTHORS_MAX)
+                return; /* counted, and not known */
+        a = &w->authors[kept];
+        *a = (ClaimAuthor){.arena = arena_new(0),
+                           .generation = c->generation,
+                           .who = {.login_uid = WHO_UNKNOWN_LOGIN}};
+        memcpy(a->table, c->table, sizeof(a->table));
+        tree.arena = a->arena;
+        if (d->drift.sees_pids && tree.arena)
+                (void)who_read(&tree, c, &a->who); /* else it stays unknown */
+}
+
+static const char *describe_author(Arena *arena, ClaimAuthor *author) {
+        const Tree tree = {.arena = arena, .root = ""};
+        const char *text;
+        Sshd sshd;
+
+        if (author->who.known && sshd_read(&tree, &sshd) >= 0)
+                (void)who_find_connection(&tree, &sshd, &author->who);
+        text = who_describe(arena, &author->who);
+        author->who.by = NULL; /* lives in the arena */
+        return text;
+}
+
+static bool is_after(uint32_t a, uint32_t b) {
+        return (int32_t)(a - b) > 0;
+}
+
+static bool had_a_hand(const ClaimAuthor *a, uint32_t generation, const char *table) {
+        return !is_after(a->generation, generation) && (!table || streq(a->table, table));
+}
+
+/* Of those who committed something up to that generation, whoever touched the table that does it;
+ * or, if that is nobody, all of them: what they did may have nothing to do with it. "" if nobody
+ * did anything. */
+static const char *
+describe_authors(Daemon *d, Arena *arena, uint32_t generation, const char *table) {
+        ClaimWatch *w = d->claims;
+        size_t n = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX), n_hands = 0;
+        const char *text = NULL;
+
+        for (size_t i = 0; i < n && table; i++)
+                n_hands += had_a_hand(&w->authors[i], generation, table);
+        for (size_t i = 0; i < n; i++)
+                if (had_a_hand(&w->authors[i], generation, n_hands > 0 ? table : NULL)) {
+                        const char *one = describe_author(arena, &w->authors[i]);
+
+                        if (one)
+                                text = text ? arena_printf(arena, "%s, and %s", text, one) : one;
+                }
+        if (text)
+                text = arena_printf(arena, "; %s by %s%s",
+                                    n_hands > 0 ? "changed" : "rules were changed meanwhile", text,
+                                    w->n_authors > CLAIMS_AUTHORS_MAX ? ", and others" : "");
+        return text ? text : "";
+}
+
+void claims_drop_authors(ClaimWatch *w) {
+        drop_authors(w, CLAIMS_AUTHORS_MAX);
+}
+
+/* ---- what is news */
+
+void claims_keep(Daemon *d) {
+        ClaimWatch *w = d->claims;
+        _cleanup_close_ int folder = -1;
+
+        if (w->is_saved)
+                return;
+        folder = open(d->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        /* without it a daemon that starts anew tells of it again */
+        w->is_saved = folder >= 0 && claim_book_save(&w->book, folder) == 0;
+}
+
+static const char *duration_text(uint64_t usec, char *buf, size_t size) {
+        uint64_t seconds = usec / 1000000;
+
+        if (seconds < 60)
+                (void)snprintf(buf, size, "%" PRIu64 ".%" PRIu64 " s", seconds, usec / 100000 % 10);
+        else if (seconds < 3600)
+                (void)snprintf(buf, size, "%" PRIu64 " min %" PRIu64 " s", seconds / 60,
+                               seconds % 60);
+        else
+                (void)snprintf(buf, size, "%" PRIu64 " h %" PRIu64 " min", seconds / 3600,
+                               seconds / 60 % 60);
+        return buf;
+}
+
+/* Whoever breaks a claim and mends it again, for ever, fills no log. `status` tells all the same.
+ */
+static bool may_tell(Daemon *d) {
+        ClaimWatch *w = d->claims;
+        uint64_t now = claims_now();
+
+        if (now - w->budget_usec >= BUDGET_USEC) {
+                w->budget_usec = now;
+                w->n_spent = 0;
+        }
+        if (w->n_spent++ == BUDGET_MAX)
+                daemon_event(
+                        d, EVENT_ALERT, LOG_ALERT,
+                        "what other programs make of the policy's claims changes all the time: "
+                        "ringwall status shows it, and events go on in a minute");
+        return w->n_spent <= BUDGET_MAX;
+}
+
+/* Nobody knows what held before. */
+static bool is_first(const Daemon *d) {
+        return d->claims->proved_entry != d->claims->entry;
+}
+
+static void tell(Daemon *d, const ClaimChange *c, const char *who) {
+        char buf[64];
+
+        switch (c->news) {
+        case CLAIM_BROKEN:
+                daemon_event(d, EVENT_ALERT, LOG_ALERT, "%s: %s: %s%s", c->text,
+                             is_first(d) ? "does not hold" : "holds no longer", c->why, who);
+                return;
+        case CLAIM_UNDECIDED:
+                daemon_event(d, EVENT_UNDECIDED, LOG_WARNING,
+                             "%s: whether it holds is not known: %s%s", c->text, c->why, who);
+                return;
+        case CLAIM_HOLDS:
+                daemon_event(d, EVENT_HOLDS, LOG_NOTICE, "%s: holds again, after %s%s", c->text,
+                             duration_text(c->usec, buf, sizeof(buf)), who);
+                return;
+        case _CLAIM_NEWS_MAX:
+                return;
+        }
+}
+
+static const char *table_of(const json_t *answers, const char *text) {
+        for (size_t i = 0; i < json_array_size(answers); i++) {
+                const json_t *x = json_array_get(answers, i);
+
+                if (streq(json_string_value(json_object_get(x, "text")), text))
+                        return json_string_value(json_object_get(x, "table"));
+        }
+        return NULL;
+}
+
+static void tell_all(Daemon *d,
+                     Arena *a,
+                     const json_t *answers,
+                     const ClaimChange *changes,
+                     size_t n,
+                     uint32_t generation) {
+        for (size_t i = 0; i < n && i < TOLD_MAX && may_tell(d); i++)
+                tell(d, &changes[i],
+                     describe_authors(d, a, generation, table_of(answers, changes[i].text)));
+        if (n > TOLD_MAX && may_tell(d))
+                daemon_event(d, EVENT_ALERT, LOG_ALERT,
+                             "and %zu claims more: ringwall status shows those that do not hold",
+                             n - TOLD_MAX);
+}
+
+/* ---- where open ports end */
+
+static const char *text_in(const json_t *end, const char *key) {
+        const char *text = json_string_value(json_object_get(end, key));
+
+        return text ? text : "";
+}
+
+/* One that was dialled alike, and, with `target`, ends there as well; or NULL. */
+static const json_t *find_end(const json_t *ends, const json_t *like, bool target) {
+        for (size_t i = 0; i < json_array_size(ends); i++) {
+                const json_t *end = json_array_get(ends, i);
+
+                if (streq(text_in(end, "dialled"), text_in(like, "dialled")) &&
+                    (!target || streq(text_in(end, "target"), text_in(like, "target"))))
+                        return end;
+        }
+        return NULL;
+}
+
+/* Of what was `before` and is not any more, or the other way round. How many. */
+static size_t
+tell_ends(Daemon *d, const json_t *before, const json_t *after, bool gone, const char *who) {
+        const json_t *list = gone ? before : after, *others = gone ? after : before;
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                const json_t *end = json_array_get(list, i), *other = find_end(others, end, false);
+
+                if (find_end(others, end, true) || (gone && other) || n++ >= TOLD_MAX ||
+                    !may_tell(d))
+                        continue;
+                daemon_event(d, EVENT_NOTICE, LOG_NOTICE, "%s %s %s%s%s%s", text_in(end, "dialled"),
+                             gone ? "is translated no longer: it ended at" : "ends now at",
+                             text_in(end, "target"), other ? ", and not at " : "",
+                             other ? text_in(other, "target") : "", who);
+        }
+        return n;
+}
+
+/* is_news: no claim says more of it. */
+static void take_ends(Daemon *d, Arena *a, json_t *ends, bool is_news, uint32_t generation) {
+        ClaimWatch *w = d->claims;
+
+        if (!ends || json_equal(ends, w->ends))
+                return;
+        /* what the policy itself changes is told with it */
+        if (w->ends && is_news && w->ends_entry == w->entry) {
+                const char *who = describe_authors(d, a, generation, NULL);
+                size_t n = tell_ends(d, w->ends, ends, false, who) +
+                           tell_ends(d, w->ends, ends, true, who);
+
+                if (n > TOLD_MAX)
+                        daemon_event(d, EVENT_NOTICE, LOG_NOTICE, "in all, %zu ports end elsewhere",
+                                     n);
+        }
+        json_decref(w->ends);
+        w->ends = json_incref(ends);
+        w->ends_entry = w->entry;
+}
+
+int claims_take(Daemon *d, Arena *a, const json_t *result) {
+        const json_t *list = json_object_get(result, "answers");
+        uint32_t generation = (uint32_t)json_integer_value(json_object_get(result, "generation"));
+        size_t n = json_array_size(list), n_changes = 0;
+        ClaimAnswer *answers = arena_alloc_array(a, n + 1, sizeof(*answers));
+        ClaimWatch *w = d->claims;
+        ClaimChange *changes;
+        int r;
+
+        if (!answers)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                const json_t *x = json_array_get(list, i);
+
+                answers[i] = (ClaimAnswer){
+                        .text = json_string_value(json_object_get(x, "text")),
+                        .why = json_string_value(json_object_get(x, "why")),
+                        .kind = (VerifyKind)json_integer_value(json_object_get(x, "kind")),
+                        .is_open = json_is_true(json_object_get(x, "open")),
+                };
+                if (!answers[i].text)
+                        return -EPROTO;
+        }
+        r = claim_book_update(&w->book, answers, n, daemon_now(), a, &changes, &n_changes);
+        if (r < 0)
+                return r;
+        w->proved_usec = w->started_usec;
+        w->book.n_claims = (size_t)json_integer_value(json_object_get(result, "claims"));
+        w->is_saved &= n_changes == 0;
+        claims_keep(d);
+        tell_all(d, a, list, changes, n_changes, generation);
+        take_ends(d, a, json_object_get(result, "ends"), n_changes == 0, generation);
+        w->proved_entry = w->entry;
+        while (w->n_authors > 0 && !is_after(w->authors[0].generation, generation))
+                drop_authors(w, 1);
+        return 0;
+}
+
+static const char *describe_error(int r) {
+        return r == -EBUSY       ? "other programs change the rules all the time"
+               : r == -EPROTO    ? "two ways to prove it disagree, which is a mistake in ringwall"
+               : r == -ETIMEDOUT ? "it takes too long"
+                                 : strerror(-r);
+}
+
+/* Nor is it said that all were well. */
+void claims_tell_blind(Daemon *d, Arena *a, int r) {
+        ClaimWatch *w = d->claims;
+        size_t n = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX);
+        const char *who = n > 0 ? describe_author(a, &w->authors[n - 1]) : NULL;
+
+        if (w->is_blind)
+                return;
+        w->is_blind = true;
+        daemon_event(d, EVENT_FAILURE, LOG_ALERT,
+                     "whether what the policy claims holds cannot be proved now, and it is tried "
+                     "again: %s%s%s",
+                     describe_error(r), who ? "; last changed by " : "", who ? who : "");
+}

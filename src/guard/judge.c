@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guard/judge.h"
+
+#include <inttypes.h>
+
+#include "guard/beside.h"
+#include "ruleset/ruleset.h"
+#include "world/print.h"
+
+/* Whoever may see less than root knows each time that it may. */
+static size_t leave_out_unknown(Bypass *items, size_t n) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < n; i++)
+                if (items[i].state != BYPASS_UNKNOWN || items[i].kind == BYPASS_LEGACY)
+                        items[kept++] = items[i];
+        return kept;
+}
+
+int judge_claims(const Policy *policy,
+                 const World *w,
+                 bool all,
+                 Arena *a,
+                 VerifyReport *ret,
+                 bool *ret_beside,
+                 const char **ret_what) {
+        const Tree tree = {.arena = a, .root = ""};
+        Bypass *items;
+        size_t n;
+        int r = verify_claims(policy, w, a, ret, ret_what);
+
+        *ret_beside = false;
+        if (r < 0)
+                return r;
+        r = bypass_read(&tree, &items, &n);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        *ret_beside = true;
+        if (!all)
+                n = leave_out_unknown(items, n);
+        return beside_judge(policy, w, items, n, a, ret, ret_what);
+}
+
+static const char *clean(Arena *a, const char *name) {
+        char *copy = arena_strdup(a, name);
+
+        if (copy)
+                tree_clean(copy);
+        return copy;
+}
+
+const char *judge_describe_step(Arena *a, const WorldStep *s) {
+        const WorldTable *t = s->chain->table;
+        const char *table = clean(a, t->name), *chain = clean(a, s->chain->name), *rule;
+
+        if (!table || !chain)
+                return NULL;
+        rule = !s->rule           ? ": its policy"
+               : s->rule->comment ? arena_printf(a, ": \"%s\"", s->rule->comment)
+               : s->rule->handle > 0
+                       ? arena_printf(a, ": rule with handle %" PRIu64, s->rule->handle)
+                       : "";
+        return rule ? arena_printf(a, "%s %s, chain %s%s: %s", world_family_to_string(t->family),
+                                   table, chain, rule,
+                                   s->nat ? "translates" : world_verdict_to_string(s->verdict.kind))
+                    : NULL;
+}
+
+static bool is_ours(const WorldStep *s) {
+        const WorldTable *t = s->chain->table;
+
+        return streq(world_family_to_string(t->family), "inet") && streq(t->name, RULESET_TABLE);
+}
+
+/* What is refused was refused by the last step; what comes in goes on being judged after a step
+ * that accepts, but not where it was meant to go after one that translates. */
+const WorldStep *judge_culprit(const VerifyAnswer *answer) {
+        const WorldStep *last = answer->n_steps > 0 ? &answer->steps[answer->n_steps - 1] : NULL;
+
+        if (answer->claim == VERIFY_ALWAYS || answer->claim == VERIFY_WAY_IN) {
+                if (last && last->verdict.kind == WORLD_DROP)
+                        return last;
+        }
+        for (size_t i = answer->n_steps; i > 0; i--)
+                if (answer->steps[i - 1].nat && !is_ours(&answer->steps[i - 1]))
+                        return &answer->steps[i - 1];
+        return last;
+}
+
+/* To be copied into a shell: no name may say anything to it. */
+static bool is_harmless(const char *name) {
+        return name[strspn(name,
+                           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")] ==
+               '\0';
+}
+
+const char *judge_remedy(Arena *a, const WorldStep *culprit) {
+        const WorldTable *t = culprit->chain->table;
+        const char *chain = culprit->chain->name;
+
+        if (!culprit->rule || culprit->rule->handle == 0 || is_ours(culprit) ||
+            !is_harmless(t->name) || !is_harmless(chain))
+                return NULL;
+        return arena_printf(a, "nft delete rule %s %s %s handle %" PRIu64,
+                            world_family_to_string(t->family), t->name, chain,
+                            culprit->rule->handle);
+}

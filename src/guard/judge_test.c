@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guard/judge.h"
+
+#include "base/unit.h"
+
+#define INET 1 /* NFPROTO_INET and NFPROTO_IPV4, linux/netfilter.h */
+#define IPV4 2
+
+static const WorldTable ours = {.family = INET, .name = "ringwall"},
+                        docker = {.family = IPV4, .name = "nat"},
+                        odd = {.family = IPV4, .name = "a\nb"};
+static const WorldChain inbound = {.table = &ours, .name = "inbound"},
+                        published = {.table = &docker, .name = "DOCKER"},
+                        strange = {.table = &odd, .name = "\x1b[2J"};
+static const WorldRule allow = {.handle = 5, .comment = "policy.yaml:3: allow https"},
+                       dnat = {.handle = 12}, drop = {.handle = 7};
+static const WorldNat nat = {0};
+
+static const WorldStep translates = {&published, &dnat, {.kind = WORLD_ACCEPT}, &nat},
+                       admits = {&inbound, &allow, {.kind = WORLD_ACCEPT}, NULL},
+                       policy = {&inbound, NULL, {.kind = WORLD_DROP}, NULL},
+                       refuses = {&strange, &drop, {.kind = WORLD_DROP}, NULL};
+
+static void a_step_is_told_in_one_line_whatever_names_it_has(void **state) {
+        assert_string_equal(judge_describe_step(*state, &translates),
+                            "ip nat, chain DOCKER: rule with handle 12: translates");
+        assert_string_equal(judge_describe_step(*state, &admits),
+                            "inet ringwall, chain inbound: \"policy.yaml:3: allow https\": accept");
+        assert_string_equal(judge_describe_step(*state, &policy),
+                            "inet ringwall, chain inbound: its policy: drop");
+        assert_string_equal(judge_describe_step(*state, &refuses),
+                            "ip a?b, chain ?[2J: rule with handle 7: drop");
+}
+
+static void
+what_lets_in_is_another_programs_translation_and_what_refuses_the_last_step(void **state) {
+        const WorldStep in[] = {translates, admits}, out[] = {translates, admits, refuses};
+        const VerifyAnswer let_in = {.claim = VERIFY_PROTECTED, .steps = in, .n_steps = 2},
+                           refused = {.claim = VERIFY_ALWAYS, .steps = out, .n_steps = 3},
+                           own = {.claim = VERIFY_PROTECTED, .steps = in + 1, .n_steps = 1},
+                           unknown = {.claim = VERIFY_PROTECTED};
+
+        assert_ptr_equal(judge_culprit(&let_in), &in[0]);
+        assert_ptr_equal(judge_culprit(&refused), &out[2]);
+        assert_ptr_equal(judge_culprit(&own), &in[1]);
+        assert_null(judge_culprit(&unknown));
+}
+
+static void only_another_programs_rule_is_to_be_taken_out(void **state) {
+        assert_string_equal(judge_remedy(*state, &translates),
+                            "nft delete rule ip nat DOCKER handle 12");
+        assert_null(judge_remedy(*state, &admits));
+        assert_null(judge_remedy(*state, &policy));
+        assert_null(judge_remedy(*state, &refuses)); /* not for a shell */
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                unit_arena_test(a_step_is_told_in_one_line_whatever_names_it_has),
+                unit_arena_test(
+                        what_lets_in_is_another_programs_translation_and_what_refuses_the_last_step),
+                unit_arena_test(only_another_programs_rule_is_to_be_taken_out),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
