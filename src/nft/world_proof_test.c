@@ -317,6 +317,40 @@ static void without_rules_everything_is_open(void **state) {
         }
 }
 
+/* Chains that lead to each other further than anybody follows. */
+static void rules_that_are_too_complex_leave_claims_undecided(void **state) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        VerifyReport report;
+        const char *what;
+        Policy *p;
+        Ruleset *rs;
+        World *w = world_of(a, expecting, &p, &rs);
+        Chain *last = ruleset_find_chain(rs, "input");
+
+        for (unsigned int i = 0; i < 60; i++) {
+                Chain *next = ruleset_add_chain(rs, arena_printf(a, "deep-%u", i));
+
+                assert_non_null(chain_add_rule(
+                        rs, last, (Verdict){.kind = VERDICT_JUMP, .chain = next}, (Origin){0}));
+                /* before what decides */
+                for (size_t j = last->n_rules - 1; j > 0; j--) {
+                        Rule rule = last->rules[j];
+
+                        last->rules[j] = last->rules[j - 1];
+                        last->rules[j - 1] = rule;
+                }
+                last = next;
+        }
+        assert_int_equal(world_of_ruleset(a, rs, &w), 0);
+        surround(w);
+        assert_int_equal(verify_claims(p, w, a, &report, &what), 0);
+        /* what is sent meets none of them */
+        for (size_t i = 0; i < 4; i++) {
+                assert_int_equal(report.answers[i].kind, VERIFY_UNDECIDED);
+                assert_string_equal(report.answers[i].reasons[0], "the rules are too complex");
+        }
+}
+
 static DiagramId all_packets(void *context, const WholeChange *change, bool here) {
         return DIAGRAM_ALL;
 }
@@ -508,6 +542,7 @@ int main(void) {
                 cmocka_unit_test(what_the_evaluator_finds_is_possible_to_the_proof),
                 cmocka_unit_test(whatever_the_rules_are_the_proof_comes_to_an_end),
                 cmocka_unit_test(without_rules_everything_is_open),
+                cmocka_unit_test(rules_that_are_too_complex_leave_claims_undecided),
                 cmocka_unit_test(what_the_policy_expects_of_itself_is_proved),
                 cmocka_unit_test(one_rule_that_breaks_an_expectation_refutes_that_one),
                 cmocka_unit_test(what_cannot_be_forwarded_is_not_reachable),

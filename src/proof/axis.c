@@ -71,26 +71,30 @@ static uint32_t walk(const Axis *axis, uint32_t from, U128 value) {
         return from;
 }
 
+int axis_range(const Axis *axis, Range r, size_t n, uint32_t *at, DiagramRange *ret) {
+        bool is_last = u128_equal(r.high, U128_MAX);
+        bool walks = n >= FAR && *at > 0;
+
+        *at = walks ? walk(axis, *at, r.low) : axis_coordinate(axis, r.low);
+        ret->low = *at;
+        *at = n >= FAR ? walk(axis, *at, r.high) : axis_coordinate(axis, r.high);
+        /* the last coordinate reaches to the end of them all */
+        ret->high = is_last ? UINT32_MAX : *at;
+        if (!u128_equal(axis->lows[ret->low], r.low) ||
+            (!is_last && !u128_equal(axis_values(axis, *at).high, r.high)))
+                return -EINVAL;
+        return 0;
+}
+
 int axis_ranges(Arena *a, const Axis *axis, const Range *items, size_t n, DiagramRange **ret) {
         DiagramRange *ranges = arena_alloc_array(a, MAX(n, 1UL), sizeof(*ranges));
         uint32_t at = 0;
 
         if (!ranges)
                 return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                bool is_last = axis->lows && u128_equal(items[i].high, U128_MAX);
-
-                at = n >= FAR && i > 0 ? walk(axis, at, items[i].low)
-                                       : axis_coordinate(axis, items[i].low);
-                ranges[i].low = at;
-                at = n >= FAR ? walk(axis, at, items[i].high)
-                              : axis_coordinate(axis, items[i].high);
-                /* the last coordinate reaches to the end of them all */
-                ranges[i].high = is_last ? UINT32_MAX : at;
-                if (!u128_equal(axis->lows[ranges[i].low], items[i].low) ||
-                    (!is_last && !u128_equal(axis_values(axis, at).high, items[i].high)))
+        for (size_t i = 0; i < n; i++)
+                if (axis_range(axis, items[i], n, &at, &ranges[i]) < 0)
                         return -EINVAL;
-        }
         *ret = ranges;
         return 0;
 }

@@ -20,6 +20,9 @@ int axis_finish(Arena *a, Axis *axis);
 uint32_t axis_coordinate(const Axis *axis, U128 value);
 /* The values of a coordinate. */
 Range axis_values(const Axis *axis, uint32_t coordinate);
+/* The coordinates of one of n ranges of values, asked for one after the other: *at is 0 at first,
+ * and tells where the search has come to. 0, or -EINVAL as below. */
+int axis_range(const Axis *axis, Range r, size_t n, uint32_t *at, DiagramRange *ret);
 /* The coordinates of ranges of values, which are ascending and disjoint. 0, -ENOMEM, or -EINVAL for
  * one whose ends were not cut: it would be taken for a larger one. */
 int axis_ranges(Arena *a, const Axis *axis, const Range *items, size_t n, DiagramRange **ret);

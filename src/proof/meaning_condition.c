@@ -46,39 +46,41 @@ DiagramId meaning_presence(Meaning *m, FieldId field) {
         return DIAGRAM_ALL;
 }
 
-/* The set's ranges of its field number i; ascending and disjoint if it has one field. */
-static Range *set_ranges(Meaning *m, const Set *set, size_t i, FieldId field, size_t *ret_n) {
-        Range *items = arena_alloc_array(m->scratch, MAX(set->n_elements, 1UL), sizeof(*items));
+/* `inside` where the match's field is in its set, else `outside`: without a copy of the set, which
+ * may be large. */
+static DiagramId set_literal(
+        Meaning *m, const Match *match, MeaningVariable v, DiagramId inside, DiagramId outside) {
+        const Set *set = match->set;
+        DiagramRange *ranges =
+                arena_alloc_array(m->scratch, MAX(set->n_elements, 1UL), sizeof(*ranges));
+        uint32_t at = 0;
         size_t n = 0;
 
-        for (size_t j = 0; items && j < set->n_elements; j++) {
-                Range r = set->elements[j].key[i];
+        if (!ranges)
+                return meaning_fail(m, -ENOMEM);
+        for (size_t i = 0; i < set->n_elements; i++) {
+                Range r = meaning_of_prefixes(match->fields[0], set->elements[i].key[0]);
 
-                r = meaning_of_prefixes(field, r);
-                if (u128_compare(r.low, r.high) <= 0)
-                        items[n++] = r;
+                if (u128_compare(r.low, r.high) > 0)
+                        continue;
+                if (axis_range(&m->axes[v], r, set->n_elements, &at, &ranges[n++]) < 0)
+                        return meaning_fail(m, -EPROTO);
         }
-        *ret_n = n;
-        return items;
+        return diagram_literal(m->diagram, v, ranges, n, inside, outside);
 }
 
 static DiagramId field_condition(Meaning *m, const Match *match) {
         DiagramId fall = diagram_leaf(m->diagram, MEANING_FALL), here, x;
         FieldId field = match->fields[0];
         MeaningVariable v = _MEANING_VARIABLE_MAX;
-        Range *items;
-        size_t n;
 
         here = meaning_presence(m, field);
         if (here == fall)
                 return fall;
         (void)meaning_find_variable(field, &v); /* the caller asked */
-        items = set_ranges(m, match->set, 0, field, &n);
-        if (!items)
-                return meaning_fail(m, -ENOMEM);
         v = meaning_seen_as(m->way, v);
-        x = match->op == MATCH_IN ? meaning_literal(m, v, items, n, DIAGRAM_ALL, fall)
-                                  : meaning_literal(m, v, items, n, fall, DIAGRAM_ALL);
+        x = match->op == MATCH_IN ? set_literal(m, match, v, DIAGRAM_ALL, fall)
+                                  : set_literal(m, match, v, fall, DIAGRAM_ALL);
         return here == DIAGRAM_ALL ? x : diagram_replace(m->diagram, x, MEANING_YES, here);
 }
 
@@ -149,8 +151,6 @@ static DiagramId condition(Meaning *m, const Match *match) {
 /* x where the match may hold. A large set is put on top of what is known already, if it can be. */
 static DiagramId both(Meaning *m, const Match *match, DiagramId x) {
         MeaningVariable v;
-        Range *items;
-        size_t n;
 
         if (!meaning_is_unsure(match) && match->n_fields == 1 &&
             meaning_find_variable(match->fields[0], &v) &&
@@ -162,11 +162,8 @@ static DiagramId both(Meaning *m, const Match *match, DiagramId x) {
                                 x);
                 if (x == DIAGRAM_EMPTY)
                         return x; /* the other family's, say: its values are not cut */
-                items = set_ranges(m, match->set, 0, match->fields[0], &n);
-                if (!items)
-                        return meaning_fail(m, -ENOMEM);
-                return match->op == MATCH_IN ? meaning_literal(m, v, items, n, x, DIAGRAM_EMPTY)
-                                             : meaning_literal(m, v, items, n, DIAGRAM_EMPTY, x);
+                return match->op == MATCH_IN ? set_literal(m, match, v, x, DIAGRAM_EMPTY)
+                                             : set_literal(m, match, v, DIAGRAM_EMPTY, x);
         }
         return diagram_and(m->diagram,
                            diagram_where_may(m->diagram, condition(m, match), MEANING_YES), x);

@@ -400,6 +400,14 @@ def long_steps(options):
             True,
         ),
         Step(
+            "complex",
+            "rules that are too complex to be proved: words, and no more memory than there may be",
+            pytest("tests/cli/complex_long.py"),
+            600,
+            True,
+            True,
+        ),
+        Step(
             "kernel-6.1",
             "the kernel of Debian 12, in a virtual machine",
             old_kernel("6.1"),
