@@ -20,7 +20,7 @@ static bool interface_bytes(const WorldInterface *i, uint32_t key, uint8_t *ret,
         switch (key) {
         case NFT_META_IIFNAME:
         case NFT_META_OIFNAME:
-                (void)snprintf((char *)ret, 16, "%s", i->name);
+                memcpy(ret, i->name, strnlen(i->name, 15));
                 *ret_n = 16;
                 return true;
         case NFT_META_IIF:
