@@ -302,8 +302,8 @@ RUN = [
     ),
     Step(
         "docker",
-        "verify beside a real Docker and ufw",
-        with_packages(DOCKER, pytest("tests/docker/test_verify.py")),
+        "verify and init beside a real Docker and ufw",
+        with_packages(DOCKER, pytest("tests/docker/test_verify.py", "tests/docker/test_init.py")),
         420,
         True,
         True,
