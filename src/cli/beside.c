@@ -140,9 +140,12 @@ static bool translates(const VerifyAnswer *a) {
 
 static int judge_relay(Beside *x, const Closed *c, const Bypass *b, VerifyAnswer *answer) {
         VerifyAnswer reached = {.kind = VERIFY_REFUTED};
-        int r = b->port > 0 ? ask_rules(x, c, b, &reached) : 0;
+        int r;
 
-        if (r < 0 || reached.kind == VERIFY_PROVED || answer->kind == VERIFY_REFUTED)
+        if (answer->kind == VERIFY_REFUTED)
+                return 0;
+        r = b->port > 0 ? ask_rules(x, c, b, &reached) : 0;
+        if (r < 0 || reached.kind == VERIFY_PROVED)
                 return r;
         /* what is translated goes elsewhere than to the relay */
         if (reached.kind == VERIFY_UNDECIDED || translates(&reached))
