@@ -50,14 +50,15 @@ int file_read_fd(Arena *a, int fd, size_t limit, char **ret, size_t *ret_size) {
 int file_open(const char *path) {
         _cleanup_close_ int fd = -1;
         int flags, result;
+        struct stat st;
 
         /* O_NONBLOCK: opening a FIFO that nobody writes to must not hang. Reading then waits,
          * because the writer behind a <(command) may be slow. */
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0)
+        if (fd < 0 || fstat(fd, &st) < 0)
                 return -errno;
-        flags = fcntl(fd, F_GETFL);
-        if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+        flags = S_ISREG(st.st_mode) ? 0 : fcntl(fd, F_GETFL);
+        if (flags < 0 || (flags > 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0))
                 return -errno;
         result = fd;
         fd = -1;

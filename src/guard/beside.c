@@ -5,13 +5,6 @@
 
 #define REASONS_MAX 24
 
-typedef struct Beside {
-        const Policy *policy;
-        const World *world;
-        Arena *arena;
-        const char **what;
-} Beside;
-
 /* A claim as far as it matters here. */
 typedef struct Closed {
         const ServiceSet *services;
@@ -33,6 +26,24 @@ static bool has_ports(const ServiceSet *s, uint8_t proto) {
 
         return s->any || range_set_contains(&s->protocols, u128(proto)) || ports->n_items > 0;
 }
+
+/* A question that was answered: Docker has a proxy for each address of a port. */
+typedef struct Asked {
+        uint8_t proto;
+        uint16_t port;
+        const ZoneExpression *from, *except;
+        const RangeSet *in;
+        VerifyAnswer answer;
+} Asked;
+
+typedef struct Beside {
+        const Policy *policy;
+        const World *world;
+        Arena *arena;
+        const char **what;
+        Asked *asked;
+        size_t n_asked;
+} Beside;
 
 /* bypass_judge() for all ports of a claim. */
 static BypassMeaning judge(const Bypass *b, const Closed *c) {
@@ -74,8 +85,21 @@ static int make_undecided(Beside *x, VerifyAnswer *answer, const char *reason) {
         return arena_append(x->arena, answer->reasons, answer->n_reasons, reason) ? 0 : -ENOMEM;
 }
 
+static const Asked *find_asked(const Beside *x, const Closed *c, const Bypass *b) {
+        for (size_t i = 0; i < x->n_asked; i++) {
+                const Asked *a = &x->asked[i];
+
+                if (a->proto == b->proto && a->port == b->port && a->from == c->from &&
+                    a->except == c->except && a->in == c->in)
+                        return a;
+        }
+        return NULL;
+}
+
 /* Whether somebody who is meant reaches the port at which it listens, by the rules. */
 static int ask_rules(Beside *x, const Closed *c, const Bypass *b, VerifyAnswer *ret) {
+        Asked asked = {b->proto, b->port, c->from, c->except, c->in, {0}};
+        const Asked *known = find_asked(x, c, b);
         Range port = range_single(u128(b->port));
         RangeSet ports = {.items = &port, .n_items = 1};
         Expect expect = {.section = SECTION_INBOUND, .rule = {.verb = RULE_DENY}};
@@ -93,13 +117,18 @@ static int ask_rules(Beside *x, const Closed *c, const Bypass *b, VerifyAnswer *
                 expect.rule.except = *c->except;
         if (c->in)
                 expect.rule.in = *c->in;
+        if (known) {
+                *ret = known->answer;
+                return 0;
+        }
         policy.n_protected = 0;
         policy.expects = &expect;
         policy.n_expects = 1;
         r = verify_claims(&policy, x->world, x->arena, &report, x->what);
-        if (r == 0)
-                *ret = report.answers[0];
-        return r;
+        if (r < 0)
+                return r;
+        *ret = asked.answer = report.answers[0];
+        return arena_append(x->arena, x->asked, x->n_asked, asked) ? 0 : -ENOMEM;
 }
 
 static bool translates(const VerifyAnswer *a) {
@@ -111,9 +140,12 @@ static bool translates(const VerifyAnswer *a) {
 
 static int judge_relay(Beside *x, const Closed *c, const Bypass *b, VerifyAnswer *answer) {
         VerifyAnswer reached = {.kind = VERIFY_REFUTED};
-        int r = b->port > 0 ? ask_rules(x, c, b, &reached) : 0;
+        int r;
 
-        if (r < 0 || reached.kind == VERIFY_PROVED || answer->kind == VERIFY_REFUTED)
+        if (answer->kind == VERIFY_REFUTED)
+                return 0;
+        r = b->port > 0 ? ask_rules(x, c, b, &reached) : 0;
+        if (r < 0 || reached.kind == VERIFY_PROVED)
                 return r;
         /* what is translated goes elsewhere than to the relay */
         if (reached.kind == VERIFY_UNDECIDED || translates(&reached))
@@ -192,7 +224,7 @@ int beside_judge(const Policy *policy,
                  Arena *a,
                  VerifyReport *report,
                  const char **ret_what) {
-        Beside x = {policy, w, a, ret_what};
+        Beside x = {.policy = policy, .world = w, .arena = a, .what = ret_what};
         int r = 0;
 
         for (size_t i = 0; i < n && r == 0; i++)

@@ -289,7 +289,7 @@ static int read_foreign(const Tree *t, BypassInput *input) {
                 return r;
         if (!arena_append(t->arena, all.seen, all.n_seen, name))
                 return -ENOMEM;
-        return process_walk(t, take_namespace, &all);
+        return process_walk_numbers(t, take_namespace, &all);
 }
 
 int bypass_read(const Tree *t, Bypass **ret, size_t *ret_n) {

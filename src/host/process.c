@@ -170,7 +170,7 @@ static bool read_name(const char *proc, pid_t pid, char *buf, size_t size) {
         return there;
 }
 
-int process_walk(const Tree *t, ProcessTake *take, void *to) {
+static int walk(const Tree *t, bool names, ProcessTake *take, void *to) {
         const char *proc = tree_path(t, "/proc");
         DIR *d = proc ? opendir(proc) : NULL;
         const struct dirent *entry;
@@ -181,15 +181,23 @@ int process_walk(const Tree *t, ProcessTake *take, void *to) {
         if (!d)
                 return -errno;
         while (r == 0 && (entry = readdir(d)) != NULL) {
-                char comm[32];
+                char comm[32] = "";
                 uint64_t pid;
 
                 if (text_to_number(entry->d_name, 1, INT32_MAX, &pid) &&
-                    read_name(proc, (pid_t)pid, comm, sizeof(comm)))
+                    (!names || read_name(proc, (pid_t)pid, comm, sizeof(comm))))
                         r = take(t, (pid_t)pid, comm, to);
         }
         (void)closedir(d); /* read only */
         return r;
+}
+
+int process_walk(const Tree *t, ProcessTake *take, void *to) {
+        return walk(t, true, take, to);
+}
+
+int process_walk_numbers(const Tree *t, ProcessTake *take, void *to) {
+        return walk(t, false, take, to);
 }
 
 /* The walk. */
@@ -254,15 +262,6 @@ static int add_holder(Walk *w, pid_t pid, uint32_t inode, HostProcess **process)
         return arena_append(w->tree->arena, w->found.items, w->found.n_items, holder) ? 0 : -ENOMEM;
 }
 
-static DIR *open_folder(int at, const char *path) {
-        int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-        if (fd >= 0 && !d)
-                (void)close(fd); /* nothing was written through it */
-        return d;
-}
-
 static void closedirp(DIR **d) {
         if (*d)
                 (void)closedir(*d); /* read only */
@@ -273,16 +272,16 @@ static void count_unreadable(Walk *w, const char *name) {
         w->found.is_first_unreadable |= streq(name, "1");
 }
 
-static int walk_process(Walk *w, int proc, const char *name) {
-        char path[32];
+static int walk_process(Walk *w, const char *proc, const char *name) {
+        char path[4096];
         _cleanup_(closedirp) DIR *d = NULL;
         HostProcess *process = NULL;
         const struct dirent *entry;
         bool hidden = false;
         int r = 0;
 
-        (void)snprintf(path, sizeof(path), "%.16s/fd", name);
-        d = open_folder(proc, path);
+        (void)snprintf(path, sizeof(path), "%s/%.16s/fd", proc, name);
+        d = opendir(path);
         if (!d) {
                 if (errno == EACCES || errno == EPERM)
                         count_unreadable(w, name);
@@ -291,7 +290,8 @@ static int walk_process(Walk *w, int proc, const char *name) {
         while (r == 0 && (errno = 0, entry = readdir(d)) != NULL) {
                 uint32_t inode;
 
-                if (!socket_of(dirfd(d), entry->d_name, &hidden, &inode) ||
+                if (entry->d_name[0] == '.' ||
+                    !socket_of(dirfd(d), entry->d_name, &hidden, &inode) ||
                     !bsearch(&inode, w->wanted, w->n_wanted, sizeof(inode), compare_inodes))
                         continue;
                 r = add_holder(w, (pid_t)strtol(name, NULL, 10), inode, &process);
@@ -338,12 +338,12 @@ int process_read_holders(const Tree *t, const HostSockets *sockets, Holders *ret
 
         if (r < 0)
                 return r;
-        d = open_folder(AT_FDCWD, path);
+        d = opendir(path);
         if (!d)
                 return -errno;
         while (r == 0 && w.n_wanted > 0 && (entry = readdir(d)) != NULL)
                 if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-                        r = walk_process(&w, dirfd(d), entry->d_name);
+                        r = walk_process(&w, path, entry->d_name);
         if (r < 0)
                 return r;
         sort_holders(&w.found);

@@ -45,6 +45,8 @@ int process_read(const Tree *t, pid_t pid, HostProcess *ret);
  * errno. 0, that one, or why /proc cannot be listed. */
 typedef int ProcessTake(const Tree *t, pid_t pid, const char *comm, void *to);
 int process_walk(const Tree *t, ProcessTake *take, void *to);
+/* The same without names, which cost a file each: comm is "". */
+int process_walk_numbers(const Tree *t, ProcessTake *take, void *to);
 /* Whether it is in another network namespace; one of which that cannot be told is not. */
 bool process_is_elsewhere(const Tree *t, pid_t pid);
 

@@ -5,6 +5,8 @@
 
 #include "base/text.h"
 #include "host/survey_links.h"
+#include "nft/world_read.h"
+#include "world/published.h"
 
 #define SSH_PORT 22
 #define EPHEMERAL_LOW 32768 /* the kernel's own default, if /proc does not say */
@@ -196,6 +198,39 @@ static int add_port(const Tree *t,
         return same || arena_append(t->arena, s->ports, s->n_ports, port) ? 0 : -ENOMEM;
 }
 
+/* What is published without a program that passes it on: Docker's `userland-proxy: false`, where
+ * dockerd itself keeps the port from others, and Podman's netavark. Whatever listens there, the
+ * rules come first. */
+static int add_published(Arena *a, const Policy *catalogue, const Published *p, Survey *s) {
+        const HostSocket socket = {.proto = p->proto, .local_port = p->port};
+        SurveyPort port = {.proto = p->proto,
+                           .port = p->port,
+                           .inner = p->inner,
+                           .is_published = true,
+                           .of_root = true,
+                           .program = p->engine,
+                           .words = p->engine};
+        SurveyPort *same = find_port(s, &socket);
+
+        if (same && !same->is_published && !p->loopback)
+                *same = port;
+        if (same || p->loopback)
+                return 0;
+        if (!is_named(catalogue, p->proto, p->port, false) && s->n_unnamed++ >= SURVEY_UNNAMED_MAX)
+                return 0;
+        return arena_append(a, s->ports, s->n_ports, port) ? 0 : -ENOMEM;
+}
+
+static int read_published(const Tree *t, const Policy *catalogue, const World *w, Survey *s) {
+        Published *list = NULL;
+        size_t n = 0;
+        int r = w ? published_find(w, t->arena, &list, &n) : 0;
+
+        for (size_t i = 0; i < n && r == 0; i++)
+                r = add_published(t->arena, catalogue, &list[i], s);
+        return r;
+}
+
 static int compare_ports(const void *a, const void *b) {
         const SurveyPort *x = a, *y = b;
 
@@ -211,6 +246,8 @@ static int read_ports(const Tree *t, const Policy *catalogue, const SurveyInput 
 
         for (size_t i = 0; i < input->listening.n_items && r == 0; i++)
                 r = add_port(t, catalogue, input, &holders, e, &input->listening.items[i], s);
+        if (r == 0)
+                r = read_published(t, catalogue, input->world, s);
         if (r < 0)
                 return r;
         s->n_unreadable = holders.n_unreadable;
@@ -348,10 +385,25 @@ int survey_make(const Tree *t, const Policy *catalogue, const SurveyInput *input
         return 0;
 }
 
+/* Without the right to read the rules, or while others keep changing them, it goes without. */
+static int read_world(Arena *a, const World **ret) {
+        _cleanup_(nft_link_closep) NftLink *link = NULL;
+        World *w = NULL;
+        int r = nft_link_open(&link);
+
+        if (r == 0)
+                r = world_read(link, a, &w);
+        *ret = r == 0 ? w : NULL;
+        return r == -ENOMEM ? r : 0;
+}
+
 int survey_read(const Tree *t, const Policy *catalogue, const char *environment, Survey *ret) {
         SurveyInput input = {.environment = environment};
         SshProof proof;
         int r = sockets_read_listening(t->arena, &input.listening);
+
+        if (r == 0)
+                r = read_world(t->arena, &input.world);
 
         if (r == 0)
                 r = routes_read(t->arena, &input.net);

@@ -8,6 +8,7 @@
 #include "host/ufw.h"
 #include "nft/routes.h"
 #include "policy/policy.h"
+#include "world/world.h"
 
 #define SURVEY_UNNAMED_MAX 256 /* ports that no service of the catalogue has, which are kept */
 #define SURVEY_TEXT_MAX                                                                            \
@@ -77,6 +78,7 @@ typedef struct SurveyInput {
         Sshd sshd;
         const SshConnection *connection; /* that the caller came by; or NULL */
         const char *environment;         /* the caller's SSH_CONNECTION; or NULL */
+        const World *world; /* for what is published by rules alone; NULL: not ours to see */
 } SurveyInput;
 
 /* Looks at this host, for the calling process; `environment` as above. 0, -ENOMEM, or what the

@@ -165,6 +165,59 @@ static void a_published_port_tells_where_it_ends(void **state) {
         assert_int_equal(s.ports[0].inner, 11434);
 }
 
+/* tcp dport PORT dnat to 172.17.0.2:INNER, in a chain of that name */
+static World *world_with_rule(const Tree *t, const char *chain, uint16_t port, uint16_t inner) {
+        const WorldExpr exprs[] = {
+                {.kind = WORLD_META, .key = 16 /* NFT_META_L4PROTO */, .target = 0, .size = 1},
+                {.kind = WORLD_CMP, .source = 0, .target = -1, .data = {1, {IPPROTO_TCP}}},
+                {.kind = WORLD_PAYLOAD, .base = WORLD_TRANSPORT, .offset = 2, .size = 2},
+                {.kind = WORLD_CMP,
+                 .source = 0,
+                 .target = -1,
+                 .data = {2, {(uint8_t)(port >> 8), (uint8_t)port}}},
+                {.kind = WORLD_DATA, .target = 1, .data = {4, {172, 17, 0, 2}}},
+                {.kind = WORLD_DATA,
+                 .target = 2,
+                 .data = {2, {(uint8_t)(inner >> 8), (uint8_t)inner}}},
+                {.kind = WORLD_NAT, .target = -1, .nat = {WORLD_DNAT, 2, 1, 1, 2, 2, 0}},
+        };
+        WorldRule *rule = arena_new0(t->arena, WorldRule);
+        WorldChain *c = arena_new0(t->arena, WorldChain);
+        WorldTable *table = arena_new0(t->arena, WorldTable);
+        World *w = arena_new0(t->arena, World);
+
+        *table = (WorldTable){.name = "nat"};
+        rule->exprs = arena_alloc(t->arena, sizeof(exprs));
+        memcpy(rule->exprs, exprs, sizeof(exprs));
+        rule->n_exprs = ARRAY_SIZE(exprs);
+        *c = (WorldChain){.table = table, .name = chain, .rules = rule, .n_rules = 1};
+        *w = (World){.arena = t->arena};
+        assert_true(arena_append(t->arena, w->chains, w->n_chains, c));
+        return w;
+}
+
+static void what_a_container_engine_publishes_by_rules_alone_is_a_port(void **state) {
+        const Tree *t = *state;
+        SurveyInput in = {.world = world_with_rule(t, "DOCKER", 8443, 11434)};
+        Survey s;
+
+        tree_add_process(t, &(FakeProcess){.pid = 7, .comm = "nginx", .sockets = {70}});
+        listen_at(t, &in, IPPROTO_TCP, "0.0.0.0", 443, 70);
+        s = look(t, &in);
+        assert_string_equal(ports_text(t, &s), "443/tcp nginx -\n8443/tcp Docker -\n");
+        assert_true(s.ports[1].is_published);
+        assert_int_equal(s.ports[1].inner, 11434);
+        /* whoever listens there gets nothing */
+        tree_add_process(t, &(FakeProcess){.pid = 8, .comm = "dockerd", .sockets = {80}});
+        listen_at(t, &in, IPPROTO_TCP, "0.0.0.0", 8443, 80);
+        s = look(t, &in);
+        assert_string_equal(ports_text(t, &s), "443/tcp nginx -\n8443/tcp Docker -\n");
+        assert_int_equal(s.ports[1].inner, 11434);
+        in = (SurveyInput){.world = world_with_rule(t, "mine", 8443, 11434)};
+        s = look(t, &in);
+        assert_string_equal(ports_text(t, &s), "");
+}
+
 static void a_port_is_roots_if_all_of_its_sockets_are(void **state) {
         const Tree *t = *state;
         SurveyInput in = {0};
@@ -385,6 +438,7 @@ int main(void) {
                 tree_test(a_port_stands_once_with_its_program),
                 tree_test(what_others_cannot_reach_is_left_out),
                 tree_test(a_published_port_tells_where_it_ends),
+                tree_test(what_a_container_engine_publishes_by_rules_alone_is_a_port),
                 tree_test(a_port_is_roots_if_all_of_its_sockets_are),
                 tree_test(names_are_cleaned_and_short),
                 tree_test(networks_are_told_apart),

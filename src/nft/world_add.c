@@ -39,6 +39,10 @@ void world_add_choice(WorldDecoder *d, const char *name) {
         (void)world_add(d, WORLD_CHOICE, name);
 }
 
+void world_add_doubt(WorldDecoder *d, const char *name) {
+        world_add(d, WORLD_CHOICE, name)->fixed = true;
+}
+
 /* The register of that attribute as a slot from which `size` bytes fit; false if there is none. */
 bool world_get_register(const Attributes *a, uint16_t type, size_t size, int8_t *ret) {
         uint32_t number;

@@ -103,8 +103,9 @@ void world_add_range16(
         WorldDecoder *d, uint16_t low, uint16_t high, bool inverted, const char *name);
 /* (register & mask) is not zero, or is. */
 void world_add_bits(WorldDecoder *d, uint32_t mask, bool none, const char *name);
-/* Goes on or leaves the rule. */
+/* Goes on or leaves the rule: by chance or by what was before, or by what is not understood. */
 void world_add_choice(WorldDecoder *d, const char *name);
+void world_add_doubt(WorldDecoder *d, const char *name);
 /* Both words in one, in the World's arena; never NULL. */
 const char *world_name(WorldDecoder *d, const char *kind, const char *name);
 

@@ -6,6 +6,7 @@
 #include "nft/attribute.h"
 #include "nft/world_read.h"
 #include "world/print.h"
+#include "world/published.h"
 #include "world/walk.h"
 
 #define LIMIT ((size_t)256 * 1024 * 1024)
@@ -33,6 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ void *aligned = malloc(MAX(size, 1UL));
         _cleanup_fclose_ FILE *sink = fopen("/dev/null", "w");
         World *w, around = {.arena = a};
+        Published *published;
+        size_t n;
 
         if (!a || !aligned || !sink)
                 return 0;
@@ -41,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 world_print(w, sink);
                 walk(w, FAMILY_IPV4);
                 walk(w, FAMILY_IPV6);
+                (void)published_find(w, a, &published, &n); /* likewise */
         }
         message_for_each(h, aligned, size) if (world_take_surroundings(h, &around) < 0) return 0;
         return 0;

@@ -223,6 +223,23 @@ static void one_rule_that_breaks_an_expectation_refutes_that_one(void **state) {
         }
 }
 
+static void what_is_forwarded_is_shown_where_a_route_leads(void **state) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        VerifyReport report;
+        const char *what = NULL;
+        Policy *p;
+        Ruleset *rs;
+        World *w = world_of(a, expecting, &p, &rs);
+
+        put_first(rs, "forward", VERDICT_ACCEPT, 25);
+        assert_int_equal(world_of_ruleset(a, rs, &w), 0);
+        surround(w);
+        w->n_routes -= 2; /* those to everywhere: most of what is accepted leads nowhere */
+        assert_int_equal(verify_claims(p, w, a, &report, &what), 0);
+        assert_int_equal(report.answers[5].kind, VERIFY_REFUTED);
+        assert_non_null(strstr(report.answers[5].connection, " port 25, arriving by eth0"));
+}
+
 static void what_cannot_be_forwarded_is_not_reachable(void **state) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         VerifyReport report;
@@ -545,6 +562,7 @@ int main(void) {
                 cmocka_unit_test(rules_that_are_too_complex_leave_claims_undecided),
                 cmocka_unit_test(what_the_policy_expects_of_itself_is_proved),
                 cmocka_unit_test(one_rule_that_breaks_an_expectation_refutes_that_one),
+                cmocka_unit_test(what_is_forwarded_is_shown_where_a_route_leads),
                 cmocka_unit_test(what_cannot_be_forwarded_is_not_reachable),
                 cmocka_unit_test(an_allow_of_an_interface_that_is_not_there_is_undecided),
                 cmocka_unit_test(the_way_in_is_asked_of_the_whole_ruleset),

@@ -103,6 +103,43 @@ static void what_is_open_is_tried_both_ways(void **state) {
         }
 }
 
+static void what_is_not_understood_passes_nothing_for_sure(void **state) {
+        static const struct {
+                const char *rules; /* of iptables */
+                bool may_drop, passes;
+        } rows[] = {
+                {"-A INPUT -m string --string x --algo bm -j DROP", true, false},
+                {"-A INPUT -m string --string x --algo bm -j ACCEPT", false, true},
+                {"-A INPUT -m string --string x --algo bm -j LOG\n"
+                 "-A INPUT -p tcp --dport 80 -j DROP",
+                 true, false},
+                {"-A INPUT -m limit --limit 1/s -j DROP", true, true}, /* in some state it does */
+                {"-A INPUT -m conntrack ! --ctstate ESTABLISHED,DNAT -j DROP", true, false},
+                {"-A INPUT -m conntrack --ctstate ESTABLISHED,DNAT -j DROP", false, true},
+                {"-A INPUT -m conntrack ! --ctstate NEW,DNAT -j DROP", false, true},
+                {"-A INPUT -m conntrack --ctstate NEW,SNAT -j DROP", true, false},
+        };
+        const WorldPacket p = packet_to(HERE, IPPROTO_TCP, 80);
+        Test *t = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                World *world = NULL;
+                WorldWalk w;
+
+                shell(NFT " flush ruleset");
+                shell(arena_printf(t->arena,
+                                   "iptables-nft-restore <<'END'\n*filter\n:INPUT ACCEPT\n%s\n"
+                                   "COMMIT\nEND\n",
+                                   rows[i].rules));
+                unit_equal(rows[i].rules, world_read(t->link, t->arena, &world), 0);
+                unit_equal(rows[i].rules, world_walker_new(world, &walker), 0);
+                unit_equal(rows[i].rules, world_walk(walker, &p, &w), 0);
+                unit_equal(rows[i].rules, w.may_drop, rows[i].may_drop);
+                unit_equal(rows[i].rules, world_walk_passing(&w, true) != NULL, rows[i].passes);
+        }
+}
+
 static void the_way_names_the_rules_and_where_it_ends(void **state) {
         static const char rules[] = "table ip n { chain p { type nat hook prerouting priority 7\n"
                                     "tcp dport 80 dnat to 198.51.100.9:8080\n}\n}\n"
@@ -146,6 +183,29 @@ static void the_kernel_itself_refuses_some(void **state) {
         assert_int_equal(world_walk(walker, &p, &w), -EINVAL);
 }
 
+static void what_translation_has_decided_shows_in_the_status(void **state) {
+        static const char *const passing[] = {
+                /* IPS_DST_NAT_DONE before, IPS_SRC_NAT_DONE behind where sources are translated */
+                "chain i { type filter hook input priority 0\nct status & 0x180 != 0x100 drop\n}",
+                "chain i { type filter hook input priority 101\nct status & 0x180 != 0x180 drop\n}",
+        };
+        const WorldPacket p = packet_to(HERE, IPPROTO_TCP, 80);
+        Test *t = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(passing); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                const char *rules =
+                        arena_printf(t->arena,
+                                     "table ip t { chain n { type nat hook prerouting priority "
+                                     "-100\n}\n%s\n}\n",
+                                     passing[i]);
+                WorldWalk w = walk(t, &walker, rules, &p);
+
+                unit_equal(passing[i], w.may_pass, true);
+                unit_equal(passing[i], w.may_drop, false);
+        }
+}
+
 static void established_connections_are_those_of_the_question(void **state) {
         static const char rules[] = "table ip f { chain i { type filter hook input priority 0\n"
                                     "ct state established ct direction reply accept\n"
@@ -166,8 +226,10 @@ static void established_connections_are_those_of_the_question(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 kernel_test(what_is_open_is_tried_both_ways),
+                kernel_test(what_is_not_understood_passes_nothing_for_sure),
                 kernel_test(the_way_names_the_rules_and_where_it_ends),
                 kernel_test(the_kernel_itself_refuses_some),
+                kernel_test(what_translation_has_decided_shows_in_the_status),
                 kernel_test(established_connections_are_those_of_the_question),
         };
 

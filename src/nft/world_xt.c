@@ -301,18 +301,19 @@ static bool match_comment(WorldDecoder *d, const WorldBlob *b) {
 static const struct {
         const char *name;
         bool (*translate)(WorldDecoder *d, const WorldBlob *b);
+        bool changes; /* from packet to packet, or as time goes by */
 } matches[] = {
         {"addrtype", match_addrtype},
         {"ah", NULL},
         {"cgroup", NULL},
         {"cluster", NULL},
         {"comment", match_comment},
-        {"connbytes", NULL},
+        {"connbytes", NULL, true},
         {"connlabel", NULL},
-        {"connlimit", NULL},
+        {"connlimit", NULL, true},
         {"connmark", match_connmark},
         {"conntrack", world_match_conntrack},
-        {"cpu", NULL},
+        {"cpu", NULL, true},
         {"dccp", NULL},
         {"devgroup", NULL},
         {"dscp", NULL},
@@ -321,7 +322,7 @@ static const struct {
         {"esp", NULL},
         {"eui64", NULL},
         {"frag", NULL},
-        {"hashlimit", NULL},
+        {"hashlimit", NULL, true},
         {"hbh", NULL},
         {"helper", NULL},
         {"hl", match_hops},
@@ -331,33 +332,33 @@ static const struct {
         {"ipv6header", NULL},
         {"ipvs", NULL},
         {"length", NULL},
-        {"limit", NULL},
+        {"limit", NULL, true},
         {"mac", match_mac},
         {"mark", match_mark},
         {"mh", NULL},
         {"multiport", match_multiport},
-        {"nfacct", NULL},
+        {"nfacct", NULL, true},
         {"osf", NULL},
         {"owner", match_owner},
         {"physdev", NULL},
         {"pkttype", match_pkttype},
         {"policy", NULL},
-        {"quota", NULL},
-        {"rateest", NULL},
+        {"quota", NULL, true},
+        {"rateest", NULL, true},
         {"realm", NULL},
-        {"recent", NULL},
+        {"recent", NULL, true},
         {"rpfilter", NULL},
         {"rt", match_rt},
         {"sctp", NULL},
-        {"set", NULL},
+        {"set", NULL, true},
         {"socket", NULL},
         {"srh", NULL},
         {"state", match_state},
-        {"statistic", NULL},
+        {"statistic", NULL, true},
         {"string", NULL},
         {"tcp", match_tcp},
         {"tcpmss", NULL},
-        {"time", NULL},
+        {"time", NULL, true},
         {"tos", NULL},
         {"ttl", match_hops},
         {"u32", NULL},
@@ -382,7 +383,10 @@ void world_decode_match(WorldDecoder *d, uint8_t family, const Attributes *a) {
                 if (matches[i].translate && matches[i].translate(d, &b))
                         return;
                 d->n_exprs = before; /* what was begun */
-                world_add_choice(d, b.name);
+                if (matches[i].changes)
+                        world_add_choice(d, b.name);
+                else
+                        world_add_doubt(d, b.name);
                 return;
         }
         (void)world_add(d, WORLD_UNKNOWN, b.name);

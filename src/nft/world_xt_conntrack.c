@@ -51,7 +51,27 @@ static bool read_conntrack(const WorldBlob *b, Conntrack *ret) {
         return true;
 }
 
-static bool add_conntrack_state(WorldDecoder *d, const WorldBlob *b, const Conntrack *x) {
+/* Either a state or a translation: both in one value. A packet without a connection has a state. */
+static void
+add_either(WorldDecoder *d, const WorldBlob *b, uint32_t state, uint32_t status, bool inverted) {
+        static const uint8_t zero[8];
+        WorldExpr *x;
+
+        world_add_ct(d, NFT_CT_STATE, -1, sizeof(state), b->name);
+        world_add_mask(d, &state, NULL, sizeof(state), b->name);
+        x = world_add(d, WORLD_CT, b->name);
+        x->key = NFT_CT_STATUS;
+        x->size = sizeof(status);
+        x->target = WORLD_SCRATCH + 1;
+        x->bypass = true;
+        x = world_add(d, WORLD_BITWISE, b->name);
+        x->source = x->target = WORLD_SCRATCH + 1;
+        x->size = x->mask.size = x->data.size = sizeof(status);
+        memcpy(x->mask.bytes, &status, sizeof(status));
+        world_add_cmp(d, inverted ? WORLD_EQUAL : WORLD_NOT_EQUAL, zero, sizeof(zero), b->name);
+}
+
+static void add_conntrack_state(WorldDecoder *d, const WorldBlob *b, const Conntrack *x) {
         bool inverted = x->invert & XT_CONNTRACK_STATE;
         uint32_t translated = 0, mask = x->state & STATE_BITS;
 
@@ -64,13 +84,9 @@ static bool add_conntrack_state(WorldDecoder *d, const WorldBlob *b, const Connt
         if (translated == 0) {
                 world_add_ct(d, NFT_CT_STATE, -1, sizeof(mask), b->name);
                 world_add_bits(d, mask, inverted, b->name);
-                return true;
+                return;
         }
-        if (mask != 0 || inverted) /* it would take an "or" */
-                return false;
-        world_add_ct(d, NFT_CT_STATUS, -1, sizeof(mask), b->name);
-        world_add_bits(d, translated, false, b->name);
-        return true;
+        add_either(d, b, mask, translated, inverted);
 }
 
 static void
@@ -114,8 +130,8 @@ bool world_match_conntrack(WorldDecoder *d, const WorldBlob *b) {
             (x.invert & XT_CONNTRACK_STATE ||
              x.state & (NFT_CT_INVALID | XT_CONNTRACK_STATE_UNTRACKED)))
                 return false;
-        if (state && !add_conntrack_state(d, b, &x))
-                return false;
+        if (state)
+                add_conntrack_state(d, b, &x);
         if (x.match & XT_CONNTRACK_DIRECTION) {
                 uint8_t direction = x.invert & XT_CONNTRACK_DIRECTION ? 1 : 0;
 

@@ -3,16 +3,21 @@
 
 #define FAR 64 /* ranges from which walking along the axis is cheaper than searching it */
 
-int axis_cut(Arena *a, Axis *axis, Range r) {
-        size_t n = axis->n_lows;
+/* Neighbours of a sorted list share a cut, and so do rules that ask for the same. Every axis begins
+ * with 0, which is what an empty place says, too. */
+static bool add(Arena *a, Axis *axis, U128 low) {
+        U128 *known = &axis->recent[(low.low ^ low.low >> 32 ^ low.high >> 32) % AXIS_RECENT];
 
-        /* neighbours of a sorted list share a cut */
-        if ((n == 0 || !u128_equal(axis->lows[n - 1], r.low)) &&
-            !arena_append(a, axis->lows, axis->n_lows, r.low))
+        if (u128_equal(*known, low))
+                return true;
+        *known = low;
+        return arena_append(a, axis->lows, axis->n_lows, low);
+}
+
+int axis_cut(Arena *a, Axis *axis, Range r) {
+        if (!add(a, axis, r.low))
                 return -ENOMEM;
-        if (u128_equal(r.high, U128_MAX))
-                return 0;
-        return arena_append(a, axis->lows, axis->n_lows, u128_next(r.high)) ? 0 : -ENOMEM;
+        return u128_equal(r.high, U128_MAX) || add(a, axis, u128_next(r.high)) ? 0 : -ENOMEM;
 }
 
 static int compare(const void *a, const void *b) {

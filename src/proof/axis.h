@@ -8,9 +8,12 @@
 #include "base/range.h"
 #include "proof/diagram.h"
 
+#define AXIS_RECENT 64 /* a power of two */
+
 typedef struct Axis {
         U128 *lows; /* the first value of each coordinate, ascending; the first one is 0 */
         size_t n_lows;
+        U128 recent[AXIS_RECENT]; /* cuts that were made: most are made again and again */
 } Axis;
 
 /* Both ends of the range will be told apart from what lies beside it. 0 or -ENOMEM. */

@@ -87,6 +87,20 @@ static bool grow_nodes(Diagram *d) {
         return true;
 }
 
+/* As diagrams grow: most are small, and memory that is not touched costs nothing. What was known is
+ * found out anew. */
+static bool grow_cache(Diagram *d) {
+        size_t size = d->cache ? d->cache_size * 4 : CACHE_MIN;
+        Cached *cache = calloc(size, sizeof(*cache));
+
+        if (!cache)
+                return false;
+        free(d->cache);
+        d->cache = cache;
+        d->cache_size = size;
+        return true;
+}
+
 /* Edges or labels: what is compared and copied is bytes. */
 static DiagramId
 intern(Diagram *d, unsigned int variable, const void *data, size_t n, size_t size, uint64_t hash) {
@@ -108,6 +122,8 @@ intern(Diagram *d, unsigned int variable, const void *data, size_t n, size_t siz
         if (d->n_edges + cost > d->limit || d->n_nodes >= UINT32_MAX / 2 || n > UINT32_MAX)
                 return diagram_fail(d, -E2BIG);
         if (d->n_nodes == d->room && !grow_nodes(d))
+                return diagram_fail(d, -ENOMEM);
+        if (d->n_nodes > d->cache_size && d->cache_size < CACHE_MAX && !grow_cache(d))
                 return diagram_fail(d, -ENOMEM);
         copy = arena_alloc_array(d->arena, n > 0 ? n : 1, size);
         if (!copy)
@@ -134,8 +150,7 @@ Diagram *diagram_new(size_t limit) {
         d->limit = limit ? limit : DIAGRAM_EDGES_MAX;
         d->steps = SIZE_MAX;
         d->arena = arena_new(SIZE_MAX / 4);
-        d->cache = calloc(CACHE_SIZE, sizeof(*d->cache));
-        if (!d->arena || !d->cache || diagram_intern_labels(d, NULL, 0) != DIAGRAM_EMPTY ||
+        if (!d->arena || !grow_cache(d) || diagram_intern_labels(d, NULL, 0) != DIAGRAM_EMPTY ||
             diagram_intern_labels(d, &all, 1) != DIAGRAM_ALL)
                 return diagram_free(d);
         return d;
@@ -151,6 +166,7 @@ Diagram *diagram_free(Diagram *d) {
         free(d->stack);
         free(d->within);
         free(d->shares);
+        free(d->choices);
         free(d->marks);
         free(d);
         return NULL;

@@ -8,7 +8,7 @@
 static Cached *cached(Diagram *d, uint32_t key, DiagramId x, DiagramId y) {
         uint64_t hash = diagram_mix(diagram_mix(key, x), y);
 
-        return &d->cache[(hash >> 20) & (CACHE_SIZE - 1)];
+        return &d->cache[(hash >> 20) & (d->cache_size - 1)];
 }
 
 static DiagramId leaf_union(Diagram *d, DiagramId x, DiagramId y, const uint16_t *without) {
@@ -338,8 +338,8 @@ static Within *find_within(Diagram *d, DiagramId x, DiagramId y, DiagramId z) {
         uint64_t hash = diagram_mix(diagram_mix(diagram_mix(0, x), y), z);
 
         if (!d->within)
-                d->within = calloc(CACHE_SIZE, sizeof(*d->within));
-        return d->within ? &d->within[(hash >> 20) & (CACHE_SIZE - 1)] : NULL;
+                d->within = calloc(CACHE_MAX, sizeof(*d->within));
+        return d->within ? &d->within[(hash >> 20) & (CACHE_MAX - 1)] : NULL;
 }
 
 static const Edge *first_edge(const Diagram *d, DiagramId x, unsigned int variable, Edge *one) {

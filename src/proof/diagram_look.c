@@ -26,17 +26,30 @@ DiagramId diagram_at(const Diagram *d, DiagramId x, const uint32_t *point) {
 
 #define CHOICES_MAX 4096
 
+static uint32_t first_value(const Node *n) {
+        return n->edges[0].child != DIAGRAM_EMPTY ? 0 : n->edges[0].last + 1;
+}
+
 static uint32_t choose_value(Diagram *d, const Node *n, DiagramChoose choose, void *context) {
-        DiagramRange ranges[CHOICES_MAX];
-        size_t n_ranges = 0;
+        size_t n_ranges = 0, max = MIN(n->n, CHOICES_MAX);
         uint32_t low = 0;
 
-        for (size_t i = 0; i < n->n && n_ranges < CHOICES_MAX; i++) {
+        if (max > d->choices_room) {
+                DiagramRange *grown = reallocarray(d->choices, max, sizeof(*grown));
+
+                if (!grown) {
+                        (void)diagram_fail(d, -ENOMEM);
+                        return first_value(n);
+                }
+                d->choices = grown;
+                d->choices_room = max;
+        }
+        for (size_t i = 0; i < n->n && n_ranges < max; i++) {
                 if (n->edges[i].child != DIAGRAM_EMPTY)
-                        ranges[n_ranges++] = (DiagramRange){low, n->edges[i].last};
+                        d->choices[n_ranges++] = (DiagramRange){low, n->edges[i].last};
                 low = n->edges[i].last + 1;
         }
-        return choose ? choose(context, n->variable, ranges, n_ranges) : ranges[0].low;
+        return choose(context, n->variable, d->choices, n_ranges);
 }
 
 bool diagram_witness(
@@ -48,7 +61,8 @@ bool diagram_witness(
                 const Node *n = &d->nodes[x];
 
                 if (child_at(n, point[n->variable]) == DIAGRAM_EMPTY)
-                        point[n->variable] = choose_value(d, n, choose, context);
+                        point[n->variable] =
+                                choose ? choose_value(d, n, choose, context) : first_value(n);
                 x = child_at(n, point[n->variable]);
         }
         return true;

@@ -6,7 +6,8 @@
 #include "proof/diagram.h"
 
 #define VARIABLE_LEAF UINT8_MAX
-#define CACHE_SIZE ((size_t)1 << 17)
+#define CACHE_MIN ((size_t)1 << 11)
+#define CACHE_MAX ((size_t)1 << 17)
 #define MAPS_MAX 64
 #define LOOK_EVERY 1024 /* nodes: at the clock */
 #define EDGES_A_LEAF 2  /* labels count as edges, so that leaves have a limit, too */
@@ -60,9 +61,12 @@ struct Diagram {
         size_t n_nodes, room;
         DiagramId *table; /* number + 1; 0 is free */
         size_t table_size;
-        Cached *cache;
+        Cached *cache; /* what was asked before; some of it */
+        size_t cache_size;
         Edge *stack;
         size_t n_stack, stack_room;
+        DiagramRange *choices;
+        size_t choices_room;
         size_t n_edges, limit;
         uint64_t end_usec; /* 0: never */
         size_t n_made;     /* nodes, known ones too, since the end was set */

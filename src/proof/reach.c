@@ -301,11 +301,19 @@ static bool ends_at(const ReachPlace *p, const WorldFields *f, const WorldOutcom
  * part in it. */
 static const WorldOutcome *
 find_end(const ReachPlace *places, size_t n, const WorldFields *f, const WorldWalk *walk) {
-        for (size_t o = 0; o < walk->n_outcomes; o++)
-                for (size_t i = 0; i < n && !walk->outcomes[o].unknown; i++)
-                        if (ends_at(&places[i], f, &walk->outcomes[o]))
-                                return &walk->outcomes[o];
-        return NULL;
+        bool all = walk->n_outcomes > 0 && !walk->incomplete;
+
+        for (size_t o = 0; o < walk->n_outcomes; o++) {
+                const WorldOutcome *end = &walk->outcomes[o];
+                bool there = false;
+
+                for (size_t i = 0; i < n && !end->unknown; i++)
+                        there |= ends_at(&places[i], f, end);
+                if (there && !end->doubtful)
+                        return end;
+                all &= there;
+        }
+        return all ? &walk->outcomes[0] : NULL; /* whatever the doubtful is */
 }
 
 static bool
@@ -330,9 +338,8 @@ static int try_packets(
                 WorldWalk walk;
                 int r;
 
-                verify_start(v, &liked, point);
-                if (!diagram_witness(v->diagram, region, point, verify_widest, v))
-                        return whole_error(v->whole);
+                if (!verify_find(v, region, &liked, point))
+                        continue;
                 verify_make_packet(v, point, &liked, &packet, &f);
                 if (is_same(&f, &packet, &before, in))
                         continue;
@@ -349,7 +356,7 @@ static int try_packets(
                         *ret = verify_describe(v, &f, &packet, end);
                 return ret && !*ret ? -ENOMEM : 1;
         }
-        return 0;
+        return whole_error(v->whole);
 }
 
 /* Packets at the edges of what rules tell apart: none that the evaluator lets in may be missing. */

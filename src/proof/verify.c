@@ -173,28 +173,24 @@ static int refute(Verify *v, size_t claim, VerifyAnswer *answer) {
 
         for (size_t try = 0; verify_next_liked(v, try, &liked); try++) {
                 uint32_t point[DIAGRAM_VARIABLES_MAX] = {0};
+                const WorldOutcome *out;
                 WorldPacket packet;
                 WorldFields f;
                 WorldWalk walk;
                 int r;
 
-                verify_start(v, &liked, point);
-                if (!diagram_witness(v->diagram, v->bad[claim], point, verify_widest, v))
-                        return 0;
+                if (!verify_find(v, v->bad[claim], &liked, point))
+                        continue;
                 verify_make_packet(v, point, &liked, &packet, &f);
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)
                         return r;
-                for (size_t o = 0; r == 0 && o < walk.n_outcomes; o++) {
-                        const WorldOutcome *out = &walk.outcomes[o];
-
-                        if (out->unknown ||
-                            (out->where != WORLD_DELIVERED && out->where != WORLD_LEFT))
-                                continue;
-                        answer->connection = verify_describe(v, &f, &packet, out);
-                        r = verify_copy_steps(v, answer, &walk);
-                        return r < 0 ? r : 1;
-                }
+                out = r == 0 ? world_walk_passing(&walk, true) : NULL;
+                if (!out)
+                        continue;
+                answer->connection = verify_describe(v, &f, &packet, out);
+                r = answer->connection ? verify_copy_steps(v, answer, &walk) : -ENOMEM;
+                return r < 0 ? r : 1;
         }
         return 0;
 }

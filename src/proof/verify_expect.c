@@ -243,27 +243,24 @@ static int cut_all(Expected *x) {
 
 /* What the evaluator, another code, says. */
 
-/* Of what is sent and denied, only what leaves this host counts. */
-static bool passes(const Expected *x, const WorldOutcome *o) {
-        return o->where == WORLD_LEFT || (o->where == WORLD_DELIVERED && (x->allow || !x->v->sent));
+static bool passes(const WorldOutcome *o) {
+        return o->where == WORLD_LEFT || o->where == WORLD_DELIVERED;
 }
 
 /* Whether the packet surely shows that the expectation does not hold. */
 static bool is_broken(const Expected *x, const WorldWalk *walk, const WorldOutcome **ret) {
-        if (walk->n_outcomes == 0 || (x->allow && walk->incomplete))
+        if (!x->allow) {
+                /* of what is sent, only what leaves this host counts */
+                *ret = world_walk_passing(walk, !x->v->sent);
+                return *ret;
+        }
+        if (walk->n_outcomes == 0 || walk->incomplete)
                 return false;
         *ret = &walk->outcomes[0];
-        for (size_t i = 0; i < walk->n_outcomes; i++) {
-                const WorldOutcome *o = &walk->outcomes[i];
-
-                if (!x->allow && passes(x, o) && !o->unknown) {
-                        *ret = o;
-                        return true;
-                }
-                if (x->allow && (passes(x, o) || o->unknown))
+        for (size_t i = 0; i < walk->n_outcomes; i++)
+                if (passes(&walk->outcomes[i]) || walk->outcomes[i].unknown)
                         return false;
-        }
-        return x->allow;
+        return true;
 }
 
 static int disagree(Expected *x, const WorldFields *f, const WorldPacket *p, const WorldWalk *w) {
@@ -337,10 +334,21 @@ static const char *describe_refusal(Expected *x, const char *packet, const World
                     : packet;
 }
 
+/* Where a packet that gets through is looked for first: a route leads to it. */
+static DiagramId where_promising(Expected *x, size_t number) {
+        Verify *v = x->v;
+        DiagramId known;
+
+        if (x->allow || x->expects[number]->section != SECTION_ROUTED)
+                return x->bad[number];
+        known = verify_and(v, whole_where_routed(v->whole, true), x->bad[number]);
+        return known == DIAGRAM_EMPTY ? x->bad[number] : known;
+}
+
 /* 1 if a packet shows that it does not hold. */
 static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
         Verify *v = x->v;
-        DiagramId bad = x->bad[number];
+        DiagramId bad = where_promising(x, number);
         bool is_open = false;
         VerifyLiked liked;
 
@@ -356,9 +364,8 @@ static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
                 WorldWalk walk;
                 int r;
 
-                verify_start(v, &liked, point);
-                if (!diagram_witness(v->diagram, bad, point, verify_widest, v))
-                        return 0;
+                if (!verify_find(v, bad, &liked, point))
+                        continue;
                 verify_make_packet(v, point, &liked, &packet, &f);
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)

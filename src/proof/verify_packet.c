@@ -19,7 +19,7 @@ static U128 pick(Range r, U128 liked, unsigned int bits) {
 }
 
 /* The widest interval: one address that stands apart is a network's own, or this host's. */
-uint32_t verify_widest(void *context, unsigned int variable, const DiagramRange *ranges, size_t n) {
+static uint32_t widest(void *context, unsigned int variable, const DiagramRange *ranges, size_t n) {
         Verify *v = context;
         const Axis *axis = whole_axis(v->whole, variable);
         uint32_t best = ranges[0].low;
@@ -195,7 +195,7 @@ bool verify_next_liked(Verify *v, size_t try, VerifyLiked *ret) {
         return true;
 }
 
-void verify_start(Verify *v, const VerifyLiked *liked, uint32_t *point) {
+static void start(Verify *v, const VerifyLiked *liked, uint32_t *point) {
         const struct {
                 WholeVariable variable;
                 U128 value;
@@ -212,4 +212,12 @@ void verify_start(Verify *v, const VerifyLiked *liked, uint32_t *point) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 point[rows[i].variable] =
                         axis_coordinate(whole_axis(v->whole, rows[i].variable), rows[i].value);
+}
+
+bool verify_find(Verify *v, DiagramId region, const VerifyLiked *liked, uint32_t *point) {
+        DiagramId by =
+                verify_and(v, verify_where(v, WHOLE_IN, range_single(u128(liked->in))), region);
+
+        start(v, liked, point);
+        return diagram_witness(v->diagram, by, point, widest, v);
 }

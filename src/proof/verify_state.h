@@ -61,7 +61,6 @@ int verify_cut_common(Verify *v);
 
 /* Packets. */
 uint32_t verify_draw(Verify *v, uint32_t below);
-uint32_t verify_widest(void *context, unsigned int variable, const DiagramRange *ranges, size_t n);
 void verify_make_packet(Verify *v,
                         const uint32_t *point,
                         const VerifyLiked *liked,
@@ -77,7 +76,8 @@ bool verify_leaves_by(Verify *v,
                       const uint32_t *point,
                       const WorldFields *f,
                       const WorldWalk *walk);
-void verify_start(Verify *v, const VerifyLiked *liked, uint32_t *point);
+/* One of the region, by that interface and otherwise as much as possible as it is liked. */
+bool verify_find(Verify *v, DiagramId region, const VerifyLiked *liked, uint32_t *point);
 
 /* An address that the kernel still looks for doubles of is here, and not here yet: false. */
 bool verify_is_settled(const Verify *v, U128 address);

@@ -56,7 +56,8 @@ int whole_cut(Whole *x, WholeVariable variable, Range r);
 int whole_finish(Whole *x);
 int whole_error(const Whole *x);
 /* Before whole_finish(): packets that come by the interface that leads back to their source, so
- * that no anti-spoofing minds them, and within the limits of ringwall's own rules. */
+ * that no anti-spoofing minds them, within the limits of ringwall's own rules, and without IP's
+ * options and extension headers. */
 int whole_take_plain(Whole *x);
 
 /* Before whole_finish(), and behind whole_take_plain(): packets that this host's own processes

@@ -9,6 +9,8 @@
 #define CT_NEW 8U /* NF_CT_STATE_BIT */
 #define CT_INVALID 1U
 #define CT_UNTRACKED 64U
+#define STATUS_SOURCE_DONE (1U << 7) /* IPS_SRC_NAT_DONE */
+#define STATUS_DESTINATION_DONE (1U << 8)
 
 /* What each interface makes of it, by the variable that tells the interface. */
 static bool interface_bytes(const WorldInterface *i, uint32_t key, uint8_t *ret, size_t *ret_n) {
@@ -18,7 +20,7 @@ static bool interface_bytes(const WorldInterface *i, uint32_t key, uint8_t *ret,
         switch (key) {
         case NFT_META_IIFNAME:
         case NFT_META_OIFNAME:
-                (void)snprintf((char *)ret, 16, "%s", i->name);
+                memcpy(ret, i->name, strnlen(i->name, 15));
                 *ret_n = 16;
                 return true;
         case NFT_META_IIF:
@@ -233,7 +235,9 @@ static int load_connection(Whole *x, const WorldExpr *e, Byte *registers, const 
         uint32_t status = c->translated ? 1U << 5 : 0;
 
         if (x->stage >= STAGE_TRANSLATED && x->has_nat)
-                status |= 1U << 8;
+                status |= STATUS_DESTINATION_DONE;
+        if (x->stage == STAGE_INPUT_LATE && x->has_nat)
+                status |= STATUS_SOURCE_DONE;
         switch (e->key) {
         case NFT_CT_DIRECTION:
                 whole_put_known(registers, e->target, "", 1);
@@ -279,7 +283,20 @@ static int load_ct(Whole *x, const WorldExpr *e, Byte *registers, const WholeCha
                 whole_put_known(registers, e->target, &state, 4);
                 return 0;
         }
-        return tracked ? load_connection(x, e, registers, c) : 1;
+        if (!tracked && e->bypass)
+                whole_put_known(registers, e->target, "\0\0\0\0", 4);
+        if (!tracked)
+                return e->bypass ? 0 : 1;
+        return load_connection(x, e, registers, c);
+}
+
+/* Nobody's connection has IP's options or extension headers. */
+static int load_exthdr(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
+        if (!x->plain || (e->unit != NFT_EXTHDR_OP_IPV6 && e->unit != NFT_EXTHDR_OP_IPV4))
+                return whole_load_else(x, e, registers, c);
+        if (e->present)
+                whole_put_known(registers, e->target, "", 1);
+        return e->present ? 0 : 1;
 }
 
 static int load_fib(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
@@ -345,9 +362,8 @@ int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange 
                 whole_put_known(registers, e->target, e->data.bytes, e->data.size);
                 return 0;
         case WORLD_EXTHDR:
+                return load_exthdr(x, e, registers, change);
         case WORLD_LOAD_ANY:
-                if (e->kind == WORLD_EXTHDR)
-                        return whole_load_else(x, e, registers, change);
                 whole_put_any(registers, e->target, e->size ? e->size : 16);
                 return 2;
         case WORLD_BITWISE:

@@ -369,8 +369,11 @@ static void step_nothing(Whole *x, Run *run, const WorldExpr *e) {
 }
 
 static void step_choice(Whole *x, Run *run, const WorldExpr *e) {
-        if (!x->plain || !is_own_limit(run->rule, e))
-                fall(x, run, run->guard);
+        if (x->plain && is_own_limit(run->rule, e))
+                return;
+        if (e->fixed)
+                whole_note(x, e->name);
+        fall(x, run, run->guard);
 }
 
 static void step_verdict(Whole *x, Run *run, const WorldExpr *e) {

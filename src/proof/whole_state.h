@@ -23,6 +23,7 @@ typedef enum Stage {
         STAGE_NAT,        /* the chains that do it */
         STAGE_TRANSLATED, /* prerouting behind it */
         STAGE_INPUT,
+        STAGE_INPUT_LATE, /* behind where sources are translated */
         STAGE_FORWARD,
         STAGE_POSTROUTING,
 } Stage;

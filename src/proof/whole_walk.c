@@ -77,6 +77,13 @@ run_chains(Whole *x, DiagramId now, const WorldChain **list, size_t n, int from,
         return now;
 }
 
+static void note_place(Whole *x, const WorldChain *c) {
+        whole_note_order(x, arena_printf(x->arena,
+                                         "whether chain '%s' comes before what the kernel does at "
+                                         "its priority",
+                                         c->name));
+}
+
 /* The hook at which a connection begins: prerouting, or output. */
 static DiagramId run_first(Whole *x, DiagramId now, int hook) {
         const WorldChain **list, **nat;
@@ -88,11 +95,7 @@ static DiagramId run_first(Whole *x, DiagramId now, int hook) {
         for (size_t i = 0; i < n; i++)
                 if (list[i]->priority == PRIORITY_CONNTRACK ||
                     (list[i]->priority == PRIORITY_DESTINATIONS && n_nat > 0))
-                        whole_note_order(
-                                x, arena_printf(x->arena,
-                                                "whether chain '%s' comes before what the kernel "
-                                                "does at its priority",
-                                                list[i]->name));
+                        note_place(x, list[i]);
         x->stage = STAGE_RAW;
         now = run_chains(x, now, list, n, INT32_MIN, PRIORITY_CONNTRACK);
         x->stage = STAGE_PREROUTING;
@@ -159,6 +162,21 @@ static DiagramId choose_way(Whole *x, const void *context, size_t change, Diagra
         return diagram_and(x->diagram, r, diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
 }
 
+static DiagramId run_input(Whole *x, DiagramId now) {
+        const WorldChain **list;
+        bool translates = whole_list_chains(x, NF_INET_LOCAL_IN, true, &list) > 0;
+        size_t n = whole_list_chains(x, NF_INET_LOCAL_IN, false, &list);
+
+        for (size_t i = 0; i < n && x->has_nat && !translates; i++)
+                if (list[i]->priority == PRIORITY_SOURCES)
+                        note_place(x, list[i]);
+        x->stage = STAGE_INPUT;
+        now = run_chains(x, now, list, n, INT32_MIN, PRIORITY_SOURCES);
+        x->stage = STAGE_INPUT_LATE;
+        /* behind it sources may be others; more refusals there are not needed for any proof */
+        return translates ? now : run_chains(x, now, list, n, PRIORITY_SOURCES, INT32_MAX);
+}
+
 static int collect(Whole *x, DiagramId now, bool here, WholeEnd **ends, size_t *n) {
         for (size_t i = 0; i < x->n_changes; i++) {
                 WholeEnd e = {
@@ -205,7 +223,7 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         DiagramId arrived, now;
         const WorldChain **list;
         WholeEnd *ends = NULL;
-        size_t n = 0, n_list, n_nat;
+        size_t n = 0, n_list;
         int r;
 
         whole_note_outside(x);
@@ -218,11 +236,7 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         }
         arrived = x->arrived = run_first(x, start, NF_INET_PRE_ROUTING);
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
-        x->stage = STAGE_INPUT;
-        n_nat = whole_list_chains(x, NF_INET_LOCAL_IN, true, &list);
-        n_list = whole_list_chains(x, NF_INET_LOCAL_IN, false, &list);
-        /* likewise: behind it sources may be others */
-        now = run_chains(x, now, list, n_list, INT32_MIN, n_nat > 0 ? PRIORITY_SOURCES : INT32_MAX);
+        now = run_input(x, now);
         r = collect(x, now, true, &ends, &n);
         x->drops = diagram_where_may(x->diagram, now, LABEL_DROP);
         way.here = false;
@@ -232,7 +246,7 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         now = run_chains(x, now, list, n_list, INT32_MIN, INT32_MAX);
         x->stage = STAGE_POSTROUTING;
         n_list = whole_list_chains(x, NF_INET_POST_ROUTING, false, &list);
-        /* behind it sources are others; more refusals there are not needed for any proof */
+        /* likewise */
         now = run_chains(x, now, list, n_list, INT32_MIN, PRIORITY_SOURCES);
         x->drops =
                 diagram_union(x->diagram, x->drops, diagram_where_may(x->diagram, now, LABEL_DROP));

@@ -7,19 +7,30 @@ DiagramId whole_without(Whole *x, DiagramId d, WholeVariable v, Range r) {
         return diagram_minus(x->diagram, d, whole_where(x, v, &r, 1));
 }
 
+/* A bridge leads to containers and machines, and its ports hand all they get to it. */
+static bool is_inner(const WorldInterface *i) {
+        return i->master > 0 || (i->kind && streq(i->kind, "bridge"));
+}
+
+/* Those from outside first: with them the search for a packet begins. */
 int whole_find_arrivals(Whole *x) {
         const World *w = x->world;
 
-        for (size_t i = 0; i < w->n_interfaces; i++)
+        for (size_t n = 0; n < 2 * w->n_interfaces; n++) {
+                size_t i = n % w->n_interfaces;
+
+                if (w->interfaces[i].loopback ||
+                    is_inner(&w->interfaces[i]) != (n >= w->n_interfaces))
+                        continue;
                 for (size_t j = 0; j < w->n_interfaces; j++) {
                         Arrival a = {i, w->interfaces[j].address};
 
                         if ((i == j || (w->interfaces[j].master == w->interfaces[i].index &&
                                         w->interfaces[i].index > 0)) &&
-                            !w->interfaces[i].loopback &&
                             !arena_append(x->arena, x->arrivals, x->n_arrivals, a))
                                 return -ENOMEM;
                 }
+        }
         return 0;
 }
 

@@ -196,8 +196,11 @@ bool run_load_ct(Run *r, const WorldExpr *x) {
                                                    : STATE_INVALID);
                 return true;
         }
-        if (r->tracking != TRACKED)
-                return false;
+        if (r->tracking != TRACKED) {
+                if (x->bypass)
+                        store32(r, x->target, 0);
+                return x->bypass;
+        }
         switch (x->key) {
         case NFT_CT_DIRECTION:
                 store8(r, x->target, r->packet->reply);

@@ -376,6 +376,7 @@ static bool step_nothing(Run *r, const WorldExpr *x, WorldVerdict *v) {
 }
 
 static bool step_choice(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        r->doubtful |= x->fixed;
         return run_choose(r, 2) == 0;
 }
 

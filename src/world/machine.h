@@ -63,7 +63,7 @@ typedef struct Run {
         /* where it is */
         int hook;   /* NF_INET_ */
         uint8_t pf; /* NFPROTO_ */
-        bool unknown;
+        bool unknown, doubtful;
         /* br_netfilter has seen it translated: it is routed as if it came by where it leaves */
         bool moved_on_bridge;
 

@@ -154,10 +154,11 @@ static void print_meta(const WorldExpr *x, FILE *f) {
 }
 
 static void print_ct(const WorldExpr *x, FILE *f) {
-        fprintf(f, "r%d = ct %" PRIu32 "%s", x->target, x->key,
+        fprintf(f, "r%d = ct %" PRIu32 "%s%s", x->target, x->key,
                 x->direction == 0   ? " original"
                 : x->direction == 1 ? " reply"
-                                    : "");
+                                    : "",
+                x->bypass ? " or 0" : "");
 }
 
 static void print_fib(const WorldExpr *x, FILE *f) {

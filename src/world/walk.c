@@ -12,7 +12,9 @@
 #define TIES_MAX 5 /* chains of one priority whose order is tried */
 #define STATUS_CONFIRMED (1U << 3)
 #define STATUS_ASSURED_REPLIED (1U << 1 | 1U << 2)
-#define STATUS_BOTH_DONE (1U << 7 | 1U << 8)
+#define STATUS_SOURCE_DONE (1U << 7) /* IPS_SRC_NAT_DONE */
+#define STATUS_DESTINATION_DONE (1U << 8)
+#define STATUS_BOTH_DONE (STATUS_SOURCE_DONE | STATUS_DESTINATION_DONE)
 #define STATUS_DESTINATION_NAT (1U << 5)
 #define STATE_INVALID 1U
 #define STATE_ESTABLISHED 2U
@@ -171,7 +173,7 @@ static WorldVerdictKind run_nat_chains(Run *r, const HookList *list) {
                 if (run_chain(r, list->nat[i]) != WORLD_ACCEPT)
                         return WORLD_DROP;
         *done = true;
-        r->status |= source ? 1U << 8 : 1U << 7;
+        r->status |= source ? STATUS_SOURCE_DONE : STATUS_DESTINATION_DONE;
         return WORLD_ACCEPT;
 }
 
@@ -410,6 +412,7 @@ static WorldOutcome outcome_of(const Run *r, WorldWhere where) {
                 .destination_port = run_port_value(r, false),
                 .mark = r->mark,
                 .unknown = r->unknown,
+                .doubtful = r->doubtful,
         };
 }
 
@@ -419,20 +422,38 @@ static bool same_outcome(const WorldOutcome *a, const WorldOutcome *b) {
                a->destination_port == b->destination_port;
 }
 
-static void keep_outcome(WorldWalker *x, WorldWalk *w, const WorldOutcome *found) {
-        bool passes = found->where == WORLD_DELIVERED || found->where == WORLD_LEFT;
+static bool passes(const WorldOutcome *o) {
+        return o->where == WORLD_DELIVERED || o->where == WORLD_LEFT;
+}
 
-        w->may_pass |= passes;
-        w->may_drop |= !passes;
+static void keep_outcome(WorldWalker *x, WorldWalk *w, const WorldOutcome *found) {
+        w->may_pass |= passes(found);
+        w->may_drop |= !passes(found);
         for (size_t i = 0; i < w->n_outcomes; i++)
                 if (same_outcome(&x->outcomes[i], found)) {
                         x->outcomes[i].unknown &= found->unknown;
+                        x->outcomes[i].doubtful &= found->doubtful;
                         return;
                 }
         if (w->n_outcomes == WORLD_OUTCOMES_MAX)
                 w->incomplete = true;
         else
                 x->outcomes[w->n_outcomes++] = *found;
+}
+
+const WorldOutcome *world_walk_passing(const WorldWalk *w, bool here) {
+        bool all = w->n_outcomes > 0 && !w->incomplete;
+
+        for (size_t i = 0; i < w->n_outcomes; i++) {
+                const WorldOutcome *o = &w->outcomes[i];
+
+                bool through = o->where == WORLD_LEFT || (here && o->where == WORLD_DELIVERED);
+
+                if (through && !o->unknown && !o->doubtful)
+                        return o;
+                all &= through && !o->unknown;
+        }
+        return all ? &w->outcomes[0] : NULL; /* whatever the doubtful is */
 }
 
 /* The next way: the last choice that has another side takes it. False if all were tried. */

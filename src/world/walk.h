@@ -87,7 +87,8 @@ typedef struct WorldOutcome {
         U128 source, destination;
         uint16_t source_port, destination_port; /* 0 where the protocol has none */
         uint32_t mark;
-        bool unknown; /* something that is not understood had its part in it */
+        bool unknown;  /* something that is not understood had its part in it */
+        bool doubtful; /* which of the ways a packet takes hangs on what is not understood */
 } WorldOutcome;
 
 /* A rule that did something, or a chain's policy (rule NULL). */
@@ -109,6 +110,10 @@ typedef struct WorldWalk {
         bool may_pass, may_drop;
         bool incomplete; /* there are more ways than were tried: anything may be */
 } WorldWalk;
+
+/* An outcome that lets the packet through for sure, or in some state of what counts and times out;
+ * NULL if there is none. here: to this host, too. */
+const WorldOutcome *world_walk_passing(const WorldWalk *w, bool here);
 
 typedef struct WorldWalker WorldWalker;
 

@@ -50,7 +50,8 @@ typedef enum WorldExprKind {
         /* into a register */
         WORLD_PAYLOAD,  /* base, offset, size; a packet that is too short breaks the rule */
         WORLD_META,     /* key */
-        WORLD_CT,       /* key, direction */
+        WORLD_CT,       /* key, direction; without a connection it breaks the rule, or, with
+                         * `bypass`, is 0 */
         WORLD_FIB,      /* key: enum nft_fib_result; offset: its NFTA_FIB_F_ flags */
         WORLD_EXTHDR,   /* unit: enum nft_exthdr_op; key: type; offset, size; present */
         WORLD_DATA,     /* immediate: data */
@@ -72,7 +73,8 @@ typedef enum WorldExprKind {
         WORLD_NAT,     /* see WorldNat */
         WORLD_NOTHING, /* counter, log, last, checksum, ...: goes on, whatever happens */
         WORLD_CHOICE,  /* limit, quota, connlimit, statistic, recent, dynset, time: goes on or
-                        * leaves the rule, anew for each packet; `name` */
+                        * leaves the rule, anew for each packet; `name`. fixed: it is no matter of
+                        * chance, but of what is not understood (xt match string) */
         /* ends */
         WORLD_IS, /* immediate: verdict */
         WORLD_REJECT,
@@ -125,7 +127,7 @@ typedef struct WorldExpr {
         WorldExprKind kind;
         WorldCompare op;
         WorldBase base;
-        bool inverted, present, bypass;
+        bool inverted, present, bypass, fixed;
         int8_t source, target; /* registers, in units of four bytes from 0; -1: none */
         uint8_t size;          /* bytes that are loaded, tested or changed */
         uint8_t unit;

@@ -154,6 +154,7 @@ def quickstart(run):
     return Count(passed=1)
 
 
+DOCKER = ["docker.io", "ufw", "busybox-static"]
 BOOTED = [
     f"tests/boot/test_{name}.py" for name in ("systemd", "package", "walk", "takeover")
 ]
@@ -300,6 +301,14 @@ RUN = [
         True,
     ),
     Step(
+        "docker",
+        "verify and init beside a real Docker and ufw",
+        with_packages(DOCKER, pytest("tests/docker/test_verify.py", "tests/docker/test_init.py")),
+        420,
+        True,
+        True,
+    ),
+    Step(
         "ssh",
         "bad edits over real SSH connections",
         pytest("tests/ssh/test_edits.py"),
@@ -387,6 +396,14 @@ def long_steps(options):
             "whole",
             "all tables: evaluator and kernel on 300 rulesets of other programs, 510,000 packets",
             whole_test("gcc", 300, 510000),
+            1800,
+            True,
+            True,
+        ),
+        Step(
+            "docker",
+            "the rules of a real Docker and ufw: evaluator and kernel, 100,000 packets",
+            with_packages(DOCKER, pytest("tests/docker", options=["--packets=50000"])),
             1800,
             True,
             True,

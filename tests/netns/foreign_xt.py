@@ -137,6 +137,17 @@ COMMIT
 """
 
 
+STATES = (
+    "NEW",
+    "INVALID",
+    "RELATED,ESTABLISHED",
+    "NEW,UNTRACKED",
+    "DNAT",
+    "RELATED,ESTABLISHED,DNAT",
+    "INVALID,SNAT,DNAT",
+)
+
+
 class XtRules:
     """A random ruleset of one family; text for iptables-nft-restore or ip6tables-nft-restore."""
 
@@ -223,7 +234,7 @@ class XtRules:
             f"-p tcp -m tcp {no}--tcp-flags {rng.choice(('SYN,ACK SYN', 'FIN,RST NONE', 'ALL SYN'))}",
             f"-p tcp {no}--syn",
             icmp_match,
-            f"-m conntrack {no}--ctstate {rng.choice(('NEW', 'INVALID', 'RELATED,ESTABLISHED', 'NEW,UNTRACKED', 'DNAT'))}",
+            f"-m conntrack {no}--ctstate {rng.choice(STATES)}",
             f"-m conntrack {no}--ctstatus {rng.choice(('CONFIRMED', 'NONE', 'ASSURED,EXPECTED'))}",
             f"-m conntrack {no}--ctorigdst {rng.choice(some)}",
             f"-p {proto} -m conntrack --ctproto {proto} {no}--ctorigdstport {port}",

@@ -126,6 +126,13 @@ class Lab:
         finally:
             self._setns("")
 
+    def know(self, ns, path):
+        """A namespace that another program has made, by that name from now on."""
+        self._fds[ns] = os.open(path, os.O_RDONLY)
+
+    def forget(self, ns):
+        os.close(self._fds.pop(ns))
+
     def _setns(self, ns):
         if ns not in self._fds:
             self._fds[ns] = os.open(f"/run/netns/{ns}", os.O_RDONLY)

@@ -82,6 +82,14 @@ TRAPS = {
     "without translation no connection is through with it": Trap(
         chain("input", 0, f"ct status and 0x100 == 0x100 {DROP}")
     ),
+    "what is decided of destinations is known before input": Trap(
+        chain("prerouting", -100, "tcp dport 1 redirect", kind="nat")
+        + chain("input", 0, f"ct status and 0x100 == 0 {DROP}", f"ct status and 0x80 == 0x80 {DROP}")
+    ),
+    "what is decided of sources is known behind input's translation": Trap(
+        chain("prerouting", -100, "tcp dport 1 redirect", kind="nat")
+        + chain("input", 101, f"ct status and 0x80 == 0 {DROP}", table="b")
+    ),
     "DHCP's port is another when it is translated": Trap(
         chain("prerouting", -100, "udp dport 68 redirect to :53", kind="nat")
         + chain("input", 0, "udp sport 67 ct status dnat accept", "udp dport 53 drop"),
