@@ -32,7 +32,7 @@ typedef struct ClaimWatch ClaimWatch;
 typedef struct DriftAuthor {
         Arena *arena; /* owned; of who */
         Who who;
-        uint32_t generation; /* of their last transaction */
+        uint32_t first, last; /* generations of their transactions that were not told of */
 } DriftAuthor;
 
 typedef struct DriftGuard {
@@ -41,14 +41,16 @@ typedef struct DriftGuard {
         uint32_t generation; /* of the latest transaction that was told of */
         bool sees_pids;      /* the kernel's process numbers are ours: see drift.c */
         DriftAuthor authors[DRIFT_AUTHORS_MAX];
-        size_t n_authors;     /* who touched the table and was not told of yet; may be more */
-        bool is_dirty;        /* something may have changed since it was compared */
-        bool is_told;         /* what differs has been told of, and stays */
-        bool is_blind;        /* that nothing can be compared has been told of */
-        uint64_t since_usec;  /* CLOCK_MONOTONIC: when it was noticed that something differs; 0:
-                               * nothing  does */
-        uint64_t window_usec; /* likewise: since when n_in_window heals are counted */
-        unsigned int n_in_window;
+        Touched touched;             /* by others since the rules were last seen to be right, */
+        uint32_t touched_generation; /* and when last */
+        size_t n_authors;    /* who touched the table and was not told of yet; may be more */
+        bool is_dirty;       /* something may have changed since it was compared */
+        bool is_told;        /* what differs has been told of, and stays */
+        bool is_blind;       /* that nothing can be compared has been told of */
+        uint64_t since_usec; /* CLOCK_MONOTONIC: when it was noticed that something differs; 0:
+                              * nothing  does */
+        uint64_t paid_usec;  /* likewise: each heal moves it on */
+        bool is_paced;       /* that it has to wait for its turn has been told of */
         uint64_t n_drifts, n_heals, longest_usec; /* since the daemon was started */
 } DriftGuard;
 

@@ -20,7 +20,10 @@
 #define RETRY_USEC (100 * UINT64_C(1000))
 /* Two that undo each other's changes would go on for ever at full speed. */
 #define WINDOW_USEC UINT64_C(1000000)
-#define HEALS_MAX 10 /* in a window; then the next one waits for its end */
+#define PACE_USEC (WINDOW_USEC / HEALS_MAX)
+#define LATE_MAX 5     /* others were quicker so often: then nothing is read any more */
+#define CATCH_UP_MAX 3 /* others may go on */
+#define HEALS_MAX 10   /* in a window, and at that pace from then on */
 
 static uint64_t monotonic_usec(void) {
         struct timespec t = {0};
@@ -46,7 +49,7 @@ static void note_author(DriftGuard *drift, const Commit *c) {
 
         if (last && last->who.pid == c->pid &&
             strncmp(last->who.name, c->name, sizeof(c->name)) == 0) {
-                last->generation = c->generation;
+                last->last = c->generation;
                 return;
         }
         drift->n_authors = MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX) + 1;
@@ -54,7 +57,8 @@ static void note_author(DriftGuard *drift, const Commit *c) {
                 return; /* counted, and not known */
         last = &drift->authors[kept];
         *last = (DriftAuthor){.arena = arena_new(0),
-                              .generation = c->generation,
+                              .first = c->generation,
+                              .last = c->generation,
                               .who = {.login_uid = WHO_UNKNOWN_LOGIN}};
         tree.arena = last->arena;
         if (drift->sees_pids && tree.arena)
@@ -75,8 +79,10 @@ static void remember(const Commit *c, void *to) {
         claims_note_commit(d, c);
         if (!c->touches_ours)
                 return;
-        drift->is_dirty = true;
         note_author(drift, c);
+        drift->is_dirty = true;
+        touched_merge(&drift->touched, &c->touched);
+        drift->touched_generation = c->generation;
 }
 
 /* Generations are counted round. */
@@ -111,10 +117,40 @@ static int read_commits(Daemon *d) {
 
         if (r > 0) { /* some were lost: whoever made them is not known */
                 d->drift.is_dirty = true;
+                touched_add_all(&d->drift.touched);
+                (void)nft_link_generation(d->engine.link, &d->drift.touched_generation);
                 drop_authors(&d->drift, DRIFT_AUTHORS_MAX);
                 claims_doubt(d);
         }
         return r;
+}
+
+/* What was touched before the rules were seen to be right says nothing any more. */
+static void forget_touched(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+
+        if (d->engine.was_right && !is_after(drift->touched_generation, d->engine.right))
+                touched_clear(&drift->touched);
+}
+
+/* Only what was touched: -EAGAIN unless that is all that was until it was read, or if it cannot be
+ * done. Not steady: as far as is known. */
+static int read_part(Daemon *d, Arena *a, bool steady, Ruleset **ret_live) {
+        DriftGuard *drift = &d->drift;
+        uint32_t before;
+        int r = read_commits(d);
+
+        forget_touched(d);
+        before = drift->touched_generation;
+        if (r == 0)
+                r = engine_read_part(&d->engine, a, &drift->touched, steady, ret_live);
+        if (r < 0 || !steady)
+                return r;
+        r = read_commits(d);
+        return r == 0 && drift->generation == (*ret_live)->generation &&
+                               drift->touched_generation == before
+                       ? 0
+                       : -EAGAIN;
 }
 
 /* Everybody who had a hand in what the kernel held at that generation: nobody is blamed for what
@@ -126,11 +162,16 @@ static const char *describe_who(Daemon *d, Arena *a, uint32_t generation) {
         const char *text = NULL;
 
         while (n < MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX) &&
-               !is_after(drift->authors[n].generation, generation)) {
-                const char *one = describe_author(a, &drift->authors[n++]);
+               !is_after(drift->authors[n].first, generation)) {
+                const char *one = describe_author(a, &drift->authors[n]);
 
                 if (one)
                         text = text ? arena_printf(a, "%s, and %s", text, one) : one;
+                if (is_after(drift->authors[n].last, generation)) { /* and went on */
+                        drift->authors[n].first = generation + 1;
+                        break;
+                }
+                n++;
         }
         if (more)
                 text = arena_printf(a, "%s, and others", text ? text : "somebody");
@@ -153,55 +194,44 @@ static uint64_t finish(Daemon *d) {
         return usec;
 }
 
-/* Undoes it, and cuts what got in meanwhile. ret_usec: how long it was so. */
-static int heal(Daemon *d, const Ruleset *live, Diag *diag, uint64_t *ret_usec) {
-        DriftGuard *drift = &d->drift;
-        int r = engine_heal(&d->engine, live, diag);
-
-        if (r < 0) {
-                daemon_say_all(d, diag);
-                daemon_event(d, EVENT_FAILURE, LOG_CRIT,
-                             "the rules could not be put right, and it is tried again: %s",
-                             strerror(-r));
-                drift->is_dirty = true;
-                retry_in(d, RETRY_USEC);
-                return r;
-        }
-        *ret_usec = finish(d);
-        return 0;
-}
-
-/* Whether it may be undone at once; else it is tried again when the window ends. */
+/* Whether it may be undone at once; else it is tried again when it may. */
 static bool may_heal(Daemon *d) {
         DriftGuard *drift = &d->drift;
-        uint64_t now = monotonic_usec();
+        uint64_t now = monotonic_usec(), start = now > WINDOW_USEC ? now - WINDOW_USEC : 0;
 
-        if (now - drift->window_usec >= WINDOW_USEC) {
-                drift->window_usec = now;
-                drift->n_in_window = 0;
+        if (drift->paid_usec <= start) {
+                drift->paid_usec = start;
+                drift->is_paced = false;
         }
-        if (drift->n_in_window++ < HEALS_MAX)
+        if (drift->paid_usec + PACE_USEC <= now) {
+                drift->paid_usec += PACE_USEC;
                 return true;
-        if (drift->n_in_window == HEALS_MAX + 1)
+        }
+        if (!drift->is_paced)
                 daemon_event(d, EVENT_DRIFT, LOG_ALERT,
-                             "another program keeps changing the rules: they are put right once a "
-                             "second");
+                             "another program keeps changing the rules: they are put right no more "
+                             "than %d times a second",
+                             HEALS_MAX);
+        drift->is_paced = true;
         drift->is_dirty = true;
-        retry_in(d, drift->window_usec + WINDOW_USEC - now);
+        retry_in(d, drift->paid_usec + PACE_USEC - now);
         return false;
 }
 
-/* Once of what differs. */
+/* Once of what differs. live NULL: nobody knows. */
 static void tell(Daemon *d, Arena *a, const Ruleset *live) {
+        /* what may be of several generations is laid at everybody's door */
+        uint32_t generation =
+                live && live->generation != 0 ? live->generation : d->drift.generation;
         const char *what;
 
         if (d->drift.is_told)
                 return;
         d->drift.is_told = true;
         (void)read_commits(d); /* of what was read, all are here by now; errors come again */
-        what = drift_describe(a, live, d->engine.desired);
+        what = live ? drift_describe(a, live, d->engine.desired) : "faster than they can be read";
         daemon_event(d, EVENT_DRIFT, LOG_ALERT, "another program changed the rules: %s; by %s",
-                     what ? what : "something", describe_who(d, a, live->generation));
+                     what ? what : "something", describe_who(d, a, generation));
 }
 
 static void tell_undone(Daemon *d, uint64_t usec) {
@@ -240,50 +270,146 @@ static void tell_blind(Daemon *d, Arena *a, int r) {
                      describe_who(d, a, d->drift.generation));
 }
 
-/* Compares, and does what is to be done; at once, or when it is its turn. */
-static void check(Daemon *d, bool at_once) {
-        _cleanup_(arena_freep) Arena *a = arena_new(0);
-        Diag *diag = a ? diag_new(a) : NULL;
+typedef enum Check {
+        CHECK_RIGHT,  /* all was compared, or there is nothing to compare with */
+        CHECK_UNSURE, /* something is right now: all wants to be compared */
+        CHECK_LATE,   /* others were quicker */
+        CHECK_WAITS,  /* until it is its turn */
+} Check;
+
+static Check wait_for(Daemon *d, uint64_t usec) {
+        d->drift.is_dirty = true;
+        retry_in(d, usec);
+        return CHECK_WAITS;
+}
+
+/* What is known of what the kernel holds. */
+typedef enum Known {
+        KNOWN_ALL,
+        KNOWN_PART, /* what was touched, and that it was all */
+        KNOWN_NOTHING,
+} Known;
+
+static int put_right(Daemon *d, Ruleset *live, Known known, Diag *diag) {
+        switch (known) {
+        case KNOWN_ALL:
+                return engine_heal(&d->engine, live, diag);
+        case KNOWN_PART:
+                return engine_heal_part(&d->engine, live, &d->drift.touched, diag);
+        case KNOWN_NOTHING:
+                return engine_heal_blind(&d->engine, diag);
+        }
+        return -EINVAL;
+}
+
+/* Undoes what was read, cuts what got in meanwhile, and tells of it. start: when somebody
+ * began to look. */
+static Check heal(Daemon *d, Arena *a, Ruleset *live, Known known, uint64_t start) {
+        DriftGuard *drift = &d->drift;
+        Diag *diag = diag_new(a);
+        int r = diag ? put_right(d, live, known, diag) : -ENOMEM;
+        uint64_t usec;
+
+        if (r == -EAGAIN)
+                return CHECK_LATE;
+        if (r == 0)
+                return CHECK_UNSURE;
+        notice(drift, start);
+        if (r < 0) {
+                if (diag)
+                        daemon_say_all(d, diag);
+                daemon_event(d, EVENT_FAILURE, LOG_CRIT,
+                             "the rules could not be put right, and it is tried again: %s",
+                             strerror(-r));
+                return wait_for(d, RETRY_USEC);
+        }
+        usec = finish(d);
+        /* without memory what was not touched is told of as gone: it was undone all the same */
+        if (known == KNOWN_PART)
+                (void)engine_complete_part(&d->engine, live, &drift->touched);
+        tell(d, a, live);
+        tell_undone(d, usec);
+        return CHECK_UNSURE;
+}
+
+/* Compares all, and does what is to be done; at once, or when it is its turn. */
+static Check check(Daemon *d, Arena *a, bool at_once, uint64_t start) {
         DriftGuard *drift = &d->drift;
         Ruleset *live;
-        uint64_t start = monotonic_usec(), usec;
         int r;
 
         drift->is_dirty = false;
         if (!d->engine.desired)
-                return;
-        r = diag ? engine_compare(&d->engine, a, &live) : -ENOMEM;
+                return CHECK_RIGHT;
+        r = engine_compare(&d->engine, a, true, &live);
+        if (r == -EAGAIN) {
+                drift->is_dirty = true;
+                return CHECK_LATE;
+        }
         if (r < 0) {
                 tell_blind(d, a, r);
-                drift->is_dirty = true;
-                retry_in(d, RETRY_USEC);
-                return;
+                return wait_for(d, RETRY_USEC);
         }
         drift->is_blind = false;
         if (r > 0) {
                 settle(d);
                 drop_authors(drift, DRIFT_AUTHORS_MAX); /* nothing is left of what they did */
-                return;
+                return CHECK_RIGHT;
         }
+        if (d->settings.drift != DRIFT_ALERT && (at_once || may_heal(d)))
+                return heal(d, a, live, KNOWN_ALL, start);
         notice(drift, start);
-        if (d->settings.drift == DRIFT_ALERT || (!at_once && !may_heal(d))) {
-                tell(d, a, live);
-                return;
-        }
-        r = heal(d, live, diag, &usec);
         tell(d, a, live);
-        if (r == 0)
-                tell_undone(d, usec);
+        return CHECK_WAITS;
 }
 
-/* What was put right is read back: nothing is taken for healed that was not seen to be. */
-static void check_until_right(Daemon *d) {
-        uint64_t before;
+/* The same of what was touched alone: that is quick. */
+static Check check_part(Daemon *d, Arena *a, bool steady, uint64_t start) {
+        Ruleset *live;
 
-        do {
-                before = d->drift.n_heals;
-                check(d, false);
-        } while (d->drift.n_heals != before);
+        if (!d->engine.desired || d->settings.drift == DRIFT_ALERT)
+                return CHECK_UNSURE;
+        if (read_part(d, a, steady, &live) < 0)
+                return CHECK_LATE;
+        return may_heal(d) ? heal(d, a, live, KNOWN_PART, start) : check(d, a, false, start);
+}
+
+/* Nothing can be read while others go on like that. */
+static Check check_blindly(Daemon *d, Arena *a, uint64_t start) {
+        if (d->settings.drift == DRIFT_ALERT) {
+                tell_blind(d, a, -EBUSY);
+                return wait_for(d, RETRY_USEC);
+        }
+        return may_heal(d) ? heal(d, a, NULL, KNOWN_NOTHING, start) : CHECK_WAITS;
+}
+
+/* First what is quick; then what cannot be overtaken; and then what is certain: nothing is taken
+ * for healed that was not seen to be. */
+static void check_until_right(Daemon *d) {
+        uint64_t start = monotonic_usec();
+        unsigned int n_late = 0;
+        bool is_sure = false;
+
+        for (;;) {
+                _cleanup_(arena_freep) Arena *a = arena_new(0);
+                Check found;
+
+                if (!a)
+                        found = wait_for(d, RETRY_USEC);
+                else if (n_late >= LATE_MAX)
+                        found = check_blindly(d, a, start);
+                else if (is_sure)
+                        found = check(d, a, false, start);
+                else
+                        found = check_part(d, a, n_late == 0, start);
+                if (found == CHECK_RIGHT || found == CHECK_WAITS)
+                        return;
+                n_late = found == CHECK_LATE ? n_late + 1 : 0;
+                if (found == CHECK_UNSURE)
+                        start = monotonic_usec();
+                /* once something was put right; or if others are too quick for either, in turn */
+                is_sure = found == CHECK_UNSURE || !is_sure;
+        }
 }
 
 static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
@@ -298,8 +424,15 @@ static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userda
 void drift_catch_up(Daemon *d) {
         (void)read_commits(d); /* an error is met again by on_commits() */
         /* what was committed a moment ago may not have been told of yet */
-        if (d->drift.is_dirty || (d->engine.desired && engine_holds(&d->engine) == 0))
-                check(d, true);
+        for (int i = 0; i < CATCH_UP_MAX; i++) {
+                _cleanup_(arena_freep) Arena *a = NULL;
+
+                if (!d->drift.is_dirty && (!d->engine.desired || engine_holds(&d->engine) != 0))
+                        return;
+                a = arena_new(0);
+                if (!a || check(d, a, true, monotonic_usec()) == CHECK_RIGHT)
+                        return;
+        }
 }
 
 static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {

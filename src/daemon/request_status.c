@@ -64,7 +64,7 @@ static json_t *describe_kernel(Daemon *d, Arena *a) {
 
         if (!d->engine.desired)
                 return json_string("rules of ringwall's that nothing confirmed stands behind");
-        r = engine_compare(&d->engine, a, &live);
+        r = engine_compare(&d->engine, a, false, &live);
         if (r < 0)
                 return json_sprintf("it cannot be read: %s", strerror(-r));
         if (r > 0) /* by now */

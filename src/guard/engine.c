@@ -3,6 +3,7 @@
 
 #include "nft/host.h"
 #include "nft/owner.h"
+#include "nft/part.h"
 #include "nft/probe.h"
 #include "nft/sysctl.h"
 #include "proof/claim.h"
@@ -38,7 +39,7 @@ static void forget(Engine *e) {
         e->arena = arena_free(e->arena);
         e->host = arena_free(e->host);
         e->desired = NULL;
-        e->is_seen = false;
+        e->is_seen = e->was_right = false;
 }
 
 void engine_close(Engine *e) {
@@ -124,6 +125,10 @@ static bool is_in_force(const Ruleset *live, const Ruleset *desired) {
 static bool is_same(Engine *e, const Ruleset *live, const Ruleset *rs) {
         e->is_seen = is_in_force(live, rs) && (!e->owns || owns(e, live));
         e->seen = live->generation;
+        if (e->is_seen) {
+                e->was_right = true;
+                e->right = live->generation;
+        }
         return e->is_seen;
 }
 
@@ -199,7 +204,8 @@ static int keep(Engine *e, Arena **arena, Ruleset *rs, int r) {
         if (r < 0 && r != -EIO)
                 return r;
         forget(e);
-        e->is_seen = is_seen;
+        e->is_seen = e->was_right = is_seen;
+        e->right = e->seen;
         e->arena = TAKE_PTR(*arena);
         e->desired = rs;
         return r;
@@ -303,9 +309,10 @@ int engine_refresh(Engine *e, Diag *d) {
         }
         (void)arena_free(e->host); /* nothing of it is in use any more */
         e->host = TAKE_PTR(a);
-        if (r == 0 && is_still_seen(e))
+        /* what others have done since is noticed, told of and undone by itself: not here, unseen */
+        if (r == 0 && e->is_seen)
                 return 0;
-        e->is_seen = false; /* something else is desired now */
+        e->is_seen = e->was_right = false; /* something else is desired now */
         r = apply(e, e->desired, &changes, d);
         if (r == 0 && changes.messages > 0)
                 r = read_back(e, e->desired, d);
@@ -317,21 +324,62 @@ void engine_keep_tracking(Engine *e) {
                 e->tracks = nft_keep_tracking(e->link) == 0; /* else tried again next time */
 }
 
-int engine_compare(Engine *e, Arena *a, Ruleset **ret_live) {
-        int r = read_live(e, a, ret_live);
+int engine_compare(Engine *e, Arena *a, bool at_once, Ruleset **ret_live) {
+        int r = at_once ? nft_read_once(e->link, a, ret_live) : read_live(e, a, ret_live);
 
-        return r < 0 ? r : is_in_force(*ret_live, e->desired);
+        (void)was_stuck(e, r);
+        if (r < 0)
+                return r;
+        (void)is_same(e, *ret_live, e->desired);
+        return is_in_force(*ret_live, e->desired);
+}
+
+static int heal(Engine *e, const Ruleset *live, const Ruleset *desired, Diag *d) {
+        NftChanges changes = {0};
+        int r = nft_apply(e->link, live, desired, &changes, d);
+
+        (void)was_stuck(e, r);
+        return r < 0 ? r : changes.messages > 0;
 }
 
 int engine_heal(Engine *e, const Ruleset *live, Diag *d) {
-        NftChanges changes = {0};
+        e->desired->flags = table_flags(e, live);
+        return heal(e, live, e->desired, d);
+}
+
+int engine_read_part(Engine *e, Arena *a, const Touched *touched, bool steady, Ruleset **ret_live) {
+        int r;
+
+        if (!e->was_right || touched_is_all(touched))
+                return -EAGAIN;
+        r = part_read(e->link, a, e->desired, touched, steady, ret_live);
+        (void)was_stuck(e, r);
+        return r;
+}
+
+int engine_heal_part(Engine *e, const Ruleset *live, const Touched *touched, Diag *d) {
+        Diag before = *d;
+        const Ruleset *part;
         int r;
 
         e->desired->flags = table_flags(e, live);
-        r = nft_apply(e->link, live, e->desired, &changes, d);
+        part = live->exists ? part_of(live->arena, e->desired, touched) : e->desired;
+        r = part ? heal(e, live, part, d) : -ENOMEM;
+        if (r != -EBADMSG)
+                return r;
+        *d = before; /* if it is not only the part, it is met again with the whole */
+        return -EAGAIN;
+}
+
+int engine_complete_part(const Engine *e, Ruleset *live, const Touched *touched) {
+        return part_complete(live, e->desired, touched);
+}
+
+int engine_heal_blind(Engine *e, Diag *d) {
+        int r = nft_apply_blind(e->link, e->desired, d);
+
         (void)was_stuck(e, r);
-        /* somebody was quicker: from the beginning, then */
-        return r == -EAGAIN ? engine_refresh(e, d) : r;
+        return r < 0 ? r : 1;
 }
 
 int engine_holds(Engine *e) {

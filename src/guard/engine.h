@@ -6,6 +6,7 @@
  * the kernel did not answer on is made ready for the next attempt. */
 
 #include "nft/apply.h"
+#include "nft/touched.h"
 #include "ruleset/pass.h"
 
 /* Whose the table is. */
@@ -23,6 +24,8 @@ typedef struct Engine {
         Arena *host;             /* owned; of what engine_refresh() found in this host last */
         bool is_seen;            /* whether desired was read back, */
         uint32_t seen;           /* and the kernel's generation then */
+        bool was_right;          /* it was seen to be in force, */
+        uint32_t right;          /* in that generation at last */
         NftChanges changes;      /* that this took */
         EngineOwner owner; /* what is wanted. A table that somebody made without can gain none */
         bool asked_owner;  /* the kernel has been asked whether it can be had: */
@@ -60,9 +63,9 @@ bool engine_is_same(const Engine *e, Ruleset *rs);
  * that it is worth compiling anew. */
 bool engine_learn(Engine *e);
 
-/* Looks at the host again (networks, bridges) and, if that or any rule in the kernel has changed,
- * at the kernel, and makes it so again. 1 if there was something to do, 0 if not; as above. However
- * often: it needs no more memory. */
+/* Looks at the host again (networks, bridges) and, if that has changed or the rules were not seen
+ * to be right before, at the kernel, and makes it so again. 1 if there was something to do, 0 if
+ * not; as above. However often: it needs no more memory. */
 int engine_refresh(Engine *e, Diag *d);
 
 /* Where others can take the table away: keeps conntrack at work, so that what they let in is known.
@@ -70,11 +73,22 @@ int engine_refresh(Engine *e, Diag *d);
 void engine_keep_tracking(Engine *e);
 
 /* Reads the table: whether it is what was put in force. 1, 0, or a negative errno; *ret lives in a.
- */
-int engine_compare(Engine *e, Arena *a, Ruleset **ret_live);
+ * at_once: -EAGAIN where others change something meanwhile, instead of reading again. */
+int engine_compare(Engine *e, Arena *a, bool at_once, Ruleset **ret_live);
 /* Makes it so again, as fast as can be, from what was just read. It is not read back: compare
- * again. 0 or more, or a negative errno as of engine_put_ruleset(). */
+ * again. 1; 0 if nothing differed; or a negative errno: -EAGAIN where others were quicker, else as
+ * of engine_put_ruleset(). */
 int engine_heal(Engine *e, const Ruleset *live, Diag *d);
+/* In two steps, where all was seen to be in force, and others touched no more than that since: what
+ * is read and put right is that part alone. Else -EAGAIN. live is all of it once
+ * engine_complete_part() has returned 0, and lives in a, no longer than what is in force. Not
+ * steady: whatever others do meanwhile, so that what is read may be of several generations; what
+ * is then put right is so for a moment at least. */
+int engine_read_part(Engine *e, Arena *a, const Touched *touched, bool steady, Ruleset **ret_live);
+int engine_heal_part(Engine *e, const Ruleset *live, const Touched *touched, Diag *d);
+int engine_complete_part(const Engine *e, Ruleset *live, const Touched *touched);
+/* Heals whatever is there, without reading anything: where others are too fast for that. */
+int engine_heal_blind(Engine *e, Diag *d);
 
 /* Whether the kernel holds what was put in force, and still as the link's own if it was. Reads it
  * only if any program has changed any rule since it was read last. 1, 0, or a negative errno. */

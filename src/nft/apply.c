@@ -152,6 +152,32 @@ int nft_apply(
         return r > 0 ? apply(link, live, desired, true, ret, d) : r;
 }
 
+/* 1: refused, which is told of if d is given. */
+static int apply_blind(NftLink *link, const Ruleset *desired, bool is_there, Diag *d) {
+        _cleanup_(nft_batch_freep) NftBatch *b = nft_batch_new(nft_link_sequence(link), 0);
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const Ruleset *nothing = a ? ruleset_new(a) : NULL;
+        NftChanges changes = {0};
+        NftOutcome outcome;
+        int r = b && nothing ? 0 : -ENOMEM;
+
+        if (r == 0 && is_there)
+                difference_encode_refill(b, desired);
+        else if (r == 0)
+                r = difference_encode(b, nothing, desired, false, &changes);
+        if (r == 0)
+                r = nft_batch_end(b, true);
+        if (r == 0)
+                r = nft_link_send(link, b, &outcome);
+        return r > 0 && d ? report_all(b, &outcome, d) : r;
+}
+
+int nft_apply_blind(NftLink *link, const Ruleset *desired, Diag *d) {
+        int r = apply_blind(link, desired, true, NULL);
+
+        return r > 0 ? apply_blind(link, desired, false, d) : r;
+}
+
 int nft_delete(NftLink *link, bool *ret_was_there, Diag *d) {
         _cleanup_(nft_batch_freep) NftBatch *b = nft_batch_new(nft_link_sequence(link), 0);
         NftOutcome outcome;

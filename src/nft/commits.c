@@ -51,6 +51,35 @@ static void copy_name(char to[COMMIT_NAME_SIZE], const char *from) {
         to[n] = '\0';
 }
 
+/* The second attribute of what belongs to a chain or to a set is that one's name, the third of a
+ * chain its own. Sets without a name come and go with their rules, under a number. */
+static void touch(Touched *t, uint8_t type, const Attributes *a) {
+        switch (type) {
+        case NFT_MSG_NEWCHAIN:
+        case NFT_MSG_DELCHAIN:
+                touched_add(t, TOUCHED_CHAIN, attribute_string(a, NFTA_CHAIN_NAME));
+                return;
+        case NFT_MSG_NEWRULE:
+        case NFT_MSG_DELRULE:
+                touched_add(t, TOUCHED_CHAIN, attribute_string(a, NFTA_RULE_CHAIN));
+                return;
+        case NFT_MSG_NEWSET:
+        case NFT_MSG_DELSET:
+                touched_add(t, TOUCHED_SET, attribute_string(a, NFTA_SET_NAME));
+                return;
+        case NFT_MSG_NEWSETELEM:
+        case NFT_MSG_DELSETELEM:
+                touched_add(t, TOUCHED_SET, attribute_string(a, NFTA_SET_ELEM_LIST_SET));
+                return;
+        case NFT_MSG_NEWTABLE:
+        case NFT_MSG_DELTABLE:
+        case NFT_MSG_NEWOBJ:
+        case NFT_MSG_DELOBJ:
+                return; /* read in any case */
+        }
+        touched_add_all(t);
+}
+
 bool commit_parse(Commit *c, const struct nlmsghdr *h) {
         const struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
         uint32_t pid = 0;
@@ -65,8 +94,10 @@ bool commit_parse(Commit *c, const struct nlmsghdr *h) {
                 if (table && !c->table[0])
                         (void)snprintf(c->table, sizeof(c->table), "%s", table);
                 c->n_objects++;
-                c->touches_ours |=
-                        g->nfgen_family == NFPROTO_INET && table && streq(table, RULESET_TABLE);
+                if (g->nfgen_family == NFPROTO_INET && table && streq(table, RULESET_TABLE)) {
+                        c->touches_ours = true;
+                        touch(&c->touched, h->nlmsg_type & 0xff, &a);
+                }
                 return false;
         }
         c->port = h->nlmsg_pid;

@@ -3,13 +3,13 @@
 
 /* Who commits what to nf_tables in this network namespace: the kernel tells of every object of a
  * transaction, and at its end of the transaction itself, with the writer's process (NFT_MSG_NEWGEN,
- * include/uapi/linux/netfilter/nf_tables.h). Only who writes is told and which tables are
- * concerned: whoever wants to know what has changed reads it. */
+ * include/uapi/linux/netfilter/nf_tables.h). Only who writes is told and what is concerned: whoever
+ * wants to know what has become of it reads it. */
 
 #include <linux/netlink.h>
 #include <sys/types.h>
 
-#include "base/util.h"
+#include "nft/touched.h"
 
 #define COMMIT_NAME_SIZE 16 /* TASK_COMM_LEN, with its NUL */
 
@@ -20,7 +20,8 @@ typedef struct Commit {
         uint32_t port;               /* the writer's netlink socket; see nft_link_port() */
         pid_t pid;                   /* as the first process namespace counts; 0: not told */
         char name[COMMIT_NAME_SIZE]; /* the process's, which it may choose itself */
-        bool touches_ours;           /* something of the table inet ringwall was in it */
+        bool touches_ours;           /* something of the table inet ringwall was in it: */
+        Touched touched;             /* that */
         size_t n_objects;            /* that it made or removed, of any table */
         /* The first that it touched, by its raw name; what does not fit is cut off. */
         char table[COMMIT_TABLE_SIZE];

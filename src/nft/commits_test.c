@@ -79,6 +79,42 @@ static void only_the_table_of_our_family_and_name_is_ours(void **state) {
         }
 }
 
+static void of_our_table_what_was_touched_is_known_by_name(void **state) {
+        static const struct {
+                uint16_t type, name;
+                const char *table, *what;
+        } rows[] = {
+                {NFT_MSG_NEWRULE, NFTA_RULE_CHAIN, "ringwall", "input"},
+                {NFT_MSG_DELRULE, NFTA_RULE_CHAIN, "ringwall", "output"},
+                {NFT_MSG_DELCHAIN, NFTA_CHAIN_NAME, "ringwall", "forward"},
+                {NFT_MSG_DELSETELEM, NFTA_SET_ELEM_LIST_SET, "ringwall", "ports"},
+                {NFT_MSG_NEWSET, NFTA_SET_NAME, "ringwall", "zone"},
+                {NFT_MSG_NEWTABLE, NFTA_TABLE_NAME, "ringwall", "ringwall"},
+                {NFT_MSG_NEWRULE, NFTA_RULE_CHAIN, "filter", "another's"},
+        };
+        Commit c = {0};
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Message m;
+                struct nlmsghdr *h = start(&m, rows[i].type, NFPROTO_INET);
+
+                mnl_attr_put_strz(h, NFTA_RULE_TABLE, rows[i].table);
+                mnl_attr_put_strz(h, rows[i].name, rows[i].what);
+                assert_false(commit_parse(&c, h));
+        }
+        assert_int_equal(c.touched.of[TOUCHED_CHAIN].n, 3);
+        assert_int_equal(c.touched.of[TOUCHED_SET].n, 2);
+        assert_true(touched_has(&c.touched, TOUCHED_CHAIN, "forward"));
+        assert_true(touched_has(&c.touched, TOUCHED_SET, "ports"));
+}
+
+static void what_is_not_understood_stands_for_all(void **state) {
+        Commit c = {0};
+
+        (void)object(&c, NFT_MSG_NEWFLOWTABLE, NFPROTO_INET, "ringwall");
+        assert_true(touched_is_all(&c.touched));
+}
+
 static void a_name_is_cut_and_fit_for_a_terminal(void **state) {
         Commit c = {0};
 
@@ -105,6 +141,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_transaction_ends_with_who_wrote_it),
                 cmocka_unit_test(only_the_table_of_our_family_and_name_is_ours),
+                cmocka_unit_test(of_our_table_what_was_touched_is_known_by_name),
+                cmocka_unit_test(what_is_not_understood_stands_for_all),
                 cmocka_unit_test(a_name_is_cut_and_fit_for_a_terminal),
                 cmocka_unit_test(other_subsystems_and_short_messages_are_passed_over),
         };

@@ -41,7 +41,43 @@ Chain *decoder_find_chain(const Decoder *d, const char *name) {
         return found ? *found : NULL;
 }
 
-bool decode_verdict(const Decoder *d, const Attributes *data, Verdict *ret) {
+KnownSet *decoder_find_named_set(Decoder *d, const char *name) {
+        KnownSet *found = decoder_find_set(d, name);
+        Set *set = found || !d->known ? NULL : ruleset_find_set(d->known, name);
+
+        if (!set)
+                return found;
+        found = arena_new0(d->rs->arena, KnownSet); /* NULL: it is not understood, and differs */
+        if (found)
+                *found = (KnownSet){.name = set->name, .set = set};
+        return found;
+}
+
+/* Huge maps lead to as many chains. */
+static bool sort_known(Decoder *d) {
+        size_t n = d->known ? d->known->n_chains : 0;
+
+        if (d->known_chains || n == 0)
+                return n > 0;
+        d->known_chains = arena_alloc_array(d->rs->arena, n, sizeof(*d->known_chains));
+        if (!d->known_chains)
+                return false;
+        memcpy(d->known_chains, d->known->chains, n * sizeof(*d->known_chains));
+        qsort(d->known_chains, n, sizeof(*d->known_chains), compare_chains);
+        return true;
+}
+
+const Chain *decoder_find_target(Decoder *d, const char *name) {
+        Chain wanted = {.name = name}, *key = &wanted, **found;
+        const Chain *chain = decoder_find_chain(d, name);
+
+        if (chain || !sort_known(d))
+                return chain;
+        found = bsearch(&key, d->known_chains, d->known->n_chains, sizeof(key), compare_chains);
+        return found ? *found : NULL;
+}
+
+bool decode_verdict(Decoder *d, const Attributes *data, Verdict *ret) {
         Attributes verdict;
         const char *name;
         uint32_t code;
@@ -67,7 +103,7 @@ bool decode_verdict(const Decoder *d, const Attributes *data, Verdict *ret) {
         case NFT_GOTO:
                 ret->kind = (int32_t)code == NFT_JUMP ? VERDICT_JUMP : VERDICT_GOTO;
                 name = attribute_string(&verdict, NFTA_VERDICT_CHAIN);
-                ret->chain = name ? decoder_find_chain(d, name) : NULL;
+                ret->chain = name ? decoder_find_target(d, name) : NULL;
                 return ret->chain != NULL;
         }
         return false;
@@ -191,7 +227,11 @@ static int decode_round(Decoder *d, const void *bytes, size_t size, unsigned int
 }
 
 int decode_ruleset(Arena *a, const void *bytes, size_t size, Ruleset **ret) {
-        Decoder d = {.rs = ruleset_new(a)};
+        return decode_part(a, bytes, size, NULL, ret);
+}
+
+int decode_part(Arena *a, const void *bytes, size_t size, const Ruleset *known, Ruleset **ret) {
+        Decoder d = {.rs = ruleset_new(a), .known = known};
         int r;
 
         if (!d.rs)
@@ -228,6 +268,51 @@ int decode_set_names(const void *bytes,
                 if (flags & NFT_SET_EVAL)
                         continue;
                 r = name ? handler(name, userdata) : -EPROTO;
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The kernel names what has no name of its own. */
+#define UNNAMED "__"
+
+static int
+sets_of_rule(const Attributes *rule, int (*handler)(const char *, void *), void *userdata) {
+        const struct nlattr *attr;
+        int r = 0;
+
+        if (!rule->list[NFTA_RULE_EXPRESSIONS])
+                return 0;
+        attribute_for_each_nested(attr, rule->list[NFTA_RULE_EXPRESSIONS]) {
+                const char *kind, *name;
+                Attributes expression, data;
+
+                attributes_of(attr, &expression);
+                kind = attribute_string(&expression, NFTA_EXPR_NAME);
+                if (!kind || !streq(kind, "lookup"))
+                        continue;
+                attributes_inside(&expression, NFTA_EXPR_DATA, &data);
+                name = attribute_string(&data, NFTA_LOOKUP_SET);
+                if (name && startswith(name, UNNAMED))
+                        r = handler(name, userdata);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int decode_sets_of_rules(const void *bytes,
+                         size_t size,
+                         int (*handler)(const char *name, void *userdata),
+                         void *userdata) {
+        message_for_each(h, bytes, size) {
+                Attributes a;
+                int r;
+
+                if (!is_ours(h, NFT_MSG_NEWRULE, &a))
+                        continue;
+                r = sets_of_rule(&a, handler, userdata);
                 if (r < 0)
                         return r;
         }

@@ -14,9 +14,20 @@
  * when the kernel enlarged the set's table while it was listed. */
 int decode_ruleset(Arena *a, const void *bytes, size_t size, Ruleset **ret);
 
+/* The same of a part of the table: chains and sets that are not among the messages may lead to
+ * those that are known, which *ret then borrows. */
+int decode_part(Arena *a, const void *bytes, size_t size, const Ruleset *known, Ruleset **ret);
+
 /* Calls handler for the name of every set of our table in a dump of sets, but for those to which
  * the kernel adds elements itself. */
 int decode_set_names(const void *bytes,
                      size_t size,
                      int (*handler)(const char *name, void *userdata),
                      void *userdata);
+
+/* Calls handler for the name, which the kernel gave it, of every set without one that a rule of our
+ * table in a dump of rules looks something up in; as often as one does. */
+int decode_sets_of_rules(const void *bytes,
+                         size_t size,
+                         int (*handler)(const char *name, void *userdata),
+                         void *userdata);

@@ -252,7 +252,7 @@ static bool fields_of_key(RuleDecoder *d, const Set *set, uint32_t reg, FieldId 
 
 static void decode_lookup(RuleDecoder *d, const Attributes *a) {
         const char *name = attribute_string(a, NFTA_LOOKUP_SET);
-        KnownSet *known = name ? decoder_find_set(d->decoder, name) : NULL;
+        KnownSet *known = name ? decoder_find_named_set(d->decoder, name) : NULL;
         uint32_t from = 0, to = UINT32_MAX, flags = 0;
         Match m = {.op = MATCH_IN};
 

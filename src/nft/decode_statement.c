@@ -111,7 +111,7 @@ static bool read_inner(const Attributes *a, Statement *s) {
 
 static bool read_dynset(RuleDecoder *d, const Attributes *a, Statement *s) {
         const char *name = attribute_string(a, NFTA_DYNSET_SET_NAME);
-        const KnownSet *known = name ? decoder_find_set(d->decoder, name) : NULL;
+        const KnownSet *known = name ? decoder_find_named_set(d->decoder, name) : NULL;
         uint32_t op = UINT32_MAX, reg = 0, flags = 0;
         uint64_t timeout = 0;
         Load *load;

@@ -26,6 +26,8 @@ typedef struct Decoder {
         size_t n_sets;
         Chain **chains; /* likewise */
         size_t n_chains;
+        const Ruleset *known; /* what is not among the messages may be there; or NULL */
+        Chain **known_chains; /* once somebody has asked: likewise */
 } Decoder;
 
 /* 0, -ENOMEM or -EPROTO each. A chain that exists for one rule alone is passed over. */
@@ -39,9 +41,12 @@ int decode_object(Decoder *d, const Attributes *a);
 
 KnownSet *decoder_find_set(const Decoder *d, const char *name);
 Chain *decoder_find_chain(const Decoder *d, const char *name);
+/* What something leads to or looks up, which may be of what is known only. */
+KnownSet *decoder_find_named_set(Decoder *d, const char *name);
+const Chain *decoder_find_target(Decoder *d, const char *name);
 
 /* The verdict in a data attribute; false if it is none of ours or leads to an unknown chain. */
-bool decode_verdict(const Decoder *d, const Attributes *data, Verdict *ret);
+bool decode_verdict(Decoder *d, const Attributes *data, Verdict *ret);
 
 /* Whether a set is one that ringwall could have made. */
 static inline bool known_set_is_ours(const KnownSet *known) {

@@ -347,3 +347,21 @@ int difference_encode(NftBatch *b,
         *ret = d.changes;
         return 0;
 }
+
+void difference_encode_refill(NftBatch *b, const Ruleset *desired) {
+        encode_table(b, desired->flags);
+        for (size_t i = 0; i < desired->n_chains; i++)
+                encode_chain(b, desired->chains[i]);
+        encode_flush_table(b);
+        for (size_t i = 0; i < desired->n_sets; i++) {
+                const Set *set = desired->sets[i];
+
+                if (set->dynamic)
+                        continue;
+                encode_flush_set(b, set);
+                encode_elements(b, set, set->name, 0);
+        }
+        for (size_t i = 0; i < desired->n_chains; i++)
+                for (size_t j = 0; j < desired->chains[i]->n_rules; j++)
+                        encode_rule(b, desired->chains[i], &desired->chains[i]->rules[j]);
+}

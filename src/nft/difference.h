@@ -24,3 +24,8 @@ int difference_encode(NftBatch *b,
                       const Ruleset *desired,
                       bool empties_maps,
                       NftChanges *ret);
+
+/* Adds to the batch what makes every rule and every element as in desired, whatever they are. The
+ * kernel refuses it unless there are the table and desired's sets and limits; what else there is
+ * stays. Errors stay in the batch; desired must outlive it. */
+void difference_encode_refill(NftBatch *b, const Ruleset *desired);

@@ -71,6 +71,14 @@ void encode_flush_chain(NftBatch *b, const Chain *chain) {
                        &(NftSubject){.kind = SUBJECT_RULE, .removes = true, .name = chain->name});
 }
 
+void encode_flush_table(NftBatch *b) {
+        struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELRULE, 0);
+
+        mnl_attr_put_strz(h, NFTA_RULE_TABLE, RULESET_TABLE);
+        nft_batch_push(b,
+                       &(NftSubject){.kind = SUBJECT_RULE, .removes = true, .name = RULESET_TABLE});
+}
+
 struct nftnl_expr *encoder_expression(Encoder *e, const char *name) {
         struct nftnl_expr *x = nftnl_expr_alloc(name);
 

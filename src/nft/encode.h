@@ -16,8 +16,9 @@ void encode_delete_table(NftBatch *b);
 /* Makes the chain without its rules, or gives an existing base chain its policy. */
 void encode_chain(NftBatch *b, const Chain *chain);
 void encode_delete_chain(NftBatch *b, const Chain *chain);
-/* Takes all rules out of the chain. */
+/* Takes all rules out of the chain, or out of every chain of the table. */
 void encode_flush_chain(NftBatch *b, const Chain *chain);
+void encode_flush_table(NftBatch *b);
 
 /* Appends the rule to the chain, with the sets that are written out in it. -EINVAL in the batch for
  * a rule that no kernel could hold: ruleset_verify() lets none through. */

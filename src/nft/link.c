@@ -216,6 +216,34 @@ int nft_link_generation(NftLink *link, uint32_t *ret) {
         }
 }
 
+int nft_link_get(
+        NftLink *link, uint16_t type, uint16_t attribute, const char *name, NftBytes *ret) {
+        unsigned char buf[1024] = {0};
+        struct nlmsghdr *h = request(link, buf, type, 0);
+        uint32_t sequence = h->nlmsg_seq;
+        int r;
+
+        mnl_attr_put_strz(h, NFTA_TABLE_NAME, RULESET_TABLE); /* in each kind the first one */
+        if (!mnl_attr_put_strz_check(h, sizeof(buf), attribute, name))
+                return -ENAMETOOLONG;
+        r = send_all(link, h, h->nlmsg_len);
+        while (r == 0) {
+                ssize_t n = receive(link, 0);
+
+                if (n < 0)
+                        return (int)n;
+                message_for_each(answer, link->received, n) {
+                        if (answer->nlmsg_seq != sequence)
+                                continue;
+                        if (answer->nlmsg_type != NLMSG_ERROR)
+                                return nft_bytes_append(ret, answer, MNL_ALIGN(answer->nlmsg_len));
+                        r = message_error(answer);
+                        return r == -ENOENT ? 0 : r < 0 ? r : -EPROTO;
+                }
+        }
+        return r;
+}
+
 /* Takes in one datagram of a dump. 1 when the dump is complete, 0 when more is to come. */
 static int
 dump_part(NftLink *link, size_t size, uint32_t sequence, bool *interrupted, NftBytes *ret) {

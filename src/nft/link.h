@@ -46,6 +46,10 @@ uint32_t nft_link_sequence(const NftLink *link);
 /* The number of the last transaction that any program committed in this namespace. */
 int nft_link_generation(NftLink *link, uint32_t *ret);
 
+/* Asks for one object (NFT_MSG_GET...) of our table by its name, which stands in that attribute,
+ * and appends the answer; nothing if there is none. */
+int nft_link_get(NftLink *link, uint16_t type, uint16_t attribute, const char *name, NftBytes *ret);
+
 /* Asks for all objects of a kind (NFT_MSG_GET...), of the table and the set if given, and appends
  * the answers as they come. -EINTR if another program's transaction came in between: what was
  * appended is then worth nothing; -EFBIG past NFT_BATCH_MAX; else what the kernel said. */

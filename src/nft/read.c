@@ -93,3 +93,9 @@ int nft_read(NftLink *link, Arena *a, Ruleset **ret) {
         }
         return -EBUSY;
 }
+
+int nft_read_once(NftLink *link, Arena *a, Ruleset **ret) {
+        int r = read_once(link, a, ret);
+
+        return r == -EINTR ? -EAGAIN : r;
+}
