@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* ringwalld's own state. One thread, one event loop; everything that decides is below, in guard,
- * and is given what it needs. */
+/* ringwalld's own state. One thread, one event loop (guard/lookout has another, that nothing else
+ * is shared with); everything that decides is below, in guard, and is given what it needs. */
 
 #include <systemd/sd-event.h>
 
@@ -10,8 +10,8 @@
 #include "guard/drops.h"
 #include "guard/engine.h"
 #include "guard/event_log.h"
+#include "guard/lookout.h"
 #include "guard/store.h"
-#include "guard/who.h"
 #include "host/sshd.h"
 #include "rpc/call.h"
 #include "rpc/server.h"
@@ -30,13 +30,14 @@ typedef struct ClaimWatch ClaimWatch;
 
 /* Who committed something to the table that has not been told of yet. */
 typedef struct DriftAuthor {
-        Arena *arena; /* owned; of who */
-        Who who;
+        pid_t pid; /* as the kernel tells it, like the name */
+        char name[COMMIT_NAME_SIZE];
         uint32_t first, last; /* generations of their transactions that were not told of */
 } DriftAuthor;
 
 typedef struct DriftGuard {
         CommitWatch watch;
+        Lookout *lookout; /* owned; NULL: processes' numbers are not ours, or there is none */
         sd_event_source *io, *tick, *retry;
         uint32_t generation; /* of the latest transaction that was told of */
         bool sees_pids;      /* the kernel's process numbers are ours: see drift.c */

@@ -41,14 +41,11 @@ static void retry_in(Daemon *d, uint64_t usec) {
                 (void)sd_event_source_set_enabled(d->drift.io, SD_EVENT_OFF);
 }
 
-/* Who it was is looked up at once, while they are still there. */
 static void note_author(DriftGuard *drift, const Commit *c) {
         size_t kept = MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX);
         DriftAuthor *last = kept > 0 ? &drift->authors[kept - 1] : NULL;
-        Tree tree = {.root = ""};
 
-        if (last && last->who.pid == c->pid &&
-            strncmp(last->who.name, c->name, sizeof(c->name)) == 0) {
+        if (last && last->pid == c->pid && strncmp(last->name, c->name, sizeof(c->name)) == 0) {
                 last->last = c->generation;
                 return;
         }
@@ -56,13 +53,8 @@ static void note_author(DriftGuard *drift, const Commit *c) {
         if (kept == DRIFT_AUTHORS_MAX)
                 return; /* counted, and not known */
         last = &drift->authors[kept];
-        *last = (DriftAuthor){.arena = arena_new(0),
-                              .first = c->generation,
-                              .last = c->generation,
-                              .who = {.login_uid = WHO_UNKNOWN_LOGIN}};
-        tree.arena = last->arena;
-        if (drift->sees_pids && tree.arena)
-                (void)who_read(&tree, c, &last->who); /* else it stays unknown */
+        *last = (DriftAuthor){.pid = c->pid, .first = c->generation, .last = c->generation};
+        memcpy(last->name, c->name, sizeof(last->name));
 }
 
 static void remember(const Commit *c, void *to) {
@@ -90,24 +82,27 @@ static bool is_after(uint32_t a, uint32_t b) {
         return (int32_t)(a - b) > 0;
 }
 
-static const char *describe_author(Arena *a, DriftAuthor *author) {
+/* What the lookout has seen; if it was not quick enough for so many, what is still to be seen. */
+static const char *describe_author(Daemon *d, Arena *a, const DriftAuthor *author) {
         const Tree tree = {.arena = a, .root = ""};
-        const char *text;
+        Who who = {.login_uid = WHO_UNKNOWN_LOGIN};
+        Commit commit = {.pid = author->pid};
         Sshd sshd;
 
-        if (author->who.known && sshd_read(&tree, &sshd) >= 0)
-                (void)who_find_connection(&tree, &sshd, &author->who);
-        text = who_describe(a, &author->who);
-        author->who.by = NULL; /* lives in a */
-        return text;
+        memcpy(commit.name, author->name, sizeof(commit.name));
+        if (d->drift.sees_pids &&
+            !(d->drift.lookout && lookout_find(d->drift.lookout, author->first, a, &who)))
+                (void)who_read(&tree, &commit, &who); /* else it stays unknown */
+        who_find_login(a, &who);
+        if (who.known && sshd_read(&tree, &sshd) >= 0)
+                (void)who_find_connection(&tree, &sshd, &who);
+        return who_describe(a, &who);
 }
 
 static void drop_authors(DriftGuard *drift, size_t n) {
         size_t kept = MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX);
 
         n = MIN(n, kept);
-        for (size_t i = 0; i < n; i++)
-                drift->authors[i].arena = arena_free(drift->authors[i].arena);
         memmove(drift->authors, drift->authors + n, (kept - n) * sizeof(*drift->authors));
         drift->n_authors = kept - n;
 }
@@ -163,7 +158,7 @@ static const char *describe_who(Daemon *d, Arena *a, uint32_t generation) {
 
         while (n < MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX) &&
                !is_after(drift->authors[n].first, generation)) {
-                const char *one = describe_author(a, &drift->authors[n]);
+                const char *one = describe_author(d, a, &drift->authors[n]);
 
                 if (one)
                         text = text ? arena_printf(a, "%s, and %s", text, one) : one;
@@ -473,6 +468,8 @@ int drift_start(Daemon *d) {
         if (r < 0)
                 return r;
         drift->sees_pids = sees_pids();
+        if (drift->sees_pids && lookout_new(&drift->lookout) < 0)
+                daemon_say(d, LOG_WARNING, "who changes the rules may be known too late");
         r = sd_event_add_io(d->event, &drift->io, drift->watch.fd, EPOLLIN, on_commits, d);
         if (r >= 0) /* before whoever asks is answered */
                 r = sd_event_source_set_priority(drift->io, SD_EVENT_PRIORITY_IMPORTANT);
@@ -493,6 +490,6 @@ void drift_stop(Daemon *d) {
         drift->io = sd_event_source_disable_unref(drift->io);
         drift->retry = sd_event_source_disable_unref(drift->retry);
         drift->tick = sd_event_source_disable_unref(drift->tick);
+        drift->lookout = lookout_free(drift->lookout);
         commit_watch_close(&drift->watch);
-        drop_authors(drift, DRIFT_AUTHORS_MAX);
 }

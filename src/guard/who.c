@@ -27,15 +27,38 @@ int who_read(const Tree *t, const Commit *c, Who *ret) {
         if (r == -ENOMEM)
                 return r;
         who.known = r == 0 && who.process.comm && streq(who.process.comm, who.name);
-        if (who.known) {
-                const struct passwd *user;
-
+        if (who.known)
                 who.login_uid = read_login(t, c->pid);
-                user = who.login_uid == WHO_UNKNOWN_LOGIN ? NULL : getpwuid(who.login_uid);
-                who.login = user ? arena_strdup(t->arena, user->pw_name) : NULL;
-        }
         *ret = who;
         return 0;
+}
+
+int who_copy(Arena *a, const Who *who, Who *ret) {
+        Who copy = *who;
+        HostProcess *p = &copy.process;
+        const char **const texts[] = {
+                &copy.login,          &p->comm,           &p->executable,
+                &p->command,          &p->cgroup.path,    &p->cgroup.unit,
+                &p->cgroup.user_unit, &p->cgroup.session, &p->cgroup.container,
+        };
+
+        copy.by = NULL;
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+                const char *text = *texts[i];
+
+                *texts[i] = text ? arena_strdup(a, text) : NULL;
+                if (text && !*texts[i])
+                        return -ENOMEM;
+        }
+        *ret = copy;
+        return 0;
+}
+
+void who_find_login(Arena *a, Who *who) {
+        const struct passwd *user =
+                who->login_uid == WHO_UNKNOWN_LOGIN ? NULL : getpwuid(who->login_uid);
+
+        who->login = user ? arena_strdup(a, user->pw_name) : NULL;
 }
 
 int who_find_connection(const Tree *t, const Sshd *sshd, Who *who) {

@@ -14,7 +14,7 @@ typedef struct Who {
         bool known; /* the process that the kernel named was still there, under its name */
         HostProcess process;
         uint32_t login_uid;          /* who logged in first, whatever they became since */
-        const char *login;           /* their name, or NULL */
+        const char *login;           /* their name, see who_find_login(); or NULL */
         const SshConnection *by;     /* that they came by, see who_find_connection(); or NULL */
         char name[COMMIT_NAME_SIZE]; /* the kernel's word, also of one that is gone */
         pid_t pid;
@@ -24,6 +24,10 @@ typedef struct Who {
 int who_read_process(const Tree *t, pid_t pid, Who *ret);
 /* To be called at once. Lives in the tree's arena. 0 or -ENOMEM. */
 int who_read(const Tree *t, const Commit *c, Who *ret);
+/* 0 or -ENOMEM. But for `by`. */
+int who_copy(Arena *a, const Who *who, Who *ret);
+/* Looks up the login's name, wherever names are kept: that may take long. */
+void who_find_login(Arena *a, Who *who);
 /* Takes its time: walks over all processes. 0 or a negative errno. */
 int who_find_connection(const Tree *t, const Sshd *sshd, Who *who);
 /* "nft (process 4711: nft flush ruleset) of ssh.service, logged in as anna from 198.51.100.7". NULL

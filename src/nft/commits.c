@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "nft/commits.h"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -34,6 +36,23 @@ int commit_watch_open(CommitWatch *ret) {
         *ret = (CommitWatch){.fd = fd, .buffer = buffer};
         fd = -1;
         return 0;
+}
+
+/* The kernel sends the end of a transaction in a datagram of its own. A filter reads big-endian,
+ * and the type is in the machine's own order. */
+int commit_watch_skip_objects(CommitWatch *w) {
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+                         htons(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN), 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+                BPF_STMT(BPF_RET | BPF_K, 0),
+        };
+        const struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
+
+        return setsockopt(w->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0
+                       ? -errno
+                       : 0;
 }
 
 void commit_watch_close(CommitWatch *w) {

@@ -37,6 +37,10 @@ int commit_watch_open(CommitWatch *ret);
 void commit_watch_close(
         CommitWatch *w); /* also of one that was never opened but for its fd of -1 */
 
+/* Only the ends of transactions are told from now on, and not what was in them. 0 or a negative
+ * errno. */
+int commit_watch_skip_objects(CommitWatch *w);
+
 /* Hands over every transaction that has ended, without waiting. 1 if messages were lost (anything
  * may have been committed), 0 if not; or a negative errno. */
 int commit_watch_read(CommitWatch *w, void (*take)(const Commit *c, void *to), void *to);
