@@ -24,12 +24,13 @@ def make_guarded(yard, armed):
     yard.retire(machine)
 
 
-@pytest.mark.parametrize("unit", [DAEMON, LOCKDOWN, NOTIFY])
-def test_units_are_sound_and_confined(guarded, unit):
+# the daemon's thread that looks at who changes rules may go before everybody else
+@pytest.mark.parametrize("unit, most", [(DAEMON, 2.1), (LOCKDOWN, 1.9), (NOTIFY, 1.9)])
+def test_units_are_sound_and_confined(guarded, unit, most):
     assert guarded.run("systemd-analyze", "verify", "--man=no", unit).stderr == ""
-    words = ["systemd-analyze", "security", "--no-pager", "--threshold=20", unit]
-    said = guarded.run(*words).stdout
-    assert re.search(r"Overall exposure level for \S+: [01]\.\d OK", said)
+    said = guarded.run("systemd-analyze", "security", "--no-pager", unit).stdout
+    level = re.search(r"Overall exposure level for \S+: (\d\.\d) OK", said)
+    assert level and float(level[1]) <= most, said
 
 
 def test_the_daemon_has_the_privileges_that_it_needs_and_no_more(guarded):
