@@ -112,6 +112,12 @@ static uint32_t table_flags(Engine *e, const Ruleset *live) {
         return e->owner == ENGINE_OWNER_SELF ? TABLE_OWNER | TABLE_PERSIST : TABLE_PERSIST;
 }
 
+/* One that was made without the flags can gain none, whoever asks. */
+static bool is_to_be_made_anew(Engine *e, const Ruleset *live) {
+        return e->owner == ENGINE_OWNER_SELF && live->exists && !(live->flags & TABLE_PERSIST) &&
+               can_own(e, live);
+}
+
 static bool owns(const Engine *e, const Ruleset *live) {
         return live->exists && live->flags & TABLE_OWNER && live->owner == nft_link_port(e->link);
 }
@@ -132,6 +138,22 @@ static bool is_same(Engine *e, const Ruleset *live, const Ruleset *rs) {
         return e->is_seen;
 }
 
+/* As nft_apply(). */
+static int write_rules(Engine *e, const Ruleset *live, Ruleset *rs, NftChanges *ret, Diag *d) {
+        Diag before = *d;
+        int r;
+
+        if (is_to_be_made_anew(e, live)) {
+                rs->flags = TABLE_OWNER | TABLE_PERSIST;
+                r = nft_replace(e->link, live, rs, ret, d);
+                if (r != -EBADMSG)
+                        return r;
+                *d = before; /* then as it is: what is wrong with the rules is met again */
+        }
+        rs->flags = table_flags(e, live);
+        return nft_apply(e->link, live, rs, ret, d);
+}
+
 /* Reads, compares and writes, again if another program's transaction came in between. */
 static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
         for (int i = 0; i < TRIES; i++) {
@@ -141,8 +163,7 @@ static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
 
                 if (r < 0)
                         return report_read(r, d);
-                rs->flags = table_flags(e, live);
-                r = nft_apply(e->link, live, rs, ret, d);
+                r = write_rules(e, live, rs, ret, d);
                 (void)was_stuck(e, r);
                 if (r == 0 && ret->messages == 0)
                         (void)is_same(e, live, rs);

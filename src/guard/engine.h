@@ -27,8 +27,8 @@ typedef struct Engine {
         bool was_right;          /* it was seen to be in force, */
         uint32_t right;          /* in that generation at last */
         NftChanges changes;      /* that this took */
-        EngineOwner owner; /* what is wanted. A table that somebody made without can gain none */
-        bool asked_owner;  /* the kernel has been asked whether it can be had: */
+        EngineOwner owner;       /* what is wanted */
+        bool asked_owner;        /* the kernel has been asked whether it can be had: */
         bool can_own;
         bool owns;            /* as read back: the table is the link's */
         bool tracks;          /* conntrack stays at work even if the table goes */

@@ -152,6 +152,31 @@ int nft_apply(
         return r > 0 ? apply(link, live, desired, true, ret, d) : r;
 }
 
+int nft_replace(
+        NftLink *link, const Ruleset *live, const Ruleset *desired, NftChanges *ret, Diag *d) {
+        _cleanup_(nft_batch_freep) NftBatch *b =
+                nft_batch_new(nft_link_sequence(link), live->generation);
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const Ruleset *nothing = a ? ruleset_new(a) : NULL;
+        NftChanges changes = {0};
+        NftOutcome outcome;
+        int r = b && nothing ? refuse_owned(link, live, d) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        encode_delete_table(b);
+        r = difference_encode(b, nothing, desired, false, &changes);
+        if (r == 0)
+                r = nft_batch_end(b, true);
+        if (r == 0)
+                r = nft_link_send(link, b, &outcome);
+        if (r > 0)
+                return report_all(b, &outcome, d);
+        if (r == 0)
+                *ret = changes;
+        return r;
+}
+
 /* 1: refused, which is told of if d is given. */
 static int apply_blind(NftLink *link, const Ruleset *desired, bool is_there, Diag *d) {
         _cleanup_(nft_batch_freep) NftBatch *b = nft_batch_new(nft_link_sequence(link), 0);

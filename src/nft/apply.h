@@ -26,6 +26,13 @@ int nft_write_batch(const Ruleset *rs, NftBytes *ret, uint32_t *ret_last);
  * to see what holds. */
 int nft_apply(NftLink *link, const Ruleset *live, const Ruleset *desired, NftChanges *ret, Diag *d);
 
+/* The same by making the table anew, with desired's flags, in place of the one that is there: what
+ * its dynamic sets hold is lost. Nothing passes meanwhile that either does not admit: the new
+ * chains are at their hooks before the old ones go, and end in an explicit drop, as their policy
+ * comes late. */
+int nft_replace(
+        NftLink *link, const Ruleset *live, const Ruleset *desired, NftChanges *ret, Diag *d);
+
 /* Makes every rule of desired so in one transaction, whoever changed what meanwhile: those of a
  * table that is there as it should be but for its rules and elements, or of one that is gone. Else
  * the kernel refuses. Errors as of nft_apply(), and never -EAGAIN. */

@@ -74,14 +74,17 @@ def libraries(program):
 def pack(path, options):
     """The tar that the guest unpacks."""
     programs = {"ringwall": Path(options.program)}
-    folder = programs["ringwall"].parents[2] / "tests"
-    programs |= {name: folder / name for name in options.units}
+    build = programs["ringwall"].parents[2]
+    programs["ringwalld"] = build / "src/daemon/ringwalld"
+    programs |= {name: build / "tests" / name for name in options.units}
     files, texts = {}, {}
     for name, program in programs.items():
         found, loader = libraries(program)
         files |= {f"program/lib/{library}": file for library, file in found.items()}
         files[f"program/bin/{name}"] = program
-        texts[f"program/{name}"] = START.format(loader=loader, name=name)
+        # where the tests look for the daemon, seen from the program
+        place = "daemon" if name == "ringwalld" else "program"
+        texts[f"{place}/{name}"] = START.format(loader=loader, name=name)
     texts["program/tests"] = RUN_TESTS.format(
         seed=options.seed,
         policies=options.policies,

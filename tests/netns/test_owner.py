@@ -10,6 +10,7 @@ import pytest
 
 from lab import wait_until
 from program import ENVIRONMENT, ringwall
+from steady import ALLOWED, Steady
 from test_daemon import DAEMON, Daemon, reach
 from world import EXAMPLE, World
 
@@ -165,12 +166,22 @@ def test_without_ownership_others_can_change_it_and_status_says_so(world, daemon
     assert not refused(world, "insert rule inet ringwall input tcp dport 22 accept")
 
 
-def test_a_table_made_without_an_owner_is_filled_and_not_owned(world, daemon):
-    world.use(EXAMPLE)
-    daemon.start()
-    daemon.apply(EXAMPLE.replace("https", "ssh"), "--no-confirm")
+def test_a_table_made_without_an_owner_is_made_anew_without_a_gap(world, daemon):
+    """As `ringwall load` makes it, and ringwall-lockdown."""
+    text = EXAMPLE.replace("  - allow: https\n", f"  - allow: https\n  - allow: {ALLOWED}/udp\n")
+    world.use(text)
+    assert not refused(world, "add chain inet ringwall another")
+    with Steady(world) as steady:
+        wait_until(lambda: steady.got > 100, 20, "traffic before")
+        daemon.start()
+        assert daemon.apply(text, "--no-confirm")[0] == 0
+        got = steady.got
+        wait_until(lambda: steady.got > got + 100, 20, "traffic after")
+    steady.assert_all_was_right()
     status = daemon.status()
-    assert status["state"] == "closed" and status["readBack"] and not status["owned"]
+    assert status["state"] == "closed" and status["readBack"] and status["owned"]
+    for attempt in ATTEMPTS:
+        assert refused(world, attempt), attempt
 
 
 def test_a_lockdown_is_adopted(world, daemon):
