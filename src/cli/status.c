@@ -100,6 +100,10 @@ static void print_state(const json_t *s) {
                 printf("%snot in force%s it was unloaded on demand, until something is applied or "
                        "ringwalld starts again\n",
                        style.bad, style.reset);
+        else if (streq(state, "taken"))
+                printf("%snot in force%s another program, or a second ringwalld, owns the table "
+                       "inet ringwall: stop it, or this one\n",
+                       style.bad, style.reset);
         else if (streq(state, "failed"))
                 printf("%snot in force%s what was confirmed could not be put in force, and is "
                        "tried "

@@ -14,6 +14,8 @@
 /* What is asked of the daemon and changes little: status, history, reload. */
 
 static const char *state_word(const Daemon *d, bool holds) {
+        if (d->engine.is_anothers && (!holds || !d->confirm.is_known))
+                return "taken";
         if (!d->confirm.is_known)
                 return "failed";
         if (!holds)

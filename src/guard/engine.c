@@ -90,7 +90,12 @@ static bool was_stuck(Engine *e, int error) {
 static int read_live(Engine *e, Arena *a, Ruleset **ret) {
         int r = nft_read(e->link, a, ret);
 
-        return was_stuck(e, r) && r != -ETIMEDOUT ? nft_read(e->link, a, ret) : r;
+        if (was_stuck(e, r) && r != -ETIMEDOUT)
+                r = nft_read(e->link, a, ret);
+        if (r == 0)
+                e->is_anothers = (*ret)->exists && (*ret)->flags & TABLE_OWNER &&
+                                 (*ret)->owner != nft_link_port(e->link);
+        return r;
 }
 
 /* Whether a table can be had that persists. A table that does is proof enough. */

@@ -31,6 +31,7 @@ typedef struct Engine {
         bool asked_owner;        /* the kernel has been asked whether it can be had: */
         bool can_own;
         bool owns;            /* as read back: the table is the link's */
+        bool is_anothers;     /* another program's, when it was read last */
         bool tracks;          /* conntrack stays at work even if the table goes */
         bool reports_refused; /* what is refused is made known: see ruleset/refused.h */
 } Engine;

@@ -134,7 +134,7 @@ def test_a_second_one_beside_it_gives_way(world, daemon, tmp_path):
     try:
         code, said = second.apply("ringwall: 1\ninbound: [{ allow: ssh }]\n", "--no-confirm")
         assert code != 0 and "another program owns the table" in str(said), said
-        assert second.ask("status")[1]["state"] not in ("closed", "unarmed")
+        assert second.ask("status")[1]["state"] == "taken"
         code, said = second.ask("unload", "--yes")  # it is not its own to take away
         assert code != 0, said
     finally:
