@@ -19,8 +19,9 @@ import time
 NETLINK_NETFILTER = 12
 NFTABLES, SOL_NETLINK, ADD_MEMBERSHIP = 10, 270, 1
 GROUP = 7  # NFNLGRP_NFTABLES
-NEWTABLE, NEWCHAIN, NEWGEN = 0, 3, 15
+NEWTABLE, DELTABLE, NEWCHAIN, NEWRULE, DELRULE, NEWGEN = 0, 2, 3, 6, 8, 15
 REQUEST, ACK, CREATE, APPEND = 1, 4, 0x400, 0x800
+NESTED, ACCEPT = 0x8000, 1
 OWNER, PERSIST = 2, 4
 SO_RCVBUFFORCE = 33
 
@@ -58,6 +59,24 @@ def adoption(flags=OWNER | PERSIST):
 def new_chain(name):
     attributes = _attribute(1, b"ringwall\0") + _attribute(3, name.encode() + b"\0")
     return batch((NEWCHAIN, ACK | CREATE, attributes))
+
+
+def accept_all():
+    """A rule at the beginning of input that accepts everything."""
+    verdict = _attribute(2 | NESTED, _attribute(1, struct.pack(">L", ACCEPT)))
+    data = _attribute(1, struct.pack(">L", 0)) + _attribute(2 | NESTED, verdict)
+    expression = _attribute(1, b"immediate\0") + _attribute(2 | NESTED, data)
+    rule = _attribute(1, b"ringwall\0") + _attribute(2, b"input\0")
+    rule += _attribute(4 | NESTED, _attribute(1 | NESTED, expression))
+    return batch((NEWRULE, ACK | CREATE, rule))
+
+
+def flush_rules():
+    return batch((DELRULE, ACK, _attribute(1, b"ringwall\0")))
+
+
+def delete_table():
+    return batch((DELTABLE, ACK, _attribute(1, b"ringwall\0")))
 
 
 def commit(data):
