@@ -13,6 +13,7 @@ typedef struct Pair {
         const void *live, *desired;
         bool recreate; /* delete it and make it again: a hook, type or size cannot be changed */
         bool refill;   /* take out and put in all rules, or all elements */
+        bool prune;    /* of a chain: rules have come in between, and nothing else */
 } Pair;
 
 typedef struct Pairs {
@@ -120,6 +121,28 @@ static bool same_rules(const Chain *a, const Chain *b) {
         return true;
 }
 
+/* Takes out those rules of live that desired does not have; false, unless that is all that there is
+ * to do. b NULL: only asks. To take out costs the kernel little, and leaves counters and limits. */
+static bool prune(NftBatch *b, const Chain *live, const Chain *desired, size_t *ret_n) {
+        size_t n = 0;
+
+        *ret_n = 0;
+        for (size_t i = 0; i < live->n_rules; i++) {
+                const Rule *rule = &live->rules[i];
+
+                if (n < desired->n_rules && rule_equal(rule, &desired->rules[n])) {
+                        n++;
+                        continue;
+                }
+                if (rule->handle == 0)
+                        return false;
+                if (b)
+                        encode_delete_rule(b, live, rule);
+                (*ret_n)++;
+        }
+        return n == desired->n_rules;
+}
+
 static bool same_hook(const Chain *a, const Chain *b) {
         return a->hook == b->hook &&
                (a->hook == HOOK_NONE || (a->type == b->type && a->priority == b->priority));
@@ -168,8 +191,12 @@ static void decide(Difference *d) {
         for (size_t i = 0; i < d->chains.n_items; i++) {
                 Pair *p = &d->chains.items[i];
 
+                size_t n;
+
                 p->refill = p->live && p->desired &&
                             (d->everything || !same_rules(p->live, p->desired));
+                p->prune = p->refill && !d->everything && prune(NULL, p->live, p->desired, &n);
+                p->refill &= !p->prune;
         }
         for (size_t i = 0; i < d->sets.n_items; i++) {
                 Pair *p = &d->sets.items[i];
@@ -250,7 +277,11 @@ static void encode_removals(Difference *d) {
         for (size_t i = 0; i < d->chains.n_items; i++) {
                 const Pair *p = &d->chains.items[i];
                 const Chain *live = p->live;
+                size_t n = 0;
 
+                if (p->prune)
+                        (void)prune(d->batch, live, p->desired, &n); /* as was asked before */
+                d->changes.rules_removed += n;
                 if (!live || live->n_rules == 0 || (p->desired && !p->refill))
                         continue;
                 encode_flush_chain(d->batch, live);

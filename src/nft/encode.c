@@ -2,6 +2,7 @@
 #include "nft/encoder.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <libmnl/libmnl.h>
 
 #include <linux/netfilter.h>
@@ -67,6 +68,16 @@ void encode_flush_chain(NftBatch *b, const Chain *chain) {
 
         mnl_attr_put_strz(h, NFTA_RULE_TABLE, RULESET_TABLE);
         mnl_attr_put_strz(h, NFTA_RULE_CHAIN, chain->name);
+        nft_batch_push(b,
+                       &(NftSubject){.kind = SUBJECT_RULE, .removes = true, .name = chain->name});
+}
+
+void encode_delete_rule(NftBatch *b, const Chain *chain, const Rule *rule) {
+        struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELRULE, 0);
+
+        mnl_attr_put_strz(h, NFTA_RULE_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_RULE_CHAIN, chain->name);
+        mnl_attr_put_u64(h, NFTA_RULE_HANDLE, htobe64(rule->handle));
         nft_batch_push(b,
                        &(NftSubject){.kind = SUBJECT_RULE, .removes = true, .name = chain->name});
 }

@@ -16,6 +16,8 @@ void encode_delete_table(NftBatch *b);
 /* Makes the chain without its rules, or gives an existing base chain its policy. */
 void encode_chain(NftBatch *b, const Chain *chain);
 void encode_delete_chain(NftBatch *b, const Chain *chain);
+/* Takes out the rule, which was read from the kernel. */
+void encode_delete_rule(NftBatch *b, const Chain *chain, const Rule *rule);
 /* Takes all rules out of the chain, or out of every chain of the table. */
 void encode_flush_chain(NftBatch *b, const Chain *chain);
 void encode_flush_table(NftBatch *b);
