@@ -8,6 +8,7 @@
 #include "nft/sysctl.h"
 #include "proof/claim.h"
 #include "ruleset/refused.h"
+#include "ruleset/shut.h"
 
 #define TRIES 5 /* other programs' transactions may come between reading and writing */
 
@@ -368,11 +369,6 @@ static int heal(Engine *e, const Ruleset *live, const Ruleset *desired, Diag *d)
         return r < 0 ? r : changes.messages > 0;
 }
 
-int engine_heal(Engine *e, const Ruleset *live, Diag *d) {
-        e->desired->flags = table_flags(e, live);
-        return heal(e, live, e->desired, d);
-}
-
 int engine_read_part(Engine *e, Arena *a, const Touched *touched, bool steady, Ruleset **ret_live) {
         int r;
 
@@ -383,13 +379,41 @@ int engine_read_part(Engine *e, Arena *a, const Touched *touched, bool steady, R
         return r;
 }
 
-int engine_heal_part(Engine *e, const Ruleset *live, const Touched *touched, Diag *d) {
+/* Where the table is gone all is open. To make it takes the kernel long if it is large: first it is
+ * shut, then the rest comes. Returns what there is now, which is live if that could not be done. */
+static const Ruleset *shut_first(Engine *e, const Ruleset *live, Diag *d) {
+        Ruleset *shut = ruleset_shut(live->arena, e->desired);
         Diag before = *d;
+
+        if (!shut || heal(e, live, shut, d) <= 0) {
+                *d = before; /* what is wrong is met again with the whole */
+                return live;
+        }
+        shut->exists = true;
+        /* if nobody came in between; 0 is passed over */
+        shut->generation = live->generation == 0 ? 0 : MAX(live->generation + 1, 1U);
+        return shut;
+}
+
+int engine_heal(Engine *e, const Ruleset *live, Diag *d) {
+        e->desired->flags = table_flags(e, live);
+        if (!live->exists)
+                live = shut_first(e, live, d);
+        return heal(e, live, e->desired, d);
+}
+
+int engine_heal_part(Engine *e, const Ruleset *live, const Touched *touched, Diag *d) {
         const Ruleset *part;
+        Diag before = *d;
         int r;
 
         e->desired->flags = table_flags(e, live);
-        part = live->exists ? part_of(live->arena, e->desired, touched) : e->desired;
+        if (live->exists) {
+                part = part_of(live->arena, e->desired, touched);
+        } else {
+                live = shut_first(e, live, d);
+                part = e->desired;
+        }
         r = part ? heal(e, live, part, d) : -ENOMEM;
         if (r != -EBADMSG)
                 return r;

@@ -6,6 +6,7 @@
 #include "base/unit.h"
 #include "ruleset/packet.h"
 #include "ruleset/pass.h"
+#include "ruleset/shut.h"
 
 #define N_PACKETS 4000
 
@@ -181,10 +182,46 @@ static void forgetting_leaves_what_was_there_before(void **state) {
         }
 }
 
+/* Of such as the daemon puts in force, which report. */
+static void what_can_be_in_force_in_an_instant_admits_nothing_more(void **state) {
+        for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+                Arena *a = arena_new(0);
+                Diag *d = diag_new(a);
+                Ruleset *rs = compile(a, policies[i]), *shut;
+                size_t n_admitted = 0, n_refused = 0;
+
+                assert_int_equal(ruleset_report_refused(rs), 0);
+                shut = ruleset_shut(a, rs);
+                assert_non_null(shut);
+                assert_int_equal(shut->n_sets, 0);
+                if (ruleset_verify(shut, d) < 0) {
+                        diag_print(d, stderr, false);
+                        fail_msg("policy %zu is broken", i);
+                }
+                for (size_t j = 0; j < N_PACKETS; j++) {
+                        Evaluation whole, at_first;
+                        Packet p;
+                        Hook hook = random_packet(&p);
+
+                        assert_int_equal(ruleset_eval(rs, a, hook, &p, &whole), 0);
+                        assert_int_equal(ruleset_eval(shut, a, hook, &p, &at_first), 0);
+                        if (hook == HOOK_OUTPUT) /* where all the rest may be accepted */
+                                continue;
+                        assert_true(at_first.verdict != VERDICT_ACCEPT ||
+                                    whole.verdict == VERDICT_ACCEPT);
+                        n_admitted += at_first.verdict == VERDICT_ACCEPT;
+                        n_refused += at_first.verdict != VERDICT_ACCEPT;
+                }
+                assert_true(n_admitted > 0 && n_refused > 0);
+                (void)arena_free(a);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(no_packet_meets_anything_else_when_refusals_are_reported),
                 cmocka_unit_test(forgetting_leaves_what_was_there_before),
+                cmocka_unit_test(what_can_be_in_force_in_an_instant_admits_nothing_more),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
