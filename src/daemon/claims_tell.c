@@ -54,6 +54,7 @@ static const char *describe_author(Arena *arena, ClaimAuthor *author) {
         const char *text;
         Sshd sshd;
 
+        who_find_login(author->arena ? author->arena : arena, &author->who);
         if (author->who.known && sshd_read(&tree, &sshd) >= 0)
                 (void)who_find_connection(&tree, &sshd, &author->who);
         text = who_describe(arena, &author->who);

@@ -29,8 +29,7 @@ int nft_apply(NftLink *link, const Ruleset *live, const Ruleset *desired, NftCha
 /* The same by making the table anew, with desired's flags, in place of the one that is there: what
  * its dynamic sets hold is lost. Nothing passes meanwhile that either does not admit: the new
  * chains are at their hooks before the old ones go, and end in an explicit drop, as their policy
- * comes late. Some
- * packets may be lost: the old ones have no rules any more until they are gone, and drop. */
+ * comes late. Packets may be lost: the old ones have no rules until they are gone, and drop. */
 int nft_replace(
         NftLink *link, const Ruleset *live, const Ruleset *desired, NftChanges *ret, Diag *d);
 
