@@ -165,7 +165,9 @@ int entry_put_lockdown(Daemon *d) {
 
         if (r < 0)
                 return r;
-        d->engine.owner = ENGINE_OWNER_SELF;
+        /* as the policy wants it in whose place this comes, if one was in force */
+        d->engine.owner =
+                d->settings.ownership == OWNERSHIP_OFF ? ENGINE_OWNER_NONE : ENGINE_OWNER_SELF;
         r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
         if (r == 0)
                 entry_forget(d);

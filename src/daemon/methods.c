@@ -63,7 +63,7 @@ static const RpcField claims_fields[] = {
 
 static const RpcField status_out[] = {
         {"state", RPC_STRING, 0, "closed: a policy is in force; unarmed: none has been confirmed; unloaded: on demand; "
-                                 "lockdown; panic; changed: the kernel holds something else"},
+                                 "lockdown; panic; changed: the kernel holds something else; taken: another program owns the table"},
         {"inForce", RPC_STRING, RPC_OPTIONAL, "the policy's file, if it was read back just now"},
         {"expected", RPC_STRING, RPC_OPTIONAL, "the policy's file, if it should be in force and is not"},
         {"number", RPC_INT, RPC_OPTIONAL, "of the change that brought it"},

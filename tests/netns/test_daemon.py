@@ -20,7 +20,7 @@ from world import EXAMPLE, World, accept_from, with_inbound
 DAEMON = os.path.join(os.path.dirname(PROGRAM), "../daemon/ringwalld")
 QUICK = "settings: { confirm: 10s }\n"  # the shortest that there is
 OPEN, SHUT = 9, 0
-STATES = {"closed", "panic", "unarmed", "unloaded", "lockdown", "changed"}
+STATES = {"closed", "panic", "unarmed", "unloaded", "lockdown", "changed", "taken"}
 
 
 class Daemon:
