@@ -128,6 +128,68 @@ static void every_form_is_read(void **state) {
         shell(NFT " flush ruleset");
 }
 
+/* What iptables' words become, of what other programs write. */
+static void matches_and_targets_of_xt_are_translated(void **state) {
+        static const struct {
+                const char *command, *expected;
+        } rows[] = {
+                {"ip6tables-nft -t mangle -A PREROUTING -m rpfilter --validmark --invert -j DROP",
+                 "r16 = payload 1 8 size 16; r16 != 00000000000000000000000000000000; "
+                 "r16 = fib 1 flags 2d; r16 == 00; counter; drop"},
+                {"iptables-nft -t raw -A PREROUTING -m rpfilter --loose --invert -j DROP",
+                 "r16 = fib 1 flags 21; r16 == 00; counter; drop"},
+                {"iptables-nft -t raw -A PREROUTING -m rpfilter -j ACCEPT",
+                 "maybe xt match rpfilter"},
+                {"iptables-nft -t raw -A PREROUTING -m rpfilter --accept-local --invert -j DROP",
+                 "maybe xt match rpfilter"},
+                /* Podman's, of a range of ports */
+                {"iptables-nft -t nat -A PREROUTING -p tcp --dport 9000:9002 -j DNAT "
+                 "--to-destination 10.88.0.2:80-82/9000",
+                 "r16 = 0a580002; r20 = 0050; r21 = 0052; from base 9000 dnat address r16-r16 "
+                 "port r20-r21"},
+        };
+        Test *t = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const char *text;
+
+                shell(NFT " flush ruleset");
+                shell(rows[i].command);
+                text = text_of(t, read_world(t));
+                if (!strstr(text, rows[i].expected))
+                        fail_msg("%s\nis read as:\n%s\nand not as: %s", rows[i].command, text,
+                                 rows[i].expected);
+        }
+        shell(NFT " flush ruleset");
+}
+
+static void whose_chains_are_among_those_of_iptables_is_told(void **state) {
+        static const struct {
+                const char *chain, *owner;
+        } rows[] = {{"IN_public", "firewalld"},   {"INPUT_ZONES", "firewalld"},
+                    {"f2b-sshd", "fail2ban"},     {"LIBVIRT_FWI", "libvirt"},
+                    {"CNI-HOSTPORT-DNAT", "CNI"}, {"NETAVARK_FORWARD", "Podman"},
+                    {"mine", "iptables"}};
+        Test *t = *state;
+        World *w;
+
+        shell(NFT " 'flush ruleset; add table ip filter; add table ip6 filter; "
+                  "add chain ip6 filter IN_public'");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                shell(arena_printf(t->arena, NFT " add chain ip filter %s", rows[i].chain));
+        w = read_world(t);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                for (size_t j = 0; j < w->n_chains; j++)
+                        if (w->chains[j]->table->family == 2 &&
+                            streq(w->chains[j]->name, rows[i].chain))
+                                assert_string_equal(world_chain_owner(w->chains[j]), rows[i].owner);
+        /* where there are no zones, the name says nothing */
+        for (size_t j = 0; j < w->n_chains; j++)
+                if (w->chains[j]->table->family == 10)
+                        assert_string_equal(world_chain_owner(w->chains[j]), "ip6tables");
+        shell(NFT " flush ruleset");
+}
+
 static void handles_and_owners_are_those_of_the_kernel(void **state) {
         Test *t = *state;
         World *w;
@@ -209,6 +271,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 kernel_test(what_would_be_sent_is_what_the_kernel_then_holds),
                 kernel_test(every_form_is_read),
+                kernel_test(matches_and_targets_of_xt_are_translated),
+                kernel_test(whose_chains_are_among_those_of_iptables_is_told),
                 kernel_test(handles_and_owners_are_those_of_the_kernel),
                 kernel_test(what_lies_around_is_read),
                 kernel_test(damaged_messages_do_no_harm),

@@ -163,6 +163,30 @@ static void the_way_names_the_rules_and_where_it_ends(void **state) {
         assert_ptr_equal(w.steps[2].rule, &w.steps[2].chain->rules[0]);
 }
 
+/* Each port of a range is sent to its own one, and what is beyond begins anew. */
+static void ports_of_a_range_go_to_ports_of_another(void **state) {
+        static const struct {
+                uint16_t dialled, expected;
+        } rows[] = {{9000, 80}, {9001, 81}, {9002, 82}, {9003, 80}, {8999, 80}, {22, 82}};
+        Test *t = *state;
+        World *world = NULL;
+
+        shell(NFT " flush ruleset");
+        shell("iptables-nft -t nat -A PREROUTING -p tcp -j DNAT --to-destination "
+              "198.51.100.9:80-82/9000");
+        assert_int_equal(world_read(t->link, t->arena, &world), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                WorldPacket p = packet_to(HERE, IPPROTO_TCP, rows[i].dialled);
+                WorldWalk w;
+
+                assert_int_equal(world_walker_new(world, &walker), 0);
+                assert_int_equal(world_walk(walker, &p, &w), 0);
+                assert_int_equal(w.n_outcomes, 1);
+                assert_int_equal(w.outcomes[0].destination_port, rows[i].expected);
+        }
+}
+
 static void the_kernel_itself_refuses_some(void **state) {
         _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
         WorldPacket p = packet_to(HERE, IPPROTO_UDP, 53), loopback = packet_to(0x7f000001, 17, 53);
@@ -228,6 +252,7 @@ int main(void) {
                 kernel_test(what_is_open_is_tried_both_ways),
                 kernel_test(what_is_not_understood_passes_nothing_for_sure),
                 kernel_test(the_way_names_the_rules_and_where_it_ends),
+                kernel_test(ports_of_a_range_go_to_ports_of_another),
                 kernel_test(the_kernel_itself_refuses_some),
                 kernel_test(what_translation_has_decided_shows_in_the_status),
                 kernel_test(established_connections_are_those_of_the_question),

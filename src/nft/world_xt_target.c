@@ -71,9 +71,14 @@ static bool add_nat(WorldDecoder *d, const Target *t, WorldNatKind kind, bool co
         size_t size = t->family == NFPROTO_IPV4 ? 4 : 16;
         struct nf_nat_range2 x;
 
-        if (!read_nat(t, compat, &x) || x.flags & (NF_NAT_RANGE_PROTO_OFFSET | NF_NAT_RANGE_NETMAP))
+        if (!read_nat(t, compat, &x) || x.flags & NF_NAT_RANGE_NETMAP)
                 return false;
         nat.flags = x.flags;
+        nat.has_base = x.flags & NF_NAT_RANGE_PROTO_OFFSET;
+        nat.base = ntohs(x.base_proto.all);
+        if (nat.has_base && (kind != WORLD_DNAT || t->size < sizeof(x) ||
+                             ntohs(x.max_proto.all) < ntohs(x.min_proto.all)))
+                return false;
         if (x.flags & NF_NAT_RANGE_MAP_IPS && kind != WORLD_MASQUERADE && kind != WORLD_REDIRECT) {
                 bool same = memcmp(&x.min_addr, &x.max_addr, size) == 0;
 

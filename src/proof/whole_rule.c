@@ -371,7 +371,7 @@ static void step_nothing(Whole *x, Run *run, const WorldExpr *e) {
 static void step_choice(Whole *x, Run *run, const WorldExpr *e) {
         if (x->plain && is_own_limit(run->rule, e))
                 return;
-        if (e->fixed)
+        if (e->fixed || (startswith(e->name, "xt match") && !x->collecting))
                 whole_note(x, e->name);
         fall(x, run, run->guard);
 }

@@ -112,6 +112,9 @@ typedef struct WorldNat {
         uint8_t family; /* NFPROTO_IPV4 or _IPV6; NFPROTO_INET: whichever the packet has */
         int8_t address_low, address_high, port_low, port_high;
         uint32_t flags; /* NF_NAT_RANGE_ */
+        bool has_base;  /* the new port is as far from port_low as the old one is from base, the
+                         * range over and over */
+        uint16_t base;
 } WorldNat;
 
 /* xt multiport, in one piece because "either port" is no conjunction. */
@@ -160,6 +163,7 @@ typedef struct WorldTable {
         uint32_t flags; /* NFT_TABLE_F_; a dormant table does nothing */
         const char
                 *owner; /* the program that made it, where it can be told: "docker", "ufw"; NULL */
+        bool has_zones; /* firewalld's chains are in it, among those of iptables */
 } WorldTable;
 
 typedef enum WorldChainType {
