@@ -163,6 +163,26 @@ static void the_way_names_the_rules_and_where_it_ends(void **state) {
         assert_ptr_equal(w.steps[2].rule, &w.steps[2].chain->rules[0]);
 }
 
+/* Of one priority, whichever of two tables' chains is called first translates. */
+static void translations_of_one_priority_may_come_in_either_order(void **state) {
+        static const char rules[] = "table ip a { chain p { type nat hook prerouting priority 7\n"
+                                    "tcp dport 80 redirect to :81\n}\n}\n"
+                                    "table ip b { chain p { type nat hook prerouting priority 7\n"
+                                    "tcp dport 80 redirect to :82\n}\n}\n"
+                                    "table ip c { chain p { type nat hook prerouting priority 8\n"
+                                    "tcp dport 80 redirect to :83\n}\n}\n";
+        _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+        const WorldPacket p = packet_to(HERE, IPPROTO_TCP, 80);
+        WorldWalk w = walk(*state, &walker, rules, &p);
+        unsigned int ports = 0;
+
+        assert_int_equal(w.n_outcomes, 2);
+        for (size_t i = 0; i < w.n_outcomes; i++)
+                ports |= 1U << (w.outcomes[i].destination_port - 80);
+        assert_int_equal(ports, 1 << 1 | 1 << 2);
+        assert_false(w.incomplete);
+}
+
 /* Each port of a range is sent to its own one, and what is beyond begins anew. */
 static void ports_of_a_range_go_to_ports_of_another(void **state) {
         static const struct {
@@ -252,6 +272,7 @@ int main(void) {
                 kernel_test(what_is_open_is_tried_both_ways),
                 kernel_test(what_is_not_understood_passes_nothing_for_sure),
                 kernel_test(the_way_names_the_rules_and_where_it_ends),
+                kernel_test(translations_of_one_priority_may_come_in_either_order),
                 kernel_test(ports_of_a_range_go_to_ports_of_another),
                 kernel_test(the_kernel_itself_refuses_some),
                 kernel_test(what_translation_has_decided_shows_in_the_status),

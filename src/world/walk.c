@@ -159,37 +159,6 @@ static void translate_known(Run *r) {
         }
 }
 
-static WorldVerdictKind run_nat_chains(Run *r, const HookList *list) {
-        bool source = r->hook == NF_INET_POST_ROUTING || r->hook == NF_INET_LOCAL_IN;
-        bool *done = source ? &r->source_done : &r->destination_done;
-
-        if (r->tracking != TRACKED)
-                return WORLD_ACCEPT;
-        if (r->state != STATE_NEW && r->state != STATE_RELATED) {
-                translate_known(r);
-                return WORLD_ACCEPT;
-        }
-        for (size_t i = 0; i < list->n_nat && !*done; i++)
-                if (run_chain(r, list->nat[i]) != WORLD_ACCEPT)
-                        return WORLD_DROP;
-        *done = true;
-        r->status |= source ? STATUS_SOURCE_DONE : STATUS_DESTINATION_DONE;
-        return WORLD_ACCEPT;
-}
-
-static WorldVerdictKind run_stop(Run *r, const HookList *list, const Stop *stop) {
-        switch (stop->kind) {
-        case STOP_CHAIN:
-                return run_chain(r, stop->chain);
-        case STOP_CONNTRACK:
-                track(r);
-                return WORLD_ACCEPT;
-        case STOP_NAT:
-                return run_nat_chains(r, list);
-        }
-        return WORLD_DROP;
-}
-
 /* Puts them into one of the orders that are possible: those of one table stay as they are. */
 static void reorder(Run *r, Stop *stops, size_t n) {
         size_t left = n;
@@ -209,6 +178,59 @@ static void reorder(Run *r, Stop *stops, size_t n) {
         }
 }
 
+/* The first chain that translates ends it: of those of one priority any may be the first. */
+static bool
+run_nat_ties(const WorldWalker *x, Run *r, const WorldChain **chains, size_t n, const bool *done) {
+        Stop ties[TIES_MAX];
+
+        for (size_t i = 0; i < MIN(n, (size_t)TIES_MAX); i++)
+                ties[i] = (Stop){STOP_CHAIN, chains[i]->priority, chains[i]};
+        if (n > TIES_MAX)
+                r->choices->missed = true;
+        else if (n > 1 && walker_order_is_open(x, ties, n))
+                reorder(r, ties, n);
+        for (size_t i = 0; i < n && !*done; i++)
+                if (run_chain(r, n > TIES_MAX ? chains[i] : ties[i].chain) != WORLD_ACCEPT)
+                        return false;
+        return true;
+}
+
+static WorldVerdictKind run_nat_chains(const WorldWalker *x, Run *r, const HookList *list) {
+        bool source = r->hook == NF_INET_POST_ROUTING || r->hook == NF_INET_LOCAL_IN;
+        bool *done = source ? &r->source_done : &r->destination_done;
+
+        if (r->tracking != TRACKED)
+                return WORLD_ACCEPT;
+        if (r->state != STATE_NEW && r->state != STATE_RELATED) {
+                translate_known(r);
+                return WORLD_ACCEPT;
+        }
+        for (size_t i = 0, n; i < list->n_nat && !*done; i += n) {
+                for (n = 1;
+                     i + n < list->n_nat && list->nat[i + n]->priority == list->nat[i]->priority;)
+                        n++;
+                if (!run_nat_ties(x, r, &list->nat[i], n, done))
+                        return WORLD_DROP;
+        }
+        *done = true;
+        r->status |= source ? STATUS_SOURCE_DONE : STATUS_DESTINATION_DONE;
+        return WORLD_ACCEPT;
+}
+
+static WorldVerdictKind
+run_stop(const WorldWalker *x, Run *r, const HookList *list, const Stop *stop) {
+        switch (stop->kind) {
+        case STOP_CHAIN:
+                return run_chain(r, stop->chain);
+        case STOP_CONNTRACK:
+                track(r);
+                return WORLD_ACCEPT;
+        case STOP_NAT:
+                return run_nat_chains(x, r, list);
+        }
+        return WORLD_DROP;
+}
+
 static WorldVerdictKind run_hook(WorldWalker *x, Run *r, int hook) {
         const HookList *list = &x->lists[r->family][hook];
 
@@ -224,14 +246,14 @@ static WorldVerdictKind run_hook(WorldWalker *x, Run *r, int hook) {
                         memcpy(ties, &list->stops[i], n * sizeof(ties[0]));
                         reorder(r, ties, n);
                         for (size_t j = 0; j < n; j++)
-                                if (run_stop(r, list, &ties[j]) != WORLD_ACCEPT)
+                                if (run_stop(x, r, list, &ties[j]) != WORLD_ACCEPT)
                                         return WORLD_DROP;
                         continue;
                 }
                 if (n > TIES_MAX && walker_order_is_open(x, &list->stops[i], n))
                         r->choices->missed = true;
                 for (size_t j = 0; j < n; j++)
-                        if (run_stop(r, list, &list->stops[i + j]) != WORLD_ACCEPT)
+                        if (run_stop(x, r, list, &list->stops[i + j]) != WORLD_ACCEPT)
                                 return WORLD_DROP;
         }
         return WORLD_ACCEPT;
