@@ -224,7 +224,7 @@ static void what_lies_around_is_read(void **state) {
         for (size_t i = 0; i < w->n_addresses; i++)
                 own |= w->addresses[i].address.low == 0xc0000201 && w->addresses[i].prefix == 24;
         assert_true(local && direct && own);
-        assert_false(w->has_route_rules);
+        assert_false(w->has_route_rules[FAMILY_IPV4] || w->has_route_rules[FAMILY_IPV6]);
         for (size_t i = 0; i < w->n_interfaces; i++)
                 if (streq(w->interfaces[i].name, "v1")) {
                         assert_string_equal(w->interfaces[i].kind, "veth");
@@ -232,7 +232,8 @@ static void what_lies_around_is_read(void **state) {
                         assert_true(w->interfaces[i].route_localnet);
                 }
         shell("ip rule add from 192.0.2.7 lookup 99");
-        assert_true(read_world(t)->has_route_rules);
+        w = read_world(t);
+        assert_true(w->has_route_rules[FAMILY_IPV4] && !w->has_route_rules[FAMILY_IPV6]);
         shell("ip rule del from 192.0.2.7 lookup 99 && ip link del v1");
 }
 

@@ -207,6 +207,70 @@ static void ports_of_a_range_go_to_ports_of_another(void **state) {
         }
 }
 
+/* Rules of policy routing, over the tables 100 (THERE by v1), 101 (nothing) and main (THERE by v2).
+ */
+static void rules_of_policy_routing_lead_the_packet(void **state) {
+        static const struct {
+                const char *rules, *out; /* NULL: refused; "": either, not known */
+                uint32_t mark;
+        } rows[] = {
+                {"from 192.0.2.7 lookup 100", "v1", 0},
+                {"from 192.0.2.0/29 lookup 100", "v1", 0},
+                {"from 192.0.2.8/29 lookup 100", "v2", 0},
+                {"to 198.51.100.0/24 lookup 100", "v1", 0},
+                {"not to 198.51.100.0/24 lookup 100", "v2", 0},
+                {"from all lookup 101", "v2", 0},
+                {"from all lookup 100 suppress_prefixlength 24", "v2", 0},
+                {"from all lookup 100 suppress_prefixlength 23", "v1", 0},
+                {"iif v1 lookup 100", "v1", 0},
+                {"iif v2 lookup 100", "v2", 0},
+                {"iif lo lookup 100", "v2", 0},
+                {"oif v1 lookup 100", "v2", 0},
+                {"fwmark 7 lookup 100", "v2", 0},
+                {"fwmark 7 lookup 100", "v1", 7},
+                {"not fwmark 7 lookup 100", "v1", 0},
+                {"fwmark 4/4 lookup 100", "v1", 7},
+                {"from 192.0.2.7 unreachable", NULL, 0},
+                {"from 192.0.2.8 prohibit", "v2", 0},
+                {"from all goto 20", "v2", 0},
+                {"from all nop", "v2", 0},
+                {"ipproto tcp lookup 100", "", 0},
+        };
+        WorldPacket p = packet_to(THERE, IPPROTO_TCP, 80);
+        Test *t = *state;
+
+        shell(NFT " flush ruleset; ip route add 198.51.100.0/24 dev v1 table 100");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                const char *rules = rows[i].rules;
+                World *world = NULL;
+                WorldWalk w;
+
+                shell(arena_printf(t->arena,
+                                   "ip rule add priority 10 %s; ip rule add priority 20 to "
+                                   "192.0.2.99 lookup main; ip rule add priority 15 from "
+                                   "192.0.2.9 lookup 100",
+                                   rules));
+                unit_equal(rules, world_read(t->link, t->arena, &world), 0);
+                unit_equal(rules, world_walker_new(world, &walker), 0);
+                p.mark = rows[i].mark;
+                unit_equal(rules, world_walk(walker, &p, &w), 0);
+                if (!rows[i].out) {
+                        unit_equal(rules, w.n_outcomes, 1);
+                        unit_equal(rules, w.outcomes[0].where, WORLD_REFUSED);
+                } else if (*rows[i].out) {
+                        unit_equal(rules, w.n_outcomes, 1);
+                        unit_equal(rules, w.outcomes[0].where, WORLD_LEFT);
+                        assert_string_equal(w.outcomes[0].out, rows[i].out);
+                } else {
+                        unit_equal(rules, w.n_outcomes, 2);
+                        unit_true(rules, w.outcomes[0].unknown && w.outcomes[1].unknown);
+                }
+                shell("for p in 10 15 20; do ip rule del priority $p; done");
+        }
+        shell("ip route flush table 100");
+}
+
 static void the_kernel_itself_refuses_some(void **state) {
         _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
         WorldPacket p = packet_to(HERE, IPPROTO_UDP, 53), loopback = packet_to(0x7f000001, 17, 53);
@@ -274,6 +338,7 @@ int main(void) {
                 kernel_test(the_way_names_the_rules_and_where_it_ends),
                 kernel_test(translations_of_one_priority_may_come_in_either_order),
                 kernel_test(ports_of_a_range_go_to_ports_of_another),
+                kernel_test(rules_of_policy_routing_lead_the_packet),
                 kernel_test(the_kernel_itself_refuses_some),
                 kernel_test(what_translation_has_decided_shows_in_the_status),
                 kernel_test(established_connections_are_those_of_the_question),

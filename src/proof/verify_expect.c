@@ -190,8 +190,10 @@ static bool gets_through(Expected *x, const WholeEnd *end) {
                 return false;
         if (end->here)
                 return true;
+        /* rules of policy routing may lead nowhere */
         return (x->v->family == FAMILY_IPV4 ? w->forwards4 : w->forwards6) &&
-               (!c->has_address || whole_leads(x->v->whole, c->address));
+               (c->has_address ? whole_leads(x->v->whole, c->address)
+                               : !w->has_route_rules[x->v->family]);
 }
 
 static DiagramId where_bad(Expected *x, const Expect *e, const WholeEnd *ends, size_t n) {

@@ -106,8 +106,9 @@ static DiagramId where_type(Whole *x, int type, bool known) {
         DiagramId sum = DIAGRAM_EMPTY;
 
         for (size_t i = 0; i < x->n_types; i++)
+                /* (-2: it leads somewhere, and it is not known where) */
                 if (x->types[i].value == type &&
-                    (!known || !x->routes_known || x->routes[i].value >= 0))
+                    (!known || x->world->has_route_rules[x->family] || x->routes[i].value != -1))
                         sum = diagram_union(
                                 x->diagram, sum,
                                 whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1));

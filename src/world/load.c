@@ -257,7 +257,7 @@ bool run_load_fib(Run *r, const WorldExpr *x) {
                 return true;
         }
         if (x->key == NFT_FIB_RESULT_ADDRTYPE) {
-                uint32_t type = run_address_type(r, address, device);
+                uint32_t type = run_address_type(r, x, address, device);
 
                 if (x->present)
                         store8(r, x->target, type != 0);
@@ -271,7 +271,7 @@ bool run_load_fib(Run *r, const WorldExpr *x) {
               run_address_value(r, false).low >> 8 == 0xe00000)))
                 found = r->in;
         else
-                found = run_fib_interface(r, address, device);
+                found = run_fib_interface(r, x, address, device);
         if (x->present)
                 store8(r, x->target, found != NULL);
         else if (x->key == NFT_FIB_RESULT_OIF)

@@ -378,8 +378,13 @@ static WorldWhere send_out(WorldWalker *x, Run *r) {
                 return WORLD_DROPPED;
         if (!u128_equal(to, run_address_value(r, false)) && run_route_output(r) == DECIDED_REFUSED)
                 return WORLD_REFUSED;
-        if (x->world->has_route_rules && (r->mark_unknown || r->mark != r->packet->mark))
+        if (x->world->has_route_rules[r->family] &&
+            (r->mark_unknown || r->mark != r->packet->mark)) {
+                /* another way, or none */
                 r->out_unknown = r->unknown = true;
+                if (run_choose(r, 2) == 1)
+                        return WORLD_REFUSED;
+        }
         where = leave(x, r);
         return where == WORLD_LEFT && r->out && r->out->loopback ? come_back(x, r) : where;
 }

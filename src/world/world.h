@@ -244,6 +244,21 @@ typedef struct WorldRoute {
         bool several; /* multipath: which one is not known */
 } WorldRoute;
 
+/* A rule of policy routing; they are asked in their order. What is 0, or NULL, is not asked for. */
+typedef struct WorldRouteRule {
+        Family family;
+        uint8_t action; /* FR_ACT_ */
+        bool inverted;
+        bool open; /* it asks for more, which is not known: it matches or not */
+        uint8_t source_prefix, destination_prefix;
+        U128 source, destination;
+        const char *in, *out; /* "lo": what this host sends */
+        uint32_t mark, mask;
+        uint32_t priority, table;
+        uint32_t target;     /* of FR_ACT_GOTO: the priority of the rule that is next */
+        int suppress_prefix; /* routes that are no longer than that do not count; -1: all do */
+} WorldRouteRule;
+
 typedef struct World {
         Arena *arena;
         WorldTable *tables;
@@ -258,9 +273,14 @@ typedef struct World {
         size_t n_addresses;
         WorldRoute *routes;
         size_t n_routes;
-        bool has_route_rules;           /* policy routing beyond the three of the start */
-        bool bridge_calls_iptables;     /* br_netfilter shows bridged frames to ip hooks */
-        bool rp_filter, route_localnet; /* of any interface */
+        WorldRouteRule *route_rules;
+        size_t n_route_rules;
+        bool has_route_rules[_FAMILY_MAX]; /* other ones than those that the kernel starts with */
+        bool bridge_calls_iptables;        /* br_netfilter shows bridged frames to ip hooks */
+        bool rp_filter, route_localnet;    /* of any interface */
         bool forwards4, forwards6;
         uint32_t generation; /* of the kernel's ruleset */
 } World;
+
+/* Whether it leads every packet to its table. */
+bool world_is_plain_rule(const WorldRouteRule *rule);

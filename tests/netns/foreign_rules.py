@@ -42,6 +42,57 @@ class Rules:
         """Drops the line of that number, from 1."""
         del self.lines[number - 1]
 
+    # --- policy routing ---
+
+    def routing(self):
+        """Rules for `ip`, and the tables that they lead to: (family, words). Everything that is not
+        sent to this host may go another way."""
+        rng, made = self.rng, []
+        if rng.random() < 0.65:
+            return made
+        for v in rng.choice(("4", "6", "46")):
+            made += self._routing(v)
+        return made
+
+    def _routing(self, v):
+        rng, addresses = self.rng, V4 if v == "4" else V6
+        ways = {"eth0": addresses["peer"][0], "eth1": addresses["peer"][1], "wg0": addresses["peer"][2]}
+        everything = "0.0.0.0/0" if v == "4" else "::/0"
+        made = []
+        for table in (100, 101):
+            device = rng.choice(list(ways))
+            nets = rng.choice(([everything], [everything], addresses["net"][:1], rng.sample(addresses["far"], 2)))
+            made += [f"route add {net} via {ways[device]} dev {device} onlink table {table}" for net in nets]
+            if rng.random() < 0.2:
+                kind = rng.choice(("unreachable", "blackhole", "throw"))
+                made.append(f"route add {kind} {rng.choice(addresses['far'])} table {table}")
+        priorities = sorted(rng.sample(range(100, 32000), 4))
+        mark = rng.choice(MARKS)
+        for priority in priorities[: rng.randint(1, 4)]:
+            who = rng.choice((
+                f"from {rng.choice(addresses['peer'] + addresses['net'])}",
+                f"to {rng.choice(addresses['far'] + addresses['net'])}",
+                f"not to {rng.choice(addresses['net'])}",
+                f"fwmark {mark}",
+                f"fwmark {rng.choice(('0x1/0x3', '0/0x10', '0x0/0xff'))}",
+                f"not fwmark {mark}",
+                f"iif {rng.choice(INTERFACES)}",
+                f"not iif {rng.choice(INTERFACES)} from {rng.choice(addresses['net'])}",
+                "from all",
+            ))
+            does = rng.choice((
+                "lookup 100", "lookup 100", "lookup 101", "lookup main", "unreachable", "prohibit", "blackhole",
+                f"lookup main suppress_prefixlength {rng.choice((0, 0, 8, 24))}",
+                "lookup 100 suppress_prefixlength 0",
+                f"goto {priorities[3] + 1}",
+            ))
+            made.append(f"rule add {who} priority {priority} {does}")
+        made.append(f"rule add from all priority {priorities[3] + 1} {rng.choice(('nop', 'lookup 101', 'lookup main'))}")
+        if rng.random() < 0.15:
+            # this host's own addresses are not the first question
+            made += [f"rule add from all priority {priorities[1]} lookup local", "rule del priority 0"]
+        return [(v, words) for words in made]
+
     # --- tables and chains ---
 
     def _table(self, number):

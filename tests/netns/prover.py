@@ -233,6 +233,9 @@ def run_foreign(seed, rulesets, per, to_send, folder, only=None):
                     add(prover, made)
                 else:
                     prover.load(made, loads)
+                routing = made.routing()
+                if routing or prover.routed:
+                    prover.route(routing)
                 before = len(tally.wrong)
                 prover.attack(
                     f"seed {seed} ruleset {number}", path, CLAIMS, _packets(rng, per), to_send, tally
