@@ -54,6 +54,8 @@ static int take_link(const struct nlmsghdr *h, World *w) {
         i.up = info->ifi_flags & IFF_UP;
         i.loopback = info->ifi_flags & IFF_LOOPBACK;
         i.master = (int)attribute_native_u32(&a, IFLA_MASTER);
+        if (!a.list[IFLA_LINK_NETNSID]) /* in another one, where it has another number */
+                i.lower = (int)attribute_native_u32(&a, IFLA_LINK);
         i.name = arena_strdup(w->arena, name);
         i.kind = kind ? arena_strdup(w->arena, kind) : NULL;
         address = attribute_bytes(&a, IFLA_ADDRESS, &size);

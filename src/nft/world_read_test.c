@@ -109,6 +109,16 @@ static void every_form_is_read(void **state) {
                  "}\n"
                  "add rule bridge t f ether saddr 02:00:00:00:00:01 drop",
                  "r0 == 020000000001; drop"},
+                {"add rule ip t c dup to 10.0.0.1 device lo",
+                 "r0 = 0a000001; r4 = 01000000; dup address r0 device r4"},
+                {"add table netdev t\n"
+                 "add chain netdev t i { type filter hook ingress device lo priority 0; }\n"
+                 "add rule netdev t i fwd to lo",
+                 "r0 = 01000000; fwd address r-1 device r0"},
+                {"add table netdev t\n"
+                 "add chain netdev t i { type filter hook ingress device lo priority 0; }\n"
+                 "add rule netdev t i ip ttl 1 fwd ip to 10.0.0.1 device lo",
+                 "fwd address r"},
                 {"add table ip6 u { flags dormant; }", "table ip6 u dormant"},
                 {"add rule ip t c tcp option maxseg size set 1000 accept comment \"mine\"",
                  "maybe tcp option set; accept # mine"},
@@ -142,6 +152,8 @@ static void matches_and_targets_of_xt_are_translated(void **state) {
                  "maybe xt match rpfilter"},
                 {"iptables-nft -t raw -A PREROUTING -m rpfilter --accept-local --invert -j DROP",
                  "maybe xt match rpfilter"},
+                {"iptables-nft -t mangle -A PREROUTING -j TEE --gateway 10.0.0.1",
+                 "r16 = 0a000001; xt target TEE address r16 device r-1"},
                 /* Podman's, of a range of ports */
                 {"iptables-nft -t nat -A PREROUTING -p tcp --dport 9000:9002 -j DNAT "
                  "--to-destination 10.88.0.2:80-82/9000",

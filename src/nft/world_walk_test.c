@@ -271,6 +271,58 @@ static void rules_of_policy_routing_lead_the_packet(void **state) {
         shell("ip route flush table 100");
 }
 
+#define DEVICE(name, rule)                                                                         \
+        "table netdev d { chain i { type filter hook ingress device " name " priority 0\n" rule    \
+        "\n}\n}\n"
+#define BRIDGE(hook, rule)                                                                         \
+        "table bridge b { chain f { type filter hook " hook " priority -300\n" rule "\n}\n}\n"
+
+/* b1 with the ports p1 and p2, 10.9.0.1; v1.5, which stands on v1, 10.8.0.1. */
+static void frames_go_through_devices_and_bridges(void **state) {
+        static const struct {
+                const char *rules, *in;
+                bool may_pass, may_drop;
+        } rows[] = {
+                {DEVICE("v1.5", "drop"), "v1.5", false, true},
+                {DEVICE("v1", "drop"), "v1.5", false, true},
+                {DEVICE("v1.5", "drop"), "v1", true, false},
+                {DEVICE("b1", "drop"), "b1", false, true},
+                {DEVICE("p1", "drop"), "b1", true, true}, /* or by p2 */
+                {DEVICE("p1", "udp dport 9 drop"), "b1", true, false},
+                {DEVICE("v1", "drop"), "b1", true, false},
+                {BRIDGE("prerouting", "tcp dport 80 drop"), "b1", false, true},
+                {BRIDGE("input", "ip saddr 192.0.2.7 drop"), "b1", false, true},
+                {BRIDGE("prerouting", "ip saddr 192.0.2.8 drop"), "b1", true, false},
+                {BRIDGE("prerouting", "iifname p1 drop"), "b1", true, true},
+                {BRIDGE("prerouting", "drop"), "v1", true, false},
+                {BRIDGE("forward", "drop"), "b1", true, false}, /* it is for this host */
+                {BRIDGE("prerouting", "ether type ip6 drop"), "b1", true, false},
+                {DEVICE("v1", "fwd to v2"), "v1", true, false},
+        };
+        Test *t = *state;
+
+        shell("ip link add b1 type bridge; for p in p1 p2; do ip link add $p type veth peer name "
+              "q$p; ip link set $p master b1 up; done; ip link set b1 up; ip addr add 10.9.0.1/24 "
+              "dev b1; ip link add v1.5 link v1 type macvlan; ip link set v1.5 up; ip addr add "
+              "10.8.0.1/24 dev v1.5");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                WorldPacket p = packet_to(streq(rows[i].in, "b1") ? 0x0a090001 : 0x0a080001,
+                                          IPPROTO_TCP, 80);
+                WorldWalk w;
+
+                p.in = rows[i].in;
+                w = walk(t, &walker, rows[i].rules, &p);
+                unit_equal(rows[i].rules, w.may_pass, rows[i].may_pass);
+                unit_equal(rows[i].rules, w.may_drop, rows[i].may_drop);
+                if (strstr(rows[i].rules, "fwd")) {
+                        assert_true(w.outcomes[0].sent_on);
+                        assert_string_equal(w.outcomes[0].out, "v2");
+                }
+        }
+        shell("for l in b1 p1 p2 v1.5; do ip link del $l; done");
+}
+
 static void the_kernel_itself_refuses_some(void **state) {
         _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
         WorldPacket p = packet_to(HERE, IPPROTO_UDP, 53), loopback = packet_to(0x7f000001, 17, 53);
@@ -339,6 +391,7 @@ int main(void) {
                 kernel_test(translations_of_one_priority_may_come_in_either_order),
                 kernel_test(ports_of_a_range_go_to_ports_of_another),
                 kernel_test(rules_of_policy_routing_lead_the_packet),
+                kernel_test(frames_go_through_devices_and_bridges),
                 kernel_test(the_kernel_itself_refuses_some),
                 kernel_test(what_translation_has_decided_shows_in_the_status),
                 kernel_test(established_connections_are_those_of_the_question),

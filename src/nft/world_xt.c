@@ -315,6 +315,7 @@ static bool match_rpfilter(WorldDecoder *d, const WorldBlob *b) {
                        (x.flags & XT_RPFILTER_LOOSE ? 0 : NFTA_FIB_F_IIF) |
                        (x.flags & XT_RPFILTER_VALID_MARK ? NFTA_FIB_F_MARK : 0);
         load->present = true;
+        load->unit = 1;
         load->size = sizeof(leads);
         load->target = WORLD_SCRATCH;
         world_add_cmp(d, WORLD_EQUAL, &leads, sizeof(leads), b->name);

@@ -8,6 +8,7 @@
 #include <linux/netfilter/xt_CT.h>
 #include <linux/netfilter/xt_MARK.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
+#include <linux/netfilter/xt_TEE.h>
 
 #include "nft/world_decoder.h"
 
@@ -253,6 +254,27 @@ static bool target_service(WorldDecoder *d, const Target *t) {
         return true;
 }
 
+/* The interface, where one is named, is not looked for by its name. */
+static bool target_tee(WorldDecoder *d, const Target *t) {
+        size_t size = t->family == NFPROTO_IPV4 ? 4 : 16;
+        struct xt_tee_tginfo x;
+        WorldExpr *copy;
+
+        if (!target_read(t, &x))
+                return false;
+        add_data(d, WORLD_SCRATCH, &x.gw, size, t->name);
+        if (x.oif[0]) {
+                WorldExpr *any = world_add(d, WORLD_LOAD_ANY, t->name);
+
+                any->target = PORT_REGISTER_LOW;
+                any->size = sizeof(uint32_t);
+        }
+        copy = world_add(d, WORLD_COPY, t->name);
+        copy->source = WORLD_SCRATCH;
+        copy->target = x.oif[0] ? PORT_REGISTER_LOW : -1;
+        return true;
+}
+
 static bool target_nothing(WorldDecoder *d, const Target *t) {
         (void)world_add(d, WORLD_NOTHING, t->name);
         return true;
@@ -286,7 +308,7 @@ static const struct {
         {"SET", target_nothing},
         {"SNAT", target_snat},
         {"TCPMSS", target_nothing},
-        {"TEE", target_nothing},
+        {"TEE", target_tee},
         {"TOS", target_service},
         {"TRACE", target_nothing},
         {"TTL", target_hops},

@@ -22,7 +22,7 @@ void whole_set_mark(
                 return;
         }
         if (connection) {
-                if (x->stage == STAGE_RAW || c->untracked)
+                if (x->stage <= STAGE_RAW || c->untracked)
                         return; /* there is no connection yet, or ever */
                 c->ct_mark = known ? value : 0;
                 c->any_ct_mark = !known;

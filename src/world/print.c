@@ -252,6 +252,10 @@ static void print_name(const WorldExpr *x, FILE *f) {
         fputs(x->name, f);
 }
 
+static void print_way(const WorldExpr *x, FILE *f) {
+        fprintf(f, "%s address r%d device r%d", x->name, x->source, x->target);
+}
+
 static void print_choice(const WorldExpr *x, FILE *f) {
         fprintf(f, "maybe %s", x->name);
 }
@@ -279,6 +283,8 @@ static void (*const printers[])(const WorldExpr *x, FILE *f) = {
         [WORLD_SET_PAYLOAD] = print_set_payload,
         [WORLD_NOTRACK] = print_name,
         [WORLD_NAT] = print_translation,
+        [WORLD_COPY] = print_way,
+        [WORLD_FORWARD] = print_way,
         [WORLD_NOTHING] = print_name,
         [WORLD_CHOICE] = print_choice,
         [WORLD_IS] = print_end,

@@ -382,8 +382,8 @@ run_fib_interface(Run *r, const WorldExpr *x, U128 address, const WorldInterface
         if (!route || route->type == ROUTE_LOCAL || route->type == ROUTE_ANYCAST ||
             route->type >= ROUTE_BLACKHOLE)
                 return NULL;
-        if (r->family == FAMILY_IPV4 && route->type != ROUTE_UNICAST)
-                return NULL; /* addresses of many are behind none */
+        if (x->unit && r->family == FAMILY_IPV4 && route->type != ROUTE_UNICAST)
+                return NULL;
         found = world_interface_at(r->world, route->index);
         if (route->several) {
                 r->unknown = true;

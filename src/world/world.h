@@ -48,13 +48,14 @@ typedef struct WorldData {
 
 typedef enum WorldExprKind {
         /* into a register */
-        WORLD_PAYLOAD,  /* base, offset, size; a packet that is too short breaks the rule */
-        WORLD_META,     /* key */
-        WORLD_CT,       /* key, direction; without a connection it breaks the rule, or, with
-                         * `bypass`, is 0 */
-        WORLD_FIB,      /* key: enum nft_fib_result; offset: its NFTA_FIB_F_ flags */
-        WORLD_EXTHDR,   /* unit: enum nft_exthdr_op; key: type; offset, size; present */
-        WORLD_DATA,     /* immediate: data */
+        WORLD_PAYLOAD, /* base, offset, size; a packet that is too short breaks the rule */
+        WORLD_META,    /* key */
+        WORLD_CT,      /* key, direction; without a connection it breaks the rule, or, with
+                        * `bypass`, is 0 */
+        WORLD_FIB,     /* key: enum nft_fib_result; offset: its NFTA_FIB_F_ flags; unit: 1 if IPv4's
+                        * addresses of many are behind no interface, as xt's rpfilter has it */
+        WORLD_EXTHDR,  /* unit: enum nft_exthdr_op; key: type; offset, size; present */
+        WORLD_DATA,    /* immediate: data */
         WORLD_LOAD_ANY, /* anything, not known: numgen, hash, socket, rt, xfrm, osf; `name`. What
                          * may also leave the rule stands behind a WORLD_CHOICE */
         /* from a register into a register */
@@ -70,7 +71,10 @@ typedef enum WorldExprKind {
         WORLD_SET_CT,   /* likewise */
         WORLD_SET_PAYLOAD,
         WORLD_NOTRACK,
-        WORLD_NAT,     /* see WorldNat */
+        WORLD_NAT,  /* see WorldNat */
+        WORLD_COPY, /* sends a copy to the next hop whose address is in `source`, by the interface
+                     * whose number is in `target`; either may be -1 */
+        WORLD_FORWARD, /* likewise the packet itself, past all that would come */
         WORLD_NOTHING, /* counter, log, last, checksum, ...: goes on, whatever happens */
         WORLD_CHOICE,  /* limit, quota, connlimit, statistic, recent, dynset, time: goes on or
                         * leaves the rule, anew for each packet; `name`. fixed: it is no matter of
@@ -221,6 +225,7 @@ typedef struct WorldInterface {
         uint16_t type;    /* ARPHRD_ */
         const char *kind; /* "bridge", "veth", "macvlan"; or NULL */
         int master;       /* the bridge or VRF that it belongs to; 0: none */
+        int lower;        /* the one that it stands on, or the other end of a veth; 0: none here */
         bool up, loopback;
         uint8_t address[6]; /* link layer */
         uint8_t rp_filter;  /* 0 none, 1 strict, 2 loose; the larger of the interface's and `all` */
