@@ -163,8 +163,9 @@ static bool is_impossible(const Whole *x, size_t i) {
         bool loopback = impossible[i].range.low.low >> 24 == 0x7f;
 
         /* settings of the kernel's may let IPv4's loopback addresses in; a bridge calls prerouting
-         * before IPv6 looks at the packet */
-        if (impossible[i].variable == WHOLE_DESTINATION && x->world->bridge_calls_iptables)
+         * before IPv6 looks at the packet, and may
+         * pass it on without that */
+        if (impossible[i].family == FAMILY_IPV6 && x->world->bridge_calls_iptables)
                 return false;
         return impossible[i].family == x->family && !(loopback && x->world->route_localnet);
 }

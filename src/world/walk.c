@@ -348,7 +348,7 @@ static bool enters_by_bridge(WorldWalker *x, Run *r) {
 static WorldWhere arrive(WorldWalker *x, Run *r) {
         U128 dialled = run_address_value(r, false);
         /* the bridge calls prerouting, before IP looks at the packet */
-        bool by_bridge = x->world->bridge_calls_iptables && is_bridge(r->in);
+        bool by_bridge = x->world->bridge_calls_iptables && is_bridge(r->in), refused;
 
         if (run_below(r, &x->ingress, r->in) != WORLD_ACCEPT)
                 return stopped(x, r);
@@ -371,15 +371,19 @@ static WorldWhere arrive(WorldWalker *x, Run *r) {
         if (by_bridge &&
             (!enters_by_bridge(x, r) || run_device(r, &x->ingress, r->in) != WORLD_ACCEPT))
                 return stopped(x, r);
-        if (by_bridge && run_is_refused_at_once(r))
+        /* what the bridge passes on as a frame, IP does not look at */
+        refused = by_bridge && run_is_refused_at_once(r);
+        if (refused && !r->moved_on_bridge)
                 return WORLD_REFUSED;
         switch (run_route_input(r)) {
         case DECIDED_REFUSED:
                 return WORLD_REFUSED;
         case DECIDED_HERE:
-                return enter_host(x, r);
+                return refused ? WORLD_REFUSED : enter_host(x, r);
         case DECIDED_ON:
-                return r->moved_on_bridge && r->out == r->in ? turn_on_bridge(x, r) : forward(x, r);
+                if (r->moved_on_bridge && r->out == r->in)
+                        return turn_on_bridge(x, r);
+                return refused ? WORLD_REFUSED : forward(x, r);
         }
         return WORLD_REFUSED;
 }
