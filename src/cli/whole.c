@@ -12,24 +12,15 @@ static bool is_ours(const WorldTable *table) {
         return streq_null(table->owner, "ringwall");
 }
 
-/* Chains of bridges and of ARP are not on the way of a packet that the kernel takes for IP. */
+/* Chains of ARP are not on the way of a packet that the kernel takes for IP. */
 static bool has_others(const World *w) {
         for (size_t i = 0; i < w->n_chains; i++) {
                 const WorldChain *chain = w->chains[i];
-                const char *family = world_family_to_string(chain->table->family);
 
                 if (chain->is_base && !is_ours(chain->table) && !(chain->table->flags & 1) &&
-                    !streq(family, "arp") && !streq(family, "bridge"))
+                    !streq(world_family_to_string(chain->table->family), "arp"))
                         return true;
         }
-        return false;
-}
-
-static bool has_bridge_chains(const World *w) {
-        for (size_t i = 0; i < w->n_chains; i++)
-                if (w->chains[i]->is_base && w->chains[i]->n_rules > 0 &&
-                    streq(world_family_to_string(w->chains[i]->table->family), "bridge"))
-                        return true;
         return false;
 }
 
@@ -313,8 +304,6 @@ void whole_print(const Whole *w, const WholeAnswer *answer) {
         for (size_t i = 0; i < walk->n_steps; i++)
                 print_step(&walk->steps[i], i == 0);
         print_end(answer);
-        if (has_bridge_chains(w->world))
-                puts("  note      what chains of the family bridge do to frames is not followed");
         if (walk->may_pass && walk->may_drop)
                 puts("  note      it may end otherwise: something that counts, times out or is not "
                      "understood has a part in it");

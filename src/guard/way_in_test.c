@@ -106,6 +106,19 @@ static void says_whether_a_connection_could_be_made_anew(void **state) {
 
 /* lan0 10.0.0.1/24 and fe80::1, wan0 with the default route. */
 static World *surrounded(Arena *a, const Ruleset *rs, bool has_route_rules) {
+        /* what a VPN's client adds: all that bears no mark goes by a table of its own */
+        static const WorldRouteRule rules[] = {
+                {.action = 1, .table = 255, .suppress_prefix = -1},
+                {.action = 1, .table = 254, .priority = 100, .suppress_prefix = 0},
+                {.action = 1,
+                 .table = 51820,
+                 .priority = 101,
+                 .inverted = true,
+                 .mark = 51820,
+                 .mask = UINT32_MAX,
+                 .suppress_prefix = -1},
+                {.action = 1, .table = 254, .priority = 32766, .suppress_prefix = -1},
+        };
         static const WorldInterface interfaces[] = {
                 {.index = 1, .name = "lan0", .type = 1, .up = true},
                 {.index = 2, .name = "wan0", .type = 1, .up = true},
@@ -137,7 +150,9 @@ static World *surrounded(Arena *a, const Ruleset *rs, bool has_route_rules) {
                 assert_true(arena_append(a, w->routes, w->n_routes, local));
                 assert_true(arena_append(a, w->routes, w->n_routes, routes[i]));
         }
-        w->has_route_rules = has_route_rules;
+        w->has_route_rules[FAMILY_IPV4] = has_route_rules;
+        for (size_t i = 0; i < ARRAY_SIZE(rules) && has_route_rules; i++)
+                assert_true(arena_append(a, w->route_rules, w->n_route_rules, rules[i]));
         return w;
 }
 

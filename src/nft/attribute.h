@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 
-#define ATTRIBUTES_MAX 32
+#define ATTRIBUTES_MAX 40 /* IFLA_LINK_NETNSID is 37 */
 
 typedef struct Attributes {
         const struct nlattr *list[ATTRIBUTES_MAX]; /* by type; NULL where there is none */

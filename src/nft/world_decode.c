@@ -245,6 +245,8 @@ static int decode_chain(WorldDecoder *d, const WorldTable *table, const Attribut
         chain->number = w->n_chains;
         if (!chain->name)
                 return -ENOMEM;
+        if (strstr(name, "_ZONES"))
+                w->tables[table - w->tables].has_zones = true;
         (void)attribute_u64(a, NFTA_CHAIN_HANDLE, &chain->handle); /* a batch has none */
         w->chains[w->n_chains] = chain;
         d->chains[w->n_chains++] = chain;

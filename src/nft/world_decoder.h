@@ -123,4 +123,9 @@ typedef struct WorldBlob {
         ((blob)->size >= sizeof(*(ret)) ? (memcpy((ret), (blob)->data, sizeof(*(ret))), true)      \
                                         : false)
 
+/* Takes in a message about a rule of policy routing; 0, -ENOMEM, -E2BIG. */
+int world_take_route_rule(const struct nlmsghdr *h, World *w);
+/* Asks the kernel for those of the family, and tells whether they are others than at the start. */
+int world_dump_route_rules(World *w, Family family);
+
 bool world_match_conntrack(WorldDecoder *d, const WorldBlob *b);

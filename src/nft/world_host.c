@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -7,11 +6,10 @@
 
 #include "nft/dump.h"
 #include "nft/sysctl.h"
+#include "nft/world_decoder.h"
 #include "nft/world_read.h"
 
 #define LINK_ADDRESS 6
-#define RULES_MAX_V4 3 /* local, main, default */
-#define RULES_MAX_V6 2 /* local, main */
 
 static bool family_of(unsigned int af, Family *ret) {
         if (af != AF_INET && af != AF_INET6)
@@ -56,6 +54,8 @@ static int take_link(const struct nlmsghdr *h, World *w) {
         i.up = info->ifi_flags & IFF_UP;
         i.loopback = info->ifi_flags & IFF_LOOPBACK;
         i.master = (int)attribute_native_u32(&a, IFLA_MASTER);
+        if (!a.list[IFLA_LINK_NETNSID]) /* in another one, where it has another number */
+                i.lower = (int)attribute_native_u32(&a, IFLA_LINK);
         i.name = arena_strdup(w->arena, name);
         i.kind = kind ? arena_strdup(w->arena, kind) : NULL;
         address = attribute_bytes(&a, IFLA_ADDRESS, &size);
@@ -115,60 +115,13 @@ int world_take_surroundings(const struct nlmsghdr *h, World *w) {
                 return take_address(h, w);
         if (h->nlmsg_type == RTM_NEWROUTE)
                 return take_route(h, w);
+        if (h->nlmsg_type == RTM_NEWRULE)
+                return world_take_route_rule(h, w);
         return 0;
 }
 
 static int take_any(const struct nlmsghdr *h, void *to) {
         return world_take_surroundings(h, to);
-}
-
-static bool is_usual_rule(const struct nlmsghdr *h, const struct fib_rule_hdr *info) {
-        static const struct {
-                uint32_t priority, table;
-        } usual[] = {{0, RT_TABLE_LOCAL}, {32766, RT_TABLE_MAIN}, {32767, RT_TABLE_DEFAULT}};
-        uint32_t priority, table;
-        Attributes a;
-
-        attributes_behind(h, sizeof(*info), &a);
-        priority = attribute_native_u32(&a, FRA_PRIORITY); /* absent: 0 */
-        table = attribute_native_u32(&a, FRA_TABLE);
-        table = table ? table : info->table;
-        if (info->action != FR_ACT_TO_TBL || info->src_len || info->dst_len || info->tos ||
-            info->flags & FIB_RULE_INVERT || a.list[FRA_FWMARK] || a.list[FRA_IIFNAME] ||
-            a.list[FRA_OIFNAME])
-                return false;
-        for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
-                if (usual[i].priority == priority && usual[i].table == table)
-                        return true;
-        return false;
-}
-
-/* Rules of policy routing that are not the kernel's own of the start. */
-static int take_rule(const struct nlmsghdr *h, void *to) {
-        const struct fib_rule_hdr *info = mnl_nlmsg_get_payload(h);
-        size_t *n = to;
-
-        if (h->nlmsg_type != RTM_NEWRULE || mnl_nlmsg_get_payload_len(h) < sizeof(*info))
-                return 0;
-        *n += is_usual_rule(h, info) ? 1 : RULES_MAX_V4 + 1;
-        return 0;
-}
-
-static int dump_rules(unsigned char family, size_t usual, bool *ret) {
-        struct {
-                struct nlmsghdr header;
-                struct fib_rule_hdr info;
-        } request = {
-                .header = {.nlmsg_len = sizeof(request), .nlmsg_type = RTM_GETRULE},
-                .info = {.family = family},
-        };
-        size_t n = 0;
-        int r = dump_read(NETLINK_ROUTE, &request.header, take_rule, &n);
-
-        if (r == -EOPNOTSUPP || r == -EAFNOSUPPORT)
-                return 0; /* a kernel without the family or without such rules */
-        *ret |= n > usual;
-        return r;
 }
 
 static int dump(uint16_t type, unsigned char family, World *w) {
@@ -202,8 +155,8 @@ static int read_once(World *w) {
         w->interfaces = NULL;
         w->addresses = NULL;
         w->routes = NULL;
-        w->n_interfaces = w->n_addresses = w->n_routes = 0;
-        w->has_route_rules = false;
+        w->route_rules = NULL;
+        w->n_interfaces = w->n_addresses = w->n_routes = w->n_route_rules = 0;
         r = dump(RTM_GETLINK, AF_UNSPEC, w);
         if (r == 0)
                 r = dump(RTM_GETADDR, AF_UNSPEC, w);
@@ -211,10 +164,8 @@ static int read_once(World *w) {
                 r = dump(RTM_GETROUTE, AF_INET, w);
         if (r == 0)
                 r = dump(RTM_GETROUTE, AF_INET6, w);
-        if (r == 0)
-                r = dump_rules(AF_INET, RULES_MAX_V4, &w->has_route_rules);
-        if (r == 0)
-                r = dump_rules(AF_INET6, RULES_MAX_V6, &w->has_route_rules);
+        for (Family f = 0; f < _FAMILY_MAX && r == 0; f++)
+                r = world_dump_route_rules(w, f);
         return r;
 }
 

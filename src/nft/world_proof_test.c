@@ -392,7 +392,7 @@ static void compare_family(Arena *a, World *w, Family family, const char *name, 
         const WholeEnd *ends;
         DiagramId here = DIAGRAM_EMPTY, on = DIAGRAM_EMPTY, drops;
         size_t n_ends, n_refusals;
-        const char **refusals;
+        WholeRefusal *refusals;
         int r;
 
         for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)

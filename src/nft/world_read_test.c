@@ -109,6 +109,16 @@ static void every_form_is_read(void **state) {
                  "}\n"
                  "add rule bridge t f ether saddr 02:00:00:00:00:01 drop",
                  "r0 == 020000000001; drop"},
+                {"add rule ip t c dup to 10.0.0.1 device lo",
+                 "r0 = 0a000001; r4 = 01000000; dup address r0 device r4"},
+                {"add table netdev t\n"
+                 "add chain netdev t i { type filter hook ingress device lo priority 0; }\n"
+                 "add rule netdev t i fwd to lo",
+                 "r0 = 01000000; fwd address r-1 device r0"},
+                {"add table netdev t\n"
+                 "add chain netdev t i { type filter hook ingress device lo priority 0; }\n"
+                 "add rule netdev t i ip ttl 1 fwd ip to 10.0.0.1 device lo",
+                 "fwd address r"},
                 {"add table ip6 u { flags dormant; }", "table ip6 u dormant"},
                 {"add rule ip t c tcp option maxseg size set 1000 accept comment \"mine\"",
                  "maybe tcp option set; accept # mine"},
@@ -125,6 +135,70 @@ static void every_form_is_read(void **state) {
                         fail_msg("%s\nis read as:\n%s\nand not as: %s", rows[i].command, text,
                                  rows[i].expected);
         }
+        shell(NFT " flush ruleset");
+}
+
+/* What iptables' words become, of what other programs write. */
+static void matches_and_targets_of_xt_are_translated(void **state) {
+        static const struct {
+                const char *command, *expected;
+        } rows[] = {
+                {"ip6tables-nft -t mangle -A PREROUTING -m rpfilter --validmark --invert -j DROP",
+                 "r16 = payload 1 8 size 16; r16 != 00000000000000000000000000000000; "
+                 "r16 = fib 1 flags 2d; r16 == 00; counter; drop"},
+                {"iptables-nft -t raw -A PREROUTING -m rpfilter --loose --invert -j DROP",
+                 "r16 = fib 1 flags 21; r16 == 00; counter; drop"},
+                {"iptables-nft -t raw -A PREROUTING -m rpfilter -j ACCEPT",
+                 "maybe xt match rpfilter"},
+                {"iptables-nft -t raw -A PREROUTING -m rpfilter --accept-local --invert -j DROP",
+                 "maybe xt match rpfilter"},
+                {"iptables-nft -t mangle -A PREROUTING -j TEE --gateway 10.0.0.1",
+                 "r16 = 0a000001; xt target TEE address r16 device r-1"},
+                /* Podman's, of a range of ports */
+                {"iptables-nft -t nat -A PREROUTING -p tcp --dport 9000:9002 -j DNAT "
+                 "--to-destination 10.88.0.2:80-82/9000",
+                 "r16 = 0a580002; r20 = 0050; r21 = 0052; from base 9000 dnat address r16-r16 "
+                 "port r20-r21"},
+        };
+        Test *t = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const char *text;
+
+                shell(NFT " flush ruleset");
+                shell(rows[i].command);
+                text = text_of(t, read_world(t));
+                if (!strstr(text, rows[i].expected))
+                        fail_msg("%s\nis read as:\n%s\nand not as: %s", rows[i].command, text,
+                                 rows[i].expected);
+        }
+        shell(NFT " flush ruleset");
+}
+
+static void whose_chains_are_among_those_of_iptables_is_told(void **state) {
+        static const struct {
+                const char *chain, *owner;
+        } rows[] = {{"IN_public", "firewalld"},   {"INPUT_ZONES", "firewalld"},
+                    {"f2b-sshd", "fail2ban"},     {"LIBVIRT_FWI", "libvirt"},
+                    {"CNI-HOSTPORT-DNAT", "CNI"}, {"NETAVARK_FORWARD", "Podman"},
+                    {"mine", "iptables"}};
+        Test *t = *state;
+        World *w;
+
+        shell(NFT " 'flush ruleset; add table ip filter; add table ip6 filter; "
+                  "add chain ip6 filter IN_public'");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                shell(arena_printf(t->arena, NFT " add chain ip filter %s", rows[i].chain));
+        w = read_world(t);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                for (size_t j = 0; j < w->n_chains; j++)
+                        if (w->chains[j]->table->family == 2 &&
+                            streq(w->chains[j]->name, rows[i].chain))
+                                assert_string_equal(world_chain_owner(w->chains[j]), rows[i].owner);
+        /* where there are no zones, the name says nothing */
+        for (size_t j = 0; j < w->n_chains; j++)
+                if (w->chains[j]->table->family == 10)
+                        assert_string_equal(world_chain_owner(w->chains[j]), "ip6tables");
         shell(NFT " flush ruleset");
 }
 
@@ -162,7 +236,7 @@ static void what_lies_around_is_read(void **state) {
         for (size_t i = 0; i < w->n_addresses; i++)
                 own |= w->addresses[i].address.low == 0xc0000201 && w->addresses[i].prefix == 24;
         assert_true(local && direct && own);
-        assert_false(w->has_route_rules);
+        assert_false(w->has_route_rules[FAMILY_IPV4] || w->has_route_rules[FAMILY_IPV6]);
         for (size_t i = 0; i < w->n_interfaces; i++)
                 if (streq(w->interfaces[i].name, "v1")) {
                         assert_string_equal(w->interfaces[i].kind, "veth");
@@ -170,7 +244,8 @@ static void what_lies_around_is_read(void **state) {
                         assert_true(w->interfaces[i].route_localnet);
                 }
         shell("ip rule add from 192.0.2.7 lookup 99");
-        assert_true(read_world(t)->has_route_rules);
+        w = read_world(t);
+        assert_true(w->has_route_rules[FAMILY_IPV4] && !w->has_route_rules[FAMILY_IPV6]);
         shell("ip rule del from 192.0.2.7 lookup 99 && ip link del v1");
 }
 
@@ -209,6 +284,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 kernel_test(what_would_be_sent_is_what_the_kernel_then_holds),
                 kernel_test(every_form_is_read),
+                kernel_test(matches_and_targets_of_xt_are_translated),
+                kernel_test(whose_chains_are_among_those_of_iptables_is_told),
                 kernel_test(handles_and_owners_are_those_of_the_kernel),
                 kernel_test(what_lies_around_is_read),
                 kernel_test(damaged_messages_do_no_harm),

@@ -274,6 +274,37 @@ static bool decode_tproxy(WorldDecoder *d, const WorldContext *c) {
         return true;
 }
 
+/* Where a copy goes, or the packet itself. */
+static bool decode_way(WorldDecoder *d,
+                       const WorldContext *c,
+                       WorldExprKind kind,
+                       uint16_t address,
+                       uint16_t device) {
+        uint32_t family = c->table->family;
+        int8_t source = -1, target = -1;
+        WorldExpr *x;
+
+        if (kind == WORLD_FORWARD)
+                (void)attribute_u32(c->a, NFTA_FWD_NFPROTO, &family); /* absent: no address */
+        if (c->a->list[address] &&
+            !world_get_register(c->a, address, family == NFPROTO_IPV6 ? 16 : 4, &source))
+                return false;
+        if (c->a->list[device] && !world_get_register(c->a, device, 4, &target))
+                return false;
+        x = world_add(d, kind, kind == WORLD_COPY ? "dup" : "fwd");
+        x->source = source;
+        x->target = target;
+        return true;
+}
+
+static bool decode_dup(WorldDecoder *d, const WorldContext *c) {
+        return decode_way(d, c, WORLD_COPY, NFTA_DUP_SREG_ADDR, NFTA_DUP_SREG_DEV);
+}
+
+static bool decode_fwd(WorldDecoder *d, const WorldContext *c) {
+        return decode_way(d, c, WORLD_FORWARD, NFTA_FWD_SREG_ADDR, NFTA_FWD_SREG_DEV);
+}
+
 static bool decode_notrack(WorldDecoder *d, const WorldContext *c) {
         (void)world_add(d, WORLD_NOTRACK, "notrack");
         return true;
@@ -339,7 +370,8 @@ static const struct {
         {"last", NULL, WORLD_NOTHING},
         {"exthdr", world_load_exthdr, 0},
         {"flow_offload", NULL, WORLD_NOTHING},
-        {"dup", NULL, WORLD_NOTHING},
+        {"dup", decode_dup, 0},
+        {"fwd", decode_fwd, 0},
         {"tproxy", decode_tproxy, 0},
         {"numgen", world_load_numgen, 0},
         {"hash", world_load_hash, 0},

@@ -128,7 +128,7 @@ static void compare_family(World *w, Family family, const char *name, bool plain
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Sent s = {.x = x, .d = whole_diagram(x), .family = family, .name = name};
         DiagramId sendable;
-        const char **refusals;
+        WholeRefusal *refusals;
         size_t n_refusals;
 
         for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)

@@ -163,6 +163,166 @@ static void the_way_names_the_rules_and_where_it_ends(void **state) {
         assert_ptr_equal(w.steps[2].rule, &w.steps[2].chain->rules[0]);
 }
 
+/* Of one priority, whichever of two tables' chains is called first translates. */
+static void translations_of_one_priority_may_come_in_either_order(void **state) {
+        static const char rules[] = "table ip a { chain p { type nat hook prerouting priority 7\n"
+                                    "tcp dport 80 redirect to :81\n}\n}\n"
+                                    "table ip b { chain p { type nat hook prerouting priority 7\n"
+                                    "tcp dport 80 redirect to :82\n}\n}\n"
+                                    "table ip c { chain p { type nat hook prerouting priority 8\n"
+                                    "tcp dport 80 redirect to :83\n}\n}\n";
+        _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+        const WorldPacket p = packet_to(HERE, IPPROTO_TCP, 80);
+        WorldWalk w = walk(*state, &walker, rules, &p);
+        unsigned int ports = 0;
+
+        assert_int_equal(w.n_outcomes, 2);
+        for (size_t i = 0; i < w.n_outcomes; i++)
+                ports |= 1U << (w.outcomes[i].destination_port - 80);
+        assert_int_equal(ports, 1 << 1 | 1 << 2);
+        assert_false(w.incomplete);
+}
+
+/* Each port of a range is sent to its own one, and what is beyond begins anew. */
+static void ports_of_a_range_go_to_ports_of_another(void **state) {
+        static const struct {
+                uint16_t dialled, expected;
+        } rows[] = {{9000, 80}, {9001, 81}, {9002, 82}, {9003, 80}, {8999, 80}, {22, 82}};
+        Test *t = *state;
+        World *world = NULL;
+
+        shell(NFT " flush ruleset");
+        shell("iptables-nft -t nat -A PREROUTING -p tcp -j DNAT --to-destination "
+              "198.51.100.9:80-82/9000");
+        assert_int_equal(world_read(t->link, t->arena, &world), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                WorldPacket p = packet_to(HERE, IPPROTO_TCP, rows[i].dialled);
+                WorldWalk w;
+
+                assert_int_equal(world_walker_new(world, &walker), 0);
+                assert_int_equal(world_walk(walker, &p, &w), 0);
+                assert_int_equal(w.n_outcomes, 1);
+                assert_int_equal(w.outcomes[0].destination_port, rows[i].expected);
+        }
+}
+
+/* Rules of policy routing, over the tables 100 (THERE by v1), 101 (nothing) and main (THERE by v2).
+ */
+static void rules_of_policy_routing_lead_the_packet(void **state) {
+        static const struct {
+                const char *rules, *out; /* NULL: refused; "": either, not known */
+                uint32_t mark;
+        } rows[] = {
+                {"from 192.0.2.7 lookup 100", "v1", 0},
+                {"from 192.0.2.0/29 lookup 100", "v1", 0},
+                {"from 192.0.2.8/29 lookup 100", "v2", 0},
+                {"to 198.51.100.0/24 lookup 100", "v1", 0},
+                {"not to 198.51.100.0/24 lookup 100", "v2", 0},
+                {"from all lookup 101", "v2", 0},
+                {"from all lookup 100 suppress_prefixlength 24", "v2", 0},
+                {"from all lookup 100 suppress_prefixlength 23", "v1", 0},
+                {"iif v1 lookup 100", "v1", 0},
+                {"iif v2 lookup 100", "v2", 0},
+                {"iif lo lookup 100", "v2", 0},
+                {"oif v1 lookup 100", "v2", 0},
+                {"fwmark 7 lookup 100", "v2", 0},
+                {"fwmark 7 lookup 100", "v1", 7},
+                {"not fwmark 7 lookup 100", "v1", 0},
+                {"fwmark 4/4 lookup 100", "v1", 7},
+                {"from 192.0.2.7 unreachable", NULL, 0},
+                {"from 192.0.2.8 prohibit", "v2", 0},
+                {"from all goto 20", "v2", 0},
+                {"from all nop", "v2", 0},
+                {"ipproto tcp lookup 100", "", 0},
+        };
+        WorldPacket p = packet_to(THERE, IPPROTO_TCP, 80);
+        Test *t = *state;
+
+        shell(NFT " flush ruleset; ip route add 198.51.100.0/24 dev v1 table 100");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                const char *rules = rows[i].rules;
+                World *world = NULL;
+                WorldWalk w;
+
+                shell(arena_printf(t->arena,
+                                   "ip rule add priority 10 %s; ip rule add priority 20 to "
+                                   "192.0.2.99 lookup main; ip rule add priority 15 from "
+                                   "192.0.2.9 lookup 100",
+                                   rules));
+                unit_equal(rules, world_read(t->link, t->arena, &world), 0);
+                unit_equal(rules, world_walker_new(world, &walker), 0);
+                p.mark = rows[i].mark;
+                unit_equal(rules, world_walk(walker, &p, &w), 0);
+                if (!rows[i].out) {
+                        unit_equal(rules, w.n_outcomes, 1);
+                        unit_equal(rules, w.outcomes[0].where, WORLD_REFUSED);
+                } else if (*rows[i].out) {
+                        unit_equal(rules, w.n_outcomes, 1);
+                        unit_equal(rules, w.outcomes[0].where, WORLD_LEFT);
+                        assert_string_equal(w.outcomes[0].out, rows[i].out);
+                } else {
+                        unit_equal(rules, w.n_outcomes, 2);
+                        unit_true(rules, w.outcomes[0].unknown && w.outcomes[1].unknown);
+                }
+                shell("for p in 10 15 20; do ip rule del priority $p; done");
+        }
+        shell("ip route flush table 100");
+}
+
+#define DEVICE(name, rule)                                                                         \
+        "table netdev d { chain i { type filter hook ingress device " name " priority 0\n" rule    \
+        "\n}\n}\n"
+#define BRIDGE(hook, rule)                                                                         \
+        "table bridge b { chain f { type filter hook " hook " priority -300\n" rule "\n}\n}\n"
+
+/* b1 with the ports p1 and p2, 10.9.0.1; v1.5, which stands on v1, 10.8.0.1. */
+static void frames_go_through_devices_and_bridges(void **state) {
+        static const struct {
+                const char *rules, *in;
+                bool may_pass, may_drop;
+        } rows[] = {
+                {DEVICE("v1.5", "drop"), "v1.5", false, true},
+                {DEVICE("v1", "drop"), "v1.5", false, true},
+                {DEVICE("v1.5", "drop"), "v1", true, false},
+                {DEVICE("b1", "drop"), "b1", false, true},
+                {DEVICE("p1", "drop"), "b1", true, true}, /* or by p2 */
+                {DEVICE("p1", "udp dport 9 drop"), "b1", true, false},
+                {DEVICE("v1", "drop"), "b1", true, false},
+                {BRIDGE("prerouting", "tcp dport 80 drop"), "b1", false, true},
+                {BRIDGE("input", "ip saddr 192.0.2.7 drop"), "b1", false, true},
+                {BRIDGE("prerouting", "ip saddr 192.0.2.8 drop"), "b1", true, false},
+                {BRIDGE("prerouting", "iifname p1 drop"), "b1", true, true},
+                {BRIDGE("prerouting", "drop"), "v1", true, false},
+                {BRIDGE("forward", "drop"), "b1", true, false}, /* it is for this host */
+                {BRIDGE("prerouting", "ether type ip6 drop"), "b1", true, false},
+                {DEVICE("v1", "fwd to v2"), "v1", true, false},
+        };
+        Test *t = *state;
+
+        shell("ip link add b1 type bridge; for p in p1 p2; do ip link add $p type veth peer name "
+              "q$p; ip link set $p master b1 up; done; ip link set b1 up; ip addr add 10.9.0.1/24 "
+              "dev b1; ip link add v1.5 link v1 type macvlan; ip link set v1.5 up; ip addr add "
+              "10.8.0.1/24 dev v1.5");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                WorldPacket p = packet_to(streq(rows[i].in, "b1") ? 0x0a090001 : 0x0a080001,
+                                          IPPROTO_TCP, 80);
+                WorldWalk w;
+
+                p.in = rows[i].in;
+                w = walk(t, &walker, rows[i].rules, &p);
+                unit_equal(rows[i].rules, w.may_pass, rows[i].may_pass);
+                unit_equal(rows[i].rules, w.may_drop, rows[i].may_drop);
+                if (strstr(rows[i].rules, "fwd")) {
+                        assert_true(w.outcomes[0].sent_on);
+                        assert_string_equal(w.outcomes[0].out, "v2");
+                }
+        }
+        shell("for l in b1 p1 p2 v1.5; do ip link del $l; done");
+}
+
 static void the_kernel_itself_refuses_some(void **state) {
         _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
         WorldPacket p = packet_to(HERE, IPPROTO_UDP, 53), loopback = packet_to(0x7f000001, 17, 53);
@@ -228,6 +388,10 @@ int main(void) {
                 kernel_test(what_is_open_is_tried_both_ways),
                 kernel_test(what_is_not_understood_passes_nothing_for_sure),
                 kernel_test(the_way_names_the_rules_and_where_it_ends),
+                kernel_test(translations_of_one_priority_may_come_in_either_order),
+                kernel_test(ports_of_a_range_go_to_ports_of_another),
+                kernel_test(rules_of_policy_routing_lead_the_packet),
+                kernel_test(frames_go_through_devices_and_bridges),
                 kernel_test(the_kernel_itself_refuses_some),
                 kernel_test(what_translation_has_decided_shows_in_the_status),
                 kernel_test(established_connections_are_those_of_the_question),

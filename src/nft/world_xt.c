@@ -11,6 +11,7 @@
 #include <linux/netfilter/xt_multiport.h>
 #include <linux/netfilter/xt_owner.h>
 #include <linux/netfilter/xt_pkttype.h>
+#include <linux/netfilter/xt_rpfilter.h>
 #include <linux/netfilter/xt_state.h>
 #include <linux/netfilter/xt_tcpudp.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
@@ -292,6 +293,35 @@ static bool match_pkttype(WorldDecoder *d, const WorldBlob *b) {
         return true;
 }
 
+/* Whether the interface, or any, leads back to the source: in the fib's words. A source that is no
+ * address is left alone. */
+static bool match_rpfilter(WorldDecoder *d, const WorldBlob *b) {
+        static const uint8_t zero[16];
+        struct xt_rpfilter_info x;
+        bool v4 = b->family == NFPROTO_IPV4;
+        WorldExpr *load;
+        uint8_t leads = 0;
+
+        if (!world_blob_read(b, &x) || !(x.flags & XT_RPFILTER_INVERT) ||
+            x.flags & XT_RPFILTER_ACCEPT_LOCAL)
+                return false; /* the other way round it would take an "or" */
+        if (!v4) {
+                world_add_payload(d, WORLD_NETWORK, 8, sizeof(zero), b->name);
+                world_add_cmp(d, WORLD_NOT_EQUAL, zero, sizeof(zero), b->name);
+        }
+        load = world_add(d, WORLD_FIB, b->name);
+        load->key = NFT_FIB_RESULT_OIF;
+        load->offset = NFTA_FIB_F_SADDR | NFTA_FIB_F_PRESENT |
+                       (x.flags & XT_RPFILTER_LOOSE ? 0 : NFTA_FIB_F_IIF) |
+                       (x.flags & XT_RPFILTER_VALID_MARK ? NFTA_FIB_F_MARK : 0);
+        load->present = true;
+        load->unit = 1;
+        load->size = sizeof(leads);
+        load->target = WORLD_SCRATCH;
+        world_add_cmp(d, WORLD_EQUAL, &leads, sizeof(leads), b->name);
+        return true;
+}
+
 static bool match_comment(WorldDecoder *d, const WorldBlob *b) {
         (void)world_add(d, WORLD_NOTHING, b->name);
         return true;
@@ -347,7 +377,7 @@ static const struct {
         {"rateest", NULL, true},
         {"realm", NULL},
         {"recent", NULL, true},
-        {"rpfilter", NULL},
+        {"rpfilter", match_rpfilter},
         {"rt", match_rt},
         {"sctp", NULL},
         {"set", NULL, true},

@@ -8,6 +8,7 @@
 #include <linux/netfilter/xt_CT.h>
 #include <linux/netfilter/xt_MARK.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
+#include <linux/netfilter/xt_TEE.h>
 
 #include "nft/world_decoder.h"
 
@@ -71,9 +72,14 @@ static bool add_nat(WorldDecoder *d, const Target *t, WorldNatKind kind, bool co
         size_t size = t->family == NFPROTO_IPV4 ? 4 : 16;
         struct nf_nat_range2 x;
 
-        if (!read_nat(t, compat, &x) || x.flags & (NF_NAT_RANGE_PROTO_OFFSET | NF_NAT_RANGE_NETMAP))
+        if (!read_nat(t, compat, &x) || x.flags & NF_NAT_RANGE_NETMAP)
                 return false;
         nat.flags = x.flags;
+        nat.has_base = x.flags & NF_NAT_RANGE_PROTO_OFFSET;
+        nat.base = ntohs(x.base_proto.all);
+        if (nat.has_base && (kind != WORLD_DNAT || t->size < sizeof(x) ||
+                             ntohs(x.max_proto.all) < ntohs(x.min_proto.all)))
+                return false;
         if (x.flags & NF_NAT_RANGE_MAP_IPS && kind != WORLD_MASQUERADE && kind != WORLD_REDIRECT) {
                 bool same = memcmp(&x.min_addr, &x.max_addr, size) == 0;
 
@@ -248,6 +254,27 @@ static bool target_service(WorldDecoder *d, const Target *t) {
         return true;
 }
 
+/* The interface, where one is named, is not looked for by its name. */
+static bool target_tee(WorldDecoder *d, const Target *t) {
+        size_t size = t->family == NFPROTO_IPV4 ? 4 : 16;
+        struct xt_tee_tginfo x;
+        WorldExpr *copy;
+
+        if (!target_read(t, &x))
+                return false;
+        add_data(d, WORLD_SCRATCH, &x.gw, size, t->name);
+        if (x.oif[0]) {
+                WorldExpr *any = world_add(d, WORLD_LOAD_ANY, t->name);
+
+                any->target = PORT_REGISTER_LOW;
+                any->size = sizeof(uint32_t);
+        }
+        copy = world_add(d, WORLD_COPY, t->name);
+        copy->source = WORLD_SCRATCH;
+        copy->target = x.oif[0] ? PORT_REGISTER_LOW : -1;
+        return true;
+}
+
 static bool target_nothing(WorldDecoder *d, const Target *t) {
         (void)world_add(d, WORLD_NOTHING, t->name);
         return true;
@@ -281,7 +308,7 @@ static const struct {
         {"SET", target_nothing},
         {"SNAT", target_snat},
         {"TCPMSS", target_nothing},
-        {"TEE", target_nothing},
+        {"TEE", target_tee},
         {"TOS", target_service},
         {"TRACE", target_nothing},
         {"TTL", target_hops},

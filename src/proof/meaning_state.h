@@ -48,8 +48,8 @@ bool meaning_find_variable(FieldId field, MeaningVariable *ret);
 MeaningVariable meaning_seen_as(MeaningWay way, MeaningVariable v);
 /* Fills in m->is_of_family. */
 void meaning_find_families(Meaning *m);
-/* The addresses of which the field, which may look at a prefix alone, has a value in the range; runs
- * backwards if none has. */
+/* The addresses of which the field, which may look at a prefix alone, has a value in the range;
+ * runs backwards if none has. */
 Range meaning_of_prefixes(FieldId field, Range r);
 /* The fields that make no difference within a class. */
 void meaning_make_classes(Meaning *m, MeaningWay way);

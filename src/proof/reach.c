@@ -40,6 +40,8 @@ static int cut_all(Reach *x) {
                 r = verify_cut_zone(v, v->policy->containers, WHOLE_DESTINATION);
         if (r == 0)
                 r = verify_cut_zone(v, v->policy->vms, WHOLE_DESTINATION);
+        if (r == 0)
+                r = whole_watch(v->whole, NULL);
         return r == 0 ? whole_take_plain(v->whole) : r;
 }
 

@@ -113,7 +113,7 @@ static bool gets_through(Reach *x, const WholeEnd *end) {
         if (c->has_address && reach_is_loopback(x->v.family, c->address))
                 return false;
         return end->here || !c->has_address || whole_leads(x->v.whole, c->address) ||
-               w->has_route_rules;
+               w->has_route_rules[x->v.family];
 }
 
 static bool forwards(const Reach *x) {

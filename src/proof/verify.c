@@ -263,12 +263,26 @@ static int give_up(Verify *v) {
         return 0;
 }
 
+/* Copies of packets matter where containers and VMs are. */
+static int watch_attached(Verify *v) {
+        const Zone *zones[] = {v->policy->containers, v->policy->vms};
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(zones); i++)
+                for (size_t j = 0; zones[i] && j < zones[i]->n_parts && r == 0; j++) {
+                        const ZonePart *p = &zones[i]->parts[j];
+
+                        r = whole_watch(v->whole, p->any_interface ? NULL : &p->interfaces);
+                }
+        return r;
+}
+
 static int verify_family(Verify *v) {
         const WholeEnd *ends;
         size_t n_ends;
         int r;
 
-        if (cut_all(v) < 0)
+        if (cut_all(v) < 0 || watch_attached(v) < 0)
                 return -ENOMEM;
         v->diagram = whole_diagram(v->whole);
         r = whole_finish(v->whole);

@@ -190,8 +190,10 @@ static bool gets_through(Expected *x, const WholeEnd *end) {
                 return false;
         if (end->here)
                 return true;
+        /* rules of policy routing may lead nowhere */
         return (x->v->family == FAMILY_IPV4 ? w->forwards4 : w->forwards6) &&
-               (!c->has_address || whole_leads(x->v->whole, c->address));
+               (c->has_address ? whole_leads(x->v->whole, c->address)
+                               : !w->has_route_rules[x->v->family]);
 }
 
 static DiagramId where_bad(Expected *x, const Expect *e, const WholeEnd *ends, size_t n) {
@@ -241,10 +243,21 @@ static int cut_all(Expected *x) {
         return verify_cut_common(v);
 }
 
+/* Copies of packets do not make anything reachable, and may leave by interfaces only where that is
+ * asked about. */
+static int watch(Expected *x) {
+        int r = 0;
+
+        for (size_t i = 0; i < x->n && !x->allow && r == 0; i++)
+                if (x->expects[i]->section != SECTION_INBOUND)
+                        r = whole_watch(x->v->whole, NULL);
+        return r;
+}
+
 /* What the evaluator, another code, says. */
 
 static bool passes(const WorldOutcome *o) {
-        return o->where == WORLD_LEFT || o->where == WORLD_DELIVERED;
+        return (o->where == WORLD_LEFT && !o->sent_on) || o->where == WORLD_DELIVERED;
 }
 
 /* Whether the packet surely shows that the expectation does not hold. */
@@ -387,9 +400,17 @@ static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
 }
 
 typedef struct Refusals {
-        const char **texts;
+        WholeRefusal *list;
         size_t n;
 } Refusals;
+
+static DiagramId where_refused(Expected *x, const Refusals *refusals, DiagramId region) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < refusals->n; i++)
+                sum = verify_union(x->v, sum, verify_and(x->v, refusals->list[i].region, region));
+        return sum;
+}
 
 /* unknown: what is bad for all that is walked; x->bad may be more. */
 static int answer_one(
@@ -405,7 +426,8 @@ static int answer_one(
                 return r;
         answer->kind = r > 0 ? VERIFY_REFUTED : VERIFY_UNDECIDED;
         for (size_t j = 0; j < refusals->n && r == 0; j++)
-                if (verify_add_reason(v, answer, refusals->texts[j]) < 0)
+                if (verify_and(v, refusals->list[j].region, x->bad[i]) != DIAGRAM_EMPTY &&
+                    verify_add_reason(v, answer, refusals->list[j].text) < 0)
                         return -ENOMEM;
         if (r > 0 || (unknown == DIAGRAM_EMPTY && !whole_is_open(v->whole)))
                 return 0;
@@ -417,14 +439,14 @@ static int answer_all(Expected *x, VerifyAnswer *const *answers, const WholeEnd 
         int r = 0;
 
         if (x->allow)
-                r = whole_find_refusals(x->v->whole, x->v->arena, &refusals.texts, &refusals.n);
+                r = whole_find_refusals(x->v->whole, x->v->arena, &refusals.list, &refusals.n);
         for (size_t i = 0; i < x->n && r == 0; i++) {
                 DiagramId region = verify_and(x->v, whole_domain(x->v->whole),
                                               where_dialled(x, x->expects[i]));
                 DiagramId bad = where_bad(x, x->expects[i], ends, n);
 
                 /* a chain that is not walked may refuse any of them */
-                x->bad[i] = refusals.n > 0 ? region : bad;
+                x->bad[i] = verify_union(x->v, bad, where_refused(x, &refusals, region));
                 answers[i]->described |= region != DIAGRAM_EMPTY;
                 r = whole_error(x->v->whole);
                 if (r == 0)
@@ -459,9 +481,11 @@ static int verify_kind(Expected *x, VerifyAnswer *const *answers) {
         x->v->whole = whole;
         x->v->diagram = whole_diagram(whole);
         x->bad = arena_alloc_array(x->v->arena, x->n, sizeof(*x->bad));
-        if (!x->bad || cut_all(x) < 0 || (x->allow && whole_take_plain(whole) < 0) ||
-            (x->v->sent && whole_take_sent(whole) < 0))
+        if (!x->bad || cut_all(x) < 0 || watch(x) < 0 ||
+            (x->allow && whole_take_plain(whole) < 0) || (x->v->sent && whole_take_sent(whole) < 0))
                 return -ENOMEM;
+        if (x->allow)
+                whole_take_refusals(whole);
         r = whole_finish(whole);
         if (r == 0)
                 r = whole_walk(whole, care, x, &ends, &n);

@@ -158,41 +158,75 @@ bool verify_leaves_by(Verify *v,
         return true;
 }
 
-/* Candidates: from each of these places, by each interface, to each own address. */
-bool verify_next_liked(Verify *v, size_t try, VerifyLiked *ret) {
+static bool is_link_local(const WorldAddress *a) {
+        return a->family == FAMILY_IPV6 && a->address.high >> 54 == 0x3fa;
+}
+
+/* Who could have that address for a neighbour. */
+static U128 neighbour_of(const WorldAddress *a) {
+        return (U128){a->address.high, a->address.low ^ 0x4d};
+}
+
+/* From a neighbour by its interface to a neighbour by another one. */
+static bool next_routed(Verify *v, size_t try, size_t n_in, VerifyLiked *ret) {
+        const World *w = v->world;
+        const WorldInterface *in;
+        const WorldAddress *to;
+        const uint8_t *address;
+
+        if (try / n_in >= w->n_addresses)
+                return false;
+        in = whole_arrival(v->whole, try % n_in, &address);
+        to = &w->addresses[try / n_in];
+        *ret = (VerifyLiked){.in = (uint32_t)(try % n_in)};
+        for (size_t i = 0; i < w->n_addresses; i++)
+                if (w->addresses[i].family == v->family && w->addresses[i].index == in->index &&
+                    !is_link_local(&w->addresses[i]))
+                        ret->source = neighbour_of(&w->addresses[i]);
+        if (to->family == v->family && to->index != in->index && !is_link_local(to))
+                ret->destination = neighbour_of(to);
+        return true;
+}
+
+/* From each of these places, by each interface, to each own address. */
+static bool next_own(Verify *v, size_t try, size_t n_in, VerifyLiked *ret) {
         const World *w = v->world;
         const WorldInterface *in;
         const uint8_t *address;
-        size_t n_in = 0, n_sources = 4 + w->n_addresses, source;
+        size_t source = try / n_in;
+
+        if (source >= 4 + w->n_addresses)
+                return false;
+        in = whole_arrival(v->whole, try % n_in, &address);
+        *ret = (VerifyLiked){.in = (uint32_t)(try % n_in)};
+        if (source < 4)
+                ret->source = sources[v->family][source];
+        else if (w->addresses[source - 4].family == v->family)
+                ret->source = neighbour_of(&w->addresses[source - 4]);
+        for (size_t i = 0; i < w->n_addresses; i++) {
+                const WorldAddress *a = &w->addresses[i];
+
+                /* link-local ones are of one link alone, and may not be in use yet */
+                if (a->family == v->family && a->index == in->index &&
+                    (u128_is_zero(ret->destination) || !is_link_local(a)))
+                        ret->destination = a->address;
+        }
+        return true;
+}
+
+/* Candidates, of both kinds in turn. */
+bool verify_next_liked(Verify *v, size_t try, VerifyLiked *ret) {
+        const uint8_t *address;
+        size_t n_in = 0;
 
         if (v->sent)
                 return next_sent(v, try, ret);
         while (whole_arrival(v->whole, n_in, &address))
                 n_in++;
-        if (n_in == 0)
+        if (n_in == 0 || try >= TRIES_MAX)
                 return false;
-        in = whole_arrival(v->whole, try % n_in, &address);
-        source = try / n_in;
-
-        if (source >= n_sources || try >= TRIES_MAX)
-                return false;
-        *ret = (VerifyLiked){.in = (uint32_t)(try % n_in)};
-        if (source < 4)
-                ret->source = sources[v->family][source];
-        else if (w->addresses[source - 4].family == v->family)
-                /* a neighbour of this host */
-                ret->source = (U128){w->addresses[source - 4].address.high,
-                                     w->addresses[source - 4].address.low ^ 0x4d};
-        for (size_t i = 0; i < w->n_addresses; i++) {
-                const WorldAddress *a = &w->addresses[i];
-                bool link_local = a->family == FAMILY_IPV6 && a->address.high >> 54 == 0x3fa;
-
-                /* link-local ones are of one link alone, and may not be in use yet */
-                if (a->family == v->family && a->index == in->index &&
-                    (u128_is_zero(ret->destination) || !link_local))
-                        ret->destination = a->address;
-        }
-        return true;
+        return (try % 2 == 1 && next_routed(v, try / 2, n_in, ret)) ||
+               next_own(v, try / 2, n_in, ret);
 }
 
 static void start(Verify *v, const VerifyLiked *liked, uint32_t *point) {
@@ -200,13 +234,10 @@ static void start(Verify *v, const VerifyLiked *liked, uint32_t *point) {
                 WholeVariable variable;
                 U128 value;
         } rows[] = {
-                {WHOLE_SOURCE, liked->source},
-                {WHOLE_DESTINATION, liked->destination},
-                {WHOLE_PROTOCOL, u128(IPPROTO_TCP)},
-                {WHOLE_SOURCE_PORT, u128(49152)},
-                {WHOLE_FLAGS, u128(2)},
-                {WHOLE_IN, u128(liked->in)},
-                {WHOLE_OUT, u128(liked->out)},
+                {WHOLE_SOURCE, liked->source},       {WHOLE_DESTINATION, liked->destination},
+                {WHOLE_PROTOCOL, u128(IPPROTO_TCP)}, {WHOLE_SOURCE_PORT, u128(49152)},
+                {WHOLE_DESTINATION_PORT, u128(80)},  {WHOLE_FLAGS, u128(2)},
+                {WHOLE_IN, u128(liked->in)},         {WHOLE_OUT, u128(liked->out)},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)

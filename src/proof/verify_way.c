@@ -37,7 +37,8 @@ static int index_towards(const World *w, const VerifyWay *way) {
                 tie = best && best->prefix == r->prefix && best->metric == r->metric;
                 best = r;
         }
-        return best && !tie && !best->several && !w->has_route_rules ? best->index : -1;
+        return best && !tie && !best->several && !w->has_route_rules[way->family] ? best->index
+                                                                                  : -1;
 }
 
 /* What an administrator sends by the connection, or for a new one like it. */

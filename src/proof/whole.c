@@ -64,6 +64,8 @@ static bool keeps_marks(const WorldInterface *i) {
                                              "dummy", "bond",      "team",   "tun",
                                              "ifb",   "wireguard", "ipvlan", "macvtap"};
 
+        if (i->kind && streq(i->kind, "veth") && i->lower)
+                return true; /* both ends are here */
         for (size_t j = 0; j < ARRAY_SIZE(others); j++)
                 if (!i->kind || streq(i->kind, others[j]))
                         return false;
@@ -91,6 +93,7 @@ Whole *whole_new(const World *w, Family family) {
         x->has_nat = whole_has_nat(x);
         x->defragments = x->has_nat || whole_has_conntrack(x);
         /* what comes out of a tunnel bears the mark of its outer packet */
+        x->changes[0].any_mark = whole_is_marked_before(x);
         for (size_t i = 0; i < w->n_interfaces; i++)
                 x->changes[0].any_mark |= keeps_marks(&w->interfaces[i]);
         return x;
@@ -160,8 +163,9 @@ static bool is_impossible(const Whole *x, size_t i) {
         bool loopback = impossible[i].range.low.low >> 24 == 0x7f;
 
         /* settings of the kernel's may let IPv4's loopback addresses in; a bridge calls prerouting
-         * before IPv6 looks at the packet */
-        if (impossible[i].variable == WHOLE_DESTINATION && x->world->bridge_calls_iptables)
+         * before IPv6 looks at the packet, and may
+         * pass it on without that */
+        if (impossible[i].family == FAMILY_IPV6 && x->world->bridge_calls_iptables)
                 return false;
         return impossible[i].family == x->family && !(loopback && x->world->route_localnet);
 }

@@ -65,6 +65,14 @@ int whole_take_plain(Whole *x);
  * one; plain ones leave by that which routes name, from an address of it. */
 int whole_take_sent(Whole *x);
 
+/* Copies of packets, and packets that rules send on past all others, matter if they leave by an
+ * interface whose name is among these; NULL: by any. Those that may come back to this host always
+ * do, unless whole_take_refusals() was called. */
+int whole_watch(Whole *x, const RangeSet *names);
+/* Before whole_walk(): what is asked for is what may be refused, and not what may come in. Then
+ * chains of devices are walked, too, and copies of packets are no matter. */
+void whole_take_refusals(Whole *x);
+
 /* Which packets matter behind prerouting, given what was changed, and whether they are delivered to
  * this host. Narrows what has to be looked at. */
 typedef DiagramId (*WholeCare)(void *context, const WholeChange *change, bool here);
@@ -80,8 +88,12 @@ int whole_find_arrived(Whole *x, const WholeEnd **ret, size_t *ret_n);
 /* Likewise: packets that may be dropped by a rule or by a chain's policy, of those that matter. */
 DiagramId whole_drops(const Whole *x);
 /* Of chains of the packets' way that whole_walk() leaves out, those that may refuse some: each in
- * words. -ENOMEM. */
-int whole_find_refusals(Whole *x, Arena *a, const char ***ret, size_t *ret_n);
+ * words, with the packets that it sees. -ENOMEM. */
+typedef struct WholeRefusal {
+        const char *text;
+        DiagramId region;
+} WholeRefusal;
+int whole_find_refusals(Whole *x, Arena *a, WholeRefusal **ret, size_t *ret_n);
 
 Diagram *whole_diagram(Whole *x);
 const Axis *whole_axis(const Whole *x, unsigned int variable);

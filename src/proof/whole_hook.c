@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
 
 #include "proof/whole_state.h"
 
@@ -50,6 +51,84 @@ static bool has_effects(const Whole *x, const WorldTable *t) {
         return false;
 }
 
+/* Of chains that frames go through, before IP sees a packet or behind it. */
+typedef enum Effect {
+        EFFECT_MARK = 1, /* the packet's mark */
+        EFFECT_ELSE = 2,
+} Effect;
+
+static Effect effect_of(const WorldExpr *e) {
+        if (e->kind == WORLD_SET_META && e->key == NFT_META_MARK)
+                return EFFECT_MARK;
+        if (e->kind == WORLD_SET_META &&
+            (e->key == NFT_META_PRIORITY || e->key == NFT_META_NFTRACE))
+                return 0;
+        if (e->kind == WORLD_SET_META || e->kind == WORLD_SET_CT || e->kind == WORLD_SET_PAYLOAD ||
+            e->kind == WORLD_NOTRACK || e->kind == WORLD_NAT ||
+            (e->kind == WORLD_UNKNOWN && !startswith(e->name, "xt match")))
+                return EFFECT_ELSE;
+        return 0;
+}
+
+static void add_effects(const WorldChain *c, bool *seen, Effect *sum);
+
+static void add_effects_of(const WorldExpr *e, bool *seen, Effect *sum) {
+        *sum |= effect_of(e);
+        if (e->kind == WORLD_IS && e->verdict.chain)
+                add_effects(e->verdict.chain, seen, sum);
+        if (e->kind != WORLD_LOOKUP || !e->set->is_verdict_map)
+                return;
+        if (e->set->unknown || e->set->dynamic)
+                *sum |= EFFECT_ELSE;
+        for (size_t i = 0; i < e->set->n_elements; i++)
+                if (e->set->elements[i].verdict.chain)
+                        add_effects(e->set->elements[i].verdict.chain, seen, sum);
+}
+
+static void add_effects(const WorldChain *c, bool *seen, Effect *sum) {
+        if (seen[c->number])
+                return;
+        seen[c->number] = true;
+        for (size_t i = 0; i < c->n_rules; i++)
+                for (size_t j = 0; j < c->rules[i].n_exprs; j++)
+                        add_effects_of(&c->rules[i].exprs[j], seen, sum);
+}
+
+static Effect chain_effects(const Whole *x, const WorldChain *c) {
+        bool *seen = arena_alloc_array(x->arena, x->world->n_chains + 1, sizeof(*seen));
+        Effect sum = 0;
+
+        if (!seen)
+                return EFFECT_MARK | EFFECT_ELSE;
+        add_effects(c, seen, &sum);
+        return sum;
+}
+
+static bool is_outside(const WorldChain *c) {
+        return c->is_base && !whole_is_dormant(c->table) &&
+               (c->ingress || c->egress || c->table->family == NFPROTO_BRIDGE ||
+                c->table->family == NFPROTO_NETDEV);
+}
+
+bool whole_routes_anew(const Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                if (c->is_base && c->type == WORLD_ROUTE && whole_sees_family(x, c) &&
+                    !whole_is_dormant(c->table) && chain_effects(x, c) != 0)
+                        return true;
+        }
+        return false;
+}
+
+bool whole_is_marked_before(const Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++)
+                if (is_outside(x->world->chains[i]) && !x->world->chains[i]->egress &&
+                    chain_effects(x, x->world->chains[i]) & EFFECT_MARK)
+                        return true;
+        return false;
+}
+
 bool whole_has_conntrack(const Whole *x) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
@@ -90,16 +169,53 @@ size_t whole_list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret) 
         return n;
 }
 
+/* What comes in by a port, or for what stands on the device, is not told apart from what else does.
+ */
+static bool stands_alone(const World *w, const char *device) {
+        const WorldInterface *found = NULL;
+
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                if (streq(w->interfaces[i].name, device))
+                        found = &w->interfaces[i];
+        for (size_t i = 0; found && i < w->n_interfaces; i++) {
+                const WorldInterface *x = &w->interfaces[i];
+
+                if (x->lower == found->index && !(x->kind && streq(x->kind, "veth")))
+                        return false;
+        }
+        return !found || found->master == 0;
+}
+
+bool whole_walks_device(const Whole *x, const WorldChain *c) {
+        if (!x->refusals || !c->is_base || !c->ingress || whole_is_dormant(c->table))
+                return false;
+        for (size_t i = 0; i < c->n_devices; i++)
+                if (!stands_alone(x->world, c->devices[i]))
+                        return false;
+        return true;
+}
+
+size_t whole_list_ingress(Whole *x, const WorldChain ***ret) {
+        const World *w = x->world;
+        const WorldChain **list = arena_alloc_array(x->arena, w->n_chains + 1, sizeof(*list));
+        size_t n = 0;
+
+        *ret = list;
+        if (!list)
+                return whole_fail(x, -ENOMEM);
+        for (size_t i = 0; i < w->n_chains; i++)
+                if (whole_walks_device(x, w->chains[i]))
+                        list[n++] = w->chains[i];
+        qsort(list, n, sizeof(*list), compare_chains);
+        return n;
+}
+
 bool whole_order_matters(const Whole *x, const WorldChain **list, size_t n) {
         bool matters = x->stage == STAGE_NAT; /* the first chain that translates ends it */
 
         for (size_t i = 0; i < n; i++)
                 matters |= has_effects(x, list[i]->table);
         return n > 1 && matters;
-}
-
-static bool copies(const WorldExpr *e) {
-        return streq(e->name, "dup") || streq(e->name, "xt target TEE");
 }
 
 /* Connections that a helper announces are not new ones to the rules; those that SYN proxies make
@@ -119,8 +235,14 @@ void whole_note_helpers(Whole *x) {
                                          (strcasestr(c->rules[j].exprs[k].name, "synproxy") ||
                                           streq(c->rules[j].exprs[k].name, "objref")))
                                         whole_note_order(x, "connections that a SYN proxy makes");
-                                else if (copies(&c->rules[j].exprs[k]))
-                                        whole_note_order(x, "where copies of packets go");
+                                else if ((c->rules[j].exprs[k].kind == WORLD_COPY ||
+                                          c->rules[j].exprs[k].kind == WORLD_FORWARD) &&
+                                         !x->refusals && whole_copy_matters(x, &c->rules[j], k))
+                                        whole_note_order(
+                                                x, arena_printf(x->arena,
+                                                                "where chain '%s' of table '%s' "
+                                                                "sends packets, or copies of them",
+                                                                c->name, c->table->name));
         }
 }
 
@@ -130,10 +252,8 @@ void whole_note_outside(Whole *x) {
                         whole_note_order(x, "by which interface packets of a VRF come in");
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
-                bool early = c->ingress || c->table->family == NFPROTO_BRIDGE ||
-                             c->table->family == NFPROTO_NETDEV;
 
-                if (c->is_base && early && !whole_is_dormant(c->table) && has_effects(x, c->table))
+                if (is_outside(c) && chain_effects(x, c) & EFFECT_ELSE)
                         whole_note_order(
                                 x, arena_printf(x->arena,
                                                 "what chain '%s' of table '%s' changes before",

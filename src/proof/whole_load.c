@@ -166,7 +166,7 @@ static int load_owner(Whole *x, const WorldExpr *e, Byte *registers, unsigned in
 
 static int load_meta(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
         bool v4 = x->family == FAMILY_IPV4;
-        uint8_t pf = v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+        uint8_t pf = x->stage == STAGE_INGRESS && x->pf ? x->pf : v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
 
         switch (e->key) {
         case NFT_META_PROTOCOL:
@@ -276,8 +276,8 @@ static int load_connection(Whole *x, const WorldExpr *e, Byte *registers, const 
 }
 
 static int load_ct(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
-        bool tracked = x->stage != STAGE_RAW && !c->untracked;
-        uint32_t state = c->untracked ? CT_UNTRACKED : x->stage == STAGE_RAW ? CT_INVALID : CT_NEW;
+        bool tracked = x->stage > STAGE_RAW && !c->untracked;
+        uint32_t state = c->untracked ? CT_UNTRACKED : x->stage <= STAGE_RAW ? CT_INVALID : CT_NEW;
 
         if (e->key == NFT_CT_STATE) {
                 whole_put_known(registers, e->target, &state, 4);
@@ -377,6 +377,8 @@ int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange 
         case WORLD_SET_PAYLOAD:
         case WORLD_NOTRACK:
         case WORLD_NAT:
+        case WORLD_COPY:
+        case WORLD_FORWARD:
         case WORLD_NOTHING:
         case WORLD_CHOICE:
         case WORLD_IS:

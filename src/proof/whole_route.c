@@ -84,7 +84,7 @@ static bool is_special(U128 a) {
 
 /* What fib's type is for IPv6, where an address without a route is not like others. */
 static int fib_type(const Whole *x, U128 address, int type, int route) {
-        if (x->world->has_route_rules)
+        if (x->world->has_route_rules[x->family])
                 return WHOLE_OPEN;
         if (type == ROUTE_ANYCAST)
                 return type;
@@ -154,6 +154,17 @@ static int add_piece(Whole *x, Range r, Range multicast, U128 last) {
         return 0;
 }
 
+/* What the rules of policy routing say besides is then no matter for this host's own addresses. */
+static bool asks_local_first(const Whole *x) {
+        const World *w = x->world;
+
+        for (size_t i = 0; i < w->n_route_rules; i++)
+                if (w->route_rules[i].family == x->family)
+                        return world_is_plain_rule(&w->route_rules[i]) &&
+                               w->route_rules[i].table == TABLE_LOCAL;
+        return false;
+}
+
 int whole_find_routes(Whole *x) {
         const World *w = x->world;
         bool v4 = x->family == FAMILY_IPV4;
@@ -162,7 +173,8 @@ int whole_find_routes(Whole *x) {
                              : (Range){{UINT64_C(0xff) << 56, 0}, U128_MAX};
         size_t n = 0;
 
-        x->routes_known = x->deliveries_known = !w->has_route_rules;
+        x->routes_known = !w->has_route_rules[x->family];
+        x->deliveries_known = x->routes_known || asks_local_first(x);
         for (size_t i = 0; i < w->n_routes; i++)
                 x->deliveries_known &=
                         w->routes[i].family != x->family || w->routes[i].table == TABLE_LOCAL ||

@@ -222,7 +222,7 @@ static void load_odd(Whole *x, Run *run) {
         const WorldExpr *e = &run->rule->exprs[run->i];
         DiagramId odd = diagram_and(x->diagram, whole_where_odd(x), run->guard);
 
-        if (odd == DIAGRAM_EMPTY || x->changes[run->change].untracked || x->stage == STAGE_RAW)
+        if (odd == DIAGRAM_EMPTY || x->changes[run->change].untracked || x->stage <= STAGE_RAW)
                 return;
         if (e->key != NFT_CT_STATE) {
                 fall(x, run, odd);
@@ -368,10 +368,14 @@ static void step_nat(Whole *x, Run *run, const WorldExpr *e) {
 static void step_nothing(Whole *x, Run *run, const WorldExpr *e) {
 }
 
+static void step_forward(Whole *x, Run *run, const WorldExpr *e) {
+        end(x, run, whole_dropped(x, run->guard));
+}
+
 static void step_choice(Whole *x, Run *run, const WorldExpr *e) {
         if (x->plain && is_own_limit(run->rule, e))
                 return;
-        if (e->fixed)
+        if (e->fixed || (startswith(e->name, "xt match") && !x->collecting))
                 whole_note(x, e->name);
         fall(x, run, run->guard);
 }
@@ -408,6 +412,8 @@ static void (*const steps[])(Whole *x, Run *run, const WorldExpr *e) = {
         [WORLD_SET_PAYLOAD] = step_set_payload,
         [WORLD_NOTRACK] = step_notrack,
         [WORLD_NAT] = step_nat,
+        [WORLD_COPY] = step_nothing,    /* see whole_copy.c */
+        [WORLD_FORWARD] = step_forward, /* likewise */
         [WORLD_NOTHING] = step_nothing,
         [WORLD_CHOICE] = step_choice,
         [WORLD_IS] = step_verdict,

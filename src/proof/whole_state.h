@@ -18,6 +18,7 @@
 #define PRIORITY_SOURCES 100 /* from here on sources are translated */
 
 typedef enum Stage {
+        STAGE_INGRESS,    /* where the interface hands it over */
         STAGE_RAW,        /* prerouting, before conntrack */
         STAGE_PREROUTING, /* before destinations are translated */
         STAGE_NAT,        /* the chains that do it */
@@ -103,6 +104,7 @@ struct Whole {
         Diagram *diagram;
         bool collecting, vague;
         bool plain;               /* see whole_take_plain() */
+        bool refusals;            /* see whole_take_refusals() */
         bool sent;                /* see whole_take_sent() */
         DiagramId drops, arrived; /* arrived: behind prerouting */
         bool again;               /* large sets have been collected already */
@@ -126,12 +128,20 @@ struct Whole {
         const char **unknown;
         size_t n_unknown;
         Stage stage;
+        uint8_t pf;               /* of the chains of STAGE_INGRESS: NFPROTO_NETDEV, or 0 */
+        const RangeSet **watched; /* see whole_watch() */
+        size_t n_watched;
+        bool watches_all;
         DiagramId domain;
         bool order_open; /* the order in which chains are called may matter, and is not known */
         int depth;
 };
 
 static const Range whole_loopback4 = {{0, 0x7f000000}, {0, 0x7fffffff}};
+
+/* fe80::/10 */
+static const Range whole_link_local = {{UINT64_C(0xfe80) << 48, 0},
+                                       {UINT64_C(0xfebfffffffffffff), UINT64_MAX}};
 
 /* whole.c */
 DiagramId whole_fail(Whole *x, int error);
@@ -156,15 +166,26 @@ DiagramId whole_where_plainly_sent(Whole *x);
 bool whole_sees_family(const Whole *x, const WorldChain *c);
 bool whole_is_dormant(const WorldTable *t);
 bool whole_has_nat(const Whole *x);
+/* A chain of the output hook may send what this host sends another way. */
+bool whole_routes_anew(const Whole *x);
+/* Chains of devices or bridges may set marks. */
+bool whole_is_marked_before(const Whole *x);
 /* A rule that asks for connections turns conntrack on, and packets are put together first. */
 bool whole_has_conntrack(const Whole *x);
 size_t whole_list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret);
+/* Chains of devices that are walked, and whether that one is. */
+size_t whole_list_ingress(Whole *x, const WorldChain ***ret);
+bool whole_walks_device(const Whole *x, const WorldChain *c);
 /* Of chains of one priority. */
 bool whole_order_matters(const Whole *x, const WorldChain **list, size_t n);
 /* That nothing can be proved, and why. */
 void whole_note_order(Whole *x, const char *what);
 void whole_note_helpers(Whole *x);
 void whole_note_outside(Whole *x);
+
+/* whole_copy.c */
+/* Whether a copy that the rule's expression sends, or the packet, may matter where it goes. */
+bool whole_copy_matters(const Whole *x, const WorldRule *rule, size_t i);
 
 /* whole_value.c */
 int whole_add_value(Whole *x, const Value *v);

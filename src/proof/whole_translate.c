@@ -8,6 +8,8 @@
 
 /* What rules change: marks, addresses, ports. */
 
+#define BASE_MAX 64 /* ports of a range that are followed one by one */
+
 void whole_set_mark(
         const Whole *x, Registers *r, const WorldExpr *e, bool connection, WholeChange *c) {
         uint32_t value = 0;
@@ -20,7 +22,7 @@ void whole_set_mark(
                 return;
         }
         if (connection) {
-                if (x->stage == STAGE_RAW || c->untracked)
+                if (x->stage <= STAGE_RAW || c->untracked)
                         return; /* there is no connection yet, or ever */
                 c->ct_mark = known ? value : 0;
                 c->any_ct_mark = !known;
@@ -108,6 +110,46 @@ static DiagramId translate_somewhere(Whole *x, const WholeChange *c, DiagramId c
 }
 
 static DiagramId
+translate_tracked(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care);
+
+static void put_port(Registers *r, int8_t number, uint32_t port) {
+        Byte *to = whole_register_at(r, number, 2);
+
+        to[0].known = (uint8_t)(port >> 8);
+        to[1].known = (uint8_t)port;
+}
+
+/* Each port to its own; what is left to any of the range. */
+static DiagramId
+translate_by_base(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care) {
+        const WorldNat *nat = &e->nat;
+        WorldExpr one = *e;
+        uint8_t low[2], high[2];
+        DiagramId sum = DIAGRAM_EMPTY;
+        uint32_t port, end;
+
+        one.nat.has_base = false;
+        if (!whole_known_value(r, nat->port_low, 2, low) ||
+            !whole_known_value(r, nat->port_high, 2, high))
+                return translate_tracked(x, &one, r, change, care);
+        port = (uint32_t)(low[0] << 8 | low[1]);
+        end = (uint32_t)(high[0] << 8 | high[1]);
+        for (uint32_t i = 0; port + i <= end && i < BASE_MAX && nat->base + i <= UINT16_MAX; i++) {
+                Range dialled = range_single(u128(nat->base + i));
+                DiagramId here = diagram_and(
+                        x->diagram, whole_where(x, WHOLE_DESTINATION_PORT, &dialled, 1), care);
+                Registers own = *r;
+
+                put_port(&own, nat->port_low, port + i);
+                put_port(&own, nat->port_high, port + i);
+                sum = whole_join(x, sum, translate_tracked(x, &one, &own, change, here));
+                if (!x->collecting)
+                        care = diagram_minus(x->diagram, care, here);
+        }
+        return whole_join(x, sum, translate_tracked(x, &one, r, change, care));
+}
+
+static DiagramId
 translate_tracked(Whole *x, const WorldExpr *e, Registers *r, size_t change, DiagramId care) {
         const WorldNat *nat = &e->nat;
         WholeChange c = x->changes[change], none = c;
@@ -115,6 +157,8 @@ translate_tracked(Whole *x, const WorldExpr *e, Registers *r, size_t change, Dia
 
         if (care == DIAGRAM_EMPTY)
                 return DIAGRAM_EMPTY;
+        if (nat->has_base)
+                return translate_by_base(x, e, r, change, care);
         none.done = c.done = true;
         ports = whole_with_ports(x, false);
         if (nat->port_low >= 0 && !x->collecting &&

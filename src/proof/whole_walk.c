@@ -11,27 +11,49 @@
 #define PRIORITY_DESTINATIONS (-100)
 #define TIES_MAX 3 /* chains of one priority that are tried in every order */
 
+/* Packets that come by one of the chain's devices. */
+static DiagramId where_device(Whole *x, const WorldChain *c) {
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < x->n_arrivals; i++) {
+                Range one = range_single(u128(i));
+
+                for (size_t j = 0; j < c->n_devices; j++)
+                        if (streq(x->world->interfaces[x->arrivals[i].interface].name,
+                                  c->devices[j]))
+                                sum = diagram_union(x->diagram, sum,
+                                                    whole_where(x, WHOLE_IN, &one, 1));
+        }
+        return sum;
+}
+
 static DiagramId run_base(Whole *x, const void *context, size_t change, DiagramId care) {
         const WorldChain *c = context;
         WholeChange ch = x->changes[change];
-        DiagramId accept = diagram_and(x->diagram, care,
-                                       diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
-        DiagramId r;
+        DiagramId others = DIAGRAM_EMPTY, r;
 
         if (x->stage == STAGE_NAT && (ch.untracked || ch.done))
-                return accept;
+                return whole_leaf(x, care, change, LABEL_ACCEPT);
+        if (x->stage == STAGE_INGRESS) {
+                DiagramId on = where_device(x, c);
+
+                others = whole_leaf(x, diagram_minus(x->diagram, care, on), change, LABEL_ACCEPT);
+                care = diagram_and(x->diagram, on, care);
+                x->pf = c->table->family == NFPROTO_NETDEV ? NFPROTO_NETDEV : 0;
+        }
         r = whole_chain(x, c, change, care);
         /* what has no connection comes by no such chain */
         if (x->stage == STAGE_NAT)
-                r = diagram_union(x->diagram, r,
-                                  diagram_and(x->diagram, whole_where_odd(x), accept));
+                r = whole_join(x, r,
+                               whole_leaf(x, diagram_and(x->diagram, whole_where_odd(x), care),
+                                          change, LABEL_ACCEPT));
         /* what falls out, whatever changed on the way */
         for (size_t i = 0; i < x->n_changes; i++)
                 r = diagram_replace(x->diagram, r, label_of(i, LABEL_FALL),
                                     diagram_leaf(x->diagram, c->policy_drop
                                                                      ? LABEL_DROP
                                                                      : label_of(i, LABEL_ACCEPT)));
-        return r;
+        return whole_join(x, others, r);
 }
 
 /* In every order: which one is the kernel's is not known. */
@@ -82,6 +104,16 @@ static void note_place(Whole *x, const WorldChain *c) {
                                          "whether chain '%s' comes before what the kernel does at "
                                          "its priority",
                                          c->name));
+}
+
+/* Only where refusals count: for what may come in, nothing hangs on them, and fragments are not put
+ * together yet. */
+static DiagramId run_ingress(Whole *x, DiagramId now) {
+        const WorldChain **list;
+        size_t n = whole_list_ingress(x, &list);
+
+        x->stage = STAGE_INGRESS;
+        return run_chains(x, now, list, n, INT32_MIN, INT32_MAX);
 }
 
 /* The hook at which a connection begins: prerouting, or output. */
@@ -234,7 +266,7 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
                 *ret_n = n;
                 return r;
         }
-        arrived = x->arrived = run_first(x, start, NF_INET_PRE_ROUTING);
+        arrived = x->arrived = run_first(x, run_ingress(x, start), NF_INET_PRE_ROUTING);
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
         now = run_input(x, now);
         r = collect(x, now, true, &ends, &n);

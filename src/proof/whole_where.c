@@ -7,6 +7,15 @@ DiagramId whole_without(Whole *x, DiagramId d, WholeVariable v, Range r) {
         return diagram_minus(x->diagram, d, whole_where(x, v, &r, 1));
 }
 
+/* What comes in by a port is the bridge's. */
+static bool is_port(const World *w, const WorldInterface *i) {
+        for (size_t j = 0; j < w->n_interfaces && i->master > 0; j++)
+                if (w->interfaces[j].index == i->master && w->interfaces[j].kind &&
+                    streq(w->interfaces[j].kind, "bridge"))
+                        return true;
+        return false;
+}
+
 /* A bridge leads to containers and machines, and its ports hand all they get to it. */
 static bool is_inner(const WorldInterface *i) {
         return i->master > 0 || (i->kind && streq(i->kind, "bridge"));
@@ -27,6 +36,7 @@ int whole_find_arrivals(Whole *x) {
 
                         if ((i == j || (w->interfaces[j].master == w->interfaces[i].index &&
                                         w->interfaces[i].index > 0)) &&
+                            !is_port(w, &w->interfaces[i]) &&
                             !arena_append(x->arena, x->arrivals, x->n_arrivals, a))
                                 return -ENOMEM;
                 }
@@ -88,13 +98,9 @@ DiagramId whole_where_out(Whole *x, const WholeChange *c, const RangeSet *names)
         return sum;
 }
 
-/* fe80::/10 */
-static const Range link_local = {{UINT64_C(0xfe80) << 48, 0},
-                                 {UINT64_C(0xfebfffffffffffff), UINT64_MAX}};
-
 int whole_take_plain(Whole *x) {
         x->plain = true;
-        if (x->family == FAMILY_IPV6 && whole_cut(x, WHOLE_DESTINATION, link_local) < 0)
+        if (x->family == FAMILY_IPV6 && whole_cut(x, WHOLE_DESTINATION, whole_link_local) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < x->n_types; i++)
                 if (whole_cut(x, WHOLE_SOURCE, x->types[i].range) < 0)
@@ -106,8 +112,9 @@ static DiagramId where_type(Whole *x, int type, bool known) {
         DiagramId sum = DIAGRAM_EMPTY;
 
         for (size_t i = 0; i < x->n_types; i++)
+                /* (-2: it leads somewhere, and it is not known where) */
                 if (x->types[i].value == type &&
-                    (!known || !x->routes_known || x->routes[i].value >= 0))
+                    (!known || x->world->has_route_rules[x->family] || x->routes[i].value != -1))
                         sum = diagram_union(
                                 x->diagram, sum,
                                 whole_where(x, WHOLE_DESTINATION, &x->types[i].range, 1));
@@ -120,7 +127,12 @@ DiagramId whole_where_local(Whole *x) {
 }
 
 DiagramId whole_where_routed(Whole *x, bool known) {
-        return where_type(x, ROUTE_UNICAST, known);
+        DiagramId r = where_type(x, ROUTE_UNICAST, known);
+
+        /* a link's addresses are never routed on */
+        return known && x->family == FAMILY_IPV6
+                       ? whole_without(x, r, WHOLE_SOURCE, whole_link_local)
+                       : r;
 }
 
 /* Packets in which a link-local address of this host's is one of the interface they arrive by. */
@@ -148,7 +160,7 @@ static DiagramId on_their_link(Whole *x, DiagramId region) {
         }
         sum = diagram_and(x->diagram, sum, region);
         return diagram_union(x->diagram, sum,
-                             whole_without(x, region, WHOLE_DESTINATION, link_local));
+                             whole_without(x, region, WHOLE_DESTINATION, whole_link_local));
 }
 
 DiagramId whole_where_plain(Whole *x) {

@@ -112,6 +112,8 @@ static bool changes_packets(const WorldChain *chain) {
                         case WORLD_RANGE:
                         case WORLD_LOOKUP:
                         case WORLD_PORTS:
+                        case WORLD_COPY:
+                        case WORLD_FORWARD:
                         case WORLD_NOTHING:
                         case WORLD_CHOICE:
                         case WORLD_IS:
@@ -135,23 +137,36 @@ static bool fill_effects(WorldWalker *x) {
         return true;
 }
 
+static bool add_chain(WorldWalker *x, DeviceList *list, const WorldChain *chain) {
+        return arena_append(x->arena, list->chains, list->n, chain);
+}
+
+static void sort_chains(DeviceList *list) {
+        if (list->n > 0)
+                qsort(list->chains, list->n, sizeof(list->chains[0]), compare_chains);
+}
+
 static bool fill_devices(WorldWalker *x) {
         const World *w = x->world;
 
+        x->egress.egress = true;
         for (size_t i = 0; i < w->n_chains; i++) {
                 const WorldChain *chain = w->chains[i];
 
                 if (!is_awake(chain))
                         continue;
-                if (chain->ingress && !arena_append(x->arena, x->ingress, x->n_ingress, chain))
+                if (chain->ingress && !add_chain(x, &x->ingress, chain))
                         return false;
-                if (chain->egress && !arena_append(x->arena, x->egress, x->n_egress, chain))
+                if (chain->egress && !add_chain(x, &x->egress, chain))
+                        return false;
+                if (chain->table->family == NFPROTO_BRIDGE && chain->hook < NF_INET_NUMHOOKS &&
+                    !add_chain(x, &x->bridges[chain->hook], chain))
                         return false;
         }
-        if (x->n_ingress > 0)
-                qsort(x->ingress, x->n_ingress, sizeof(x->ingress[0]), compare_chains);
-        if (x->n_egress > 0)
-                qsort(x->egress, x->n_egress, sizeof(x->egress[0]), compare_chains);
+        sort_chains(&x->ingress);
+        sort_chains(&x->egress);
+        for (size_t i = 0; i < NF_INET_NUMHOOKS; i++)
+                sort_chains(&x->bridges[i]);
         return true;
 }
 

@@ -37,6 +37,10 @@ bool run_load_payload(Run *r, const WorldExpr *x) {
 
         switch (x->base) {
         case WORLD_LINK:
+                if (r->pf == NFPROTO_BRIDGE && r->hook > NF_INET_LOCAL_IN && !r->packet->bridged) {
+                        run_taint(r, x->target, x->size); /* a frame that is made by this host */
+                        return true;
+                }
                 if (!r->has_link)
                         return false;
                 /* behind the frame's header stands IP's */
@@ -101,9 +105,34 @@ static bool load_interface(Run *r, const WorldExpr *x, const WorldInterface *i, 
         return true;
 }
 
+/* What chains of bridges may ask of the frame's ports. */
+static bool is_of_port(uint32_t key) {
+        switch (key) {
+        case NFT_META_IIF:
+        case NFT_META_IIFNAME:
+        case NFT_META_IIFTYPE:
+        case NFT_META_IIFKIND:
+        case NFT_META_OIF:
+        case NFT_META_OIFNAME:
+        case NFT_META_OIFTYPE:
+        case NFT_META_OIFKIND:
+        case NFT_META_PKTTYPE:
+        case NFT_META_BRI_IIFNAME:
+        case NFT_META_BRI_OIFNAME:
+        case NFT_META_BRI_IIFPVID:
+        case NFT_META_BRI_IIFVPROTO:
+                return true;
+        }
+        return false;
+}
+
 bool run_load_meta(Run *r, const WorldExpr *x) {
         bool v4 = r->family == FAMILY_IPV4;
 
+        if (r->pf == NFPROTO_BRIDGE && is_of_port(x->key)) {
+                run_taint(r, x->target, x->size);
+                return true;
+        }
         switch (x->key) {
         case NFT_META_LEN:
                 store32(r, x->target, (uint32_t)r->size);
@@ -189,6 +218,12 @@ static bool load_tuple(Run *r, const WorldExpr *x) {
 }
 
 bool run_load_ct(Run *r, const WorldExpr *x) {
+        if (r->pf == NFPROTO_BRIDGE) { /* bridges may track connections by themselves */
+                if (x->key != NFT_CT_STATE && !run_guess(r))
+                        return false;
+                run_taint(r, x->target, x->size);
+                return true;
+        }
         if (x->key == NFT_CT_STATE) {
                 store32(r, x->target,
                         r->tracking == TRACKED     ? r->state
@@ -257,7 +292,7 @@ bool run_load_fib(Run *r, const WorldExpr *x) {
                 return true;
         }
         if (x->key == NFT_FIB_RESULT_ADDRTYPE) {
-                uint32_t type = run_address_type(r, address, device);
+                uint32_t type = run_address_type(r, x, address, device);
 
                 if (x->present)
                         store8(r, x->target, type != 0);
@@ -271,7 +306,7 @@ bool run_load_fib(Run *r, const WorldExpr *x) {
               run_address_value(r, false).low >> 8 == 0xe00000)))
                 found = r->in;
         else
-                found = run_fib_interface(r, address, device);
+                found = run_fib_interface(r, x, address, device);
         if (x->present)
                 store8(r, x->target, found != NULL);
         else if (x->key == NFT_FIB_RESULT_OIF)

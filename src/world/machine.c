@@ -375,6 +375,19 @@ static bool step_nothing(Run *r, const WorldExpr *x, WorldVerdict *v) {
         return true;
 }
 
+static bool step_forward(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        bool known = x->target >= 0 && !run_is_tainted(r, x->target, 4);
+        uint32_t index = 0;
+
+        if (known)
+                memcpy(&index, run_register(r, x->target), sizeof(index));
+        r->sent_on = true;
+        r->out = known ? world_interface_at(r->world, (int)index) : NULL;
+        r->out_unknown = !r->out;
+        v->kind = WORLD_STOLEN;
+        return true;
+}
+
 static bool step_choice(Run *r, const WorldExpr *x, WorldVerdict *v) {
         r->doubtful |= x->fixed;
         return run_choose(r, 2) == 0;
@@ -416,6 +429,8 @@ static bool (*const steps[])(Run *r, const WorldExpr *x, WorldVerdict *v) = {
         [WORLD_SET_PAYLOAD] = step_set_payload,
         [WORLD_NOTRACK] = step_notrack,
         [WORLD_NAT] = step_nat,
+        [WORLD_COPY] = step_nothing, /* it goes its own way */
+        [WORLD_FORWARD] = step_forward,
         [WORLD_NOTHING] = step_nothing,
         [WORLD_CHOICE] = step_choice,
         [WORLD_IS] = step_verdict,

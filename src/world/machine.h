@@ -66,6 +66,7 @@ typedef struct Run {
         bool unknown, doubtful;
         /* br_netfilter has seen it translated: it is routed as if it came by where it leaves */
         bool moved_on_bridge;
+        bool sent_on; /* by a rule, by `out`, past all that would come */
 
         uint8_t registers[WORLD_REGISTERS * 4];
         bool tainted[WORLD_REGISTERS]; /* holds what is not known */
@@ -127,6 +128,21 @@ typedef enum Decision {
         DECIDED_ON, /* by run->out */
 } Decision;
 
+/* What a route is looked for with. */
+typedef struct RunFlow {
+        U128 to, from;
+        const WorldInterface *in; /* NULL: this host sends it */
+        uint32_t mark;
+        bool mark_unknown, from_unknown;
+        int device; /* of IPv6's link-local addresses: the interface that it has to be; or 0 */
+} RunFlow;
+
+/* NULL: there is none, or none is wanted. */
+const WorldRoute *run_find_route(Run *r, const RunFlow *f);
+/* The longest prefix in a table. */
+const WorldRoute *
+world_find_in_table(const World *w, Family family, U128 address, uint32_t table, int device);
+
 /* Whether IPv6 refuses the packet before any hook but ingress sees it. */
 bool run_is_refused_at_once(const Run *r);
 Decision run_route_input(Run *r);
@@ -135,9 +151,10 @@ bool run_may_be_forwarded(const Run *r);
 /* Where what the host sends leaves: sets run->out. DECIDED_REFUSED without a route. */
 Decision run_route_output(Run *r);
 /* RTN_ of an address, as `fib type` says. device: NULL, or the one it has to be of. */
-uint32_t run_address_type(Run *r, U128 address, const WorldInterface *device);
+uint32_t run_address_type(Run *r, const WorldExpr *x, U128 address, const WorldInterface *device);
 /* The interface behind which the address lies, for `fib oif`; NULL: none, or not for `device`. */
-const WorldInterface *run_fib_interface(Run *r, U128 address, const WorldInterface *device);
+const WorldInterface *
+run_fib_interface(Run *r, const WorldExpr *x, U128 address, const WorldInterface *device);
 const WorldInterface *world_find_interface(const World *w, const char *name);
 const WorldInterface *world_interface_at(const World *w, int index);
 /* Where `redirect` sends to, and what `masquerade` lets come from; false: the packet is dropped. */

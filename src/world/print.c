@@ -68,11 +68,18 @@ const char *world_chain_owner(const WorldChain *chain) {
                 {"NETAVARK", "Podman"},   {"ts-", "Tailscale"},    {"cali-", "Calico"},
                 {"CROWDSEC", "CrowdSec"},
         };
+        static const char *const of_zones[] = {"IN_", "FWD_", "PRE_", "POST_", "OUT_"};
+        bool zones = chain->table->has_zones;
 
         for (size_t i = 0; i < ARRAY_SIZE(chains); i++)
                 if (strncmp(chain->name, chains[i].prefix, strlen(chains[i].prefix)) == 0)
                         return chains[i].owner;
-        return chain->table->owner;
+        for (size_t i = 0; i < ARRAY_SIZE(of_zones) && zones; i++)
+                if (strncmp(chain->name, of_zones[i], strlen(of_zones[i])) == 0)
+                        return "firewalld";
+        return zones && (strstr(chain->name, "_ZONES") || strstr(chain->name, "_POLICIES_"))
+                       ? "firewalld"
+                       : chain->table->owner;
 }
 
 static void print_verdict(FILE *f, const WorldVerdict *v) {
@@ -133,6 +140,8 @@ static void print_nat(FILE *f, const WorldNat *nat) {
                 [WORLD_TPROXY] = "tproxy",
         };
 
+        if (nat->has_base)
+                fprintf(f, "from base %u ", nat->base);
         fprintf(f, "%s address r%d-r%d port r%d-r%d", words[nat->kind], nat->address_low,
                 nat->address_high, nat->port_low, nat->port_high);
 }
@@ -243,6 +252,10 @@ static void print_name(const WorldExpr *x, FILE *f) {
         fputs(x->name, f);
 }
 
+static void print_way(const WorldExpr *x, FILE *f) {
+        fprintf(f, "%s address r%d device r%d", x->name, x->source, x->target);
+}
+
 static void print_choice(const WorldExpr *x, FILE *f) {
         fprintf(f, "maybe %s", x->name);
 }
@@ -270,6 +283,8 @@ static void (*const printers[])(const WorldExpr *x, FILE *f) = {
         [WORLD_SET_PAYLOAD] = print_set_payload,
         [WORLD_NOTRACK] = print_name,
         [WORLD_NAT] = print_translation,
+        [WORLD_COPY] = print_way,
+        [WORLD_FORWARD] = print_way,
         [WORLD_NOTHING] = print_name,
         [WORLD_CHOICE] = print_choice,
         [WORLD_IS] = print_end,

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
 
 /* What the kernel does between the hooks: which packets it refuses, which are for this host, and
  * where the others go. */
@@ -19,8 +20,6 @@ enum { /* include/uapi/linux/rtnetlink.h */
        ROUTE_UNREACHABLE,
 };
 
-#define TABLE_DEFAULT 253
-#define TABLE_MAIN 254
 #define TABLE_LOCAL 255
 
 const WorldInterface *world_find_interface(const World *w, const char *name) {
@@ -103,46 +102,33 @@ bool world_masquerade_address(const World *w, int index, Family family, U128 to,
         return best != NULL;
 }
 
-static bool route_holds(const WorldRoute *route, Family family, U128 address) {
-        unsigned int width = family_width(family);
-
-        return route->family == family && route->prefix <= width &&
-               u128_equal(network_of(address, route->prefix, width),
-                          network_of(route->destination, route->prefix, width));
+static bool is_of_a_link(const Run *r, U128 address) {
+        return r->family == FAMILY_IPV6 && (scope_of(address) != 0 || address.high >> 56 == 0xff);
 }
 
-static bool better(const WorldRoute *a, const WorldRoute *b) {
-        if (!b || a->prefix != b->prefix)
-                return !b || a->prefix > b->prefix;
-        return a->metric < b->metric;
+/* The route of the packet itself. */
+static const WorldRoute *find_way(Run *r) {
+        RunFlow f = {.to = run_address_value(r, false),
+                     .from = run_address_value(r, true),
+                     .in = r->packet->in ? r->in : NULL,
+                     .mark = r->mark,
+                     .mark_unknown = r->mark_unknown};
+
+        f.from_unknown = !f.in; /* the route may be what its source comes from */
+        if (f.in && is_of_a_link(r, f.to))
+                f.device = f.in->index;
+        return run_find_route(r, &f);
 }
 
-/* The longest prefix in a table. device: of IPv6's link-local addresses, the interface that it has
- * to be; or NULL. */
-static const WorldRoute *
-find_in_table(const World *w, Family family, U128 address, uint32_t table, int device) {
-        const WorldRoute *best = NULL;
+/* The route back to where it comes from, as if this host sent something there. */
+static const WorldRoute *find_way_back(Run *r, const WorldInterface *out) {
+        /* (whether its mark counts is a setting) */
+        RunFlow f = {.to = run_address_value(r, true),
+                     .from = run_address_value(r, false),
+                     .in = out,
+                     .mark_unknown = true};
 
-        for (size_t i = 0; i < w->n_routes; i++) {
-                const WorldRoute *route = &w->routes[i];
-
-                if (route->table == table && route_holds(route, family, address) &&
-                    (device == 0 || route->index == device || route->type == ROUTE_LOCAL) &&
-                    better(route, best))
-                        best = route;
-        }
-        return best;
-}
-
-static const WorldRoute *find_route(const Run *r, U128 address, int device) {
-        static const uint32_t tables[] = {TABLE_LOCAL, TABLE_MAIN, TABLE_DEFAULT};
-        const WorldRoute *found = NULL;
-
-        if (r->family != FAMILY_IPV6 || (scope_of(address) == 0 && address.high >> 56 != 0xff))
-                device = 0;
-        for (size_t i = 0; i < ARRAY_SIZE(tables) && !found; i++)
-                found = find_in_table(r->world, r->family, address, tables[i], device);
-        return found;
+        return run_find_route(r, &f);
 }
 
 /* --- IPv4 --- */
@@ -157,18 +143,14 @@ static bool v4_is_loopback(uint64_t a) {
 
 #define V4_EVERYBODY UINT64_C(0xffffffff)
 
-/* fib_validate_source(): whether a packet from there may come in here. hairpin: it would leave by
- * the interface that it came by. */
-static bool v4_source_is_valid(Run *r, bool hairpin) {
+/* With a look at the routes, __fib_validate_source(): whether the source has one, or, if the tables
+ * have nothing to say, whether nobody asks for one. */
+static bool v4_has_way_back(Run *r, const WorldInterface *out) {
         const WorldInterface *in = r->in;
-        const WorldRoute *route;
-        U128 source = run_address_value(r, true);
+        const WorldRoute *route = find_way_back(r, out);
 
-        if (in->rp_filter == 0 && !(hairpin && in->send_redirects))
-                return in->accept_local || !is_own(r->world, FAMILY_IPV4, source);
-        route = find_route(r, source, 0);
         if (!route || route->type >= ROUTE_BLACKHOLE)
-                return in->rp_filter == 0 && !route;
+                return in->rp_filter == 0;
         if (route->type != ROUTE_UNICAST && (route->type != ROUTE_LOCAL || !in->accept_local))
                 return false;
         if (route->several) {
@@ -178,20 +160,47 @@ static bool v4_source_is_valid(Run *r, bool hairpin) {
         return route->index == in->index || in->rp_filter != 1;
 }
 
+/* Addresses of many are no sources, where the kernel looks at the routes at all; whether it does,
+ * depends also on whether there ever was a rule of policy routing. */
+static bool v4_is_taken_unseen(Run *r, U128 source) {
+        const WorldRoute *local =
+                world_find_in_table(r->world, FAMILY_IPV4, source, TABLE_LOCAL, 0);
+
+        if (!local || local->type != ROUTE_BROADCAST)
+                return true;
+        r->unknown = true;
+        return run_choose(r, 2) == 0;
+}
+
+/* fib_validate_source(): whether a packet from there may come in here. out: where it would leave;
+ * NULL: it is for this host. */
+static bool v4_source_is_valid(Run *r, const WorldInterface *out) {
+        const WorldInterface *in = r->in;
+        U128 source = run_address_value(r, true);
+
+        if (in->rp_filter > 0 || (out == in && in->send_redirects))
+                return v4_has_way_back(r, out);
+        if (in->accept_local)
+                return true;
+        if (r->world->has_route_rules[FAMILY_IPV4])
+                return v4_has_way_back(r, out);
+        return !is_own(r->world, FAMILY_IPV4, source) && v4_is_taken_unseen(r, source);
+}
+
 static Decision v4_multicast(Run *r, uint64_t source, uint64_t destination) {
         if (v4_is_multicast(source) || source == V4_EVERYBODY ||
             (v4_is_loopback(source) && !r->in->route_localnet))
                 return DECIDED_REFUSED;
         if (source == 0 && destination >> 8 != 0xe00000)
                 return DECIDED_REFUSED;
-        if (source != 0 && !v4_source_is_valid(r, false))
+        if (source != 0 && !v4_source_is_valid(r, NULL))
                 return DECIDED_REFUSED;
         return run_choose(r, 2) == 0 ? DECIDED_REFUSED : DECIDED_HERE; /* who is in the group? */
 }
 
 static void set_out(Run *r, const WorldRoute *route) {
         r->out = world_interface_at(r->world, route->index);
-        r->out_unknown = route->several || !r->out || r->world->has_route_rules;
+        r->out_unknown = route->several || !r->out;
         if (r->out_unknown)
                 r->unknown = true;
 }
@@ -217,21 +226,21 @@ static Decision v4_route_input(Run *r) {
         if (v4_is_multicast(source) || source == V4_EVERYBODY)
                 return DECIDED_REFUSED;
         if (destination == V4_EVERYBODY || (source == 0 && destination == 0))
-                return source == 0 || v4_source_is_valid(r, false) ? DECIDED_HERE : DECIDED_REFUSED;
+                return source == 0 || v4_source_is_valid(r, NULL) ? DECIDED_HERE : DECIDED_REFUSED;
         if (source == 0 || destination == 0)
                 return DECIDED_REFUSED;
         if ((v4_is_loopback(source) || v4_is_loopback(destination)) && !in->route_localnet &&
             !in->loopback)
                 return DECIDED_REFUSED;
-        route = find_route(r, run_address_value(r, false), 0);
+        route = find_way(r);
         if (!route)
                 return DECIDED_REFUSED;
         if (route->type == ROUTE_BROADCAST || route->type == ROUTE_LOCAL)
-                return v4_source_is_valid(r, false) ? DECIDED_HERE : DECIDED_REFUSED;
+                return v4_source_is_valid(r, NULL) ? DECIDED_HERE : DECIDED_REFUSED;
         if (!r->world->forwards4 || route->type != ROUTE_UNICAST)
                 return DECIDED_REFUSED;
         set_out(r, route);
-        return v4_source_is_valid(r, r->out == in) ? DECIDED_ON : DECIDED_REFUSED;
+        return v4_source_is_valid(r, r->out) ? DECIDED_ON : DECIDED_REFUSED;
 }
 
 /* --- IPv6 --- */
@@ -261,7 +270,7 @@ static Decision v6_route_input(Run *r) {
 
         if (v6_is_multicast(destination)) /* who is in the group? */
                 return run_choose(r, 2) == 0 ? DECIDED_REFUSED : DECIDED_HERE;
-        route = find_route(r, destination, r->in->index);
+        route = find_way(r);
         if (!route || route->type >= ROUTE_BLACKHOLE)
                 return DECIDED_REFUSED;
         if (route->type == ROUTE_LOCAL || route->type == ROUTE_ANYCAST)
@@ -287,7 +296,7 @@ Decision run_route_output(Run *r) {
 
         if (r->packet->routing == WORLD_ROUTED_ON)
                 return DECIDED_ON;
-        route = find_route(r, run_address_value(r, false), 0);
+        route = find_way(r);
         if (!route || route->type >= ROUTE_BLACKHOLE)
                 return DECIDED_REFUSED;
         if (route->type == ROUTE_LOCAL) {
@@ -316,7 +325,23 @@ static int fib_device(const Run *r, U128 address, const WorldInterface *device) 
         return r->in ? r->in->index : 0;
 }
 
-uint32_t run_address_type(Run *r, U128 address, const WorldInterface *device) {
+/* As if this host sent something there (nft_fib_ipv4.c, nft_fib_ipv6.c). */
+static const WorldRoute *
+find_asked(Run *r, const WorldExpr *x, U128 address, const WorldInterface *device) {
+        RunFlow f = {.to = address, .from = run_address_value(r, !(x->offset & NFTA_FIB_F_SADDR))};
+
+        if (x->offset & NFTA_FIB_F_MARK) {
+                f.mark = r->mark;
+                f.mark_unknown = r->mark_unknown;
+        }
+        if (r->hook == NF_INET_FORWARD && x->offset & NFTA_FIB_F_IIF)
+                f.in = r->out;
+        if (is_of_a_link(r, address))
+                f.device = fib_device(r, address, device);
+        return run_find_route(r, &f);
+}
+
+uint32_t run_address_type(Run *r, const WorldExpr *x, U128 address, const WorldInterface *device) {
         const WorldRoute *route;
 
         if (r->family == FAMILY_IPV4) {
@@ -324,7 +349,7 @@ uint32_t run_address_type(Run *r, U128 address, const WorldInterface *device) {
                         return ROUTE_BROADCAST;
                 if (v4_is_multicast(address.low))
                         return ROUTE_MULTICAST;
-                route = find_in_table(r->world, FAMILY_IPV4, address, TABLE_LOCAL, 0);
+                route = world_find_in_table(r->world, FAMILY_IPV4, address, TABLE_LOCAL, 0);
                 return route && (!device || route->index == device->index) ? route->type
                                                                            : ROUTE_UNICAST;
         }
@@ -337,7 +362,7 @@ uint32_t run_address_type(Run *r, U128 address, const WorldInterface *device) {
                                 return ROUTE_LOCAL;
                 }
         }
-        route = find_route(r, address, fib_device(r, address, device));
+        route = find_asked(r, x, address, device);
         if (!route || route->type >= ROUTE_BLACKHOLE)
                 return ROUTE_UNREACHABLE;
         if (route->type == ROUTE_ANYCAST || (route->type == ROUTE_LOCAL && !device))
@@ -349,15 +374,18 @@ uint32_t run_address_type(Run *r, U128 address, const WorldInterface *device) {
                                         : ROUTE_UNICAST;
 }
 
-const WorldInterface *run_fib_interface(Run *r, U128 address, const WorldInterface *device) {
-        const WorldRoute *route = find_route(r, address, fib_device(r, address, device));
+const WorldInterface *
+run_fib_interface(Run *r, const WorldExpr *x, U128 address, const WorldInterface *device) {
+        const WorldRoute *route = find_asked(r, x, address, device);
         const WorldInterface *found;
 
         if (!route || route->type == ROUTE_LOCAL || route->type == ROUTE_ANYCAST ||
             route->type >= ROUTE_BLACKHOLE)
                 return NULL;
+        if (x->unit && r->family == FAMILY_IPV4 && route->type != ROUTE_UNICAST)
+                return NULL;
         found = world_interface_at(r->world, route->index);
-        if (route->several || r->world->has_route_rules) {
+        if (route->several) {
                 r->unknown = true;
                 if (run_choose(r, 2) == 1)
                         return NULL;

@@ -67,6 +67,21 @@ static bool new_address(Run *r, const WorldNat *nat, bool source, uint8_t *ret) 
         return true;
 }
 
+/* nf_nat_l4proto_unique_tuple() */
+static void new_port_by_base(const WorldNat *nat,
+                             const uint8_t *old,
+                             const uint8_t *low,
+                             const uint8_t *high,
+                             uint8_t *ret) {
+        unsigned int first = (unsigned int)(low[0] << 8 | low[1]);
+        unsigned int n = (unsigned int)(high[0] << 8 | high[1]) - first + 1;
+        uint16_t distance = (uint16_t)((old[0] << 8 | old[1]) - nat->base);
+        unsigned int port = first + distance % MAX(n, 1U);
+
+        ret[0] = (uint8_t)(port >> 8);
+        ret[1] = (uint8_t)port;
+}
+
 /* The port stays if it is one of those that the rule names. */
 static void new_port(Run *r, const WorldNat *nat, bool source, uint8_t *ret) {
         const uint8_t *old = run_port(r, source), *low, *high;
@@ -76,6 +91,10 @@ static void new_port(Run *r, const WorldNat *nat, bool source, uint8_t *ret) {
         low = run_register(r, nat->port_low);
         high = run_register(r, nat->port_high >= 0 ? nat->port_high : nat->port_low);
         r->unknown |= r->tainted[nat->port_low];
+        if (nat->has_base) {
+                new_port_by_base(nat, old, low, high, ret);
+                return;
+        }
         if (memcmp(low, high, 2) == 0) {
                 memcpy(ret, low, 2);
                 return;

@@ -159,37 +159,6 @@ static void translate_known(Run *r) {
         }
 }
 
-static WorldVerdictKind run_nat_chains(Run *r, const HookList *list) {
-        bool source = r->hook == NF_INET_POST_ROUTING || r->hook == NF_INET_LOCAL_IN;
-        bool *done = source ? &r->source_done : &r->destination_done;
-
-        if (r->tracking != TRACKED)
-                return WORLD_ACCEPT;
-        if (r->state != STATE_NEW && r->state != STATE_RELATED) {
-                translate_known(r);
-                return WORLD_ACCEPT;
-        }
-        for (size_t i = 0; i < list->n_nat && !*done; i++)
-                if (run_chain(r, list->nat[i]) != WORLD_ACCEPT)
-                        return WORLD_DROP;
-        *done = true;
-        r->status |= source ? STATUS_SOURCE_DONE : STATUS_DESTINATION_DONE;
-        return WORLD_ACCEPT;
-}
-
-static WorldVerdictKind run_stop(Run *r, const HookList *list, const Stop *stop) {
-        switch (stop->kind) {
-        case STOP_CHAIN:
-                return run_chain(r, stop->chain);
-        case STOP_CONNTRACK:
-                track(r);
-                return WORLD_ACCEPT;
-        case STOP_NAT:
-                return run_nat_chains(r, list);
-        }
-        return WORLD_DROP;
-}
-
 /* Puts them into one of the orders that are possible: those of one table stay as they are. */
 static void reorder(Run *r, Stop *stops, size_t n) {
         size_t left = n;
@@ -209,6 +178,59 @@ static void reorder(Run *r, Stop *stops, size_t n) {
         }
 }
 
+/* The first chain that translates ends it: of those of one priority any may be the first. */
+static bool
+run_nat_ties(const WorldWalker *x, Run *r, const WorldChain **chains, size_t n, const bool *done) {
+        Stop ties[TIES_MAX];
+
+        for (size_t i = 0; i < MIN(n, (size_t)TIES_MAX); i++)
+                ties[i] = (Stop){STOP_CHAIN, chains[i]->priority, chains[i]};
+        if (n > TIES_MAX)
+                r->choices->missed = true;
+        else if (n > 1 && walker_order_is_open(x, ties, n))
+                reorder(r, ties, n);
+        for (size_t i = 0; i < n && !*done; i++)
+                if (run_chain(r, n > TIES_MAX ? chains[i] : ties[i].chain) != WORLD_ACCEPT)
+                        return false;
+        return true;
+}
+
+static WorldVerdictKind run_nat_chains(const WorldWalker *x, Run *r, const HookList *list) {
+        bool source = r->hook == NF_INET_POST_ROUTING || r->hook == NF_INET_LOCAL_IN;
+        bool *done = source ? &r->source_done : &r->destination_done;
+
+        if (r->tracking != TRACKED)
+                return WORLD_ACCEPT;
+        if (r->state != STATE_NEW && r->state != STATE_RELATED) {
+                translate_known(r);
+                return WORLD_ACCEPT;
+        }
+        for (size_t i = 0, n; i < list->n_nat && !*done; i += n) {
+                for (n = 1;
+                     i + n < list->n_nat && list->nat[i + n]->priority == list->nat[i]->priority;)
+                        n++;
+                if (!run_nat_ties(x, r, &list->nat[i], n, done))
+                        return WORLD_DROP;
+        }
+        *done = true;
+        r->status |= source ? STATUS_SOURCE_DONE : STATUS_DESTINATION_DONE;
+        return WORLD_ACCEPT;
+}
+
+static WorldVerdictKind
+run_stop(const WorldWalker *x, Run *r, const HookList *list, const Stop *stop) {
+        switch (stop->kind) {
+        case STOP_CHAIN:
+                return run_chain(r, stop->chain);
+        case STOP_CONNTRACK:
+                track(r);
+                return WORLD_ACCEPT;
+        case STOP_NAT:
+                return run_nat_chains(x, r, list);
+        }
+        return WORLD_DROP;
+}
+
 static WorldVerdictKind run_hook(WorldWalker *x, Run *r, int hook) {
         const HookList *list = &x->lists[r->family][hook];
 
@@ -224,48 +246,55 @@ static WorldVerdictKind run_hook(WorldWalker *x, Run *r, int hook) {
                         memcpy(ties, &list->stops[i], n * sizeof(ties[0]));
                         reorder(r, ties, n);
                         for (size_t j = 0; j < n; j++)
-                                if (run_stop(r, list, &ties[j]) != WORLD_ACCEPT)
+                                if (run_stop(x, r, list, &ties[j]) != WORLD_ACCEPT)
                                         return WORLD_DROP;
                         continue;
                 }
                 if (n > TIES_MAX && walker_order_is_open(x, &list->stops[i], n))
                         r->choices->missed = true;
                 for (size_t j = 0; j < n; j++)
-                        if (run_stop(r, list, &list->stops[i + j]) != WORLD_ACCEPT)
+                        if (run_stop(x, r, list, &list->stops[i + j]) != WORLD_ACCEPT)
                                 return WORLD_DROP;
         }
         return WORLD_ACCEPT;
 }
 
-static bool is_on(const WorldChain *chain, const char *device) {
-        for (size_t i = 0; i < chain->n_devices; i++)
-                if (streq(chain->devices[i], device))
-                        return true;
-        return false;
+/* A frame that goes from port to port of its bridge. */
+static bool is_frame(const Run *r) {
+        return r->packet->bridged && !r->moved_on_bridge;
 }
 
-static WorldVerdictKind
-run_devices(Run *r, const WorldChain **chains, size_t n, const WorldInterface *device) {
-        for (size_t i = 0; i < n && device; i++) {
-                if (!is_on(chains[i], device->name))
-                        continue;
-                r->hook = chains[i]->hook;
-                r->pf = chains[i]->table->family == NFPROTO_NETDEV ? NFPROTO_NETDEV
-                        : r->family == FAMILY_IPV4                 ? NFPROTO_IPV4
-                                                                   : NFPROTO_IPV6;
-                if (run_chain(r, chains[i]) != WORLD_ACCEPT)
-                        return WORLD_DROP;
-        }
-        return WORLD_ACCEPT;
+/* Where what a chain of a device did not let go on ended. What is sent by the loopback interface
+ * comes back. */
+static WorldWhere stopped(WorldWalker *x, Run *r) {
+        if (!r->sent_on)
+                return WORLD_DROPPED;
+        r->unknown |= r->out_unknown || r->out->loopback;
+        r->sent_on = false;
+        if (run_device(r, &x->egress, r->out) != WORLD_ACCEPT && !r->sent_on)
+                return WORLD_DROPPED;
+        r->sent_on = true;
+        return WORLD_LEFT;
+}
+
+static bool leaves_device(WorldWalker *x, Run *r) {
+        bool frame = is_frame(r);
+
+        if (!frame && run_device(r, &x->egress, r->out) != WORLD_ACCEPT)
+                return false;
+        if (run_bridge_of(r, r->out) &&
+            ((!frame && run_bridge_hook(x, r, NF_INET_LOCAL_OUT) != WORLD_ACCEPT) ||
+             run_bridge_hook(x, r, NF_INET_POST_ROUTING) != WORLD_ACCEPT))
+                return false;
+        return run_below(r, &x->egress, r->out) == WORLD_ACCEPT;
 }
 
 static WorldWhere leave(WorldWalker *x, Run *r) {
         if (r->moved_on_bridge ? r->out == r->in : r->packet->bridged)
                 r->in = NULL; /* the bridge tells postrouting none */
-        if (run_hook(x, r, NF_INET_POST_ROUTING) != WORLD_ACCEPT ||
-            run_devices(r, x->egress, x->n_egress, r->out) != WORLD_ACCEPT)
+        if (run_hook(x, r, NF_INET_POST_ROUTING) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
-        return WORLD_LEFT;
+        return leaves_device(x, r) ? WORLD_LEFT : stopped(x, r);
 }
 
 static WorldWhere enter_host(WorldWalker *x, Run *r) {
@@ -282,6 +311,8 @@ static WorldWhere forward(WorldWalker *x, Run *r) {
                         return WORLD_REFUSED;
                 *hops = (uint8_t)(*hops - 1);
         }
+        if (is_frame(r) && run_bridge_hook(x, r, NF_INET_FORWARD) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
         if (run_hook(x, r, NF_INET_FORWARD) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
         return leave(x, r);
@@ -300,33 +331,59 @@ static WorldWhere turn_on_bridge(WorldWalker *x, Run *r) {
         return run_choose(r, 2) == 0 ? leave(x, r) : WORLD_REFUSED;
 }
 
+/* From port to port, and nothing but the bridge's own chains. */
+static WorldWhere pass_bridge(WorldWalker *x, Run *r) {
+        r->out = r->in;
+        if (run_bridge_hook(x, r, NF_INET_FORWARD) != WORLD_ACCEPT ||
+            run_bridge_hook(x, r, NF_INET_POST_ROUTING) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
+        return run_below(r, &x->egress, r->out) == WORLD_ACCEPT ? WORLD_LEFT : stopped(x, r);
+}
+
+/* What a bridge hands to this host, which is then another frame of its own device. */
+static bool enters_by_bridge(WorldWalker *x, Run *r) {
+        return !run_bridge_of(r, r->in) || run_bridge_hook(x, r, NF_INET_LOCAL_IN) == WORLD_ACCEPT;
+}
+
 static WorldWhere arrive(WorldWalker *x, Run *r) {
         U128 dialled = run_address_value(r, false);
         /* the bridge calls prerouting, before IP looks at the packet */
-        bool by_bridge = x->world->bridge_calls_iptables && is_bridge(r->in);
+        bool by_bridge = x->world->bridge_calls_iptables && is_bridge(r->in), refused;
 
-        if (r->packet->bridged && !x->world->bridge_calls_iptables)
-                return WORLD_LEFT;
-        if (run_devices(r, x->ingress, x->n_ingress, r->in) != WORLD_ACCEPT)
+        if (run_below(r, &x->ingress, r->in) != WORLD_ACCEPT)
+                return stopped(x, r);
+        if (run_bridge_of(r, r->in) && run_bridge_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
+        if (r->packet->bridged && !x->world->bridge_calls_iptables)
+                return pass_bridge(x, r);
+        if (!by_bridge &&
+            (!enters_by_bridge(x, r) || run_device(r, &x->ingress, r->in) != WORLD_ACCEPT))
+                return stopped(x, r);
         if (!by_bridge && run_is_refused_at_once(r))
                 return WORLD_REFUSED;
         if (run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
         r->moved_on_bridge = by_bridge && !u128_equal(dialled, run_address_value(r, false));
-        if (r->packet->bridged && !r->moved_on_bridge) {
+        if (is_frame(r)) {
                 r->out = r->in;
                 return forward(x, r);
         }
-        if (by_bridge && run_is_refused_at_once(r))
+        if (by_bridge &&
+            (!enters_by_bridge(x, r) || run_device(r, &x->ingress, r->in) != WORLD_ACCEPT))
+                return stopped(x, r);
+        /* what the bridge passes on as a frame, IP does not look at */
+        refused = by_bridge && run_is_refused_at_once(r);
+        if (refused && !r->moved_on_bridge)
                 return WORLD_REFUSED;
         switch (run_route_input(r)) {
         case DECIDED_REFUSED:
                 return WORLD_REFUSED;
         case DECIDED_HERE:
-                return enter_host(x, r);
+                return refused ? WORLD_REFUSED : enter_host(x, r);
         case DECIDED_ON:
-                return r->moved_on_bridge && r->out == r->in ? turn_on_bridge(x, r) : forward(x, r);
+                if (r->moved_on_bridge && r->out == r->in)
+                        return turn_on_bridge(x, r);
+                return refused ? WORLD_REFUSED : forward(x, r);
         }
         return WORLD_REFUSED;
 }
@@ -339,8 +396,9 @@ static WorldWhere come_back(WorldWalker *x, Run *r) {
         r->has_link = true;
         memset(r->link, 0, sizeof(r->link));
         memcpy(r->link + 12, r->family == FAMILY_IPV4 ? "\x08\x00" : "\x86\xdd", 2);
-        if (run_devices(r, x->ingress, x->n_ingress, r->in) != WORLD_ACCEPT ||
-            run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
+        if (run_device(r, &x->ingress, r->in) != WORLD_ACCEPT)
+                return stopped(x, r);
+        if (run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
         return enter_host(x, r);
 }
@@ -356,8 +414,13 @@ static WorldWhere send_out(WorldWalker *x, Run *r) {
                 return WORLD_DROPPED;
         if (!u128_equal(to, run_address_value(r, false)) && run_route_output(r) == DECIDED_REFUSED)
                 return WORLD_REFUSED;
-        if (x->world->has_route_rules && (r->mark_unknown || r->mark != r->packet->mark))
+        if (x->world->has_route_rules[r->family] &&
+            (r->mark_unknown || r->mark != r->packet->mark)) {
+                /* another way, or none */
                 r->out_unknown = r->unknown = true;
+                if (run_choose(r, 2) == 1)
+                        return WORLD_REFUSED;
+        }
         where = leave(x, r);
         return where == WORLD_LEFT && r->out && r->out->loopback ? come_back(x, r) : where;
 }
@@ -413,11 +476,12 @@ static WorldOutcome outcome_of(const Run *r, WorldWhere where) {
                 .mark = r->mark,
                 .unknown = r->unknown,
                 .doubtful = r->doubtful,
+                .sent_on = r->sent_on,
         };
 }
 
 static bool same_outcome(const WorldOutcome *a, const WorldOutcome *b) {
-        return a->where == b->where && streq_null(a->out, b->out) &&
+        return a->where == b->where && a->sent_on == b->sent_on && streq_null(a->out, b->out) &&
                u128_equal(a->destination, b->destination) &&
                a->destination_port == b->destination_port;
 }

@@ -8,9 +8,8 @@
  *
  * What a rule does may be open: a limit, an element that times out, an expression that is not
  * understood, the order of two tables' chains of one priority. Every such choice is tried both
- * ways, up to WORLD_RUNS_MAX ways in all. Bridges' own chains are not walked: a packet starts where
- * the interface hands it to IP, bridged frames where br_netfilter shows them to the forward hook.
- */
+ * ways, up to WORLD_RUNS_MAX ways in all. By which port of its bridge a frame comes or leaves is
+ * not asked: what chains of a port or of bridges make of it is then open. */
 
 #include "world/world.h"
 
@@ -89,6 +88,7 @@ typedef struct WorldOutcome {
         uint32_t mark;
         bool unknown;  /* something that is not understood had its part in it */
         bool doubtful; /* which of the ways a packet takes hangs on what is not understood */
+        bool sent_on;  /* by a rule of a device, past all that would come */
 } WorldOutcome;
 
 /* A rule that did something, or a chain's policy (rule NULL). */

@@ -48,13 +48,14 @@ typedef struct WorldData {
 
 typedef enum WorldExprKind {
         /* into a register */
-        WORLD_PAYLOAD,  /* base, offset, size; a packet that is too short breaks the rule */
-        WORLD_META,     /* key */
-        WORLD_CT,       /* key, direction; without a connection it breaks the rule, or, with
-                         * `bypass`, is 0 */
-        WORLD_FIB,      /* key: enum nft_fib_result; offset: its NFTA_FIB_F_ flags */
-        WORLD_EXTHDR,   /* unit: enum nft_exthdr_op; key: type; offset, size; present */
-        WORLD_DATA,     /* immediate: data */
+        WORLD_PAYLOAD, /* base, offset, size; a packet that is too short breaks the rule */
+        WORLD_META,    /* key */
+        WORLD_CT,      /* key, direction; without a connection it breaks the rule, or, with
+                        * `bypass`, is 0 */
+        WORLD_FIB,     /* key: enum nft_fib_result; offset: its NFTA_FIB_F_ flags; unit: 1 if IPv4's
+                        * addresses of many are behind no interface, as xt's rpfilter has it */
+        WORLD_EXTHDR,  /* unit: enum nft_exthdr_op; key: type; offset, size; present */
+        WORLD_DATA,    /* immediate: data */
         WORLD_LOAD_ANY, /* anything, not known: numgen, hash, socket, rt, xfrm, osf; `name`. What
                          * may also leave the rule stands behind a WORLD_CHOICE */
         /* from a register into a register */
@@ -70,7 +71,10 @@ typedef enum WorldExprKind {
         WORLD_SET_CT,   /* likewise */
         WORLD_SET_PAYLOAD,
         WORLD_NOTRACK,
-        WORLD_NAT,     /* see WorldNat */
+        WORLD_NAT,  /* see WorldNat */
+        WORLD_COPY, /* sends a copy to the next hop whose address is in `source`, by the interface
+                     * whose number is in `target`; either may be -1 */
+        WORLD_FORWARD, /* likewise the packet itself, past all that would come */
         WORLD_NOTHING, /* counter, log, last, checksum, ...: goes on, whatever happens */
         WORLD_CHOICE,  /* limit, quota, connlimit, statistic, recent, dynset, time: goes on or
                         * leaves the rule, anew for each packet; `name`. fixed: it is no matter of
@@ -112,6 +116,9 @@ typedef struct WorldNat {
         uint8_t family; /* NFPROTO_IPV4 or _IPV6; NFPROTO_INET: whichever the packet has */
         int8_t address_low, address_high, port_low, port_high;
         uint32_t flags; /* NF_NAT_RANGE_ */
+        bool has_base;  /* the new port is as far from port_low as the old one is from base, the
+                         * range over and over */
+        uint16_t base;
 } WorldNat;
 
 /* xt multiport, in one piece because "either port" is no conjunction. */
@@ -160,6 +167,7 @@ typedef struct WorldTable {
         uint32_t flags; /* NFT_TABLE_F_; a dormant table does nothing */
         const char
                 *owner; /* the program that made it, where it can be told: "docker", "ufw"; NULL */
+        bool has_zones; /* firewalld's chains are in it, among those of iptables */
 } WorldTable;
 
 typedef enum WorldChainType {
@@ -217,6 +225,7 @@ typedef struct WorldInterface {
         uint16_t type;    /* ARPHRD_ */
         const char *kind; /* "bridge", "veth", "macvlan"; or NULL */
         int master;       /* the bridge or VRF that it belongs to; 0: none */
+        int lower;        /* the one that it stands on, or the other end of a veth; 0: none here */
         bool up, loopback;
         uint8_t address[6]; /* link layer */
         uint8_t rp_filter;  /* 0 none, 1 strict, 2 loose; the larger of the interface's and `all` */
@@ -240,6 +249,21 @@ typedef struct WorldRoute {
         bool several; /* multipath: which one is not known */
 } WorldRoute;
 
+/* A rule of policy routing; they are asked in their order. What is 0, or NULL, is not asked for. */
+typedef struct WorldRouteRule {
+        Family family;
+        uint8_t action; /* FR_ACT_ */
+        bool inverted;
+        bool open; /* it asks for more, which is not known: it matches or not */
+        uint8_t source_prefix, destination_prefix;
+        U128 source, destination;
+        const char *in, *out; /* "lo": what this host sends */
+        uint32_t mark, mask;
+        uint32_t priority, table;
+        uint32_t target;     /* of FR_ACT_GOTO: the priority of the rule that is next */
+        int suppress_prefix; /* routes that are no longer than that do not count; -1: all do */
+} WorldRouteRule;
+
 typedef struct World {
         Arena *arena;
         WorldTable *tables;
@@ -254,9 +278,14 @@ typedef struct World {
         size_t n_addresses;
         WorldRoute *routes;
         size_t n_routes;
-        bool has_route_rules;           /* policy routing beyond the three of the start */
-        bool bridge_calls_iptables;     /* br_netfilter shows bridged frames to ip hooks */
-        bool rp_filter, route_localnet; /* of any interface */
+        WorldRouteRule *route_rules;
+        size_t n_route_rules;
+        bool has_route_rules[_FAMILY_MAX]; /* other ones than those that the kernel starts with */
+        bool bridge_calls_iptables;        /* br_netfilter shows bridged frames to ip hooks */
+        bool rp_filter, route_localnet;    /* of any interface */
         bool forwards4, forwards6;
         uint32_t generation; /* of the kernel's ruleset */
 } World;
+
+/* Whether it leads every packet to its table. */
+bool world_is_plain_rule(const WorldRouteRule *rule);

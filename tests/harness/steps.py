@@ -155,6 +155,19 @@ def quickstart(run):
 
 
 DOCKER = ["docker.io", "ufw", "busybox-static"]
+
+# Other programs whose rules are tried beside ours (tests/netns/rulers.py).
+RULERS = [
+    "firewalld",
+    "fail2ban",
+    "ipset",
+    "libvirt-daemon",
+    "libvirt-clients",
+    "dnsmasq-base",
+    "netavark",
+    "containernetworking-plugins",
+]
+
 BOOTED = [
     f"tests/boot/test_{name}.py" for name in ("systemd", "package", "walk", "takeover")
 ]
@@ -293,7 +306,7 @@ RUN = [
         "real packets, and the three-way property",
         # two at once: each has networks of its own, and mostly waits
         with_packages(
-            ["python3-pytest-xdist"],
+            ["python3-pytest-xdist", *RULERS],
             pytest("tests/netns", options=["-n", "2", "--dist", "loadfile"]),
         ),
         420,

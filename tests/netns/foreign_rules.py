@@ -33,6 +33,8 @@ class Rules:
             self._table(number)
         if rng.random() < 0.25:
             self._netdev()
+        if rng.random() < 0.25:
+            self._bridge()
 
     @property
     def text(self):
@@ -41,6 +43,57 @@ class Rules:
     def without(self, number):
         """Drops the line of that number, from 1."""
         del self.lines[number - 1]
+
+    # --- policy routing ---
+
+    def routing(self):
+        """Rules for `ip`, and the tables that they lead to: (family, words). Everything that is not
+        sent to this host may go another way."""
+        rng, made = self.rng, []
+        if rng.random() < 0.65:
+            return made
+        for v in rng.choice(("4", "6", "46")):
+            made += self._routing(v)
+        return made
+
+    def _routing(self, v):
+        rng, addresses = self.rng, V4 if v == "4" else V6
+        ways = {"eth0": addresses["peer"][0], "eth1": addresses["peer"][1], "wg0": addresses["peer"][2]}
+        everything = "0.0.0.0/0" if v == "4" else "::/0"
+        made = []
+        for table in (100, 101):
+            device = rng.choice(list(ways))
+            nets = rng.choice(([everything], [everything], addresses["net"][:1], rng.sample(addresses["far"], 2)))
+            made += [f"route add {net} via {ways[device]} dev {device} onlink table {table}" for net in nets]
+            if rng.random() < 0.2:
+                kind = rng.choice(("unreachable", "blackhole", "throw"))
+                made.append(f"route add {kind} {rng.choice(addresses['far'])} table {table}")
+        priorities = sorted(rng.sample(range(100, 32000), 4))
+        mark = rng.choice(MARKS)
+        for priority in priorities[: rng.randint(1, 4)]:
+            who = rng.choice((
+                f"from {rng.choice(addresses['peer'] + addresses['net'])}",
+                f"to {rng.choice(addresses['far'] + addresses['net'])}",
+                f"not to {rng.choice(addresses['net'])}",
+                f"fwmark {mark}",
+                f"fwmark {rng.choice(('0x1/0x3', '0/0x10', '0x0/0xff'))}",
+                f"not fwmark {mark}",
+                f"iif {rng.choice(INTERFACES)}",
+                f"not iif {rng.choice(INTERFACES)} from {rng.choice(addresses['net'])}",
+                "from all",
+            ))
+            does = rng.choice((
+                "lookup 100", "lookup 100", "lookup 101", "lookup main", "unreachable", "prohibit", "blackhole",
+                f"lookup main suppress_prefixlength {rng.choice((0, 0, 8, 24))}",
+                "lookup 100 suppress_prefixlength 0",
+                f"goto {priorities[3] + 1}",
+            ))
+            made.append(f"rule add {who} priority {priority} {does}")
+        made.append(f"rule add from all priority {priorities[3] + 1} {rng.choice(('nop', 'lookup 101', 'lookup main'))}")
+        if rng.random() < 0.15:
+            # this host's own addresses are not the first question
+            made += [f"rule add from all priority {priorities[1]} lookup local", "rule del priority 0"]
+        return [(v, words) for words in made]
 
     # --- tables and chains ---
 
@@ -314,21 +367,54 @@ class Rules:
     def _netdev(self):
         rng = self.rng
         self.lines.append("add table netdev early")
-        device = rng.choice(("eth0", "eth1", "wg0"))
-        self.lines.append(
-            f"add chain netdev early i {{ type filter hook ingress device \"{device}\" "
-            f"priority {rng.choice((-500, 0, 10))}; }}"
-        )
-        for _ in range(rng.randint(1, 3)):
-            v = rng.choice("46")
-            addresses = V4 if v == "4" else V6
-            form = rng.choice((
-                f"ip{'' if v == '4' else '6'} saddr {rng.choice(addresses['net'])}",
-                f"tcp dport {rng.choice(PORTS)}",
-                f"meta protocol {'ip' if v == '4' else 'ip6'} udp dport {rng.choice(PORTS)}",
-                "ct state invalid tcp dport 22",
-            ))
-            self.lines.append(f"add rule netdev early i {form} {rng.choice(('drop', 'accept', 'meta mark set 3'))}")
+        for number in range(rng.choice((1, 1, 2))):
+            hook = rng.choice(("ingress", "ingress", "ingress", "egress"))
+            device = rng.choice(("eth0", "eth1", "wg0", "docker0", "br-1", "p-c1", "p-c3"))
+            name = f"d{number}"
+            self.lines.append(
+                f"add chain netdev early {name} {{ type filter hook {hook} device \"{device}\" "
+                f"priority {rng.choice((-500, 0, 10))}; }}"
+            )
+            for _ in range(rng.randint(1, 3)):
+                ends = ["drop", "accept", "meta mark set 3"]
+                if hook == "ingress" and device in ("eth0", "eth1", "wg0"):
+                    ends.append(f"fwd to \"{rng.choice(('eth0', 'eth1', 'wg0'))}\"")
+                self.lines.append(f"add rule netdev early {name} {self._frame_match()} {rng.choice(ends)}")
+
+    def _frame_match(self):
+        rng = self.rng
+        v = rng.choice("46")
+        addresses = V4 if v == "4" else V6
+        return rng.choice((
+            f"ip{'' if v == '4' else '6'} saddr {rng.choice(addresses['net'])}",
+            f"tcp dport {rng.choice(PORTS)}",
+            f"meta protocol {'ip' if v == '4' else 'ip6'} udp dport {rng.choice(PORTS)}",
+            f"ip{'' if v == '4' else '6'} daddr {rng.choice(addresses['own'])}",
+            "meta l4proto icmp",
+        ))
+
+    def _bridge(self):
+        rng = self.rng
+        self.lines.append("add table bridge frames")
+        for number in range(rng.choice((1, 1, 2, 3))):
+            hook = rng.choice(HOOKS)
+            policy = "drop" if rng.random() < 0.1 else "accept"
+            name = f"f{number}"
+            self.lines.append(
+                f"add chain bridge frames {name} {{ type filter hook {hook} "
+                f"priority {rng.choice((-300, -200, -10, 0, 10, 300))}; policy {policy}; }}"
+            )
+            # (what tells the tests that all has arrived)
+            self.lines.append(f"add rule bridge frames {name} ether type 0x88b5 accept")
+            for _ in range(rng.randint(1, 4)):
+                match = self._frame_match()
+                if rng.random() < 0.3:
+                    match += rng.choice((
+                        ' iifname "p-c1"', " ether type ip", " ether saddr != 02:00:00:00:00:01",
+                        ' meta ibrname "docker0"', " ct state new",
+                    ))
+                end = rng.choice(("drop", "drop", "accept", "accept", f"meta mark set {rng.choice(MARKS)}"))
+                self.lines.append(f"add rule bridge frames {name} {match} {end}")
 
 
 def _pairs(keys, verdicts, tail=""):

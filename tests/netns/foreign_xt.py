@@ -257,6 +257,8 @@ class XtRules:
         if hook in ("PREROUTING", "INPUT", "FORWARD"):
             forms += [f"{no}-i {rng.choice(INTERFACES + ['eth+'])}" for _ in range(4)]
             forms.append(f"-m mac {no}--mac-source 02:00:00:00:00:01")
+        if hook == "PREROUTING":
+            forms += ["-m rpfilter --invert", "-m rpfilter --loose --invert"] * 2
         if hook in ("OUTPUT", "FORWARD", "POSTROUTING"):
             forms += [f"{no}-o {rng.choice(INTERFACES + ['eth+'])}" for _ in range(4)]
         if hook in ("OUTPUT",):
@@ -280,6 +282,7 @@ class XtRules:
                 target = rng.choice((
                     f"DNAT --to-destination {bracket}:{rng.choice(PORTS)}",
                     f"DNAT --to-destination {to}",
+                    f"DNAT --to-destination {bracket}:{rng.choice((80, 5430))}-5433/{rng.choice(PORTS)}",
                     f"REDIRECT --to-ports {rng.choice(PORTS)}",
                     "REDIRECT",
                     "RETURN",

@@ -183,6 +183,31 @@ def opposites(rng):
     return [a, c], [b, d]
 
 
+def copies(rng):
+    """Copies of packets, and packets that are sent on, to where it matters and where it does not."""
+    lines, out = [], ("eth0", "eth1", "wg0", "docker0", "br-1", "lo", "p-c1")
+    port = rng.choice(PORTS)
+    what = rng.choice((f"tcp dport {port}", f"udp dport {port}", "meta l4proto tcp"))
+    if rng.random() < 0.6:
+        table, v = rng.choice((("ip", V4), ("ip6", V6)))
+        to = rng.choice(v["peer"] + v["own"][:4] + v["far"])
+        hook = rng.choice(("prerouting", "input", "forward", "postrouting"))
+        device = f' device "{rng.choice(out)}"' if rng.random() < 0.5 else ""
+        lines += [
+            f"add table {table} copying",
+            f"add chain {table} copying c {{ type filter hook {hook} priority {rng.choice((-300, 0))}; }}",
+            f"add rule {table} copying c {what} dup to {to}{device}",
+        ]
+    else:
+        device = rng.choice(("eth0", "eth1", "wg0"))
+        lines += [
+            "add table netdev copying",
+            f'add chain netdev copying c {{ type filter hook ingress device "{device}" priority 5; }}',
+            f'add rule netdev copying c {what} {rng.choice(("dup", "fwd"))} to "{rng.choice(out)}"',
+        ]
+    return lines
+
+
 class Closed(Rules):
     """Random rules, and a table that closes ports in two halves."""
 
@@ -190,6 +215,7 @@ class Closed(Rules):
         super().__init__(rng)
         add = self.lines.append
         add("add table inet closing")
+        self.lines += copies(rng) if rng.random() < 0.3 else []
         chains = {}
         for hook in ("prerouting", "input", "forward"):
             priority = rng.choice((-290, -190, -150, -90, -10, 0, 5, 101) if hook == "prerouting"
@@ -233,6 +259,9 @@ def run_foreign(seed, rulesets, per, to_send, folder, only=None):
                     add(prover, made)
                 else:
                     prover.load(made, loads)
+                routing = made.routing()
+                if routing or prover.routed:
+                    prover.route(routing)
                 before = len(tally.wrong)
                 prover.attack(
                     f"seed {seed} ruleset {number}", path, CLAIMS, _packets(rng, per), to_send, tally
