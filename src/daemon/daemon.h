@@ -37,6 +37,7 @@ typedef struct DriftAuthor {
 
 typedef struct DriftGuard {
         CommitWatch watch;
+        uint32_t deaf_generation; /* before a large transaction of our own, with no one listening */
         Lookout *lookout; /* owned; NULL: processes' numbers are not ours, or there is none */
         sd_event_source *io, *tick, *retry;
         uint32_t generation; /* of the latest transaction that was told of */

@@ -107,17 +107,48 @@ static void drop_authors(DriftGuard *drift, size_t n) {
         drift->n_authors = kept - n;
 }
 
+/* Anything may have been committed, and by whom is not known. */
+static void lose_track(Daemon *d) {
+        d->drift.is_dirty = true;
+        touched_add_all(&d->drift.touched);
+        (void)nft_link_generation(d->engine.link, &d->drift.touched_generation);
+        drop_authors(&d->drift, DRIFT_AUTHORS_MAX);
+        claims_doubt(d);
+}
+
 static int read_commits(Daemon *d) {
         int r = commit_watch_read(&d->drift.watch, remember, d);
 
-        if (r > 0) { /* some were lost: whoever made them is not known */
-                d->drift.is_dirty = true;
-                touched_add_all(&d->drift.touched);
-                (void)nft_link_generation(d->engine.link, &d->drift.touched_generation);
-                drop_authors(&d->drift, DRIFT_AUTHORS_MAX);
-                claims_doubt(d);
-        }
+        if (r > 0)
+                lose_track(d);
         return r;
+}
+
+/* A large transaction of our own is made without listening: see nft_link_set_hear(). If the kernel
+ * counts more than that one, others' came and went unheard. */
+static void hear(void *userdata, bool hears) {
+        Daemon *d = userdata;
+        DriftGuard *drift = &d->drift;
+        uint32_t now;
+
+        if (!hears) {
+                if (nft_link_generation(d->engine.link, &drift->deaf_generation) < 0)
+                        drift->deaf_generation = 0;
+                (void)read_commits(d); /* an error is met again by on_commits() */
+        }
+        commit_watch_hear(&drift->watch, hears);
+        lookout_hear(drift->lookout, hears);
+        if (!hears)
+                return;
+        if (drift->deaf_generation != 0 && nft_link_generation(d->engine.link, &now) == 0 &&
+            (now == drift->deaf_generation || now == drift->deaf_generation + 1)) {
+                drift->generation = now;
+                if (d->settings.drift == DRIFT_ALERT)
+                        drift->is_told = false; /* as in remember() */
+                return;
+        }
+        lose_track(d);
+        retry_in(d, RETRY_USEC);
 }
 
 /* What was touched before the rules were seen to be right says nothing any more. */
@@ -467,6 +498,7 @@ int drift_start(Daemon *d) {
 
         if (r < 0)
                 return r;
+        nft_link_set_hear(d->engine.link, hear, d);
         drift->sees_pids = sees_pids();
         if (drift->sees_pids && lookout_new(&drift->lookout) < 0)
                 daemon_say(d, LOG_WARNING, "who changes the rules may be known too late");
@@ -491,5 +523,6 @@ void drift_stop(Daemon *d) {
         drift->retry = sd_event_source_disable_unref(drift->retry);
         drift->tick = sd_event_source_disable_unref(drift->tick);
         drift->lookout = lookout_free(drift->lookout);
+        nft_link_set_hear(d->engine.link, NULL, NULL);
         commit_watch_close(&drift->watch);
 }

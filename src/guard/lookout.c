@@ -170,6 +170,11 @@ Lookout *lookout_free(Lookout *w) {
         return NULL;
 }
 
+void lookout_hear(Lookout *w, bool hears) {
+        if (w)
+                commit_watch_hear(&w->watch, hears); /* the thread only reads from it */
+}
+
 static void wait_for(Lookout *w, uint32_t generation) {
         struct timespec end;
 

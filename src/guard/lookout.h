@@ -18,6 +18,9 @@ Lookout *lookout_free(Lookout *w); /* accepts NULL, returns NULL */
  * kernel has told the caller of first. *ret lives in a. Whether it was seen. */
 bool lookout_find(Lookout *w, uint32_t generation, Arena *a, Who *ret);
 
+/* As commit_watch_hear(); accepts NULL. */
+void lookout_hear(Lookout *w, bool hears);
+
 static inline void lookout_freep(Lookout **w) {
         (void)lookout_free(*w);
 }

@@ -37,6 +37,9 @@ int commit_watch_open(CommitWatch *ret);
 void commit_watch_close(
         CommitWatch *w); /* also of one that was never opened but for its fd of -1 */
 
+/* Whether the kernel tells it anything: see nft_link_set_hear(). Errors leave it as it was. */
+void commit_watch_hear(CommitWatch *w, bool hears);
+
 /* Only the ends of transactions are told from now on, and not what was in them. 0 or a negative
  * errno. */
 int commit_watch_skip_objects(CommitWatch *w);

@@ -210,6 +210,30 @@ static void a_hundred_thousand_elements_fit(void **state) {
         (void)apply_and_check("other interval", t, many_elements(t, true, 2));
 }
 
+static void note_hearing(void *context, bool hears) {
+        char *said = context;
+
+        said[strlen(said)] = hears ? '+' : '-';
+}
+
+/* For each element of theirs the kernel would take a page and more for who listens. */
+static void nobody_listens_to_large_transactions(void **state) {
+        char said[8] = "";
+        Test *t = *state;
+        bool there;
+        Ruleset *rs;
+
+        nft_link_set_hear(t->link, note_hearing, said);
+        rs = many_elements(t, true, 1);
+        (void)apply_and_check("large", t, rs);
+        assert_string_equal(said, "-+");
+        assert_int_equal(nft_delete(t->link, &there, t->d), 0);
+        rs = sample_services(t->arena, true, "policy.yaml:1: inbound");
+        (void)apply_and_check("small", t, rs);
+        nft_link_set_hear(t->link, NULL, NULL);
+        assert_string_equal(said, "-+");
+}
+
 static void load_text(Test *t, const Ruleset *rs) {
         FILE *f = popen(NFT " -f -", "w");
         bool there;
@@ -294,6 +318,7 @@ int main(void) {
                 kernel_test(a_set_that_becomes_a_map_of_other_keys_is_made_anew),
                 kernel_test(a_base_chain_whose_priority_changes_is_made_anew),
                 kernel_test(a_hundred_thousand_elements_fit),
+                kernel_test(nobody_listens_to_large_transactions),
                 kernel_test(what_we_print_is_read_by_nft_to_the_same_table),
                 kernel_test(what_nft_lists_of_our_table_is_read_by_nft_to_the_same_table),
                 kernel_test(nft_lists_our_table_readably),

@@ -15,10 +15,15 @@
 #define SOCKET_BUFFER (8 * 1024 * 1024)
 #define DRAIN_MAX 100000 /* datagrams; more than fit into the buffer */
 
+/* Of a batch: some 10,000 elements, whose events take some 100 MiB. */
+#define LARGE_SIZE ((size_t)512 * 1024)
+
 struct NftLink {
         struct mnl_socket *socket;
         uint32_t sequence;
         void *received; /* RECEIVE_SIZE bytes */
+        NftLinkHear hear;
+        void *hear_context;
 };
 
 /* Past the administrator's limit where we may, up to it otherwise: the kernel's answers tell if it
@@ -354,7 +359,12 @@ static bool answers_part(NftLink *link, size_t size, const NftBatch *b, NftOutco
         return false;
 }
 
-int nft_link_send(NftLink *link, const NftBatch *b, NftOutcome *ret) {
+void nft_link_set_hear(NftLink *link, NftLinkHear hear, void *context) {
+        link->hear = hear;
+        link->hear_context = context;
+}
+
+static int send_batch(NftLink *link, const NftBatch *b, NftOutcome *ret) {
         bool done = false, lost = false;
         int r;
 
@@ -382,4 +392,16 @@ int nft_link_send(NftLink *link, const NftBatch *b, NftOutcome *ret) {
         if (ret->errors[0].sequence == b->first_sequence && ret->errors[0].error == -ERESTART)
                 return -EAGAIN;
         return 1;
+}
+
+int nft_link_send(NftLink *link, const NftBatch *b, NftOutcome *ret) {
+        bool is_large = link->hear && b->bytes.size > LARGE_SIZE;
+        int r;
+
+        if (is_large)
+                link->hear(link->hear_context, false);
+        r = send_batch(link, b, ret);
+        if (is_large)
+                link->hear(link->hear_context, true);
+        return r;
 }

@@ -14,7 +14,7 @@ import pytest
 from lab import wait_until
 from talk import exchange
 from test_daemon import Daemon, reach
-from world import EXAMPLE, World, accept_from
+from world import EXAMPLE, World, accept_from, with_inbound
 
 OFF = "settings: { ownership: off }\n"
 CHANGES = {
@@ -50,7 +50,7 @@ def drift(daemon):
 
 
 def healed(daemon, count):
-    wait_until(lambda: drift(daemon)["undone"] >= count, 10, f"heal number {count}")
+    wait_until(lambda: drift(daemon)["undone"] >= count, 30, f"heal number {count}")
     status = daemon.status()
     assert status["state"] == "closed" and status["readBack"], daemon.log()
     return status
@@ -67,6 +67,23 @@ def test_every_kind_of_change_is_told_of_and_undone(world, daemon):
         assert len(told) == number and words in told[-1], (command, told[-1])
         assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
     assert 0 < drift(daemon)["longest"] < 5_000_000
+
+
+def test_what_comes_behind_a_large_transaction_of_our_own_is_noticed(world, daemon, tmp_path):
+    """For which nobody listens: the kernel would take 15 KiB for each of the prefixes."""
+    (tmp_path / "many").write_text("".join(f"11.{i // 256}.{i % 256}.0/25\n" for i in range(30000)))
+    (tmp_path / "many").chmod(0o644)
+    policy = OFF + with_inbound("{ allow: smtp, from: many }").replace(
+        "zones:\n", f"zones:\n  many: {{ file: {tmp_path}/many }}\n"
+    )
+    daemon.start()
+    for number in (1, 2):
+        code, said = daemon.apply(policy, "--no-confirm")
+        assert code == 0, said
+        world.lab.run("fw", ["nft", "insert rule inet ringwall input tcp dport 22 accept"])
+        healed(daemon, number)
+        assert reach(world, 22) == "dropped"
+        (tmp_path / "many").write_text("".join(f"11.{i // 256}.{i % 256}.128/25\n" for i in range(30000)))
 
 
 def test_who_it_was_is_told_or_unknown_but_never_somebody_else(world, daemon):
