@@ -115,7 +115,7 @@ def test_what_does_not_hold_without_it_brings_it_back_at_once(host):
     tally = stream.stop()
     assert (tally.passed, tally.intruders) == (0, 0), tally
     assert ufw_status(host) == before and not host.path(PATH).exists()
-    assert "restored at once" in events(host, 1)[0]
+    assert "restored at once" in events(host, 100)[-1]
 
 
 def test_who_would_lock_himself_out_keeps_his_way_in(host, tmp_path):
@@ -127,7 +127,7 @@ def test_who_would_lock_himself_out_keeps_his_way_in(host, tmp_path):
     host.run("sh", "-ec", UFW)
     # every connection from the neighbour is allowed now, and would not be by the ufw that comes back
     assert "all 4 claims" in ssh.says(0, "ringwall", "takeover", "--yes")  # the way in is one
-    assert "by root from 203.0.113.2" in events(host, 1)[0]
+    assert "by root from 203.0.113.2" in events(host, 100)[-1]
     host.run("ufw", "insert", "1", "deny", "from", "203.0.113.2")
     said = ssh.says(7, "ringwall", "takeover", "--undo", "--yes")
     assert "could not come in again" in said

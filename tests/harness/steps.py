@@ -304,10 +304,10 @@ RUN = [
     Step(
         "netns",
         "real packets, and the three-way property",
-        # two at once: each has networks of its own, and mostly waits
+        # three at once: each has networks of its own, and mostly waits
         with_packages(
             ["python3-pytest-xdist", *RULERS],
-            pytest("tests/netns", options=["-n", "2", "--dist", "loadfile"]),
+            pytest("tests/netns", options=["-n", "3", "--dist", "loadfile"]),
         ),
         420,
         True,
