@@ -170,16 +170,30 @@ static int read_once(World *w) {
 }
 
 /* The number in a file of settings; what cannot be read is taken for `otherwise`. */
-static int setting(const char *interface, const char *name, int otherwise) {
+static int setting_of(const char *family, const char *interface, const char *name, int otherwise) {
         _cleanup_fclose_ FILE *f = NULL;
         char path[128];
         int value;
 
-        if (snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", interface, name) >=
+        if (snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, interface, name) >=
             (int)sizeof(path))
                 return otherwise;
         f = fopen(path, "re");
         return f && fscanf(f, "%d", &value) == 1 ? value : otherwise;
+}
+
+static int setting(const char *interface, const char *name, int otherwise) {
+        return setting_of("ipv4", interface, name, otherwise);
+}
+
+/* Whether packets may say by which addresses they go on: all interfaces and one must allow it
+ * (IN_DEV_SOURCE_ROUTE, ipv6_srh_rcv, ipv6_rpl_srh_rcv). */
+static bool follows_sources(const World *w, const char *family, const char *name) {
+        bool any = false;
+
+        for (size_t i = 0; i < w->n_interfaces; i++)
+                any |= setting_of(family, w->interfaces[i].name, name, 0) > 0;
+        return any && setting_of(family, "all", name, 0) > 0;
 }
 
 static void read_settings(World *w) {
@@ -203,6 +217,9 @@ static void read_settings(World *w) {
                 w->rp_filter |= x->rp_filter > 0;
                 w->route_localnet |= x->route_localnet;
         }
+        w->source_routes4 = follows_sources(w, "ipv4", "accept_source_route");
+        w->source_routes6 = follows_sources(w, "ipv6", "seg6_enabled") ||
+                            follows_sources(w, "ipv6", "rpl_seg_enabled");
         w->forwards4 = sysctl_forwards(false);
         w->forwards6 = sysctl_forwards(true);
 }

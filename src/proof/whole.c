@@ -92,6 +92,7 @@ Whole *whole_new(const World *w, Family family) {
                 return whole_free(x);
         x->has_nat = whole_has_nat(x);
         x->defragments = x->has_nat || whole_has_conntrack(x);
+        x->changes_sources = whole_changes_sources(x);
         /* what comes out of a tunnel bears the mark of its outer packet */
         x->changes[0].any_mark = whole_is_marked_before(x);
         for (size_t i = 0; i < w->n_interfaces; i++)
@@ -162,9 +163,11 @@ static DiagramId where_protocols(Whole *x, bool with_icmp) {
 static bool is_impossible(const Whole *x, size_t i) {
         bool loopback = impossible[i].range.low.low >> 24 == 0x7f;
 
-        /* settings of the kernel's may let IPv4's loopback addresses in; a bridge calls prerouting
-         * before IPv6 looks at the packet, and may
-         * pass it on without that */
+        /* settings of the kernel's may let IPv4's loopback addresses in; rules of prerouting may
+         * change sources before IPv4 looks at them; a bridge calls prerouting before IPv6 looks at
+         * the packet, and may pass it on without that */
+        if (impossible[i].family == FAMILY_IPV4 && x->changes_sources)
+                return false;
         if (impossible[i].family == FAMILY_IPV6 && x->world->bridge_calls_iptables)
                 return false;
         return impossible[i].family == x->family && !(loopback && x->world->route_localnet);

@@ -129,6 +129,39 @@ bool whole_is_marked_before(const Whole *x) {
         return false;
 }
 
+/* Whether a base chain of the table is at the hook. */
+static bool is_called_by(const Whole *x, const WorldTable *t, int hook) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                if (c->table == t && c->is_base && !c->ingress && !c->egress && c->hook == hook)
+                        return !whole_is_dormant(t);
+        }
+        return false;
+}
+
+static bool may_change_source(const WorldExpr *e) {
+        if (e->kind == WORLD_SET_PAYLOAD) /* bytes of IPv4's header */
+                return e->base == WORLD_NETWORK && e->offset < 16 && e->offset + e->size > 12;
+        if (e->kind == WORLD_IS)
+                return e->verdict.kind == WORLD_QUEUE;
+        return e->kind == WORLD_UNKNOWN && !startswith(e->name, "xt match");
+}
+
+bool whole_changes_sources(const Whole *x) {
+        bool found = false;
+
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                for (size_t j = 0; j < c->n_rules && whole_sees_family(x, c); j++)
+                        for (size_t k = 0; k < c->rules[j].n_exprs; k++)
+                                if (may_change_source(&c->rules[j].exprs[k]))
+                                        found |= is_called_by(x, c->table, NF_INET_PRE_ROUTING);
+        }
+        return found;
+}
+
 bool whole_has_conntrack(const Whole *x) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
@@ -250,6 +283,8 @@ void whole_note_outside(Whole *x) {
         for (size_t i = 0; i < x->world->n_interfaces; i++)
                 if (x->world->interfaces[i].kind && streq(x->world->interfaces[i].kind, "vrf"))
                         whole_note_order(x, "by which interface packets of a VRF come in");
+        if (x->family == FAMILY_IPV4 ? x->world->source_routes4 : x->world->source_routes6)
+                whole_note_order(x, "where source routes lead (accept_source_route, seg6_enabled)");
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
 

@@ -216,7 +216,7 @@ static DiagramId map(Whole *x, const Run *run) {
         return m.sum;
 }
 
-/* What becomes of messages of ICMP besides, as they have no connection. */
+/* What becomes besides of packets that may have no connection. */
 static void load_odd(Whole *x, Run *run) {
         static const uint32_t states[] = {1, 64}; /* invalid, untracked */
         const WorldExpr *e = &run->rule->exprs[run->i];
@@ -345,7 +345,7 @@ static void step_set_payload(Whole *x, Run *run, const WorldExpr *e) {
 static void step_notrack(Whole *x, Run *run, const WorldExpr *e) {
         WholeChange c = x->changes[run->change];
 
-        c.untracked |= x->stage == STAGE_RAW;
+        c.untracked |= x->stage <= STAGE_RAW;
         run->change = whole_change(x, &c);
 }
 

@@ -19,6 +19,7 @@
 
 typedef enum Stage {
         STAGE_INGRESS,    /* where the interface hands it over */
+        STAGE_FRAGMENTS,  /* prerouting, before conntrack puts fragments together */
         STAGE_RAW,        /* prerouting, before conntrack */
         STAGE_PREROUTING, /* before destinations are translated */
         STAGE_NAT,        /* the chains that do it */
@@ -121,7 +122,8 @@ struct Whole {
         Piece *types, *routes, *fib_types; /* over addresses */
         size_t n_types, n_routes, n_fib_types;
         bool routes_known, deliveries_known; /* deliveries: what comes to this host */
-        bool defragments;                    /* as conntrack does, before any rule */
+        bool defragments;                    /* as conntrack does, before most rules */
+        bool changes_sources;                /* see whole_changes_sources() */
         bool has_nat; /* some chain of this family translates: so every connection is looked at */
         Arrival *arrivals;
         size_t n_arrivals;
@@ -172,6 +174,8 @@ bool whole_routes_anew(const Whole *x);
 bool whole_is_marked_before(const Whole *x);
 /* A rule that asks for connections turns conntrack on, and packets are put together first. */
 bool whole_has_conntrack(const Whole *x);
+/* Whether rules may change the source of packets before the kernel looks at it. */
+bool whole_changes_sources(const Whole *x);
 size_t whole_list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret);
 /* Chains of devices that are walked, and whether that one is. */
 size_t whole_list_ingress(Whole *x, const WorldChain ***ret);

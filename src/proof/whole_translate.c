@@ -238,11 +238,14 @@ DiagramId whole_with_ports(Whole *x, bool icmp) {
         return sum;
 }
 
-/* Messages of ICMP that conntrack holds for no beginning of anything: invalid, or untracked. */
+/* What conntrack may hold for no beginning of anything: messages of ICMP, and datagrams of UDP over
+ * IPv6 whose length is 0, as of jumbograms: they are invalid to it and delivered all the same
+ * (udp_error of nf_conntrack_proto_udp.c, __udp6_lib_rcv). Nobody's plain connection begins so. */
 DiagramId whole_where_odd(Whole *x) {
         static const uint8_t asks4[] = {8, 13, 15, 17}, asks6[] = {128, 139};
         bool v4 = x->family == FAMILY_IPV4;
         Range icmp = range_single(u128(v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6));
+        Range udp = range_single(u128(IPPROTO_UDP));
         DiagramId odd = whole_where(x, WHOLE_PROTOCOL, &icmp, 1);
 
         for (size_t i = 0; i < (v4 ? ARRAY_SIZE(asks4) : ARRAY_SIZE(asks6)); i++) {
@@ -251,5 +254,7 @@ DiagramId whole_where_odd(Whole *x) {
 
                 odd = diagram_minus(x->diagram, odd, whole_where(x, WHOLE_SOURCE_PORT, &r, 1));
         }
+        if (!v4 && !x->plain && !x->sent)
+                odd = diagram_union(x->diagram, odd, whole_where(x, WHOLE_PROTOCOL, &udp, 1));
         return odd;
 }

@@ -149,7 +149,9 @@ int whole_load_else(Whole *x, const WorldExpr *e, Byte *registers, const WholeCh
         else
                 key.d |= (uint32_t)x->stage << 8;
 
-        if (!c->any_else && e->size <= 16 && e->size > 0 && !is_fresh(e))
+        /* what a fragment says is not what the whole packet says later */
+        if (!c->any_else && e->size <= 16 && e->size > 0 && !is_fresh(e) &&
+            x->stage != STAGE_FRAGMENTS)
                 v = find_variable(x, &key, e->size, name_load(x, e));
         if (v == NO_VARIABLE) {
                 whole_put_any(registers, e->target, e->size ? e->size : 16);
@@ -261,7 +263,7 @@ int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const Whol
                                            &registers[e->target * 4 + (int)i]);
         }
         /* protocols that are not known may have no such bytes */
-        if (open && !x->defragments)
+        if (open && (!x->defragments || x->stage == STAGE_FRAGMENTS))
                 return 2; /* a first fragment may be shorter */
         return open ? 5 : e->base == WORLD_TRANSPORT ? 3 : 0;
 }

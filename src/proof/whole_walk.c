@@ -7,6 +7,7 @@
 
 /* The way of first packets from outside through the hooks. */
 
+#define PRIORITY_DEFRAGMENTATION (-400)
 #define PRIORITY_CONNTRACK (-200)
 #define PRIORITY_DESTINATIONS (-100)
 #define TIES_MAX 3 /* chains of one priority that are tried in every order */
@@ -128,8 +129,11 @@ static DiagramId run_first(Whole *x, DiagramId now, int hook) {
                 if (list[i]->priority == PRIORITY_CONNTRACK ||
                     (list[i]->priority == PRIORITY_DESTINATIONS && n_nat > 0))
                         note_place(x, list[i]);
+        /* a chain of that priority may come before or behind it */
+        x->stage = STAGE_FRAGMENTS;
+        now = run_chains(x, now, list, n, INT32_MIN, PRIORITY_DEFRAGMENTATION + 1);
         x->stage = STAGE_RAW;
-        now = run_chains(x, now, list, n, INT32_MIN, PRIORITY_CONNTRACK);
+        now = run_chains(x, now, list, n, PRIORITY_DEFRAGMENTATION + 1, PRIORITY_CONNTRACK);
         x->stage = STAGE_PREROUTING;
         now = run_chains(x, now, list, n, PRIORITY_CONNTRACK, PRIORITY_DESTINATIONS);
         x->stage = STAGE_NAT;

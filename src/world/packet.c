@@ -130,6 +130,12 @@ uint32_t run_first_state(const Run *r) {
                                        tcp_begins(r->bytes[r->transport + 13] & 0x3f)
                                ? STATE_NEW
                                : STATE_INVALID;
+        case IPPROTO_UDP:
+                /* a length of 0, as of jumbograms, is none to conntrack */
+                return r->transport + 8 <= r->size && (r->bytes[r->transport + 4] << 8 |
+                                                       r->bytes[r->transport + 5]) < 8
+                               ? STATE_INVALID
+                               : STATE_NEW;
         case IPPROTO_ICMP:
                 if (r->family != FAMILY_IPV4)
                         return STATE_NEW;

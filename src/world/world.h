@@ -284,6 +284,7 @@ typedef struct World {
         bool bridge_calls_iptables;        /* br_netfilter shows bridged frames to ip hooks */
         bool rp_filter, route_localnet;    /* of any interface */
         bool forwards4, forwards6;
+        bool source_routes4, source_routes6; /* packets may change their destination on the way */
         uint32_t generation; /* of the kernel's ruleset */
 } World;
 

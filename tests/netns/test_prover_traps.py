@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """verify under attack: what the kernel really lets in is never called proved; see prover.py."""
 
+import socket
+import struct
 from dataclasses import dataclass
 
 import pytest
@@ -108,6 +110,11 @@ TRAPS = {
         to="198.51.100.77",
         routes="route {} local 198.51.100.77/32 dev lo table main\n",
     ),
+    "a source that the kernel refuses is rewritten before it looks": Trap(
+        chain("prerouting", -300, "ip saddr 127.0.0.0/8 meta mark set 1 ip saddr set 203.0.113.2")
+        + chain("input", 0, "meta mark 1 accept", DROP),
+        source="127.0.0.9",
+    ),
 }
 
 
@@ -200,3 +207,96 @@ def test_what_conntrack_holds_for_no_connection_is_not_new(attacker, tmp_path, s
         "flush ruleset\n" + CLOSED + chain("input", 0, f"ct state {state} accept", "drop")
     )
     assert attacker.verify(str(policy))[0]["answer"] != "proved"
+
+
+# --- packets that no program sends ---
+
+
+def v4_bytes(source, to, protocol, payload, fragment=0, options=b""):
+    size = 20 + len(options)
+    header = struct.pack("!BBHHHBBH", 0x40 | size // 4, 0, size + len(payload), 77, fragment, 64, protocol, 0)
+    header += socket.inet_aton(source) + socket.inet_aton(to) + options
+    return header[:10] + struct.pack("!H", packets.checksum(header)) + header[12:] + payload
+
+
+def sent_of(trap, data):
+    return Sent(1, "wan", data, trap.protocol, 0, address(trap.to)[0], trap.to)
+
+
+def in_fragments(trap):
+    """The first with eight bytes of TCP's header."""
+    whole = packet_of(trap).data[20:]
+    return [
+        sent_of(trap, v4_bytes(trap.source, trap.to, TCP, whole[:8], fragment=0x2000)),
+        sent_of(trap, v4_bytes(trap.source, trap.to, TCP, whole[8:], fragment=1)),
+    ]
+
+
+def by_source_route(trap):
+    options = bytes([131, 7, 4]) + socket.inet_aton("203.0.113.1") + b"\0"
+    return [sent_of(trap, v4_bytes(trap.source, trap.to, TCP, packet_of(trap).data[20:], options=options))]
+
+
+def without_length(trap):
+    """As of a jumbogram of UDP; its checksum holds."""
+    data = packet_of(trap).data
+    segment = data[40:44] + b"\0\0\0\0" + data[48:]
+    pseudo = data[8:40] + struct.pack("!IHBB", len(segment), 0, 0, UDP)
+    return [sent_of(trap, data[:40] + segment[:6] + struct.pack("!H", packets.checksum(pseudo + segment)) + segment[8:])]
+
+
+ASKS_CONNTRACK = chain("input", 0, "ct state invalid drop", table="b")
+ODD = {
+    "fragments come before they are put together": (
+        in_fragments,
+        Trap(chain("prerouting", -450, "tcp dport 5432 tcp flags syn drop") + ASKS_CONNTRACK),
+    ),
+    "what is put together is no fragment any more": (
+        in_fragments,
+        Trap(
+            chain("prerouting", -450, "ip frag-off & 0x3fff == 0 tcp dport 5432 drop", NO6)
+            + chain("prerouting", -300, "ip frag-off & 0x3fff != 0 drop", table="c")
+            + ASKS_CONNTRACK
+        ),
+    ),
+    "UDP's length is 0 over IPv6": (
+        without_length,
+        Trap(
+            chain("input", 0, "udp dport 53 ct state new drop"),
+            to="2001:db8:ffff::1",
+            source="2001:db8:ffff::2",
+            port=53,
+            protocol=UDP,
+        ),
+    ),
+    "a source route leads to another address": (
+        by_source_route,
+        Trap(
+            chain("prerouting", -150, f"ip daddr 203.0.113.1 {DROP}", NO6)
+            + chain("input", 0, f"ip daddr != 203.0.113.1 {DROP}", table="b"),
+            to="172.17.0.1",
+        ),
+    ),
+}
+
+
+def set_source_routes(lab, on):
+    names = (f"net.ipv4.conf.{i}.accept_source_route={int(on)}" for i in ("all", "eth0"))
+    lab.run("fw", ["sysctl", "-qw", *names])
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_no_program_sends_is_not_forgotten(attacker, tmp_path, name):
+    make, trap = ODD[name]
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    set_source_routes(attacker.lab, make is by_source_route)
+    try:
+        attacker.lab.nft("flush ruleset\n" + trap.shut + trap.rules)
+        claim = attacker.verify(str(policy))[trap.protocol == UDP]
+        attacker.wire.conntrack.flush()
+        # the trap is one only if the packet comes in
+        assert attacker.send(make(trap)).get(1), claim
+        assert claim["answer"] != "proved", claim
+    finally:
+        set_source_routes(attacker.lab, False)
