@@ -91,7 +91,7 @@ Whole *whole_new(const World *w, Family family) {
             whole_find_arrivals(x) < 0 || whole_change(x, &(WholeChange){0}) != 0)
                 return whole_free(x);
         x->has_nat = whole_has_nat(x);
-        x->defragments = x->has_nat || whole_has_conntrack(x);
+        x->tracks = whole_has_conntrack(x);
         x->changes_sources = whole_changes_sources(x);
         /* what comes out of a tunnel bears the mark of its outer packet */
         x->changes[0].any_mark = whole_is_marked_before(x);

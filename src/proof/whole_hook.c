@@ -162,13 +162,22 @@ bool whole_changes_sources(const Whole *x) {
         return found;
 }
 
+/* What makes the kernel look at connections of its family (nf_ct_netns_get). */
+static bool asks_conntrack(const Whole *x, const WorldExpr *e) {
+        uint8_t family = x->family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+
+        return e->kind == WORLD_CT || e->kind == WORLD_SET_CT ||
+               (e->kind == WORLD_NAT && e->nat.kind != WORLD_TPROXY &&
+                (e->nat.family == family || e->nat.family == NFPROTO_INET));
+}
+
 bool whole_has_conntrack(const Whole *x) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
 
                 for (size_t j = 0; j < c->n_rules && whole_sees_family(x, c); j++)
                         for (size_t k = 0; k < c->rules[j].n_exprs; k++)
-                                if (c->rules[j].exprs[k].kind == WORLD_CT)
+                                if (asks_conntrack(x, &c->rules[j].exprs[k]))
                                         return true;
         }
         return false;

@@ -122,7 +122,7 @@ struct Whole {
         Piece *types, *routes, *fib_types; /* over addresses */
         size_t n_types, n_routes, n_fib_types;
         bool routes_known, deliveries_known; /* deliveries: what comes to this host */
-        bool defragments;                    /* as conntrack does, before most rules */
+        bool tracks;                         /* conntrack does, and puts fragments together */
         bool changes_sources;                /* see whole_changes_sources() */
         bool has_nat; /* some chain of this family translates: so every connection is looked at */
         Arrival *arrivals;

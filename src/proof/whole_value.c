@@ -263,7 +263,7 @@ int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const Whol
                                            &registers[e->target * 4 + (int)i]);
         }
         /* protocols that are not known may have no such bytes */
-        if (open && (!x->defragments || x->stage == STAGE_FRAGMENTS))
+        if (open && (!x->tracks || x->stage == STAGE_FRAGMENTS))
                 return 2; /* a first fragment may be shorter */
         return open ? 5 : e->base == WORLD_TRANSPORT ? 3 : 0;
 }

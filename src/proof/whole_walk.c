@@ -43,11 +43,14 @@ static DiagramId run_base(Whole *x, const void *context, size_t change, DiagramI
                 x->pf = c->table->family == NFPROTO_NETDEV ? NFPROTO_NETDEV : 0;
         }
         r = whole_chain(x, c, change, care);
-        /* what has no connection comes by no such chain */
+        /* what has no connection comes by no such chain; and chains alone ask for none */
         if (x->stage == STAGE_NAT)
-                r = whole_join(x, r,
-                               whole_leaf(x, diagram_and(x->diagram, whole_where_odd(x), care),
-                                          change, LABEL_ACCEPT));
+                r = whole_join(
+                        x, r,
+                        whole_leaf(x,
+                                   x->tracks ? diagram_and(x->diagram, whole_where_odd(x), care)
+                                             : care,
+                                   change, LABEL_ACCEPT));
         /* what falls out, whatever changed on the way */
         for (size_t i = 0; i < x->n_changes; i++)
                 r = diagram_replace(x->diagram, r, label_of(i, LABEL_FALL),

@@ -47,6 +47,31 @@ static bool add_stop(WorldWalker *x, HookList *list, Stop stop) {
         return arena_append(x->arena, list->stops, list->n_stops, stop);
 }
 
+/* The kernel looks at connections where an expression needs them, wherever it stands; a chain of
+ * type nat alone does not ask for that, and is then not called (nf_nat_inet_fn). */
+static bool needs_connections(const WorldExpr *e, uint8_t own) {
+        if (e->kind == WORLD_NAT)
+                return e->nat.kind != WORLD_TPROXY &&
+                       (e->nat.family == own || e->nat.family == NFPROTO_INET);
+        return e->kind == WORLD_CT || e->kind == WORLD_SET_CT;
+}
+
+static bool has_connections(const World *w, Family family) {
+        uint8_t own = family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+
+        for (size_t i = 0; i < w->n_chains; i++) {
+                const WorldChain *c = w->chains[i];
+
+                if (c->table->family != own && c->table->family != NFPROTO_INET)
+                        continue;
+                for (size_t j = 0; j < c->n_rules; j++)
+                        for (size_t k = 0; k < c->rules[j].n_exprs; k++)
+                                if (needs_connections(&c->rules[j].exprs[k], own))
+                                        return true;
+        }
+        return false;
+}
+
 static bool has_nat(const World *w, Family family) {
         for (size_t i = 0; i < w->n_chains; i++)
                 for (int hook = 0; hook < NF_INET_NUMHOOKS; hook++)
@@ -182,7 +207,7 @@ int world_walker_new(const World *w, WorldWalker **ret) {
                 ok = x->arena && x->plain && x->scratch && fill_devices(x) && fill_effects(x);
         }
         for (Family family = 0; family < _FAMILY_MAX && ok; family++) {
-                bool nat = has_nat(w, family);
+                bool nat = has_nat(w, family) && has_connections(w, family);
 
                 for (int hook = 0; hook < NF_INET_NUMHOOKS && ok; hook++)
                         ok = fill_list(x, family, hook, nat);

@@ -110,6 +110,10 @@ TRAPS = {
         to="198.51.100.77",
         routes="route {} local 198.51.100.77/32 dev lo table main\n",
     ),
+    "a chain of type nat without connections is not called": Trap(
+        chain("prerouting", -100, DROP, kind="nat")
+        + "table ip6 b {\n  chain out { type nat hook postrouting priority 100\n    masquerade\n  }\n}\n"
+    ),
     "a source that the kernel refuses is rewritten before it looks": Trap(
         chain("prerouting", -300, "ip saddr 127.0.0.0/8 meta mark set 1 ip saddr set 203.0.113.2")
         + chain("input", 0, "meta mark 1 accept", DROP),
