@@ -174,7 +174,7 @@ load_any(WorldDecoder *d, const Attributes *a, uint16_t type, const char *name, 
         if (!world_get_register(a, type, 4, &reg))
                 return false;
         if (!always)
-                world_add_choice(d, name);
+                world_add_doubt(d, name);
         x = world_add(d, WORLD_LOAD_ANY, name);
         x->target = reg;
         x->size = (uint8_t)MIN(16, (WORLD_SCRATCH - reg) * 4);
