@@ -11,7 +11,7 @@ static const char help[] =
         "and changes nothing.\n"
         "\n"
         "      --stop-after=PASS  print the ruleset as it is after that pass (the passes: lower,\n"
-        "                         dispatch, merge, trim, share, prune)\n"
+        "                         pair, dispatch, merge, trim, share, prune)\n"
         "      --json             print the messages as JSON on standard output\n"
         "  -h, --help\n"
         "\n"
