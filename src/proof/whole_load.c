@@ -310,8 +310,10 @@ static int load_fib(Whole *x, const WorldExpr *e, Byte *registers, const WholeCh
                 return 0;
         }
         if (e->key != NFT_FIB_RESULT_ADDRTYPE || e->present ||
-            e->offset & (NFTA_FIB_F_IIF | NFTA_FIB_F_OIF) || (source && c->any_source) ||
-            c->any_else || (!source && (c->any_address || c->here)) || !x->fib_types)
+            e->offset & (NFTA_FIB_F_IIF | NFTA_FIB_F_OIF) ||
+            (e->offset & NFTA_FIB_F_MARK && x->family == FAMILY_IPV6) ||
+            (source && c->any_source) || c->any_else || (!source && (c->any_address || c->here)) ||
+            !x->fib_types)
                 return whole_load_else(x, e, registers, c);
         if (!source && c->has_address) {
                 type = (uint32_t)whole_piece_at(x->fib_types, x->n_fib_types, c->address);

@@ -192,6 +192,30 @@ def test_a_routing_rule_in_the_place_of_a_usual_one_makes_deliveries_open(attack
                      "route del local default dev lo table 100\n")
 
 
+def test_the_type_of_an_address_is_another_with_another_mark(attacker, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    lab = attacker.lab
+    lab.nft(
+        "flush ruleset\n" + CLOSED
+        + chain("prerouting", -150, f"fib daddr . mark type != local {DROP}", "meta mark set 7",
+                f"fib daddr . mark type local {DROP}", "meta mark set 0")
+    )
+    rules = ["rule add pref 100 fwmark 7 lookup 100", "route add blackhole default table 100",
+             "rule add pref 200 lookup local", "rule del pref 0"]
+    back = ["rule add pref 0 lookup local", "rule del pref 200", "rule del pref 100",
+            "route del blackhole default table 100"]
+    for line in rules:
+        lab.run("fw", ["ip", "-6", *line.split()])
+    try:
+        attacker.wire.conntrack.flush()
+        assert attacker.send([packet_of(Trap("", to="2001:db8:ffff::1", source="2001:db8:ffff::2"))]).get(1)
+        assert attacker.verify(str(policy))[0]["answer"] != "proved"
+    finally:
+        for line in back:
+            lab.run("fw", ["ip", "-6", *line.split()])
+
+
 def test_a_first_fragment_without_flags_passes_what_asks_for_them(attacker, tmp_path):
     """Nothing puts fragments together before the rules where no rule asks for connections."""
     policy = tmp_path / "policy.yaml"
