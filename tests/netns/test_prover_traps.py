@@ -270,7 +270,8 @@ def without_length(trap):
     data = packet_of(trap).data
     segment = data[40:44] + b"\0\0\0\0" + data[48:]
     pseudo = data[8:40] + struct.pack("!IHBB", len(segment), 0, 0, UDP)
-    return [sent_of(trap, data[:40] + segment[:6] + struct.pack("!H", packets.checksum(pseudo + segment)) + segment[8:])]
+    check = struct.pack("!H", packets.checksum(pseudo + segment))
+    return [sent_of(trap, data[:40] + segment[:6] + check + segment[8:])]
 
 
 ASKS_CONNTRACK = chain("input", 0, "ct state invalid drop", table="b")
