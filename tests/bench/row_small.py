@@ -53,7 +53,7 @@ def daemon_idle(folder):
 DRIFT = {"healed_ms": ("ms", 2), "compare_part": ("", 0.35), "idle_us": ("µs", 10)}
 
 
-def drift(_, runs=30):
+def drift(_, runs=10):
     """What tests/bench/drift tells: how long a foreign change stands, and what looking for one costs."""
     told = json.loads(call(HERE / "drift", "--json", "--runs", runs, check=False))
     for key, (unit, goal) in DRIFT.items():
