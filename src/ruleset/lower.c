@@ -43,7 +43,7 @@ static int fill_prerouting(Lower *l, const Chains *c) {
             rule_match_concat(l->rs, frames, own, 2, MATCH_NOT_IN,
                               ruleset_find_set(l->rs, RULESET_BRIDGE_OWN)) < 0)
                 return -ENOMEM;
-        if (lower_essentials_jump(l, chain, c->essentials_in) < 0 ||
+        if (lower_essentials_jumps(l, chain, c->essentials_in, true) < 0 ||
             lower_antispoof(l, chain, c->unrouted) < 0)
                 return -ENOMEM;
         return lower_always(l, chain, verdict_of(VERDICT_ACCEPT), NULL) ? 0 : -ENOMEM;
@@ -66,7 +66,8 @@ static int fill_input(Lower *l, const Chains *c) {
                         "always: established") < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
-            lower_invalid(l, chain) < 0 || lower_essentials_jump(l, chain, c->essentials_in) < 0)
+            lower_invalid(l, chain) < 0 ||
+            lower_essentials_jumps(l, chain, c->essentials_in, true) < 0)
                 return -ENOMEM;
         if (!c->prerouting && lower_antispoof(l, chain, c->unrouted) < 0)
                 return -ENOMEM;
@@ -137,7 +138,8 @@ static int fill_output(Lower *l, const Chains *c) {
                         "always: established") < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
-            lower_invalid(l, chain) < 0 || lower_essentials_jump(l, chain, c->essentials_out) < 0)
+            lower_invalid(l, chain) < 0 ||
+            lower_essentials_jumps(l, chain, c->essentials_out, false) < 0)
                 return -ENOMEM;
         if (c->postrouting &&
             lower_status(l, chain, MATCH_BITS, CT_STATUS_DNAT, verdict_of(VERDICT_ACCEPT),
@@ -280,9 +282,9 @@ static int fill_chains(Lower *l, const Chains *c) {
         if (r == 0)
                 r = lower_unrouted(l, c->unrouted);
         if (r == 0)
-                r = lower_essentials_in(l, c->essentials_in);
+                r = lower_essentials(l, c->essentials_in, true);
         if (r == 0)
-                r = lower_essentials_out(l, c->essentials_out);
+                r = lower_essentials(l, c->essentials_out, false);
         if (r == 0)
                 r = lower_section(l, SECTION_INBOUND, c->inbound, &view_header, true);
         if (r == 0)

@@ -81,8 +81,9 @@ void lower_done(Lower *l);
 void lower_limits_done(Lower *l); /* likewise */
 
 /* What passes without being asked for, delivered here or sent by this host. 0 or -ENOMEM. */
-int lower_essentials_in(Lower *l, Chain *chain);
-int lower_essentials_out(Lower *l, Chain *chain);
+int lower_essentials(Lower *l, Chain *chain, bool in);
+/* Leads there what may be one of them. */
+int lower_essentials_jumps(Lower *l, Chain *chain, const Chain *to, bool in);
 
 /* Fills the chain of a section, its last rule the default. protect: put `protected` in front. */
 int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool protect);

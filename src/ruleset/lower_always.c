@@ -230,20 +230,6 @@ int lower_own_source(Lower *l, Chain *chain) {
         return rule_match_value(l->rs, rule, FIELD_FIB_SADDR_OIF, 0);
 }
 
-int lower_essentials_jump(Lower *l, Chain *chain, const Chain *essentials) {
-        Range protocols[] = {
-                range_single(u128(IPPROTO_IGMP)),
-                range_single(u128(IPPROTO_UDP)),
-                range_single(u128(IPPROTO_ICMPV6)),
-        };
-        Rule *rule = lower_always(l, chain, verdict_to(VERDICT_JUMP, essentials), NULL);
-
-        if (!rule)
-                return -ENOMEM;
-        return rule_match_ranges(l->rs, rule, FIELD_L4PROTO,
-                                 &(RangeSet){.items = protocols, .n_items = 3});
-}
-
 /* A connection that the policy no longer admits gets a bit of its mark. To delete it from conntrack
  * would not do: the next packet of either side would make it anew, perhaps the other way round. */
 int lower_cut(Lower *l, Chain *chain) {

@@ -42,7 +42,6 @@ int lower_own_source(Lower *l, Chain *chain);
 /* unrouted: the chain that lower_unrouted() fills. */
 int lower_antispoof(Lower *l, Chain *chain, const Chain *unrouted);
 int lower_unrouted(Lower *l, Chain *chain);
-int lower_essentials_jump(Lower *l, Chain *chain, const Chain *essentials);
 int lower_related(Lower *l, Chain *chain);
 
 /* The sets that ruleset_set_bridges() fills; before the other two. */

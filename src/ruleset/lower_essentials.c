@@ -53,9 +53,9 @@ static int match_source(Lower *l, Rule *rule, EssentialSource source) {
         return source == SOURCE_ANY ? 0 : rule_match_ranges(l->rs, rule, FIELD_IP6_SADDR, &set);
 }
 
-/* What is dialled at a loopback address comes from no host: it is refused behind the essentials. Nobody
- * sends ICMPv6 there whom the kernel would not refuse, and IGMP goes to groups; DHCP's answers are the
- * ones that a host with route_localnet would take. */
+/* What is dialled at a loopback address comes from no host: it is refused behind the essentials.
+ * Nobody sends ICMPv6 there whom the kernel would not refuse, and IGMP goes to groups; DHCP's
+ * answers are the ones that a host with route_localnet would take. */
 static int match_not_loopback(Lower *l, Rule *rule, Family family) {
         Range list[_FAMILY_MAX] = {
                 [FAMILY_IPV4] = {u128(UINT64_C(127) << 24), u128((UINT64_C(128) << 24) - 1)},
@@ -107,18 +107,41 @@ static bool is_wanted(const Lower *l, const EssentialRow *e) {
         return l->policy->settings.essentials & 1U << e->group;
 }
 
-int lower_essentials_in(Lower *l, Chain *chain) {
+static bool is_of(const Lower *l, const EssentialRow *e, bool in) {
+        return (in ? e->in : e->out) && is_wanted(l, e);
+}
+
+int lower_essentials(Lower *l, Chain *chain, bool in) {
         for (size_t i = 0; i < ARRAY_SIZE(essentials); i++)
-                if (essentials[i].in && is_wanted(l, &essentials[i]) &&
-                    lower_essential(l, chain, &essentials[i]) < 0)
+                if (is_of(l, &essentials[i], in) && lower_essential(l, chain, &essentials[i]) < 0)
                         return -ENOMEM;
         return 0;
 }
 
-int lower_essentials_out(Lower *l, Chain *chain) {
-        for (size_t i = 0; i < ARRAY_SIZE(essentials); i++)
-                if (essentials[i].out && is_wanted(l, &essentials[i]) &&
-                    lower_essential(l, chain, &essentials[i]) < 0)
+static bool is_led_to_before(const Lower *l, size_t n, bool in) {
+        for (size_t i = 0; i < n; i++)
+                if (is_of(l, &essentials[i], in) &&
+                    essentials[i].protocol == essentials[n].protocol &&
+                    essentials[i].destination_port == essentials[n].destination_port)
+                        return true;
+        return false;
+}
+
+/* A comparison for each, and no set of them: of so few, looking up costs more than comparing, and
+ * what is of another protocol or port is spared the whole chain. */
+int lower_essentials_jumps(Lower *l, Chain *chain, const Chain *to, bool in) {
+        for (size_t i = 0; i < ARRAY_SIZE(essentials); i++) {
+                const EssentialRow *e = &essentials[i];
+                Rule *rule;
+
+                if (!is_of(l, e, in) || is_led_to_before(l, i, in))
+                        continue;
+                rule = lower_always(l, chain, verdict_to(VERDICT_JUMP, to), NULL);
+                if (!rule || rule_match_value(l->rs, rule, FIELD_L4PROTO, e->protocol) < 0)
                         return -ENOMEM;
+                if (e->destination_port &&
+                    rule_match_value(l->rs, rule, FIELD_DPORT, e->destination_port) < 0)
+                        return -ENOMEM;
+        }
         return 0;
 }
