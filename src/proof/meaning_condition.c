@@ -121,13 +121,14 @@ bool meaning_is_unsure(const Match *match) {
         return false;
 }
 
-static DiagramId condition(Meaning *m, const Match *match) {
+/* Of packets of `care`, and of others perhaps nothing. */
+static DiagramId condition(Meaning *m, const Match *match, DiagramId care) {
         static const uint16_t negated[] = {
                 [MEANING_YES] = MEANING_FALL,       [MEANING_ACCEPT] = MEANING_ACCEPT,
                 [MEANING_ESSENTIAL] = MEANING_DROP, [MEANING_DROP] = MEANING_DROP,
                 [MEANING_FALL] = MEANING_YES,
         };
-        Elements s = {match->set, match->fields, match->n_fields, false};
+        Elements s = {match->set, match->fields, match->n_fields, false, NULL};
         MeaningVariable v;
         DiagramId x;
 
@@ -137,7 +138,7 @@ static DiagramId condition(Meaning *m, const Match *match) {
                 return class_condition(m, match);
         if (match->n_fields == 1)
                 return field_condition(m, match);
-        x = meaning_of_elements(m, &s, DIAGRAM_ALL);
+        x = meaning_of_elements(m, &s, meaning_narrow(m, DIAGRAM_ALL, care));
         if (match->op == MATCH_IN)
                 return x;
         /* what is not there matches neither way */
@@ -166,7 +167,7 @@ static DiagramId both(Meaning *m, const Match *match, DiagramId x) {
                                              : set_literal(m, match, v, DIAGRAM_EMPTY, x);
         }
         return diagram_and(m->diagram,
-                           diagram_where_may(m->diagram, condition(m, match), MEANING_YES), x);
+                           diagram_where_may(m->diagram, condition(m, match, x), MEANING_YES), x);
 }
 
 /* Where the rule's matches hold; EMPTY as soon as none of the packets is left. */

@@ -4,54 +4,46 @@
 /* Fields of packets: which variable stands for each, which values there are, and the packet at a
  * point. */
 
-typedef struct FieldRow {
-        FieldId field;
-        MeaningVariable variable;
-} FieldRow;
-
-// clang-format off
-static const FieldRow field_rows[] = {
-        {FIELD_IP_SADDR,          MEANING_SOURCE},
-        {FIELD_IP6_SADDR,         MEANING_SOURCE},
-        {FIELD_IP_SADDR_16,        MEANING_SOURCE},
-        {FIELD_IP_SADDR_20,        MEANING_SOURCE},
-        {FIELD_IP_SADDR_24,        MEANING_SOURCE},
-        {FIELD_IP_SADDR_28,        MEANING_SOURCE},
-        {FIELD_IP6_SADDR_48,       MEANING_SOURCE},
-        {FIELD_IP6_SADDR_56,       MEANING_SOURCE},
-        {FIELD_IP6_SADDR_64,       MEANING_SOURCE},
-        {FIELD_CT_IP_DADDR,       MEANING_DIALLED},
-        {FIELD_CT_IP6_DADDR,      MEANING_DIALLED},
-        {FIELD_IP_DADDR,          MEANING_FINAL},
-        {FIELD_IP6_DADDR,         MEANING_FINAL},
-        {FIELD_L4PROTO,           MEANING_PROTOCOL},
-        {FIELD_CT_DPORT,          MEANING_DIALLED_PORT},
-        {FIELD_DPORT,             MEANING_FINAL_PORT},
-        {FIELD_SPORT,             MEANING_SOURCE_PORT},
-        {FIELD_ICMP_TYPE,         MEANING_ICMP},
-        {FIELD_ICMPV6_TYPE,       MEANING_ICMP},
-        {FIELD_IIFNAME,           MEANING_IN},
-        {FIELD_OIFNAME,           MEANING_OUT},
-        {FIELD_ETHER_DADDR,       MEANING_LINK},
-        {FIELD_IP6_HOPLIMIT,      MEANING_HOPS},
-        {FIELD_SKUID,             MEANING_USER},
-        {FIELD_SKGID,             MEANING_GROUP},
-        {FIELD_TIME,              MEANING_TIME},
-        {FIELD_FIB_SADDR_OIF,     MEANING_FIB_SOURCE_OUT},
-        {FIELD_FIB_SADDR_IIF_OIF, MEANING_FIB_SOURCE_IN_OUT},
-        {FIELD_FIB_SADDR_TYPE,    MEANING_FIB_SOURCE_TYPE},
-        {FIELD_FIB_DADDR_TYPE,    MEANING_FIB_DESTINATION_TYPE},
+/* One more than the variable; 0: none. */
+static const uint8_t variables[_FIELD_MAX] = {
+        [FIELD_IP_SADDR] = MEANING_SOURCE + 1,
+        [FIELD_IP6_SADDR] = MEANING_SOURCE + 1,
+        [FIELD_IP_SADDR_16] = MEANING_SOURCE + 1,
+        [FIELD_IP_SADDR_20] = MEANING_SOURCE + 1,
+        [FIELD_IP_SADDR_24] = MEANING_SOURCE + 1,
+        [FIELD_IP_SADDR_28] = MEANING_SOURCE + 1,
+        [FIELD_IP6_SADDR_48] = MEANING_SOURCE + 1,
+        [FIELD_IP6_SADDR_56] = MEANING_SOURCE + 1,
+        [FIELD_IP6_SADDR_64] = MEANING_SOURCE + 1,
+        [FIELD_CT_IP_DADDR] = MEANING_DIALLED + 1,
+        [FIELD_CT_IP6_DADDR] = MEANING_DIALLED + 1,
+        [FIELD_IP_DADDR] = MEANING_FINAL + 1,
+        [FIELD_IP6_DADDR] = MEANING_FINAL + 1,
+        [FIELD_L4PROTO] = MEANING_PROTOCOL + 1,
+        [FIELD_CT_DPORT] = MEANING_DIALLED_PORT + 1,
+        [FIELD_DPORT] = MEANING_FINAL_PORT + 1,
+        [FIELD_SPORT] = MEANING_SOURCE_PORT + 1,
+        [FIELD_ICMP_TYPE] = MEANING_ICMP + 1,
+        [FIELD_ICMPV6_TYPE] = MEANING_ICMP + 1,
+        [FIELD_IIFNAME] = MEANING_IN + 1,
+        [FIELD_OIFNAME] = MEANING_OUT + 1,
+        [FIELD_ETHER_DADDR] = MEANING_LINK + 1,
+        [FIELD_IP6_HOPLIMIT] = MEANING_HOPS + 1,
+        [FIELD_SKUID] = MEANING_USER + 1,
+        [FIELD_SKGID] = MEANING_GROUP + 1,
+        [FIELD_TIME] = MEANING_TIME + 1,
+        [FIELD_FIB_SADDR_OIF] = MEANING_FIB_SOURCE_OUT + 1,
+        [FIELD_FIB_SADDR_IIF_OIF] = MEANING_FIB_SOURCE_IN_OUT + 1,
+        [FIELD_FIB_SADDR_TYPE] = MEANING_FIB_SOURCE_TYPE + 1,
+        [FIELD_FIB_DADDR_TYPE] = MEANING_FIB_DESTINATION_TYPE + 1,
 };
-// clang-format on
 
 /* False of fields that are the same in all packets of a class. */
 bool meaning_find_variable(FieldId field, MeaningVariable *ret) {
-        for (size_t i = 0; i < ARRAY_SIZE(field_rows); i++)
-                if (field_rows[i].field == field) {
-                        *ret = field_rows[i].variable;
-                        return true;
-                }
-        return false;
+        if (variables[field] == 0)
+                return false;
+        *ret = (MeaningVariable)(variables[field] - 1);
+        return true;
 }
 
 MeaningVariable meaning_seen_as(MeaningWay way, MeaningVariable v) {

@@ -51,7 +51,7 @@ DiagramId meaning_fold(Meaning *m, const Pieces *p, size_t first, size_t n, Diag
 
 static DiagramId element_piece(Meaning *m, const void *context, size_t i, DiagramId care) {
         const Elements *s = context;
-        const Element *e = &s->set->elements[i];
+        const Element *e = &s->set->elements[s->list[i]];
         DiagramId x = meaning_element_condition(m, e, s->fields, s->n_fields);
 
         arena_reset(m->scratch);
@@ -63,20 +63,28 @@ static DiagramId element_piece(Meaning *m, const void *context, size_t i, Diagra
 }
 
 DiagramId meaning_of_elements(Meaning *m, const Elements *s, DiagramId care) {
-        _cleanup_free_ size_t *weights = NULL;
-        Pieces p = {.piece = element_piece, .context = s, .disjoint = true};
-        size_t n = s->set->n_elements;
+        _cleanup_(meaning_sieve_freep) MeaningSieve *sieve =
+                meaning_sieve_new(m, care, s->set->n_elements);
+        _cleanup_free_ size_t *weights = calloc(s->set->n_elements + 1, sizeof(*weights));
+        _cleanup_free_ size_t *list = calloc(s->set->n_elements + 1, sizeof(*list));
+        Elements part = *s;
+        Pieces p = {.piece = element_piece, .context = &part, .disjoint = true};
+        size_t n = 0;
 
-        if (n == 0)
-                return meaning_passed(m, care);
-        p.weights = weights = calloc(n + 1, sizeof(*weights));
-        if (!weights)
+        if (!weights || !list)
                 return meaning_fail(m, -ENOMEM);
-        for (size_t i = 0; i < n; i++)
-                weights[i + 1] =
-                        weights[i] + 1 +
-                        (s->is_map && s->set->elements[i].verdict.chain
-                                 ? meaning_chain_weight(m, s->set->elements[i].verdict.chain)
-                                 : 0);
-        return meaning_fold(m, &p, 0, n, care);
+        for (size_t i = 0; i < s->set->n_elements; i++) {
+                const Element *e = &s->set->elements[i];
+
+                if (sieve && !meaning_sieve_holds_element(sieve, e, s->fields, s->n_fields))
+                        continue;
+                weights[n + 1] =
+                        weights[n] + 1 +
+                        (s->is_map && e->verdict.chain ? meaning_chain_weight(m, e->verdict.chain)
+                                                       : 0);
+                list[n++] = i;
+        }
+        p.weights = weights;
+        part.list = list;
+        return n > 0 ? meaning_fold(m, &p, 0, n, care) : meaning_passed(m, care);
 }

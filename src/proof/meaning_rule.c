@@ -105,7 +105,7 @@ static DiagramId limited(Meaning *m, const Rule *rule, DiagramId x, DiagramId ca
 /* A limit in front of an accept is never reached here, unless limits are to be told: that admits
  * the most. In front of another verdict it may be reached or not. */
 static DiagramId rule_action(Meaning *m, const Rule *rule, DiagramId care) {
-        Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true};
+        Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true, NULL};
         DiagramId accept = diagram_leaf(m->diagram, MEANING_ACCEPT), x;
 
         x = rule->verdict.kind == VERDICT_MAP ? meaning_of_elements(m, &s, care)
@@ -118,9 +118,15 @@ static DiagramId rule_action(Meaning *m, const Rule *rule, DiagramId care) {
         return diagram_union(m->diagram, x, meaning_passed(m, care));
 }
 
+/* Rules of a chain that may match. */
+typedef struct RuleList {
+        const Rule *rules;
+        const size_t *numbers;
+} RuleList;
+
 static DiagramId rule_piece(Meaning *m, const void *context, size_t i, DiagramId care) {
-        const Chain *chain = context;
-        const Rule *rule = &chain->rules[i];
+        const RuleList *list = context;
+        const Rule *rule = &list->rules[list->numbers[i]];
         DiagramId holds, x;
         bool sure = true, ends;
 
@@ -203,6 +209,26 @@ static Known *find_known(Meaning *m, const Chain *chain, DiagramId care) {
         return &m->known[slot];
 }
 
+static DiagramId fold_rules(Meaning *m, const Chain *chain, DiagramId care) {
+        _cleanup_(meaning_sieve_freep) MeaningSieve *sieve =
+                meaning_sieve_new(m, care, chain->n_rules);
+        _cleanup_free_ size_t *weights = calloc(chain->n_rules + 1, sizeof(*weights));
+        _cleanup_free_ size_t *numbers = calloc(chain->n_rules + 1, sizeof(*numbers));
+        RuleList list = {chain->rules, numbers};
+        Pieces p = {.piece = rule_piece, .context = &list, .weights = weights};
+        size_t n = 0;
+
+        if (!weights || !numbers)
+                return meaning_fail(m, -ENOMEM);
+        for (size_t i = 0; i < chain->n_rules; i++) {
+                if (sieve && !meaning_sieve_holds_rule(sieve, &chain->rules[i]))
+                        continue;
+                weights[n + 1] = weights[n] + rule_weight(m, &chain->rules[i]);
+                numbers[n++] = i;
+        }
+        return n > 0 ? meaning_fold(m, &p, 0, n, care) : meaning_passed(m, care);
+}
+
 DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care) {
         static const uint16_t ended[] = {
                 MEANING_YES,  MEANING_ACCEPT, MEANING_ESSENTIAL,
@@ -212,9 +238,7 @@ DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care) {
                 MEANING_YES,  MEANING_ESSENTIAL, MEANING_ESSENTIAL,
                 MEANING_DROP, MEANING_FALL,      MEANING_FALL,
         };
-        bool is_essential = startswith(chain->name, "essentials-");
-        Pieces p = {.piece = rule_piece, .context = chain};
-        _cleanup_free_ size_t *weights = NULL;
+        bool is_essential = meaning_is_essential(chain);
         Known *known = find_known(m, chain, care);
         DiagramId x;
 
@@ -224,12 +248,7 @@ DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care) {
                 return known->meaning;
         if (chain->n_rules == 0)
                 return meaning_passed(m, care);
-        p.weights = weights = calloc(chain->n_rules + 1, sizeof(*weights));
-        if (!weights)
-                return meaning_fail(m, -ENOMEM);
-        for (size_t i = 0; i < chain->n_rules; i++)
-                weights[i + 1] = weights[i] + rule_weight(m, &chain->rules[i]);
-        x = meaning_fold(m, &p, 0, chain->n_rules, care);
+        x = fold_rules(m, chain, care);
         x = diagram_relabel(m->diagram, x, is_essential ? essential : ended, ARRAY_SIZE(ended));
         /* others were put in meanwhile */
         known = find_known(m, chain, care);

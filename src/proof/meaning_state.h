@@ -81,6 +81,30 @@ bool meaning_is_unsure(const Match *match);
 /* x where the rule's matches hold; EMPTY as soon as none of the packets is left. */
 DiagramId meaning_rule_condition(Meaning *m, const Rule *rule, DiagramId x);
 
+/* meaning_sieve.c */
+
+typedef struct MeaningSieve {
+        Meaning *m;
+        DiagramId care;
+        Arena *arena;
+        bool known[_MEANING_VARIABLE_MAX];
+        RangeSet values[_MEANING_VARIABLE_MAX]; /* that packets of `care` have */
+} MeaningSieve;
+
+/* NULL where it is not worth it to look at n rules or elements: all of them are for `care` then. */
+MeaningSieve *meaning_sieve_new(Meaning *m, DiagramId care, size_t n);
+MeaningSieve *meaning_sieve_free(MeaningSieve *s);
+/* False of what matches no packet of `care`, or does nothing. */
+bool meaning_sieve_holds_rule(MeaningSieve *s, const Rule *rule);
+bool meaning_sieve_holds_element(MeaningSieve *s,
+                                 const Element *e,
+                                 const FieldId *list,
+                                 size_t n_fields);
+
+static inline void meaning_sieve_freep(MeaningSieve **s) {
+        (void)meaning_sieve_free(*s);
+}
+
 /* meaning_fold.c. Everything from here on is about the packets of `care` alone, and nothing of
  * others: what earlier rules have decided is no longer cared about, so that rules behind them cost
  * next to nothing. */
@@ -99,6 +123,7 @@ typedef struct Elements {
         const FieldId *fields;
         size_t n_fields;
         bool is_map;
+        const size_t *list; /* those that are for the packets that are cared about */
 } Elements;
 
 DiagramId meaning_passed(Meaning *m, DiagramId care);
@@ -112,3 +137,12 @@ DiagramId meaning_of_elements(Meaning *m, const Elements *s, DiagramId care);
 size_t meaning_chain_weight(Meaning *m, const Chain *chain);
 DiagramId meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId care);
 DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care);
+/* What passes there is always so. */
+static inline bool meaning_is_essential(const Chain *chain) {
+        return startswith(chain->name, "essentials-");
+}
+
+/* meaning_way.c */
+
+/* The hook's chains that filter, one after the other; NULL behind the last. */
+const Chain *meaning_next_chain(const Ruleset *rs, Hook hook, const Chain *last);

@@ -3,7 +3,7 @@
 
 /* The hooks on the way of a packet, and their chains one behind the other. */
 
-static const Chain *next_base_chain(const Ruleset *rs, Hook hook, const Chain *last) {
+const Chain *meaning_next_chain(const Ruleset *rs, Hook hook, const Chain *last) {
         const Chain *next = NULL;
 
         for (size_t i = 0; i < rs->n_chains; i++) {
@@ -56,8 +56,8 @@ static DiagramId way_meaning(Meaning *m, Hook hook, DiagramId care) {
         DiagramId all = diagram_and(m->diagram, care, diagram_leaf(m->diagram, MEANING_ACCEPT));
 
         for (const Hook *h = hook_way(hook); *h != HOOK_NONE; h++)
-                for (const Chain *c = next_base_chain(m->rs, *h, NULL); c;
-                     c = next_base_chain(m->rs, *h, c))
+                for (const Chain *c = meaning_next_chain(m->rs, *h, NULL); c;
+                     c = meaning_next_chain(m->rs, *h, c))
                         all = then_chain(m, all, c);
         return all;
 }
