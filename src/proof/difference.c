@@ -149,7 +149,7 @@ static int find_fates(Search *s, DiagramId x, Fates *ret) {
                                        diagram_where_may(s->d, x, (uint16_t)(MEANING_LIMIT + i)));
         ret->refused = diagram_where_must(s->d, x, MEANING_DROP);
         ret->limited = difference_both(s, limits, may_drop);
-        ret->allowed = difference_without(s, s->care, may_drop);
+        ret->allowed = difference_without(s, s->asked, may_drop);
         if (difference_without(s, difference_without(s, may_drop, ret->refused), limits) !=
             DIAGRAM_EMPTY)
                 return -EUNATCH;
@@ -171,10 +171,16 @@ static int compare_verdicts(Search *s) {
         DiagramId limited, was_open, is_other;
         int r;
 
+        s->asked = meaning_of_changes(s->m, s->packets, s->changes, s->before, s->after, s->care);
+        if (meaning_error(s->m) < 0 || s->asked == DIAGRAM_EMPTY)
+                return meaning_error(s->m) < 0 ? meaning_error(s->m) : difference_compare(s);
+        /* what always passes is told of, too, if only in what is left out of the regions */
+        s->asked = diagram_union(s->d, s->asked,
+                                 meaning_of_essentials(s->m, s->packets, s->before, s->care));
         meaning_take(s->m, s->before);
-        s->old = meaning_of(s->m, s->packets, s->care);
+        s->old = meaning_of(s->m, s->packets, s->asked);
         meaning_take(s->m, s->after);
-        s->new = meaning_of(s->m, s->packets, s->care);
+        s->new = meaning_of(s->m, s->packets, s->asked);
         r = meaning_error(s->m);
         if (r == 0)
                 r = difference_compare(s);
@@ -228,12 +234,15 @@ static int compare_translation(Search *s) {
         size_t n;
         int r;
 
+        s->asked = meaning_of_nat_changes(
+                s->m, s->way == DIFFERENCE_FORWARD ? HOOK_PREROUTING : HOOK_POSTROUTING, s->changes,
+                s->before, s->after, s->care);
         meaning_take(s->m, s->before);
-        s->old = s->way == DIFFERENCE_FORWARD ? meaning_of_translation(s->m, s->care)
-                                              : meaning_of_masquerade(s->m, s->care);
+        s->old = s->way == DIFFERENCE_FORWARD ? meaning_of_translation(s->m, s->asked)
+                                              : meaning_of_masquerade(s->m, s->asked);
         meaning_take(s->m, s->after);
-        s->new = s->way == DIFFERENCE_FORWARD ? meaning_of_translation(s->m, s->care)
-                                              : meaning_of_masquerade(s->m, s->care);
+        s->new = s->way == DIFFERENCE_FORWARD ? meaning_of_translation(s->m, s->asked)
+                                              : meaning_of_masquerade(s->m, s->asked);
         r = meaning_error(s->m);
         if (r == 0 && s->way != DIFFERENCE_MASQUERADE) /* the evaluator translates no sources */
                 r = difference_compare(s);
@@ -292,13 +301,19 @@ int difference_find_until(const Ruleset *before,
                           uint64_t end_usec,
                           Arena *a,
                           Difference *ret) {
+        _cleanup_(changes_freep) Changes *changes = NULL;
+
         *ret = (Difference){0};
         if (has_unknown(before) || has_unknown(after))
                 return -EUNATCH;
+        changes = changes_new(before, after);
+        if (!changes)
+                return -ENOMEM;
         for (DifferenceWay w = 0; w < _DIFFERENCE_WAY_MAX; w++)
                 for (Family f = 0; f < _FAMILY_MAX; f++) {
                         Search s = {.before = before,
                                     .after = after,
+                                    .changes = changes,
                                     .arena = a,
                                     .family = f,
                                     .way = w,

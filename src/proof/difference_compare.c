@@ -62,6 +62,36 @@ static int agrees_on_target(
         return e < 0 ? e : e == 0;
 }
 
+/* Of a packet that is not looked at: whether the evaluator, too, says the same of it twice. */
+static int
+agrees_on_both(const Search *s, Arena *a, const PacketQuestion *q, U128 in, const Packet *p) {
+        PacketQuestion sent[] = {*q, *q};
+        Evaluation old, new;
+        int e, f;
+
+        if (s->way == DIFFERENCE_FORWARD) {
+                e = ruleset_translate(s->before, &in, &sent[0]);
+                f = ruleset_translate(s->after, &in, &sent[1]);
+                return e < 0   ? e
+                       : f < 0 ? f
+                               : e == f && u128_equal(sent[0].destination, sent[1].destination) &&
+                                         sent[0].destination_port == sent[1].destination_port;
+        }
+        e = ruleset_eval(s->before, a, q->hook, p, &old);
+        if (e == 0)
+                e = ruleset_eval(s->after, a, q->hook, p, &new);
+        return e < 0 ? e
+                     : (old.verdict == VERDICT_ACCEPT) == (new.verdict == VERDICT_ACCEPT) &&
+                               old.limited == new.limited;
+}
+
+static int disagree(Search *s, const PacketQuestion *q, U128 in, U128 out, int error) {
+        s->result->odd = *q;
+        s->result->odd_in = in;
+        s->result->odd_out = out;
+        return error < 0 ? error : -EPROTO;
+}
+
 static int compare_at(Search *s, Arena *a, const uint32_t *point) {
         const struct {
                 const Ruleset *rs;
@@ -70,20 +100,22 @@ static int compare_at(Search *s, Arena *a, const uint32_t *point) {
         PacketQuestion q;
         U128 in, out;
         Packet p;
+        int r;
 
         meaning_packet(s->m, s->packets, point, &q, &in, &out, &p);
+        if (diagram_at(s->d, s->asked, point) == DIAGRAM_EMPTY) {
+                r = agrees_on_both(s, a, &q, in, &p);
+                return r > 0 ? 0 : disagree(s, &q, in, out, r);
+        }
         for (size_t i = 0; i < ARRAY_SIZE(sides); i++) {
                 DiagramId leaf = diagram_at(s->d, sides[i].meaning, point);
-                int r = s->way == DIFFERENCE_FORWARD
-                                ? agrees_on_target(s, sides[i].rs, leaf, &q, in)
-                                : agrees_on_verdict(s, sides[i].rs, a, leaf, q.hook, &p);
 
-                if (r > 0)
-                        continue;
-                s->result->odd = q;
-                s->result->odd_in = in;
-                s->result->odd_out = out;
-                return r < 0 ? r : -EPROTO;
+                r = s->way == DIFFERENCE_FORWARD
+                            ? agrees_on_target(s, sides[i].rs, leaf, &q, in)
+                            : agrees_on_verdict(s, sides[i].rs, a, leaf, q.hook, &p);
+
+                if (r <= 0)
+                        return disagree(s, &q, in, out, r);
         }
         return 0;
 }

@@ -4,6 +4,7 @@
 /* What the files of differences share. */
 
 #include "proof/difference.h"
+#include "proof/meaning_change.h"
 
 typedef struct Box {
         DiagramRange *ranges[_MEANING_VARIABLE_MAX];
@@ -17,6 +18,7 @@ typedef struct Region {
 
 typedef struct Search {
         const Ruleset *before, *after;
+        const Changes *changes;
         Meaning *m;
         Diagram *d;
         Arena *arena, *scratch; /* scratch: of one family */
@@ -25,6 +27,7 @@ typedef struct Search {
         MeaningWay packets;
         bool input; /* whether packets of the way are seen at input; of outbound ones no matter */
         DiagramId care, usual; /* packets of the way; those that are what they seem */
+        DiagramId asked;       /* those that are looked at: all others fare alike */
         Box there[2];          /* the values that packets have: of usual ones, and of all */
         DiagramId old, new;    /* meanings */
         size_t first, max; /* regions: those of other ways; and how many of this one may follow */
