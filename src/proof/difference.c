@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proof/difference_state.h"
 
+#define LARGE ((size_t)1 << 20) /* edges */
+
 static const struct {
         MeaningWay packets;
         bool input;
@@ -166,21 +168,27 @@ static DiagramId limits_of(Search *s, DiagramId x, DiagramId where_limited) {
                                diagram_relabel(s->d, x, alone, ARRAY_SIZE(alone)));
 }
 
+/* Two sets of packets that have nothing in common: each is the smaller question alone. */
+static DiagramId meaning_in_two(Search *s, const Ruleset *rs, DiagramId x, DiagramId y) {
+        meaning_take(s->m, rs);
+        x = meaning_of(s->m, s->packets, x);
+        return diagram_union(s->d, x, meaning_of(s->m, s->packets, y));
+}
+
 static int compare_verdicts(Search *s) {
         Fates old = {0}, new = {0};
-        DiagramId limited, was_open, is_other;
+        DiagramId essential, limited, was_open, is_other;
         int r;
 
         s->asked = meaning_of_changes(s->m, s->packets, s->changes, s->before, s->after, s->care);
         if (meaning_error(s->m) < 0 || s->asked == DIAGRAM_EMPTY)
                 return meaning_error(s->m) < 0 ? meaning_error(s->m) : difference_compare(s);
         /* what always passes is told of, too, if only in what is left out of the regions */
-        s->asked = diagram_union(s->d, s->asked,
-                                 meaning_of_essentials(s->m, s->packets, s->before, s->care));
-        meaning_take(s->m, s->before);
-        s->old = meaning_of(s->m, s->packets, s->asked);
-        meaning_take(s->m, s->after);
-        s->new = meaning_of(s->m, s->packets, s->asked);
+        essential = difference_without(
+                s, meaning_of_essentials(s->m, s->packets, s->before, s->care), s->asked);
+        s->old = meaning_in_two(s, s->before, s->asked, essential);
+        s->new = meaning_in_two(s, s->after, s->asked, essential);
+        s->asked = diagram_union(s->d, s->asked, essential);
         r = meaning_error(s->m);
         if (r == 0)
                 r = difference_compare(s);
@@ -255,20 +263,30 @@ static int compare_translation(Search *s) {
         return r;
 }
 
+/* Diagrams of one way are used by the next one, unless they are large. */
+static int open_family(Search *s, Meaning **m) {
+        if (*m && diagram_edges(meaning_diagram(*m)) > LARGE)
+                *m = meaning_free(*m);
+        s->m = *m;
+        if (*m)
+                return 0;
+        s->m = *m = meaning_new(s->before, s->family);
+        if (!*m || meaning_add(*m, s->after) < 0 || difference_cut(s) < 0 || meaning_finish(*m) < 0)
+                return -ENOMEM;
+        meaning_tell_limits(*m);
+        return 0;
+}
+
 static int compare_way(Search *s) {
-        _cleanup_(meaning_freep) Meaning *m = meaning_new(s->before, s->family);
         _cleanup_(arena_freep) Arena *scratch = arena_new(0);
         int r;
 
-        s->m = m;
         s->scratch = scratch;
         s->packets = ways[s->way].packets;
         s->input = ways[s->way].input;
-        if (!m || !scratch || meaning_add(m, s->after) < 0 || difference_cut(s) < 0 ||
-            meaning_finish(m) < 0)
+        if (!scratch)
                 return -ENOMEM;
-        meaning_tell_limits(m);
-        s->d = meaning_diagram(m);
+        s->d = meaning_diagram(s->m);
         diagram_end_at(s->d, s->end_usec);
         difference_set_domain(s);
         r = difference_find_there(s, s->usual, &s->there[0]);
@@ -295,6 +313,24 @@ int difference_find(
         return difference_find_until(before, after, max, 0, a, ret);
 }
 
+static int compare_all(const Search *start, Meaning *m[_FAMILY_MAX]) {
+        for (DifferenceWay w = 0; w < _DIFFERENCE_WAY_MAX; w++)
+                for (Family f = 0; f < _FAMILY_MAX; f++) {
+                        Search s = *start;
+                        int r;
+
+                        s.family = f;
+                        s.way = w;
+                        s.first = s.result->n_regions;
+                        r = open_family(&s, &m[f]);
+                        if (r == 0)
+                                r = compare_way(&s);
+                        if (r < 0)
+                                return r;
+                }
+        return 0;
+}
+
 int difference_find_until(const Ruleset *before,
                           const Ruleset *after,
                           size_t max,
@@ -302,6 +338,14 @@ int difference_find_until(const Ruleset *before,
                           Arena *a,
                           Difference *ret) {
         _cleanup_(changes_freep) Changes *changes = NULL;
+        Meaning *m[_FAMILY_MAX] = {NULL};
+        Search s = {.before = before,
+                    .after = after,
+                    .arena = a,
+                    .max = max,
+                    .end_usec = end_usec,
+                    .result = ret};
+        int r;
 
         *ret = (Difference){0};
         if (has_unknown(before) || has_unknown(after))
@@ -309,22 +353,9 @@ int difference_find_until(const Ruleset *before,
         changes = changes_new(before, after);
         if (!changes)
                 return -ENOMEM;
-        for (DifferenceWay w = 0; w < _DIFFERENCE_WAY_MAX; w++)
-                for (Family f = 0; f < _FAMILY_MAX; f++) {
-                        Search s = {.before = before,
-                                    .after = after,
-                                    .changes = changes,
-                                    .arena = a,
-                                    .family = f,
-                                    .way = w,
-                                    .first = ret->n_regions,
-                                    .max = max,
-                                    .end_usec = end_usec,
-                                    .result = ret};
-                        int r = compare_way(&s);
-
-                        if (r < 0)
-                                return r;
-                }
-        return 0;
+        s.changes = changes;
+        r = compare_all(&s, m);
+        for (Family f = 0; f < _FAMILY_MAX; f++)
+                m[f] = meaning_free(m[f]);
+        return r;
 }
