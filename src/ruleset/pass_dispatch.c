@@ -352,12 +352,15 @@ static int make_lookup(Run *run, Chain *into, uint8_t protocol) {
         for (size_t i = 0; i < run->n_atoms; i++) {
                 Range key = {u128(run->atoms[i].low), u128(run->atoms[i].high)};
                 Element *e = set_add_element(run->rs, map, &key);
+                const Span *line = NULL;
 
                 if (!e)
                         return -ENOMEM;
                 e->verdict = verdict_to(VERDICT_JUMP, run->atoms[i].chain);
                 if (find_alike(run->atoms[i].first))
-                        e->origin.at = *find_line(run, &run->atoms[i]);
+                        line = find_line(run, &run->atoms[i]);
+                if (line)
+                        e->origin.at = *line;
         }
         rule = chain_add_rule(run->rs, into, verdict_of(VERDICT_CONTINUE), (Origin){0});
         if (!rule || rule_match_value(run->rs, rule, FIELD_L4PROTO, protocol) < 0)

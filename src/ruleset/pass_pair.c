@@ -208,6 +208,8 @@ static int take_rule(Run *run, const PairRule *p) {
                                                        range_single(u128(pair->port))};
                 Element *e;
 
+                if (!g)
+                        return 0; /* cannot be: it was found above */
                 if (!g->set)
                         g->set = make_set(run, g);
                 e = g->set ? set_add_element(run->rs, g->set, key) : NULL;
