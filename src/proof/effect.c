@@ -83,8 +83,7 @@ static Packets cover(Search *s, size_t node, size_t first, size_t n, Packets oth
         return effect_union(s->e, left, right);
 }
 
-/* From here on the list has those that stay, and cover others: others may be looked for in it. */
-static int keep(Effect *e, EffectList *l) {
+int effect_keep(Effect *e, EffectList *l) {
         size_t n = 0;
 
         for (size_t i = 0; i < l->n_sorted; i++)
@@ -97,11 +96,27 @@ static int keep(Effect *e, EffectList *l) {
         return l->tree ? 0 : -ENOMEM;
 }
 
-/* Decides which of the rules have no effect behind what is decided before them. */
-static int decide(Effect *e, EffectList *l, Packets decided) {
+/* Decides which rules of the group have no effect behind what is decided before them. */
+static int decide_group(Effect *e, const EffectList *l, Packets decided) {
         Search s = {.e = e, .list = l, .decided = decided};
         Packets nothing = {0};
         bool has_limits = false;
+
+        if (l->n_sorted < 2)
+                return 0; /* it is not dead */
+        for (size_t i = 0; i < l->n_sorted; i++)
+                has_limits |= l->sorted[i]->limited;
+        s.all = new_tree(e, l, true);
+        s.lasting = has_limits ? new_tree(e, l, false) : (Packets *)(uintptr_t)s.all;
+        if (!s.all || !s.lasting)
+                return -ENOMEM;
+        (void)cover(&s, 1, 0, l->n_sorted, nothing);
+        return 0;
+}
+
+static int decide(Effect *e, EffectList *l, Packets decided) {
+        Packets nothing = {0};
+        int r;
 
         l->sorted = arena_alloc_array(e->arena, l->n + 1, sizeof(EffectItem *));
         if (!l->sorted)
@@ -113,17 +128,13 @@ static int decide(Effect *e, EffectList *l, Packets decided) {
                 if (item->dead)
                         continue;
                 item->size = size_of(e, item->packets);
-                has_limits |= item->limited;
                 l->sorted[l->n_sorted++] = item;
         }
         qsort(l->sorted, l->n_sorted, sizeof(EffectItem *), compare_items);
-        s.all = new_tree(e, l, true);
-        s.lasting = l->tree = has_limits ? new_tree(e, l, false) : (Packets *)(uintptr_t)s.all;
-        if (!s.all || !s.lasting)
-                return -ENOMEM;
-        if (l->n_sorted > 0)
-                (void)cover(&s, 1, 0, l->n_sorted, nothing);
-        return keep(e, l) < 0 ? -ENOMEM : effect_error(e);
+        r = effect_group(e, l);
+        for (size_t i = 0; i < l->n_groups && r == 0; i++)
+                r = decide_group(e, &l->groups[i], decided);
+        return r < 0 ? r : effect_error(e);
 }
 
 /* All that they have together. */
@@ -167,7 +178,7 @@ static int add_claims(Effect *e) {
                 l->sorted[l->n_sorted++] = &l->items[l->n];
                 l->n++;
         }
-        return keep(e, l) < 0 ? -ENOMEM : effect_error(e);
+        return effect_keep(e, l) < 0 ? -ENOMEM : effect_error(e);
 }
 
 static int report_all(Effect *e) {
@@ -199,6 +210,8 @@ static int check_section(Effect *e) {
                 e->refused = effect_union(e, e->before, all_of(&e->claims));
                 r = decide(e, &e->denies, e->refused);
         }
+        if (r == 0)
+                r = effect_keep(e, &e->denies);
         if (r == 0)
                 r = add_rules(e, RULE_ALLOW, &e->allows);
         if (r == 0) {

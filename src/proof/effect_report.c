@@ -197,28 +197,34 @@ static void report_denies(Effect *e, const EffectItem *item) {
         (void)note_parts(e, &e->denies, left, "this one refuses some of it", &n);
 }
 
-static void report_covered(Effect *e, const EffectItem *item) {
+static int report_covered(Effect *e, const EffectItem *item) {
         bool deny = item->rule->verb == RULE_DENY;
-        const EffectList *l = deny ? &e->denies : &e->allows;
-        const EffectItem *by = find_only(e, l, item->packets, e->before);
+        EffectList *all = deny ? &e->denies : &e->allows;
+        /* what `containers` and others decide together is in no group */
+        EffectList *l = item->group ? item->group : all;
+        const EffectItem *by;
         Packets left = item->packets;
         size_t n = 0;
 
+        if (effect_keep(e, l) < 0)
+                return -ENOMEM;
+        by = find_only(e, l, item->packets, e->before);
         if (by) {
                 diag_warning(e->d, item->rule->at, "another rule covers this one wholly");
                 hint_at_effect(e, item->rule, by->rule);
                 diag_note(e->d, by->rule->at, "this one %s all of it", deny ? "refuses" : "admits");
-                return;
+                return 0;
         }
         diag_warning(e->d, item->rule->at, "other lines cover this rule wholly, together");
         hint_at_effect(e, item->rule, NULL);
         left = note_parts(e, &e->claims, left, "'protected' refuses some of it", &n);
         left = note_parts(e, &e->denies, left, "this one refuses some of it", &n);
         if (!deny)
-                left = note_parts(e, &e->allows, left, "this one admits some of it", &n);
+                left = note_parts(e, l, left, "this one admits some of it", &n);
         if (effect_meets(e, left, e->containers) && n <= REASONS_MAX)
                 diag_note(e->d, (Span){0},
                           "containers may open connections outward anyway ('containers: open')");
+        return 0;
 }
 
 static void report_containers(Effect *e, const EffectItem *item) {
@@ -229,6 +235,7 @@ static void report_containers(Effect *e, const EffectItem *item) {
 
 int effect_report(Effect *e, const EffectItem *item) {
         bool allow = item->rule->verb == RULE_ALLOW;
+        int r = 0;
 
         if (effect_is_none(item->packets))
                 report_empty(e, item->rule);
@@ -241,6 +248,6 @@ int effect_report(Effect *e, const EffectItem *item) {
         else if (allow && effect_within(e, item->packets, e->before, e->containers))
                 report_containers(e, item);
         else
-                report_covered(e, item);
-        return effect_error(e);
+                r = report_covered(e, item);
+        return r < 0 ? r : effect_error(e);
 }

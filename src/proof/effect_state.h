@@ -16,10 +16,11 @@ typedef struct EffectItem {
         const PolicyRule *rule;
         const Protected *claim; /* NULL for a rule */
         Packets packets;
-        double size;  /* about what part of all packets they are */
-        bool limited; /* its packets are admitted for a while only */
-        bool dead;    /* all of them are decided before, or there are none */
-        bool covered; /* by others, which stay */
+        double size;              /* about what part of all packets they are */
+        bool limited;             /* its packets are admitted for a while only */
+        bool dead;                /* all of them are decided before, or there are none */
+        bool covered;             /* by others, which stay */
+        struct EffectList *group; /* it is in; NULL of claims and of what is dead */
 } EffectItem;
 
 typedef struct EffectList {
@@ -29,6 +30,8 @@ typedef struct EffectList {
                               * that is read first */
         size_t n_sorted;
         Packets *tree; /* unions of halves of them, and of halves of these, ...: a heap */
+        struct EffectList *groups; /* none has a packet that is in another one, too */
+        size_t n_groups;
 } EffectList;
 
 /* Whether addresses are in the part is another matter each day: a variable says it. */
@@ -112,6 +115,17 @@ Packets effect_of_side(Effect *e, const EffectSide *side);
 Packets effect_of_services(Effect *e, const ServiceSet *s);
 /* 0, -E2BIG or -ENOMEM: no diagram means anything before it was asked. */
 int effect_error(const Effect *e);
+
+/* effect_group.c */
+
+/* Puts what is sorted in groups, each of them in the same order. 0 or -ENOMEM. */
+int effect_group(Effect *e, EffectList *l);
+
+/* effect.c */
+
+/* From here on the list has those that stay, and cover others: others may be looked for in it. 0 or
+ * -ENOMEM. */
+int effect_keep(Effect *e, EffectList *l);
 
 /* effect_report.c */
 
