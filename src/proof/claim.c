@@ -2,7 +2,8 @@
 #include "proof/claim_state.h"
 #include "ruleset/expect.h"
 
-#define SAMPLES 96 /* packets at the edges, a way */
+#define SAMPLES 96              /* packets at the edges, a way */
+#define LARGE ((size_t)1 << 18) /* edges */
 
 /* Comparing with the evaluator. */
 
@@ -152,8 +153,6 @@ static int answer(Claims *c, const Case *case_) {
 static int check_way(Claims *c) {
         int r;
 
-        if (claim_cut(c) < 0 || meaning_finish(c->m) < 0)
-                return -ENOMEM;
         c->diagram = meaning_diagram(c->m);
         r = claim_add_cases(c);
         if (r == 0 && c->care[c->way] != DIAGRAM_EMPTY) {
@@ -167,13 +166,22 @@ static int check_way(Claims *c) {
         return r == -EBADMSG ? 0 : r;
 }
 
-static int check_one(Claims *c) {
-        _cleanup_(meaning_freep) Meaning *m = meaning_new(c->rs, c->family);
+/* m: of the family, which one way makes and the next one uses, unless its diagrams are large. */
+static int check_one(Claims *c, Meaning **m) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
+        int r;
 
-        c->m = m;
+        c->m = *m ? *m : meaning_new(c->rs, c->family);
         c->arena = a;
-        return m && a ? check_way(c) : -ENOMEM;
+        r = c->m && a ? 0 : -ENOMEM;
+        if (r == 0 && !*m && (claim_cut(c) < 0 || meaning_finish(c->m) < 0))
+                r = -ENOMEM;
+        *m = c->m;
+        if (r == 0)
+                r = check_way(c);
+        if (r < 0 || diagram_edges(meaning_diagram(*m)) > LARGE)
+                *m = meaning_free(*m);
+        return r;
 }
 
 /* Whether a claim is about packets that go this way. */
@@ -192,7 +200,9 @@ static int check(const Policy *policy, const Ruleset *rs, ClaimReport *ret, Diag
 
         if (!broken)
                 return -ENOMEM;
-        for (Family f = 0; f < _FAMILY_MAX && n > 0; f++)
+        for (Family f = 0; f < _FAMILY_MAX && n > 0; f++) {
+                Meaning *m = NULL;
+
                 for (MeaningWay w = 0; w < _MEANING_WAY_MAX; w++) {
                         Claims c = {
                                 .policy = policy,
@@ -204,12 +214,14 @@ static int check(const Policy *policy, const Ruleset *rs, ClaimReport *ret, Diag
                                 .broken_expects = broken + policy->n_protected,
                                 .random = UINT64_C(0x9e3779b97f4a7c15),
                         };
-                        int r = is_asked_for(policy, w) ? check_one(&c) : 0;
+                        int r = is_asked_for(policy, w) ? check_one(&c, &m) : 0;
 
                         if (r < 0)
                                 return r;
                         report.n_compared += c.n_compared;
                 }
+                m = meaning_free(m);
+        }
         for (size_t i = 0; i < n; i++)
                 report.n_proved += !broken[i];
         *ret = report;
