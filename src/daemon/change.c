@@ -94,6 +94,7 @@ static int put(Daemon *d, Target target) {
         if (r < 0)
                 return r;
         engine_keep_tracking(&d->engine);
+        absence_note(d, target.kind != TARGET_NOTHING);
         d->since_usec = daemon_now();
         if (target.kind == TARGET_ENTRY)
                 daemon_event(d, EVENT_IN_FORCE, LOG_NOTICE, "in force: change %u%s%s", target.entry,
@@ -243,6 +244,7 @@ int change_start(Daemon *d) {
         ConfirmNow now;
         ConfirmFound found = {0};
         ConfirmPlan plan;
+        Absence absence;
         const Tree tree = {.arena = a, .root = ""};
         int r = a ? boot_identify(&tree, d->boot) : -ENOMEM;
 
@@ -261,6 +263,7 @@ int change_start(Daemon *d) {
                 d->diag = NULL;
                 return r;
         }
+        absence_find(d, a, &absence);
         panic_start(d);
         now = boot_now(d->boot);
         confirm_start(&d->confirm, &found, &now, &plan);
@@ -273,6 +276,9 @@ int change_start(Daemon *d) {
             !d->confirm.is_pending && d->confirm.is_known &&
             d->confirm.in_force.kind != TARGET_NOTHING)
                 (void)change_cut(d);
+        if (found.pending_state != PENDING_NONE) /* what is undone is nobody else's doing */
+                absence.live = NULL;
+        absence_end(d, a, &absence);
         if (found.armed && !store_has_lockdown(d->store)) /* as after an upgrade */
                 lockdown_write(d->store, &d->engine.features, d->diag);
         daemon_say_all(d, d->diag);

@@ -55,6 +55,23 @@ int request_history(Daemon *d, json_t **ret, RequestFailure *f);
 /* A failure in so many words; -EBADMSG, or -ENOMEM. */
 int request_fail(RequestFailure *f, const char *error, const char *text);
 
+/* absence.c: what happened while the daemon did not run. */
+typedef struct Absence {
+        bool is_known;   /* something was in force in this boot before */
+        bool was_killed; /* whoever ran then did not end as it was told to */
+        uint64_t usec;   /* how long nobody ran, if it was not killed */
+        Ruleset *live;   /* what the kernel held; NULL: it cannot be compared */
+} Absence;
+
+/* Before anything is put in force; live is in a. */
+void absence_find(Daemon *d, Arena *a, Absence *ret);
+/* Tells of it, once what should be in force is. */
+void absence_end(Daemon *d, Arena *a, const Absence *absence);
+/* The daemon is told to end, by that process; 0: not known. */
+void absence_begin(Daemon *d, pid_t by);
+/* Whether anything is in force from now on. */
+void absence_note(Daemon *d, bool in_force);
+
 typedef struct PanicRequest {
         bool on, has_console;
         int64_t seconds;     /* until it ends; 0: on demand */
@@ -66,6 +83,8 @@ int request_panic(Daemon *d, const PanicRequest *q, json_t **ret, RequestFailure
 /* Before anything is put in force: whether a panic goes on. */
 void panic_start(Daemon *d);
 void panic_stop(Daemon *d);
+/* Whether there is or was one, by what stands in the state directory. */
+bool panic_is_written(const Daemon *d);
 int panic_end_in(Daemon *d, uint64_t usec);
 json_int_t panic_seconds(const Daemon *d);
 

@@ -132,6 +132,7 @@ typedef struct Daemon {
                 sd_event_source *timer;
         } panic;
 
+        bool is_noted;     /* that something is in force: see absence.c */
         EventLog log_file; /* every event */
         bool log_failed;   /* the last one could not be written, which has been said */
         DaemonEvent events[DAEMON_EVENTS_MAX]; /* a ring */

@@ -53,6 +53,7 @@ static const char help[] =
         "See ringwalld(8).\n";
 
 static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        absence_begin(userdata, (pid_t)si->ssi_pid);
         return sd_event_exit(sd_event_source_get_event(s), 0);
 }
 

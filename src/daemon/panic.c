@@ -154,6 +154,12 @@ static int cut_everything(Daemon *d, size_t *ret_n) {
         return r;
 }
 
+bool panic_is_written(const Daemon *d) {
+        PanicFile file;
+
+        return read_file(d, &file) != -ENOENT;
+}
+
 void panic_start(Daemon *d) {
         uint64_t now = daemon_now(), left;
         PanicFile file;

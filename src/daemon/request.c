@@ -551,6 +551,7 @@ int request_unload(Daemon *d, const RpcPeer *peer, RequestFailure *f) {
                      "unloaded: this host is open until something is applied, or ringwalld starts "
                      "again; by %s",
                      d->by ? d->by : "somebody");
+        absence_note(d, false);
         d->confirm.in_force = (Target){.kind = TARGET_NOTHING};
         d->confirm.is_known = true;
         d->timer = sd_event_source_disable_unref(d->timer);

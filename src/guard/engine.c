@@ -351,6 +351,14 @@ void engine_keep_tracking(Engine *e) {
                 e->tracks = nft_keep_tracking(e->link) == 0; /* else tried again next time */
 }
 
+int engine_read(Engine *e, Arena *a, Ruleset **ret) {
+        return read_live(e, a, ret);
+}
+
+bool engine_is_as_desired(const Engine *e, const Ruleset *live) {
+        return e->desired && is_in_force(live, e->desired);
+}
+
 int engine_compare(Engine *e, Arena *a, bool at_once, Ruleset **ret_live) {
         int r = at_once ? nft_read_once(e->link, a, ret_live) : read_live(e, a, ret_live);
 

@@ -73,6 +73,11 @@ int engine_refresh(Engine *e, Diag *d);
  */
 void engine_keep_tracking(Engine *e);
 
+/* Reads the table, whatever it holds; in a. 0 or a negative errno. */
+int engine_read(Engine *e, Arena *a, Ruleset **ret);
+/* Whether what was read is what was put in force, whosever the table was. */
+bool engine_is_as_desired(const Engine *e, const Ruleset *live);
+
 /* Reads the table: whether it is what was put in force. 1, 0, or a negative errno; *ret lives in a.
  * at_once: -EAGAIN where others change something meanwhile, instead of reading again. */
 int engine_compare(Engine *e, Arena *a, bool at_once, Ruleset **ret_live);

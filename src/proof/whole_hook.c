@@ -55,9 +55,21 @@ static bool has_effects(const Whole *x, const WorldTable *t) {
 typedef enum Effect {
         EFFECT_MARK = 1, /* the packet's mark */
         EFFECT_ELSE = 2,
+        EFFECT_REWRITE = 4, /* where it goes, or to which port */
 } Effect;
 
+#define BEFORE_ADDRESSES                                                                           \
+        12 /* bytes of IPv4's header; of IPv6's there are four of the source more */
+
+static bool is_rewrite(const WorldExpr *e) {
+        return e->kind == WORLD_SET_PAYLOAD &&
+               !(e->base == WORLD_NETWORK && e->offset + e->size <= BEFORE_ADDRESSES) &&
+               !(e->base == WORLD_TRANSPORT && e->offset >= 4);
+}
+
 static Effect effect_of(const WorldExpr *e) {
+        if (is_rewrite(e))
+                return EFFECT_REWRITE | EFFECT_ELSE;
         if (e->kind == WORLD_SET_META && e->key == NFT_META_MARK)
                 return EFFECT_MARK;
         if (e->kind == WORLD_SET_META &&
@@ -79,7 +91,7 @@ static void add_effects_of(const WorldExpr *e, bool *seen, Effect *sum) {
         if (e->kind != WORLD_LOOKUP || !e->set->is_verdict_map)
                 return;
         if (e->set->unknown || e->set->dynamic)
-                *sum |= EFFECT_ELSE;
+                *sum |= EFFECT_ELSE | EFFECT_REWRITE;
         for (size_t i = 0; i < e->set->n_elements; i++)
                 if (e->set->elements[i].verdict.chain)
                         add_effects(e->set->elements[i].verdict.chain, seen, sum);
@@ -99,9 +111,19 @@ static Effect chain_effects(const Whole *x, const WorldChain *c) {
         Effect sum = 0;
 
         if (!seen)
-                return EFFECT_MARK | EFFECT_ELSE;
+                return EFFECT_MARK | EFFECT_ELSE | EFFECT_REWRITE;
         add_effects(c, seen, &sum);
         return sum;
+}
+
+bool whole_rewrites(Whole *x, int hook) {
+        const WorldChain **list;
+        size_t n = whole_list_chains(x, hook, false, &list);
+
+        for (size_t i = 0; i < n; i++)
+                if (chain_effects(x, list[i]) & EFFECT_REWRITE)
+                        return true;
+        return false;
 }
 
 static bool is_outside(const WorldChain *c) {

@@ -327,7 +327,7 @@ static void step_set(Whole *x, Run *run, const WorldExpr *e) {
         run->change = whole_change(x, &c);
 }
 
-static WholeChange to_anywhere(WholeChange c) {
+WholeChange whole_anywhere(WholeChange c) {
         c.any_address = c.any_port = c.any_else = true;
         c.has_address = c.has_port = false;
         c.address = U128_ZERO;
@@ -336,7 +336,7 @@ static WholeChange to_anywhere(WholeChange c) {
 }
 
 static void step_set_payload(Whole *x, Run *run, const WorldExpr *e) {
-        WholeChange c = to_anywhere(x->changes[run->change]);
+        WholeChange c = whole_anywhere(x->changes[run->change]);
 
         c.any_source = true;
         run->change = whole_change(x, &c);
@@ -361,7 +361,7 @@ static void step_nat(Whole *x, Run *run, const WorldExpr *e) {
         }
         /* for some socket of this host, if there is one */
         fall(x, run, run->guard);
-        c = to_anywhere(x->changes[run->change]);
+        c = whole_anywhere(x->changes[run->change]);
         run->change = whole_change(x, &c);
 }
 

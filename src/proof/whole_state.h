@@ -170,6 +170,10 @@ bool whole_is_dormant(const WorldTable *t);
 bool whole_has_nat(const Whole *x);
 /* A chain of the output hook may send what this host sends another way. */
 bool whole_routes_anew(const Whole *x);
+/* Whether a chain of the hook may write other addresses or ports into packets. */
+bool whole_rewrites(Whole *x, int hook);
+/* The same, but where it ends is not known any more. */
+WholeChange whole_anywhere(WholeChange c);
 /* Chains of devices or bridges may set marks. */
 bool whole_is_marked_before(const Whole *x);
 /* A rule that asks for connections turns conntrack on, and packets are put together first. */

@@ -189,15 +189,26 @@ typedef struct Way {
         WholeCare care;
         void *context;
         bool here;
+        bool rewrites; /* a chain that comes yet may change where packets end */
 } Way;
+
+/* Those that matter as they are, or as they may be later. */
+static DiagramId cared(Whole *x, const Way *way, const WholeChange *c, bool here) {
+        DiagramId r = way->care(way->context, c, here);
+        WholeChange later = whole_anywhere(*c);
+
+        if (!way->rewrites)
+                return r;
+        later.any_source = true;
+        return diagram_union(x->diagram, r, way->care(way->context, &later, here));
+}
 
 static DiagramId choose_way(Whole *x, const void *context, size_t change, DiagramId care) {
         const Way *way = context;
         WholeChange c = x->changes[change];
         DiagramId r = diagram_and(x->diagram, routed(x, &c, way->here), care);
 
-        r = diagram_and(x->diagram, way->care(way->context, &c, way->here), r);
-
+        r = diagram_and(x->diagram, cared(x, way, &c, way->here), r);
         return diagram_and(x->diagram, r, diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
 }
 
@@ -233,7 +244,7 @@ static int collect(Whole *x, DiagramId now, bool here, WholeEnd **ends, size_t *
 static DiagramId choose_all(Whole *x, const void *context, size_t change, DiagramId care) {
         const Way *way = context;
         WholeChange c = x->changes[change];
-        DiagramId r = diagram_and(x->diagram, way->care(way->context, &c, false), care);
+        DiagramId r = diagram_and(x->diagram, cared(x, way, &c, false), care);
 
         return diagram_and(x->diagram, r, diagram_leaf(x->diagram, label_of(change, LABEL_ACCEPT)));
 }
@@ -258,7 +269,7 @@ static int walk_sent(Whole *x, const Way *way, DiagramId start, WholeEnd **ends,
 int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, size_t *ret_n) {
         DiagramId start = diagram_and(x->diagram, x->domain,
                                       diagram_leaf(x->diagram, label_of(0, LABEL_ACCEPT)));
-        Way way = {care, context, true};
+        Way way = {.care = care, .context = context, .here = true};
         DiagramId arrived, now;
         const WorldChain **list;
         WholeEnd *ends = NULL;
@@ -268,17 +279,21 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         whole_note_outside(x);
         whole_note_helpers(x);
         if (x->sent) {
+                way.rewrites = whole_rewrites(x, NF_INET_POST_ROUTING);
                 r = walk_sent(x, &way, start, &ends, &n);
                 *ret = ends;
                 *ret_n = n;
                 return r;
         }
         arrived = x->arrived = run_first(x, run_ingress(x, start), NF_INET_PRE_ROUTING);
+        way.rewrites = whole_rewrites(x, NF_INET_LOCAL_IN);
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
         now = run_input(x, now);
         r = collect(x, now, true, &ends, &n);
         x->drops = diagram_where_may(x->diagram, now, LABEL_DROP);
         way.here = false;
+        way.rewrites =
+                whole_rewrites(x, NF_INET_FORWARD) || whole_rewrites(x, NF_INET_POST_ROUTING);
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
         x->stage = STAGE_FORWARD;
         n_list = whole_list_chains(x, NF_INET_FORWARD, false, &list);

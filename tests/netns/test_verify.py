@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from program import ringwall
-from world import EXAMPLE, World, with_inbound
+from world import EXAMPLE, World, accept_from, with_inbound
 
 
 @pytest.fixture(name="world")
@@ -64,6 +64,29 @@ def test_a_translation_to_a_protected_port_counts_by_where_it_ends(world):
     assert broken["answer"] == "refuted"
     assert "port 443" in broken["packet"] and "which ends at " in broken["packet"]
     assert "port 5678" in broken["packet"]
+
+
+@pytest.mark.parametrize("family", ["ip", "ip6"])
+def test_a_port_that_is_written_into_packets_behind_the_rules_is_found(world, family):
+    world.use(EXAMPLE)
+    world.lab.nft(
+        f"table {family} other {{\n"
+        "    chain in { type filter hook input priority 10\n"
+        "        tcp dport 443 tcp dport set 5432\n    }\n"
+        "    chain out { type filter hook output priority -310\n"
+        "        tcp sport 5432 tcp sport set 443\n    }\n}\n"
+    )
+    number = 4 if family == "ip" else 6
+    _, client = world.talk.dial("wan", world.address("host", number), 443)
+    assert accept_from(world, ("fw", 5432), client)
+    broken = verify(world, 10)[0]
+    assert broken["answer"] == "refuted", broken
+    assert "port 443" in broken["packet"] and "port 5432" in broken["packet"]
+    # what changes neither addresses nor ports does not matter
+    world.lab.nft(f"flush chain {family} other in")
+    hops = "ip ttl set 9" if family == "ip" else "ip6 hoplimit set 9"
+    world.lab.nft(f"add rule {family} other in {hops}")
+    assert [c["answer"] for c in verify(world, 0)] == ["proved", "proved"]
 
 
 def test_what_the_proof_does_not_know_is_named(world):

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <syslog.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "daemon/change.h"
+#include "guard/boot.h"
+#include "guard/drift.h"
+#include "guard/who.h"
+
+/* What happened while ringwalld did not run. As long as something is in force a file says so, of
+ * which boot that is and of which version; whoever is told to end writes there when that was. So
+ * the next one knows whether the last was killed, and whether rules that differ were changed by
+ * others: at a boot there are none, and after an upgrade they may be compiled otherwise. */
+
+#define FILE_NAME "running"
+#define FILE_SIZE_MAX 512
+#define STILL_RUNS "runs"
+
+static int open_folder(const Daemon *d) {
+        return open(d->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Without it less is told of, and nothing else is lost. */
+static void write_file(Daemon *d, const char *how) {
+        _cleanup_close_ int folder = open_folder(d);
+        char text[FILE_SIZE_MAX];
+        int n = snprintf(text, sizeof(text), "%s %s %s\n", d->boot, RINGWALL_VERSION, how);
+
+        if (folder >= 0 && n > 0 && n < (int)sizeof(text))
+                (void)file_replace(folder, FILE_NAME, text, (size_t)n);
+}
+
+void absence_note(Daemon *d, bool in_force) {
+        _cleanup_close_ int folder = -1;
+
+        if (d->is_noted == in_force)
+                return;
+        d->is_noted = in_force;
+        if (in_force) {
+                write_file(d, STILL_RUNS);
+                return;
+        }
+        folder = open_folder(d);
+        if (folder >= 0)
+                (void)file_remove(folder, FILE_NAME);
+}
+
+void absence_begin(Daemon *d, pid_t by) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const Tree tree = {.arena = a, .root = ""};
+        const char *text = NULL;
+        char when[32];
+        Who who;
+
+        if (!d->is_noted)
+                return;
+        (void)snprintf(when, sizeof(when), "%" PRIu64, boot_now(d->boot).boottime_usec);
+        write_file(d, when);
+        if (a && by > 0 && who_read_process(&tree, by, &who) == 0)
+                text = who_describe(a, &who);
+        daemon_event(d, EVENT_NOTE, LOG_NOTICE,
+                     "ringwalld ends, as it was told to by %s: its rules stay, and until it runs "
+                     "again nobody watches over them",
+                     text ? text : "somebody unknown");
+}
+
+/* Whether something was in force in this boot; how: the file's last word. */
+static bool read_file(const Daemon *d, Arena *a, bool *ret_is_same, const char **ret_how) {
+        _cleanup_close_ int folder = open_folder(d);
+        _cleanup_close_ int fd =
+                folder < 0 ? -1 : openat(folder, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        char *text, *version, *how;
+        size_t size;
+
+        if (fd < 0 || file_read_fd(a, fd, FILE_SIZE_MAX, &text, &size) < 0)
+                return false;
+        text[strcspn(text, "\n")] = '\0';
+        version = strchr(text, ' ');
+        how = version ? strchr(version + 1, ' ') : NULL;
+        if (!how)
+                return false;
+        *version++ = '\0';
+        *how++ = '\0';
+        *ret_is_same = streq(version, RINGWALL_VERSION);
+        *ret_how = how;
+        return streq(text, d->boot);
+}
+
+void absence_find(Daemon *d, Arena *a, Absence *ret) {
+        uint64_t now = boot_now(d->boot).boottime_usec, since;
+        const char *how;
+        bool is_same;
+
+        *ret = (Absence){0};
+        if (!read_file(d, a, &is_same, &how))
+                return;
+        absence_note(d, true);
+        ret->is_known = true;
+        ret->was_killed = streq(how, STILL_RUNS);
+        if (!ret->was_killed && text_to_number(how, 0, UINT64_MAX, &since) && since <= now)
+                ret->usec = now - since;
+        /* a panic may have ended meanwhile */
+        if (is_same && !panic_is_written(d) && engine_read(&d->engine, a, &ret->live) < 0)
+                ret->live = NULL;
+}
+
+void absence_end(Daemon *d, Arena *a, const Absence *absence) {
+        const char *what;
+
+        if (!absence->is_known)
+                return;
+        if (absence->was_killed)
+                daemon_event(
+                        d, EVENT_FAILURE, LOG_WARNING,
+                        "ringwalld was killed, or it crashed or hung, and runs again: meanwhile "
+                        "nobody watched over the rules");
+        else
+                daemon_event(d, EVENT_NOTE, LOG_NOTICE,
+                             "ringwalld runs again: for %" PRIu64 ".%" PRIu64
+                             " s nobody watched over the rules",
+                             absence->usec / 1000000, absence->usec / 100000 % 10);
+        if (!absence->live || !d->engine.desired || engine_is_as_desired(&d->engine, absence->live))
+                return;
+        what = drift_describe(a, absence->live, d->engine.desired);
+        daemon_event(d, EVENT_DRIFT, LOG_ALERT,
+                     "the rules were not as they should be when ringwalld came back, and are put "
+                     "right now: %s; by somebody unknown, as nobody watched",
+                     what ? what : "something");
+}
