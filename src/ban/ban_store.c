@@ -281,6 +281,15 @@ static int look_up(BanStore *s, const BanEntry *key, const char *jail, int64_t n
         return step == SQLITE_DONE ? 0 : ban_store_errno(s);
 }
 
+int ban_store_holds(BanStore *s, const BanEntry *key, int64_t now_usec, bool *ret) {
+        Known known;
+        int r = look_up(s, key, "", now_usec, &known);
+
+        if (r == 0)
+                *ret = known.is_there || known.others_usec > 0;
+        return r;
+}
+
 int ban_store_count_past(BanStore *s, const BanEntry *key, int64_t *ret) {
         sqlite3_stmt *q = ban_store_query(s, QUERY_PAST);
         int step, r = 0;

@@ -41,6 +41,8 @@ typedef struct BanChange {
 
 /* Between begin and commit. An end that is earlier than that of the jail's ban changes nothing. */
 int ban_store_put(BanStore *s, const Ban *ban, int64_t now_usec, BanChange *ret);
+/* Whether any jail bans just that. */
+int ban_store_holds(BanStore *s, const BanEntry *key, int64_t now_usec, bool *ret);
 /* How often the address was banned before, not counting a ban that goes on. */
 int ban_store_count_past(BanStore *s, const BanEntry *key, int64_t *ret);
 

@@ -69,6 +69,8 @@ static void remember(const Commit *c, void *to) {
                 return;
         }
         claims_note_commit(d, c);
+        if (c->touches_bans)
+                bans_note_foreign(d, c);
         if (!c->touches_ours)
                 return;
         note_author(drift, c);
