@@ -45,6 +45,10 @@ static const char *const texts[_QUERY_MAX] = {
         [QUERY_KEEP_PAST] = "INSERT INTO past VALUES (?1, ?2, ?3)" KEEP,
         [QUERY_KEEP_ALL_PAST] = "INSERT INTO past SELECT key, times, until FROM bans"
                                 " WHERE until <= ?1" KEEP,
+        [QUERY_COUNT_ENDED] =
+                "SELECT count(*) FROM (SELECT max(until) AS last FROM bans WHERE key IN"
+                " (SELECT key FROM bans WHERE until <= ?1) GROUP BY key)"
+                " WHERE last <= ?1",
         [QUERY_EXPIRE] = "DELETE FROM bans WHERE until <= ?1",
         [QUERY_FORGET] = "DELETE FROM past WHERE last < ?1 OR last <"
                          " (SELECT last FROM past ORDER BY last DESC LIMIT 1 OFFSET 1000000)",
@@ -425,22 +429,21 @@ int ban_store_drop(BanStore *s,
 }
 
 int ban_store_trim(BanStore *s,
-                   int64_t max,
+                   int64_t n,
                    int64_t now_usec,
                    int (*take)(const BanChange *c, void *to),
                    void *to) {
-        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        _cleanup_(arena_freep) Arena *a = n > 0 ? arena_new(0) : NULL;
         Doomed d = {.arena = a};
-        int64_t n, keys;
         sqlite3_stmt *q;
-        int step, r = a ? ban_store_count(s, 0, &n, &keys) : -ENOMEM;
+        int step, r = 0;
 
-        if (r < 0 || n <= max)
-                return r;
-        q = ban_store_query(s, QUERY_FIRST_TO_END);
+        if (n <= 0)
+                return 0;
+        q = a ? ban_store_query(s, QUERY_FIRST_TO_END) : NULL;
         if (!q)
-                return ban_store_errno(s);
-        (void)sqlite3_bind_int64(q, 1, n - max);
+                return a ? ban_store_errno(s) : -ENOMEM;
+        (void)sqlite3_bind_int64(q, 1, n);
         while ((step = sqlite3_step(q)) == SQLITE_ROW && r == 0) {
                 Ban ban = {.jail = column(q, 1)};
 
@@ -454,24 +457,44 @@ int ban_store_trim(BanStore *s,
         return r < 0 ? r : remove_all(s, &d, now_usec, take, to);
 }
 
-int ban_store_expire(BanStore *s, int64_t now_usec) {
-        static const Query order[] = {QUERY_KEEP_ALL_PAST, QUERY_EXPIRE, QUERY_FORGET};
-        int r = ban_store_begin(s);
+static int count_ended(BanStore *s, int64_t now_usec, int64_t *ret) {
+        sqlite3_stmt *q = ban_store_query(s, QUERY_COUNT_ENDED);
+        int r = 0;
 
+        if (!q)
+                return ban_store_errno(s);
+        (void)sqlite3_bind_int64(q, 1, now_usec);
+        if (sqlite3_step(q) == SQLITE_ROW)
+                *ret = sqlite3_column_int64(q, 0);
+        else
+                r = ban_store_errno(s);
+        (void)sqlite3_reset(q);
+        return r;
+}
+
+int ban_store_expire(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *ret_keys) {
+        static const Query order[] = {QUERY_KEEP_ALL_PAST, QUERY_EXPIRE, QUERY_FORGET};
+        int64_t next, bans = 0, keys = 0;
+        int r = ban_store_next_end(s, &next);
+
+        *ret_bans = *ret_keys = 0;
+        if (r < 0 || next > now_usec)
+                return r;
+        r = count_ended(s, now_usec, &keys);
         for (size_t i = 0; i < ARRAY_SIZE(order) && r == 0; i++) {
+                int64_t forgotten = now_usec - BAN_STORE_FORGET_DAYS * DAY_USEC;
                 sqlite3_stmt *q = ban_store_query(s, order[i]);
 
                 if (q)
                         (void)sqlite3_bind_int64(q, 1,
-                                                 order[i] == QUERY_FORGET
-                                                         ? now_usec -
-                                                                   BAN_STORE_FORGET_DAYS * DAY_USEC
-                                                         : now_usec);
+                                                 order[i] == QUERY_FORGET ? forgotten : now_usec);
                 r = ban_store_run(s, q);
+                if (order[i] == QUERY_EXPIRE)
+                        bans = sqlite3_changes64(s->db);
         }
-        if (r == 0)
-                r = ban_store_commit(s);
-        if (r < 0)
-                ban_store_rollback(s);
+        if (r == 0) {
+                *ret_bans = bans;
+                *ret_keys = keys;
+        }
         return r;
 }

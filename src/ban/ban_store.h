@@ -77,15 +77,16 @@ int ban_store_read_kernel(BanStore *s,
                           int (*take)(const BanEntry *e, void *to),
                           void *to);
 
-/* Removes what is over, and forgets what has been over for long. */
-int ban_store_expire(BanStore *s, int64_t now_usec);
-/* Between begin and commit: removes those that would end first, beyond `max` of them. */
+/* Between begin and commit: removes what is over, and forgets what has been over for long. Counts
+ * bans that were removed, and keys that nobody bans any more. */
+int ban_store_expire(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *ret_keys);
+/* Between begin and commit: removes so many of those that would end first. */
 int ban_store_trim(BanStore *s,
-                   int64_t max,
+                   int64_t n,
                    int64_t now_usec,
                    int (*take)(const BanChange *c, void *to),
                    void *to);
-/* Bans of jails, and different keys among them. */
+/* Bans of jails, and different keys among them: looks at all of them. */
 int ban_store_count(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *ret_keys);
 /* When the next one ends; BAN_EVER: none does. */
 int ban_store_next_end(BanStore *s, int64_t *ret);

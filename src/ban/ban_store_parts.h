@@ -17,6 +17,7 @@ typedef enum Query {
         QUERY_DELETE,
         QUERY_KEEP_PAST,
         QUERY_KEEP_ALL_PAST,
+        QUERY_COUNT_ENDED,
         QUERY_EXPIRE,
         QUERY_FORGET,
         QUERY_COUNT,

@@ -72,6 +72,24 @@ static void count(Daemon *d) {
                              ban_store_error(b->store));
 }
 
+static int expire(Daemon *d) {
+        Bans *b = d->bans;
+        int64_t bans = 0, keys = 0;
+        int r = ban_store_begin(b->store);
+
+        if (r == 0)
+                r = ban_store_expire(b->store, bans_now(), &bans, &keys);
+        if (r == 0)
+                r = ban_store_commit(b->store);
+        if (r < 0) {
+                ban_store_rollback(b->store);
+                return r;
+        }
+        b->n_bans -= bans;
+        b->n_keys -= keys;
+        return 0;
+}
+
 void bans_arm(Daemon *d) {
         Bans *b = d->bans;
         int64_t now = bans_now(), next = BAN_EVER;
@@ -100,6 +118,7 @@ static void save_unsaved(Daemon *d) {
         if (n < 0)
                 return;
         b->is_unsaved = false;
+        count(d);
         daemon_event(d, EVENT_NOTE, LOG_NOTICE, "bans can be written down again: %" PRId64 " were",
                      n);
 }
@@ -127,11 +146,10 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 
         if (b->is_unsaved)
                 save_unsaved(d);
-        if (!b->is_unsaved && ban_store_expire(b->store, bans_now()) < 0)
+        if (!b->is_unsaved && expire(d) < 0)
                 daemon_event(d, EVENT_FAILURE, LOG_ERR,
                              "bans that are over cannot be removed from the store: %s",
                              ban_store_error(b->store));
-        count(d);
         if (b->is_dirty && !b->is_unsaved)
                 heal(d);
         if (b->n_keys == 0 && !b->is_unsaved && ban_table_is_made(b->table))
@@ -245,8 +263,8 @@ static void restore(Daemon *d) {
         Bans *b = d->bans;
         int r = 0;
 
-        (void)ban_store_expire(b->store, bans_now()); /* else the timer does */
         count(d);
+        (void)expire(d); /* else the timer does */
         if (b->n_keys > 0)
                 r = bans_rebuild(d);
         else

@@ -43,7 +43,8 @@ typedef struct BanTurn {
         int64_t now_usec;
         BanChange *changes; /* in order; the same key may come more than once */
         size_t n_changes;
-        int error; /* of the store: what was asked for is not written down */
+        int64_t n_ended, n_ended_keys; /* bans, and keys of the kernel's, that were over */
+        int error;                     /* of the store: what was asked for is not written down */
 } BanTurn;
 
 int64_t bans_now(void);

@@ -291,14 +291,27 @@ static void tell_unsaved(Daemon *d, int error) {
         b->is_unsaved = true;
 }
 
+/* What the changes make of the counts. */
+static void count_changes(const BanTurn *turn, int64_t *bans, int64_t *keys) {
+        for (size_t i = 0; i < turn->n_changes; i++) {
+                const BanChange *c = &turn->changes[i];
+
+                *bans += c->until_usec > 0 ? !c->was_there : -(int64_t)c->was_there;
+                *keys += (c->kernel_usec > 0) - (c->before_usec > 0);
+        }
+}
+
 /* The disk first. Whatever became of it, the kernel shuts out. */
 static int finish(BanTurn *turn) {
         Daemon *d = turn->d;
         Bans *b = d->bans;
+        int64_t bans = b->n_bans - turn->n_ended, keys = b->n_keys - turn->n_ended_keys;
         int r = turn->error;
 
+        count_changes(turn, &bans, &keys);
         if (r == 0)
-                r = ban_store_trim(b->store, BAN_STORE_MAX, turn->now_usec, note_change, turn);
+                r = ban_store_trim(b->store, bans - BAN_STORE_MAX, turn->now_usec, note_change,
+                                   turn);
         if (r == 0)
                 r = ban_store_commit(b->store);
         if (r < 0) {
@@ -306,8 +319,11 @@ static int finish(BanTurn *turn) {
                 turn->error = r;
                 tell_unsaved(d, r);
                 b->is_dirty = true; /* of what was to end, the store knows nothing */
-        } else
-                (void)ban_store_count(b->store, turn->now_usec, &b->n_bans, &b->n_keys);
+        } else {
+                b->n_bans -= turn->n_ended;
+                b->n_keys -= turn->n_ended_keys;
+                count_changes(turn, &b->n_bans, &b->n_keys);
+        }
         return bans_enforce(d, turn);
 }
 
@@ -337,7 +353,9 @@ answer_all(BanTurn *turn, const BanCall *calls, size_t n, BanAnswer *answers, in
         _cleanup_free_ int *results = calloc(n + 1, sizeof(*results));
         int enforced, r = results ? 0 : -ENOMEM;
 
-        if (ban_store_begin(turn->d->bans->store) < 0)
+        if (ban_store_begin(turn->d->bans->store) < 0 ||
+            ban_store_expire(turn->d->bans->store, turn->now_usec, &turn->n_ended,
+                             &turn->n_ended_keys) < 0)
                 turn->error = -EIO;
         for (size_t i = 0; i < n && r == 0; i++)
                 results[i] = is_unsaid(&calls[i], never)
