@@ -25,11 +25,6 @@ static uint64_t monotonic_usec(void) {
 
 /* ---- what comes later */
 
-static int on_flush(sd_event_source *s, void *userdata) {
-        bans_answer(userdata);
-        return 0;
-}
-
 static void call_gone(RpcCall *call, void *userdata) {
         Daemon *d = userdata;
         Bans *b = d->bans;
@@ -164,11 +159,33 @@ void bans_note_foreign(Daemon *d, const Commit *c) {
         if (!b || b->is_suspended)
                 return;
         b->is_foreign = b->is_dirty = true;
-        b->n_foreign++;
         (void)snprintf(b->by, sizeof(b->by), "%s (process %d)", c->name, (int)c->pid);
-        if (!b->is_unsaved && monotonic_usec() - b->healed_usec >= HEAL_USEC)
-                heal(d);
+        /* at the end of the turn: this may be told of in the middle of a transaction */
+        if (sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT) < 0)
+                bans_arm(d);
+}
+
+void bans_note_lost(Daemon *d) {
+        Bans *b = d->bans;
+
+        if (!b || b->is_suspended || b->flags & TABLE_OWNER || !ban_table_is_made(b->table))
+                return;
+        b->is_dirty = true;
         bans_arm(d);
+}
+
+static int on_flush(sd_event_source *s, void *userdata) {
+        Daemon *d = userdata;
+        Bans *b = d->bans;
+
+        if (b->is_foreign && b->is_dirty && !b->is_unsaved &&
+            monotonic_usec() - b->healed_usec >= HEAL_USEC)
+                heal(d);
+        if (b->n_calls > 0)
+                bans_answer(d);
+        else
+                bans_arm(d);
+        return 0;
 }
 
 /* ---- unload, apply, other networks */

@@ -32,7 +32,6 @@ typedef struct Bans {
         bool is_foreign;                   /* dirty because another program wrote; and who: */
         char by[64];
         uint64_t healed_usec; /* CLOCK_MONOTONIC: when another program's change was undone last */
-        uint64_t n_foreign;
 } Bans;
 
 /* For all that is decided in one turn. */

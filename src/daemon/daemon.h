@@ -186,6 +186,8 @@ int bans_start(Daemon *d);
 void bans_stop(Daemon *d);
 /* Another program has written to the table. */
 void bans_note_foreign(Daemon *d, const Commit *c);
+/* Whatever other programs did may not have been told of. */
+void bans_note_lost(Daemon *d);
 /* Nothing is in force any more, on demand; and something is again. */
 int bans_suspend(Daemon *d);
 void bans_resume(Daemon *d);

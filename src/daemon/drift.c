@@ -116,6 +116,7 @@ static void lose_track(Daemon *d) {
         (void)nft_link_generation(d->engine.link, &d->drift.touched_generation);
         drop_authors(&d->drift, DRIFT_AUTHORS_MAX);
         claims_doubt(d);
+        bans_note_lost(d);
 }
 
 static int read_commits(Daemon *d) {
