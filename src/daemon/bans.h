@@ -6,7 +6,6 @@
  * before both are done, the disk first. */
 
 #include "ban/ban_store.h"
-#include "ban/escalate.h"
 #include "ban/never.h"
 #include "daemon/daemon.h"
 
@@ -89,11 +88,13 @@ typedef struct BanImportRequest {
         json_t *entries;
 } BanImportRequest;
 
+#define BAN_INVALID RPC_INTERFACE ".BanInvalid"
 #define BAN_LIST_MAX 1000   /* of one answer */
 #define BAN_IMPORT_MAX 4000 /* entries of one call */
 
 int bans_request_ban(Daemon *d, RpcCall *call, const BanRequest *request);
 int bans_request_unban(Daemon *d, RpcCall *call, const UnbanRequest *request);
+/* bans_list.c */
 int bans_request_list(Daemon *d, RpcCall *call, const BanListRequest *request);
 int bans_request_import(Daemon *d, RpcCall *call, const BanImportRequest *request);
 /* What status says of them. */

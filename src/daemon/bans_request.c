@@ -4,9 +4,8 @@
 
 #include "daemon/bans.h"
 
-/* What is asked of the bans, and the answers. */
+/* Who is to be banned and unbanned, and the answers. */
 
-#define INVALID RPC_INTERFACE ".BanInvalid"
 #define REFUSED RPC_INTERFACE ".BanRefused"
 #define SECOND INT64_C(1000000)
 
@@ -82,7 +81,7 @@ static const char *check_lengths(BanTurn *turn, const BanEntry *key) {
 static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
         int r;
 
-        *ret = (Outcome){.error = INVALID};
+        *ret = (Outcome){.error = BAN_INVALID};
         r = ban_parse_address(turn->arena, w->address, &ret->key, &ret->why);
         if (r == -ENOMEM)
                 return r;
@@ -148,7 +147,7 @@ static int ban_one(BanTurn *turn, const Wish *w, int64_t uid, Outcome *ret) {
                 keys[i] = ret->key;
                 r = ban_parse_service(turn->arena, w->services[i], &keys[i], &ret->why);
         }
-        ret->error = r < 0 ? INVALID : NULL;
+        ret->error = r < 0 ? BAN_INVALID : NULL;
         for (size_t i = 0; i < MAX(w->n_services, 1UL) && r == 0; i++)
                 r = put_key(turn, w, &keys[i], uid, &ret->change);
         return r == -EBADMSG ? 0 : r;
@@ -214,11 +213,11 @@ static int import_one(BanTurn *turn, const BanCall *call, const json_t *entry, O
         };
 
         if (until != 0 && until <= turn->now_usec) {
-                *ret = (Outcome){.error = INVALID, .why = "it is over already"};
+                *ret = (Outcome){.error = BAN_INVALID, .why = "it is over already"};
                 return 0;
         }
         if (until > turn->now_usec + BAN_SECONDS_MAX * SECOND) {
-                *ret = (Outcome){.error = INVALID, .why = "it ends in more than 100 years"};
+                *ret = (Outcome){.error = BAN_INVALID, .why = "it ends in more than 100 years"};
                 return 0;
         }
         return ban_one(turn, &w, uid_of(call), ret);
@@ -257,11 +256,11 @@ static int run_unban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
         int r = 0;
 
         if (!q->address && !q->jail && !q->all)
-                return refuse(ret, INVALID, "say whom: an address, a jail, or all");
+                return refuse(ret, BAN_INVALID, "say whom: an address, a jail, or all");
         if (q->address)
                 r = ban_parse_address(turn->arena, q->address, &key, &why);
         if (r == -EBADMSG)
-                return refuse(ret, INVALID, why);
+                return refuse(ret, BAN_INVALID, why);
         if (q->address)
                 filter.address = &key;
         if (r == 0)
@@ -408,137 +407,4 @@ int bans_request_import(Daemon *d, RpcCall *call, const BanImportRequest *reques
         if (json_array_size(request->entries) > BAN_IMPORT_MAX)
                 return rpc_call_fail(call, "at most %d in one call", BAN_IMPORT_MAX);
         return later(d, call, &act_import, request);
-}
-
-/* ---- questions */
-
-typedef struct Listing {
-        Daemon *d;
-        json_t *bans;
-        bool counts; /* one by one, from the kernel */
-        unsigned char last[BAN_KEY_BYTES_MAX];
-        size_t last_size;
-        char last_jail[BAN_NAME_MAX + 1];
-} Listing;
-
-static void add_text(json_t *object, const char *key, const char *text) {
-        if (*text)
-                (void)json_object_set_new(object, key, json_string(text));
-}
-
-static int add_ban(const Ban *ban, void *to) {
-        Listing *l = to;
-        char address[ADDRESS_TEXT_MAX], service[BAN_SERVICE_TEXT_MAX];
-        BanFound found;
-        json_t *object =
-                json_pack("{s:s, s:I, s:I, s:I}", "address", ban_print_address(&ban->key, address),
-                          "since", (json_int_t)ban->since_usec, "times", (json_int_t)ban->times,
-                          "user", (json_int_t)ban->uid);
-
-        add_text(object, "service", ban_print_service(&ban->key, service));
-        add_text(object, "jail", ban->jail);
-        add_text(object, "source", ban->source);
-        add_text(object, "reason", ban->reason);
-        if (ban->until_usec != BAN_EVER)
-                (void)json_object_set_new(object, "until", json_integer(ban->until_usec));
-        if (l->counts && ban_table_find(l->d->bans->table, &ban->key, &found) == 1 &&
-            found.is_counted)
-                (void)json_object_set_new(object, "packets",
-                                          json_integer((json_int_t)found.packets));
-        l->last_size = ban_key_write(&ban->key, l->last);
-        (void)snprintf(l->last_jail, sizeof(l->last_jail), "%s", ban->jail);
-        return json_array_append_new(l->bans, object) < 0 ? -ENOMEM : 0;
-}
-
-/* "04c0000207200000..:sshd": where the next page begins. */
-static json_t *json_cursor(const Listing *l) {
-        char text[2 * BAN_KEY_BYTES_MAX + BAN_NAME_MAX + 2], *p = text;
-
-        for (size_t i = 0; i < l->last_size; i++)
-                p += sprintf(p, "%02x", l->last[i]);
-        (void)snprintf(p, sizeof(text) - (size_t)(p - text), ":%s", l->last_jail);
-        return json_string(text);
-}
-
-static bool
-parse_cursor(const char *text, unsigned char key[static BAN_KEY_BYTES_MAX], BanFilter *f) {
-        const char *colon = strchr(text, ':');
-        size_t n = colon ? (size_t)(colon - text) : 1;
-
-        if (n % 2 || n > 2 * BAN_KEY_BYTES_MAX)
-                return false;
-        for (size_t i = 0; i < n / 2; i++)
-                if (sscanf(text + 2 * i, "%2hhx", &key[i]) != 1)
-                        return false;
-        f->after = key;
-        f->after_size = n / 2;
-        f->after_jail = colon + 1;
-        return true;
-}
-
-/* That itself, and the networks around it. */
-static int list_address(Daemon *d, BanFilter *f, Listing *l) {
-        BanEntry key = *f->address;
-        int r = 0;
-
-        f->address = &key;
-        for (uint8_t prefix = key.prefix; prefix > 0 && r == 0; prefix--) {
-                U128 host = u128_low_mask(family_width(key.family) - prefix);
-
-                if (prefix < key.prefix && !d->bans->has_prefix[key.family][prefix])
-                        continue;
-                key.prefix = prefix;
-                key.address = u128_and(key.address, (U128){~host.high, ~host.low});
-                r = ban_store_read(d->bans->store, f, bans_now(), add_ban, l);
-        }
-        return r;
-}
-
-int bans_request_list(Daemon *d, RpcCall *call, const BanListRequest *q) {
-        _cleanup_(arena_freep) Arena *a = arena_new(0);
-        Listing l = {.d = d, .bans = json_array()};
-        unsigned char after[BAN_KEY_BYTES_MAX];
-        BanFilter f = {.jail = q->jail,
-                       .since_usec = q->since,
-                       .limit = (size_t)(q->limit > 0 ? q->limit : BAN_LIST_MAX)};
-        const char *why = NULL;
-        BanEntry key;
-        json_t *reply;
-        int r = a ? 0 : -ENOMEM;
-
-        if (!d->bans) {
-                json_decref(l.bans);
-                return rpc_call_fail(call, "the store of bans could not be opened");
-        }
-        if (r == 0 && q->address)
-                r = ban_parse_address(a, q->address, &key, &why);
-        if (r == 0 && q->after && !parse_cursor(q->after, after, &f)) {
-                r = -EBADMSG;
-                why = "'after' is not what an answer said";
-        }
-        if (q->address)
-                f.address = &key;
-        l.counts = q->address || d->bans->n_keys <= BAN_COUNTED_MAX;
-        if (r == 0)
-                r = q->address ? list_address(d, &f, &l)
-                               : ban_store_read(d->bans->store, &f, bans_now(), add_ban, &l);
-        if (r < 0) {
-                json_decref(l.bans);
-                return why ? rpc_call_error(call, INVALID, json_pack("{s:s}", "message", why))
-                           : rpc_call_fail(call, "the bans cannot be read: %s", strerror(-r));
-        }
-        reply = json_pack("{s:o}", "bans", l.bans);
-        if (json_array_size(l.bans) == f.limit && !q->address)
-                (void)json_object_set_new(reply, "next", json_cursor(&l));
-        return rpc_call_reply(call, reply);
-}
-
-json_t *bans_status(Daemon *d) {
-        Bans *b = d->bans;
-
-        if (!b)
-                return NULL;
-        return json_pack("{s:I, s:I, s:I, s:b, s:b}", "bans", (json_int_t)b->n_bans, "desired",
-                         (json_int_t)b->n_keys, "enforced", (json_int_t)bans_enforced(d),
-                         "suspended", b->is_suspended, "unsaved", b->is_unsaved);
 }

@@ -126,7 +126,7 @@ typedef struct Daemon {
 
         DriftGuard drift;
         ClaimWatch *claims; /* owned */
-        struct Bans *bans; /* owned; of bans.h */
+        struct Bans *bans;  /* owned; of bans.h */
         struct {
                 bool is_on;
                 uint64_t end_usec; /* CLOCK_BOOTTIME; UINT64_MAX: on demand */

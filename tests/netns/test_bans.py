@@ -7,15 +7,18 @@ import errno
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 
 from lab import wait_until
 from program import ringwall
 from talk import NETWORK, family_of
+from test_alerts import ADMIN, PORT, SHELL, SSHD, log_in
 from test_daemon import Daemon
 from world import World, accept_from, with_inbound
 
@@ -196,6 +199,33 @@ def test_ipv6_is_banned_by_its_64_and_single_addresses_where_asked_for(daemon, w
 def test_who_is_never_banned_is_told_why(daemon, address, word):
     assert word in ban(daemon, address, code=7)
     assert bans(daemon) == []
+
+
+def test_an_administrator_who_is_connected_over_ssh_is_not_banned(daemon, world, tmp_path):
+    """Not before they have gone; the stand-in for sshd is test_alerts.py's."""
+    program, script, shell = tmp_path / "sshd", tmp_path / "sshd.py", tmp_path / "shell.py"
+    shutil.copy(os.path.realpath(sys.executable), program)
+    script.write_text(SSHD)
+    shell.write_text(SHELL)
+    child = world.lab.popen(
+        "fw",
+        ["sshd", str(script), str(PORT), str(program), str(shell)],
+        executable=str(program),
+        stdout=-1,
+        text=True,
+        env={**os.environ, "PYTHONHOME": sys.base_prefix},
+    )
+    try:
+        assert child.stdout.readline() == "ready\n"
+        assert daemon.apply(with_inbound(f"{{ allow: {PORT}/tcp }}"), "--no-confirm")[0] == 0
+        client = log_in(world)
+        assert "an administrator is connected from over SSH" in ban(daemon, ADMIN, code=7)
+        assert bans(daemon) == []
+        client.close()
+        wait_until(lambda: daemon.ask("ban", ADMIN)[0] == 0, SOON, "the end of the session")
+    finally:
+        child.kill()
+        assert daemon.apply(OPEN, "--no-confirm")[0] == 0
 
 
 @pytest.mark.parametrize(
