@@ -9,8 +9,9 @@
 
 #define RETRY_USEC (2 * UINT64_C(1000000)) /* of what could not be done */
 #define TIMER_MIN_USEC UINT64_C(1000000)
-#define TIMER_MAX_USEC (3600 * UINT64_C(1000000))
-#define HEAL_USEC UINT64_C(1000000) /* two that undo each other's changes go no faster */
+#define TIMER_MAX_USEC (600 * UINT64_C(1000000))
+#define CLOCK_USEC (5 * INT64_C(1000000)) /* by which the clock may differ from the kernel's */
+#define HEAL_USEC UINT64_C(1000000)       /* two that undo each other's changes go no faster */
 
 int64_t bans_now(void) {
         return (int64_t)daemon_now();
@@ -21,6 +22,18 @@ static uint64_t monotonic_usec(void) {
 
         (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+int64_t bans_clock(void) {
+        return bans_now() - (int64_t)monotonic_usec();
+}
+
+/* The store's ends are times of day, the kernel's count down by themselves, and not while the
+ * machine sleeps. */
+static bool is_clock_set(const Bans *b) {
+        int64_t by = bans_clock() - b->clock_usec;
+
+        return ban_table_is_made(b->table) && (by > CLOCK_USEC || by < -CLOCK_USEC);
 }
 
 /* ---- what comes later */
@@ -145,6 +158,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 daemon_event(d, EVENT_FAILURE, LOG_ERR,
                              "bans that are over cannot be removed from the store: %s",
                              ban_store_error(b->store));
+        b->is_dirty |= is_clock_set(b);
         if (b->is_dirty && !b->is_unsaved)
                 heal(d);
         if (b->n_keys == 0 && !b->is_unsaved && ban_table_is_made(b->table))

@@ -25,6 +25,7 @@ typedef struct Bans {
         int64_t n_bans, n_keys;            /* in the store */
         bool has_prefix[_FAMILY_MAX][129]; /* that some ban has, or had since the table was made */
         uint32_t flags;                    /* that the table was made with */
+        int64_t clock_usec;                /* bans_clock() when the table was made */
         bool is_suspended;                 /* unloaded on demand: nothing is in force */
         bool is_dirty;                     /* the kernel may hold something else than the store */
         bool is_unsaved;                   /* the kernel holds bans that could not be written */
@@ -46,6 +47,9 @@ typedef struct BanTurn {
 } BanTurn;
 
 int64_t bans_now(void);
+/* By how much that differs from CLOCK_MONOTONIC, microseconds: changes if somebody sets the clock,
+ * and while the machine sleeps. */
+int64_t bans_clock(void);
 /* Into the turn's arena. 0 or a negative errno: nobody knows, and nobody is banned. */
 int bans_never_read(Daemon *d, Arena *a, bool with_sessions, Never *ret);
 

@@ -75,6 +75,7 @@ int bans_rebuild(Daemon *d) {
         }
         free(list.items);
         b->is_dirty = r < 0;
+        b->clock_usec = bans_clock();
         return r;
 }
 
@@ -132,6 +133,7 @@ static int change_table(Daemon *d, BanTurn *turn) {
         /* what could not be written down is in the kernel alone, which has no table yet */
         if (r == -ENOENT && turn->error < 0 && b->n_keys == 0) {
                 b->flags = table_flags(d);
+                b->clock_usec = bans_clock();
                 r = ban_table_replace(b->table, b->flags, add.items, add.n, NULL, 0);
         }
         free(add.items);
