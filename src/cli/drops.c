@@ -301,17 +301,6 @@ static bool take_answer(json_t *reply, void *to) {
         return !ferror(stdout);
 }
 
-/* Names are a help: without the policy those of the catalogue, without that the ports. */
-static void load_names(Input *input) {
-        input->quiet = true;
-        if (access(POLICY_FILE_DEFAULT, R_OK) == 0 && input_load(input, NULL) == EXIT_OK)
-                return;
-        input_done(input);
-        *input = (Input){.quiet = true};
-        if (input_load_catalogue(input) != EXIT_OK)
-                input->policy = NULL;
-}
-
 static int run(int argc, char **argv) {
         static const struct option options[] = {
                 {"follow", no_argument, NULL, 'f'},
@@ -349,7 +338,7 @@ static int run(int argc, char **argv) {
         if (optind < argc)
                 return verb_usage(&verb_drops, "it takes no argument");
         parameters = json_pack("{s:I}", "limit", (json_int_t)limit);
-        load_names(&d.input);
+        input_load_names(&d.input);
         if (d.follow) {
                 r = remote_follow("drops", runtime_dir, "Drops", parameters, take_answer, &d);
         } else {

@@ -103,3 +103,13 @@ int input_compile(Input *input, const char *file, const char *stop_after) {
 void input_done(Input *input) {
         input->arena = arena_free(input->arena);
 }
+
+void input_load_names(Input *input) {
+        input->quiet = true;
+        if (access(POLICY_FILE_DEFAULT, R_OK) == 0 && input_load(input, NULL) == EXIT_OK)
+                return;
+        input_done(input);
+        *input = (Input){.quiet = true};
+        if (input_load_catalogue(input) != EXIT_OK)
+                input->policy = NULL;
+}

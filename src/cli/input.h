@@ -29,6 +29,9 @@ typedef struct Input {
 int input_load(Input *input, const char *file);
 /* Reads the catalogue alone, as a policy that says nothing. */
 int input_load_catalogue(Input *input);
+/* For names alone, which are a help: the host's policy if it can be read, else the catalogue;
+ * policy is NULL without either. */
+void input_load_names(Input *input);
 /* Compiles the policy that was read; features NULL: for a kernel that can do everything. Again, if
  * called again. */
 int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatures *features);

@@ -4,6 +4,7 @@
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/remote.h"
+#include "nft/ban_table.h"
 
 static const char load_help[] = "Puts a policy in force in this network namespace, in one "
                                 "transaction, and reads it back. What\n"
@@ -102,6 +103,13 @@ static int run_load(int argc, char **argv) {
         return load(argv[optind]);
 }
 
+/* Those of a daemon that does not run. */
+static int remove_bans(NftLink *link) {
+        _cleanup_(ban_table_freep) BanTable *bans = ban_table_new(link);
+
+        return bans ? ban_table_remove(bans) : -ENOMEM;
+}
+
 static int unload(void) {
         _cleanup_(nft_link_closep) NftLink *link = NULL;
         _cleanup_(arena_freep) Arena *a = arena_new(0);
@@ -114,6 +122,8 @@ static int unload(void) {
         if (r != EXIT_OK)
                 return r;
         r = nft_delete(link, &was_there, d);
+        if (r == 0)
+                r = remove_bans(link);
         diag_print(d, stderr, output_has_colour(stderr));
         if (r == -EPERM)
                 return EXIT_NOT_PERMITTED;

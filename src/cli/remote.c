@@ -20,6 +20,8 @@ static const struct {
         {RPC_INTERFACE ".WouldLockOut", EXIT_LOCKED_OUT},
         {RPC_INTERFACE ".KernelRefused", EXIT_KERNEL_REFUSED},
         {RPC_INTERFACE ".SameConnection", EXIT_AWAITING},
+        {RPC_INTERFACE ".BanInvalid", EXIT_USAGE},
+        {RPC_INTERFACE ".BanRefused", EXIT_LOCKED_OUT},
 };
 
 static int code_of(const char *error) {

@@ -156,6 +156,30 @@ static void print_drift(const json_t *s) {
                        longest / 1000, longest / 100 % 10);
 }
 
+static void print_bans(const json_t *s) {
+        const json_t *bans = json_object_get(s, "bans");
+        long long desired = (long long)json_integer_value(json_object_get(bans, "desired"));
+        long long enforced = (long long)json_integer_value(json_object_get(bans, "enforced"));
+        OutputStyle style = output_style(stdout);
+
+        if (!bans)
+                printf("%sbans%s         nobody can be banned: the store cannot be opened: "
+                       "journalctl -u ringwalld\n",
+                       style.bad, style.reset);
+        else if (enforced != desired)
+                printf("%sbans%s         %lld of %lld are in force%s\n", style.bad, style.reset,
+                       enforced, desired,
+                       json_is_true(json_object_get(bans, "suspended"))
+                               ? ": unloaded on demand"
+                               : ", and it is tried again");
+        else if (desired > 0)
+                printf("bans         %lld, all of them in force: ringwall bans\n", desired);
+        if (json_is_true(json_object_get(bans, "unsaved")))
+                printf("%sbans%s         some could not be written to the disk, and would be lost "
+                       "with a restart\n",
+                       style.bad, style.reset);
+}
+
 static void print_status(const json_t *s) {
         const json_t *pending = json_object_get(s, "pending");
         const json_t *events = json_object_get(s, "events");
@@ -177,6 +201,7 @@ static void print_status(const json_t *s) {
         print_owner(s);
         print_claims(json_object_get(s, "claims"));
         print_drift(s);
+        print_bans(s);
         printf("daemon       ringwalld %s, process %lld\n", text_of(s, "version"),
                (long long)json_integer_value(json_object_get(s, "pid")));
         for (size_t i = 0; i < json_array_size(events) && i < 8; i++) {

@@ -33,7 +33,8 @@ typedef struct Verb {
 extern const Verb verb_check, verb_show, verb_load, verb_unload, verb_explain, verb_init, verb_list,
         verb_plan, verb_schema, verb_doctor, verb_apply, verb_confirm, verb_rollback, verb_status,
         verb_history, verb_reload, verb_events, verb_drops, verb_panic, verb_allow, verb_deny,
-        verb_remove, verb_edit, verb_verify, verb_diff, verb_exposure, verb_takeover;
+        verb_remove, verb_edit, verb_verify, verb_diff, verb_exposure, verb_takeover, verb_ban,
+        verb_unban, verb_bans;
 
 /* Prints the verb's help and returns EXIT_OK. */
 int verb_help(const Verb *verb);

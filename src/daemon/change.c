@@ -95,6 +95,8 @@ static int put(Daemon *d, Target target) {
                 return r;
         engine_keep_tracking(&d->engine);
         absence_note(d, target.kind != TARGET_NOTHING);
+        if (target.kind != TARGET_NOTHING)
+                bans_resume(d);
         d->since_usec = daemon_now();
         if (target.kind == TARGET_ENTRY)
                 daemon_event(d, EVENT_IN_FORCE, LOG_NOTICE, "in force: change %u%s%s", target.entry,

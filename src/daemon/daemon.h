@@ -126,6 +126,7 @@ typedef struct Daemon {
 
         DriftGuard drift;
         ClaimWatch *claims; /* owned */
+        struct Bans *bans;  /* owned; of bans.h */
         struct {
                 bool is_on;
                 uint64_t end_usec; /* CLOCK_BOOTTIME; UINT64_MAX: on demand */
@@ -180,6 +181,19 @@ void events_stop(Daemon *d);
 int links_open(Daemon *d);
 int links_start(Daemon *d);
 void links_stop(Daemon *d);
+
+/* bans.c: who is banned. What the kernel holds is what the store says, from start on. */
+int bans_start(Daemon *d);
+void bans_stop(Daemon *d);
+/* Another program has written to the table. */
+void bans_note_foreign(Daemon *d, const Commit *c);
+/* Whatever other programs did may not have been told of. */
+void bans_note_lost(Daemon *d);
+/* Nothing is in force any more, on demand; and something is again. */
+int bans_suspend(Daemon *d);
+void bans_resume(Daemon *d);
+/* Addresses of this host's may be others by now. */
+void bans_follow_host(Daemon *d);
 
 /* logs.c: what rules log goes to the journal. */
 int logs_start(Daemon *d);

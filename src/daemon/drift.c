@@ -69,6 +69,8 @@ static void remember(const Commit *c, void *to) {
                 return;
         }
         claims_note_commit(d, c);
+        if (c->touches_bans)
+                bans_note_foreign(d, c);
         if (!c->touches_ours)
                 return;
         note_author(drift, c);
@@ -114,6 +116,7 @@ static void lose_track(Daemon *d) {
         (void)nft_link_generation(d->engine.link, &d->drift.touched_generation);
         drop_authors(&d->drift, DRIFT_AUTHORS_MAX);
         claims_doubt(d);
+        bans_note_lost(d);
 }
 
 static int read_commits(Daemon *d) {

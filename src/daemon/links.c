@@ -56,6 +56,7 @@ static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         if (r > 0 || d->retry_usec > 0)
                 daemon_say(d, LOG_INFO, "this host's networks or bridges have changed: followed");
         d->retry_usec = 0;
+        bans_follow_host(d);
         return 0;
 }
 

@@ -24,10 +24,11 @@ typedef struct DaemonService {
 
 /* In this order: nobody is answered before something is in force. */
 static const DaemonService services[] = {
-        {"events", events_start, events_stop}, {"drift", drift_start, drift_stop},
-        {"policy", change_start, change_stop}, {"links", links_start, links_stop},
-        {"logs", logs_start, logs_stop},       {"refused", refused_start, refused_stop},
-        {"claims", claims_start, claims_stop}, {"socket", methods_start, methods_stop},
+        {"events", events_start, events_stop},    {"drift", drift_start, drift_stop},
+        {"policy", change_start, change_stop},    {"bans", bans_start, bans_stop},
+        {"links", links_start, links_stop},       {"logs", logs_start, logs_stop},
+        {"refused", refused_start, refused_stop}, {"claims", claims_start, claims_stop},
+        {"socket", methods_start, methods_stop},
 };
 
 static const char help[] =

@@ -545,6 +545,8 @@ int request_unload(Daemon *d, const RpcPeer *peer, RequestFailure *f) {
         }
         if (r == 0)
                 r = engine_remove(&d->engine, &was_there, d->diag);
+        if (r == 0)
+                r = bans_suspend(d);
         if (r < 0)
                 return finish(d, fail_with_diag(f, RPC_INTERFACE ".KernelRefused", d->diag, r));
         daemon_event(d, EVENT_UNLOADED, LOG_WARNING,

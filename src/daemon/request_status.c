@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <syslog.h>
 
+#include "daemon/bans.h"
 #include "daemon/caller.h"
 #include "daemon/change.h"
 #include "daemon/claims.h"
@@ -112,6 +113,8 @@ json_t *request_status(Daemon *d) {
                                             (json_int_t)d->drift.n_heals, "longest",
                                             (json_int_t)d->drift.longest_usec));
         (void)json_object_set_new(reply, "claims", claims_json(d));
+        if (d->bans)
+                (void)json_object_set_new(reply, "bans", bans_status(d));
         if (d->panic.is_on)
                 (void)json_object_set_new(reply, "panic",
                                           json_pack("{s:I}", "seconds", panic_seconds(d)));

@@ -102,12 +102,16 @@ static int read_live(Engine *e, Arena *a, Ruleset **ret) {
 /* Whether a table can be had that persists. A table that does is proof enough. */
 static bool can_own(Engine *e, const Ruleset *live) {
         if (!e->asked_owner) {
-                int r = live->flags & TABLE_PERSIST ? 1 : nft_probe_owner(e->link);
+                int r = live && live->flags & TABLE_PERSIST ? 1 : nft_probe_owner(e->link);
 
                 e->asked_owner = r >= 0; /* else next time */
                 e->can_own = r > 0;
         }
         return e->can_own;
+}
+
+bool engine_can_own(Engine *e) {
+        return can_own(e, NULL);
 }
 
 /* The flags that the table shall be made with, or be given. */

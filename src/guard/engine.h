@@ -60,6 +60,9 @@ int engine_put_ruleset(Engine *e, Arena **arena, Ruleset *rs, Diag *d);
 /* Whether rs, complete with what the host adds, is what was put in force last. */
 bool engine_is_same(const Engine *e, Ruleset *rs);
 
+/* Whether tables can be had that persist and belong to the link's socket alone. */
+bool engine_can_own(Engine *e);
+
 /* Once the kernel has refused something (-EBADMSG): asks it what it lacks. Whether that is news, so
  * that it is worth compiling anew. */
 bool engine_learn(Engine *e);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "nft/attribute.h"
+#include "nft/ban_table.h"
 #include "ruleset/ruleset.h"
 
 #define BUFFER_SIZE ((size_t)64 * 1024) /* a datagram of the kernel's is far smaller */
@@ -125,6 +126,8 @@ bool commit_parse(Commit *c, const struct nlmsghdr *h) {
                         c->touches_ours = true;
                         touch(&c->touched, h->nlmsg_type & 0xff, &a);
                 }
+                c->touches_bans |=
+                        g->nfgen_family == NFPROTO_INET && table && streq(table, BAN_TABLE);
                 return false;
         }
         c->port = h->nlmsg_pid;

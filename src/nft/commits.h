@@ -22,6 +22,7 @@ typedef struct Commit {
         char name[COMMIT_NAME_SIZE]; /* the process's, which it may choose itself */
         bool touches_ours;           /* something of the table inet ringwall was in it: */
         Touched touched;             /* that */
+        bool touches_bans;           /* something of the table inet ringwall_bans was in it */
         size_t n_objects;            /* that it made or removed, of any table */
         /* The first that it touched, by its raw name; what does not fit is cut off. */
         char table[COMMIT_TABLE_SIZE];

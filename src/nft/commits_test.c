@@ -76,6 +76,7 @@ static void only_the_table_of_our_family_and_name_is_ours(void **state) {
                 (void)object(&c, NFT_MSG_DELTABLE, rows[i].family, rows[i].table);
                 assert_true(end(&c, 1, "nft"));
                 assert_false(c.touches_ours);
+                assert_int_equal(c.touches_bans, i == 1);
         }
 }
 

@@ -303,6 +303,55 @@ int nft_link_dump(NftLink *link, uint16_t type, const char *table, const char *s
         return nft_link_dump_family(link, type, NFPROTO_INET, table, set, ret);
 }
 
+/* Takes in one datagram of an answer to one question. 1: it is in; 0: it is not. */
+static int answer_part(NftLink *link, size_t size, uint32_t sequence, NftBytes *ret) {
+        message_for_each(h, link->received, size) {
+                int r;
+
+                if (h->nlmsg_seq != sequence)
+                        continue;
+                if (h->nlmsg_type == NLMSG_ERROR)
+                        return message_error(h) < 0 ? message_error(h) : -EPROTO;
+                r = nft_bytes_append(ret, h, MNL_ALIGN(h->nlmsg_len));
+                return r < 0 ? r : 1;
+        }
+        return 0;
+}
+
+int nft_link_get_element(NftLink *link,
+                         const char *table,
+                         const char *set,
+                         const void *key,
+                         size_t size,
+                         NftBytes *ret) {
+        unsigned char buf[1024] = {0};
+        struct nlmsghdr *h = request(link, buf, NFT_MSG_GETSETELEM, 0);
+        uint32_t sequence = h->nlmsg_seq;
+        struct nlattr *list, *element, *data;
+        int r;
+
+        if (strlen(table) + strlen(set) + size > sizeof(buf) / 2)
+                return -ENAMETOOLONG;
+        mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, table);
+        mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, set);
+        list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS);
+        element = mnl_attr_nest_start(h, NFTA_LIST_ELEM);
+        data = mnl_attr_nest_start(h, NFTA_SET_ELEM_KEY);
+        mnl_attr_put(h, NFTA_DATA_VALUE, size, key);
+        mnl_attr_nest_end(h, data);
+        mnl_attr_nest_end(h, element);
+        mnl_attr_nest_end(h, list);
+        r = send_all(link, h, h->nlmsg_len);
+        while (r == 0) {
+                ssize_t n = receive(link, 0);
+
+                if (n < 0)
+                        return (int)n;
+                r = answer_part(link, (size_t)n, sequence, ret);
+        }
+        return r < 0 ? r : 0;
+}
+
 /* What the kernel says about an error beside its number. */
 static void read_extended_ack(const struct nlmsghdr *h, NftError *e) {
         const struct nlmsgerr *err = mnl_nlmsg_get_payload(h);

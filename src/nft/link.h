@@ -69,6 +69,15 @@ int nft_link_dump_family(NftLink *link,
                          const char *set,
                          NftBytes *ret);
 
+/* Asks for one element of a set of the family inet by its key, and appends the answer. 0; -ENOENT
+ * if it is not there; or a negative errno. */
+int nft_link_get_element(NftLink *link,
+                         const char *table,
+                         const char *set,
+                         const void *key,
+                         size_t size,
+                         NftBytes *ret);
+
 /* Sends an ended batch and collects the answers. 0: the kernel took all of it; 1: it refused, ret
  * says what, and nothing has changed; -EAGAIN: the batch was for another generation, nothing has
  * changed; other errors: nobody knows. */

@@ -12,6 +12,7 @@ static const struct {
         const char *table, *owner;
 } owners[] = {
         {NFPROTO_INET, "ringwall", "ringwall"},
+        {NFPROTO_INET, "ringwall_bans", "ringwall"},
         {0, "ringwall_track", "ringwall"},
         {0, "firewalld", "firewalld"},
         {0, "f2b-table", "fail2ban"},

@@ -127,7 +127,8 @@ def make_shell(request, folder):
 def test_every_command_is_completed(shell):
     assert len(commands()) >= 10
     for command in commands():
-        shell.completes(command[:-1], [command])
+        if command[:-1] not in commands():  # of ban and bans the shell lists both
+            shell.completes(command[:-1], [command])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ban/ban_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "ban/ban_store_parts.h"
+
+#define DAY_USEC (INT64_C(86400) * 1000000)
+#define VERSION 1 /* of the tables; user_version of the file */
+
+/* Exclusive: nobody else writes to it, and no shared memory is needed. Each commit waits for the
+ * disk. A row of `past` is what is remembered of a ban that is over. */
+static const char schema[] =
+        "PRAGMA locking_mode = EXCLUSIVE;"
+        "PRAGMA journal_mode = WAL;"
+        "PRAGMA synchronous = FULL;"
+        "PRAGMA cache_size = -16384;"
+        "PRAGMA trusted_schema = OFF;"
+        "PRAGMA cell_size_check = ON;"
+        "CREATE TABLE IF NOT EXISTS bans (key BLOB NOT NULL, jail TEXT NOT NULL,"
+        " since INTEGER NOT NULL, until INTEGER NOT NULL, times INTEGER NOT NULL,"
+        " uid INTEGER NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,"
+        " PRIMARY KEY (key, jail)) WITHOUT ROWID;"
+        "CREATE INDEX IF NOT EXISTS ends ON bans (until);"
+        "CREATE TABLE IF NOT EXISTS past (key BLOB PRIMARY KEY NOT NULL,"
+        " times INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID;"
+        "CREATE INDEX IF NOT EXISTS lasts ON past (last);"
+        "PRAGMA user_version = 1;";
+
+#define KEEP                                                                                       \
+        " ON CONFLICT (key) DO UPDATE SET times = max(times, excluded.times),"                     \
+        " last = max(last, excluded.last)"
+
+static const char *const texts[_QUERY_MAX] = {
+        [QUERY_BEGIN] = "BEGIN IMMEDIATE",
+        [QUERY_COMMIT] = "COMMIT",
+        [QUERY_ROLLBACK] = "ROLLBACK",
+        [QUERY_OF_KEY] = "SELECT jail, until, times, since, source, reason FROM bans"
+                         " WHERE key = ?1",
+        [QUERY_PAST] = "SELECT times FROM past WHERE key = ?1",
+        [QUERY_PUT] = "INSERT OR REPLACE INTO bans VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        [QUERY_DELETE] = "DELETE FROM bans WHERE key = ?1 AND jail = ?2",
+        [QUERY_KEEP_PAST] = "INSERT INTO past VALUES (?1, ?2, ?3)" KEEP,
+        [QUERY_KEEP_ALL_PAST] = "INSERT INTO past SELECT key, times, until FROM bans"
+                                " WHERE until <= ?1" KEEP,
+        [QUERY_COUNT_ENDED] =
+                "SELECT count(*) FROM (SELECT max(until) AS last FROM bans WHERE key IN"
+                " (SELECT key FROM bans WHERE until <= ?1) GROUP BY key)"
+                " WHERE last <= ?1",
+        [QUERY_EXPIRE] = "DELETE FROM bans WHERE until <= ?1",
+        [QUERY_FORGET] = "DELETE FROM past WHERE last < ?1 OR last <"
+                         " (SELECT last FROM past ORDER BY last DESC LIMIT 1 OFFSET 1000000)",
+        [QUERY_COUNT] = "SELECT count(*), count(DISTINCT key) FROM bans WHERE until > ?1",
+        [QUERY_FIRST_TO_END] = "SELECT key, jail FROM bans ORDER BY until LIMIT ?1",
+        [QUERY_NEXT_END] = "SELECT min(until) FROM bans",
+        /* a number of zero bytes stands for what is not asked for */
+        [QUERY_LIST] = "SELECT key, jail, since, until, times, uid, source, reason FROM bans"
+                       " WHERE until > ?1 AND since >= ?2 AND (?3 IS NULL OR jail = ?3)"
+                       " AND (key, jail) > (?4, ?5) AND key >= ?6 AND key <= ?7"
+                       " ORDER BY key, jail LIMIT ?8",
+        [QUERY_KERNEL] = "SELECT key, max(until) FROM bans WHERE until > ?1 GROUP BY key",
+};
+
+int ban_store_errno(const BanStore *s) {
+        switch (sqlite3_errcode(s->db)) {
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+        case SQLITE_FORMAT:
+                return -EBADMSG;
+        case SQLITE_FULL:
+                return -ENOSPC;
+        case SQLITE_READONLY:
+                return -EROFS;
+        case SQLITE_NOMEM:
+                return -ENOMEM;
+        case SQLITE_BUSY:
+                return -EBUSY;
+        default:
+                return -EIO;
+        }
+}
+
+const char *ban_store_error(const BanStore *s) {
+        return sqlite3_errmsg(s->db);
+}
+
+sqlite3_stmt *ban_store_query(BanStore *s, Query which) {
+        sqlite3_stmt **p = &s->statements[which];
+
+        if (!*p && sqlite3_prepare_v3(s->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, p,
+                                      NULL) != SQLITE_OK)
+                return NULL;
+        return *p;
+}
+
+int ban_store_run(BanStore *s, sqlite3_stmt *statement) {
+        int r = statement && sqlite3_step(statement) == SQLITE_DONE ? 0 : ban_store_errno(s);
+
+        if (statement)
+                (void)sqlite3_reset(statement); /* says the same again */
+        return r;
+}
+
+/* ---- opening */
+
+/* Reads every page that a start needs, so that damage is met here and not when somebody is banned.
+ */
+static int read_all(BanStore *s) {
+        sqlite3_stmt *check = NULL;
+        int r = -EBADMSG;
+
+        if (sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &check, NULL) != SQLITE_OK)
+                return ban_store_errno(s);
+        if (sqlite3_step(check) != SQLITE_ROW)
+                r = ban_store_errno(s);
+        else if (streq((const char *)sqlite3_column_text(check, 0), "ok"))
+                r = 0;
+        (void)sqlite3_finalize(check);
+        return r;
+}
+
+static int check_version(BanStore *s) {
+        sqlite3_stmt *version = NULL;
+        int number = -1;
+
+        if (sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &version, NULL) == SQLITE_OK &&
+            sqlite3_step(version) == SQLITE_ROW)
+                number = sqlite3_column_int(version, 0);
+        (void)sqlite3_finalize(version);
+        if (number < 0)
+                return ban_store_errno(s);
+        return number <= VERSION ? 0 : -EOPNOTSUPP;
+}
+
+static int try_open(const char *path, BanStore **ret) {
+        _cleanup_(ban_store_closep) BanStore *s = calloc(1, sizeof(*s));
+        mode_t before = umask(0077);
+        int r = 0;
+
+        if (s && sqlite3_open_v2(path, &s->db,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW,
+                                 NULL) != SQLITE_OK)
+                r = s->db ? ban_store_errno(s) : -ENOMEM;
+        if (s && r == 0) {
+                (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+                r = check_version(s);
+        }
+        if (s && r == 0 && sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+                r = ban_store_errno(s);
+        (void)umask(before);
+        if (!s || r < 0)
+                return s ? r : -ENOMEM;
+        r = read_all(s);
+        if (r == 0)
+                *ret = TAKE_PTR(s);
+        return r;
+}
+
+/* The file, and what SQLite keeps beside it. 0 or a negative errno. */
+static int put_aside(const char *path, char **ret) {
+        static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+        char *aside = NULL, from[4096], to[4096];
+
+        if (asprintf(&aside, "%s.damaged-%lld", path, (long long)time(NULL)) < 0)
+                return -ENOMEM;
+        for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+                (void)snprintf(from, sizeof(from), "%s%s", path, suffixes[i]);
+                (void)snprintf(to, sizeof(to), "%s%s", aside, suffixes[i]);
+                if (rename(from, to) < 0 && errno != ENOENT) {
+                        int r = -errno;
+
+                        free(aside);
+                        return r;
+                }
+        }
+        *ret = aside;
+        return 0;
+}
+
+int ban_store_open(const char *folder, BanStore **ret, char **ret_aside, Diag *d) {
+        char path[4096 - 64];
+        char *aside = NULL;
+        int r;
+
+        if ((size_t)snprintf(path, sizeof(path), "%s/" BAN_STORE_FILE, folder) >= sizeof(path))
+                return -ENAMETOOLONG;
+        r = try_open(path, ret);
+        if (r == -EBADMSG) {
+                r = put_aside(path, &aside);
+                if (r == 0)
+                        r = try_open(path, ret);
+        }
+        if (r == 0)
+                *ret_aside = aside;
+        else
+                free(aside);
+        if (r == -EOPNOTSUPP)
+                (void)diag_error(d, (Span){0}, "the bans in %s are of a later version of ringwall",
+                                 path);
+        else if (r < 0)
+                (void)diag_error(d, (Span){0}, "the bans in %s cannot be opened: %s", path,
+                                 strerror(-r));
+        return r;
+}
+
+BanStore *ban_store_close(BanStore *s) {
+        if (!s)
+                return NULL;
+        for (size_t i = 0; i < _QUERY_MAX; i++)
+                (void)sqlite3_finalize(s->statements[i]);
+        (void)sqlite3_close_v2(s->db); /* what was committed is on disk */
+        free(s);
+        return NULL;
+}
+
+/* ---- transactions */
+
+int ban_store_begin(BanStore *s) {
+        return ban_store_run(s, ban_store_query(s, QUERY_BEGIN));
+}
+
+int ban_store_commit(BanStore *s) {
+        return ban_store_run(s, ban_store_query(s, QUERY_COMMIT));
+}
+
+void ban_store_rollback(BanStore *s) {
+        if (!sqlite3_get_autocommit(s->db)) /* else an error has done it already */
+                (void)ban_store_run(s, ban_store_query(s, QUERY_ROLLBACK));
+}
+
+/* ---- changes */
+
+static void bind_key(sqlite3_stmt *statement, int index, const BanEntry *key) {
+        unsigned char bytes[BAN_KEY_BYTES_MAX];
+        size_t size = ban_key_write(key, bytes);
+
+        (void)sqlite3_bind_blob(statement, index, bytes, (int)size, SQLITE_TRANSIENT);
+}
+
+static void bind_text(sqlite3_stmt *statement, int index, const char *text) {
+        (void)sqlite3_bind_text(statement, index, text, -1, SQLITE_TRANSIENT);
+}
+
+static const char *column(sqlite3_stmt *statement, int i) {
+        const unsigned char *text = sqlite3_column_text(statement, i);
+
+        return text ? (const char *)text : "";
+}
+
+/* What is known of a key: the jail's own ban, and when the last of the others' ends. */
+typedef struct Known {
+        bool is_there; /* and not over */
+        int64_t since_usec, until_usec, times;
+        int64_t others_usec; /* 0: there is none */
+        char source[BAN_NAME_MAX + 1], reason[BAN_REASON_MAX + 1];
+} Known;
+
+static int look_up(BanStore *s, const BanEntry *key, const char *jail, int64_t now, Known *ret) {
+        sqlite3_stmt *q = ban_store_query(s, QUERY_OF_KEY);
+        int step = SQLITE_DONE;
+
+        *ret = (Known){0};
+        if (!q)
+                return ban_store_errno(s);
+        bind_key(q, 1, key);
+        while ((step = sqlite3_step(q)) == SQLITE_ROW) {
+                int64_t until = sqlite3_column_int64(q, 1);
+
+                ret->times = MAX(ret->times, (int64_t)sqlite3_column_int64(q, 2));
+                if (until <= now)
+                        continue;
+                if (!streq(column(q, 0), jail)) {
+                        ret->others_usec = MAX(ret->others_usec, until);
+                        continue;
+                }
+                ret->is_there = true;
+                ret->until_usec = until;
+                ret->since_usec = sqlite3_column_int64(q, 3);
+                (void)snprintf(ret->source, sizeof(ret->source), "%s", column(q, 4));
+                (void)snprintf(ret->reason, sizeof(ret->reason), "%s", column(q, 5));
+        }
+        (void)sqlite3_reset(q);
+        return step == SQLITE_DONE ? 0 : ban_store_errno(s);
+}
+
+int ban_store_holds(BanStore *s, const BanEntry *key, int64_t now_usec, bool *ret) {
+        Known known;
+        int r = look_up(s, key, "", now_usec, &known);
+
+        if (r == 0)
+                *ret = known.is_there || known.others_usec > 0;
+        return r;
+}
+
+int ban_store_count_past(BanStore *s, const BanEntry *key, int64_t *ret) {
+        sqlite3_stmt *q = ban_store_query(s, QUERY_PAST);
+        int step, r = 0;
+
+        *ret = 0;
+        if (!q)
+                return ban_store_errno(s);
+        bind_key(q, 1, key);
+        step = sqlite3_step(q);
+        if (step == SQLITE_ROW)
+                *ret = sqlite3_column_int64(q, 0);
+        else if (step != SQLITE_DONE)
+                r = ban_store_errno(s);
+        (void)sqlite3_reset(q);
+        return r;
+}
+
+static int write_row(BanStore *s, const Ban *ban) {
+        sqlite3_stmt *put = ban_store_query(s, QUERY_PUT);
+
+        if (!put)
+                return ban_store_errno(s);
+        bind_key(put, 1, &ban->key);
+        bind_text(put, 2, ban->jail);
+        (void)sqlite3_bind_int64(put, 3, ban->since_usec);
+        (void)sqlite3_bind_int64(put, 4, ban->until_usec);
+        (void)sqlite3_bind_int64(put, 5, ban->times);
+        (void)sqlite3_bind_int64(put, 6, ban->uid);
+        bind_text(put, 7, ban->source);
+        bind_text(put, 8, ban->reason);
+        return ban_store_run(s, put);
+}
+
+int ban_store_put(BanStore *s, const Ban *ban, int64_t now_usec, BanChange *ret) {
+        Ban row = *ban;
+        int64_t past = 0;
+        Known known;
+        int r = look_up(s, &ban->key, ban->jail, now_usec, &known);
+
+        if (r == 0 && known.times == 0)
+                r = ban_store_count_past(s, &ban->key, &past);
+        if (r < 0)
+                return r;
+        row.times =
+                known.is_there || known.others_usec > 0 ? known.times : MAX(known.times, past) + 1;
+        if (known.is_there) {
+                row.since_usec = known.since_usec;
+                row.until_usec = MAX(known.until_usec, row.until_usec);
+                row.reason = *row.reason ? row.reason : known.reason;
+                row.source = *row.source ? row.source : known.source;
+        }
+        *ret = (BanChange){
+                .key = ban->key,
+                .was_there = known.is_there,
+                .before_usec = MAX(known.until_usec, known.others_usec),
+                .until_usec = row.until_usec,
+                .kernel_usec = MAX(row.until_usec, known.others_usec),
+                .times = row.times,
+        };
+        return write_row(s, &row);
+}
+
+static int
+remove_row(BanStore *s, const BanEntry *key, const char *jail, int64_t now, BanChange *ret) {
+        sqlite3_stmt *keep, *drop;
+        Known known;
+        int r = look_up(s, key, jail, now, &known);
+
+        keep = r == 0 ? ban_store_query(s, QUERY_KEEP_PAST) : NULL;
+        drop = keep ? ban_store_query(s, QUERY_DELETE) : NULL;
+        if (!drop)
+                return r < 0 ? r : ban_store_errno(s);
+        bind_key(keep, 1, key);
+        (void)sqlite3_bind_int64(keep, 2, known.times);
+        (void)sqlite3_bind_int64(keep, 3, now);
+        r = ban_store_run(s, keep);
+        if (r < 0)
+                return r;
+        bind_key(drop, 1, key);
+        bind_text(drop, 2, jail);
+        *ret = (BanChange){.key = *key,
+                           .was_there = known.is_there,
+                           .before_usec = MAX(known.until_usec, known.others_usec),
+                           .kernel_usec = known.others_usec,
+                           .times = known.times};
+        return ban_store_run(s, drop);
+}
+
+/* Rows that are to go, collected first: a statement that reads must not meet what it removes. */
+typedef struct Doomed {
+        Arena *arena;
+        struct Row {
+                BanEntry key;
+                const char *jail;
+        } * rows;
+        size_t n;
+} Doomed;
+
+static int doom(const Ban *ban, void *to) {
+        Doomed *d = to;
+        struct Row row = {ban->key, arena_strdup(d->arena, ban->jail)};
+
+        return row.jail && arena_append(d->arena, d->rows, d->n, row) ? 0 : -ENOMEM;
+}
+
+static int remove_all(BanStore *s,
+                      const Doomed *d,
+                      int64_t now,
+                      int (*take)(const BanChange *c, void *to),
+                      void *to) {
+        for (size_t i = 0; i < d->n; i++) {
+                BanChange change;
+                int r = remove_row(s, &d->rows[i].key, d->rows[i].jail, now, &change);
+
+                if (r == 0)
+                        r = take(&change, to);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int ban_store_drop(BanStore *s,
+                   const BanFilter *f,
+                   int64_t now_usec,
+                   int (*take)(const BanChange *c, void *to),
+                   void *to) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Doomed d = {.arena = a};
+        int r = a ? ban_store_read(s, f, now_usec, doom, &d) : -ENOMEM;
+
+        return r < 0 ? r : remove_all(s, &d, now_usec, take, to);
+}
+
+int ban_store_trim(BanStore *s,
+                   int64_t n,
+                   int64_t now_usec,
+                   int (*take)(const BanChange *c, void *to),
+                   void *to) {
+        _cleanup_(arena_freep) Arena *a = n > 0 ? arena_new(0) : NULL;
+        Doomed d = {.arena = a};
+        sqlite3_stmt *q;
+        int step, r = 0;
+
+        if (n <= 0)
+                return 0;
+        q = a ? ban_store_query(s, QUERY_FIRST_TO_END) : NULL;
+        if (!q)
+                return a ? ban_store_errno(s) : -ENOMEM;
+        (void)sqlite3_bind_int64(q, 1, n);
+        while ((step = sqlite3_step(q)) == SQLITE_ROW && r == 0) {
+                Ban ban = {.jail = column(q, 1)};
+
+                if (ban_key_read(sqlite3_column_blob(q, 0), (size_t)sqlite3_column_bytes(q, 0),
+                                 &ban.key))
+                        r = doom(&ban, &d);
+        }
+        (void)sqlite3_reset(q);
+        if (r == 0 && step != SQLITE_DONE)
+                r = ban_store_errno(s);
+        return r < 0 ? r : remove_all(s, &d, now_usec, take, to);
+}
+
+static int count_ended(BanStore *s, int64_t now_usec, int64_t *ret) {
+        sqlite3_stmt *q = ban_store_query(s, QUERY_COUNT_ENDED);
+        int r = 0;
+
+        if (!q)
+                return ban_store_errno(s);
+        (void)sqlite3_bind_int64(q, 1, now_usec);
+        if (sqlite3_step(q) == SQLITE_ROW)
+                *ret = sqlite3_column_int64(q, 0);
+        else
+                r = ban_store_errno(s);
+        (void)sqlite3_reset(q);
+        return r;
+}
+
+int ban_store_expire(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *ret_keys) {
+        static const Query order[] = {QUERY_KEEP_ALL_PAST, QUERY_EXPIRE, QUERY_FORGET};
+        int64_t next, bans = 0, keys = 0;
+        int r = ban_store_next_end(s, &next);
+
+        *ret_bans = *ret_keys = 0;
+        if (r < 0 || next > now_usec)
+                return r;
+        r = count_ended(s, now_usec, &keys);
+        for (size_t i = 0; i < ARRAY_SIZE(order) && r == 0; i++) {
+                int64_t forgotten = now_usec - BAN_STORE_FORGET_DAYS * DAY_USEC;
+                sqlite3_stmt *q = ban_store_query(s, order[i]);
+
+                if (q)
+                        (void)sqlite3_bind_int64(q, 1,
+                                                 order[i] == QUERY_FORGET ? forgotten : now_usec);
+                r = ban_store_run(s, q);
+                if (order[i] == QUERY_EXPIRE)
+                        bans = sqlite3_changes64(s->db);
+        }
+        if (r == 0) {
+                *ret_bans = bans;
+                *ret_keys = keys;
+        }
+        return r;
+}

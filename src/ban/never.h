@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Who may never be banned, and why: who would lock out the host's own people, its own traffic, or
+ * everybody behind one address. */
+
+#include "ban/ban.h"
+
+typedef struct NeverRange {
+        Family family;
+        Range range;
+        const char *why; /* "this host's own address": behind "is" */
+} NeverRange;
+
+typedef struct Never {
+        NeverRange *items; /* in an arena */
+        size_t n_items;
+} Never;
+
+/* What holds on every host: loopback, link-local, multicast, the unspecified address. 0 or -ENOMEM.
+ */
+int never_add_always(Arena *a, Never *never);
+int never_add(Arena *a, Never *never, Family family, Range range, const char *why);
+
+/* The first that a ban of the key would touch; NULL: none. */
+const NeverRange *never_find(const Never *never, const BanEntry *key) _pure_;
+
+/* Why the key may not be banned, for people: it touches one of those, or is wider than the prefix
+ * of the family may be; NULL if it may. Of a. -ENOMEM is NULL and *ret_r. */
+const char *never_refuse(Arena *a, const Never *never, const BanEntry *key, int *ret_r);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Who is banned: one store on disk, and the kernel's table, which holds what the store says. All
+ * that is asked for in one turn of the event loop is one transaction of each; nobody is answered
+ * before both are done, the disk first. */
+
+#include "ban/ban_store.h"
+#include "ban/never.h"
+#include "daemon/daemon.h"
+
+/* A request that waits for the end of the turn. */
+typedef struct BanCall {
+        RpcCall *call;
+        const struct BanAct *act; /* of bans_request.c */
+        const void *parameters;
+} BanCall;
+
+typedef struct Bans {
+        BanStore *store;
+        BanTable *table;
+        sd_event_source *flush, *timer;
+        BanCall *calls; /* malloc'ed */
+        size_t n_calls, calls_room;
+        int64_t n_bans, n_keys;            /* in the store */
+        bool has_prefix[_FAMILY_MAX][129]; /* that some ban has, or had since the table was made */
+        uint32_t flags;                    /* that the table was made with */
+        int64_t clock_usec;                /* bans_clock() when the table was made */
+        bool is_suspended;                 /* unloaded on demand: nothing is in force */
+        bool is_dirty;                     /* the kernel may hold something else than the store */
+        bool is_unsaved;                   /* the kernel holds bans that could not be written */
+        bool is_foreign;                   /* dirty because another program wrote; and who: */
+        char by[64];
+        uint64_t healed_usec; /* CLOCK_MONOTONIC: when another program's change was undone last */
+} Bans;
+
+/* For all that is decided in one turn. */
+typedef struct BanTurn {
+        Daemon *d;
+        Arena *arena;
+        Never never;
+        int64_t now_usec;
+        BanChange *changes; /* in order; the same key may come more than once */
+        size_t n_changes;
+        int64_t n_ended, n_ended_keys; /* bans, and keys of the kernel's, that were over */
+        int error;                     /* of the store: what was asked for is not written down */
+} BanTurn;
+
+int64_t bans_now(void);
+/* By how much that differs from CLOCK_MONOTONIC, microseconds: changes if somebody sets the clock,
+ * and while the machine sleeps. */
+int64_t bans_clock(void);
+/* Into the turn's arena. 0 or a negative errno: nobody knows, and nobody is banned. */
+int bans_never_read(Daemon *d, Arena *a, bool with_sessions, Never *ret);
+
+/* bans_kernel.c: brings the changes into the kernel, or makes its table anew from the store. 0 or a
+ * negative errno. */
+int bans_enforce(Daemon *d, BanTurn *turn);
+int bans_rebuild(Daemon *d);
+/* How many of the store's the kernel holds. */
+int64_t bans_enforced(Daemon *d);
+/* Writes down what the kernel holds and the store does not. How many, or a negative errno. */
+int64_t bans_save_found(Daemon *d, const char *reason);
+
+/* bans.c: the request is carried out with all others of this turn. */
+int bans_later(Daemon *d, RpcCall *call, const struct BanAct *act, const void *parameters);
+/* The timer is set for what comes next: an end, or another try. */
+void bans_arm(Daemon *d);
+
+/* bans_request.c: all that waits, and the answers. */
+void bans_answer(Daemon *d);
+
+typedef struct BanRequest {
+        const char *address, *jail, *source, *reason;
+        int64_t seconds;
+        RpcStrings services;
+} BanRequest;
+
+typedef struct UnbanRequest {
+        const char *address, *jail;
+        bool all;
+} UnbanRequest;
+
+typedef struct BanListRequest {
+        const char *address, *jail, *after;
+        int64_t since, limit;
+} BanListRequest;
+
+typedef struct BanImportRequest {
+        const char *jail, *source, *reason;
+        int64_t seconds;
+        json_t *entries;
+} BanImportRequest;
+
+#define BAN_INVALID RPC_INTERFACE ".BanInvalid"
+#define BAN_LIST_MAX 1000   /* of one answer */
+#define BAN_IMPORT_MAX 4000 /* entries of one call */
+
+int bans_request_ban(Daemon *d, RpcCall *call, const BanRequest *request);
+int bans_request_unban(Daemon *d, RpcCall *call, const UnbanRequest *request);
+/* bans_list.c */
+int bans_request_list(Daemon *d, RpcCall *call, const BanListRequest *request);
+int bans_request_import(Daemon *d, RpcCall *call, const BanImportRequest *request);
+/* What status says of them. */
+json_t *bans_status(Daemon *d);

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <syslog.h>
+
+#include "daemon/bans.h"
+#include "nft/owner.h"
+
+/* What the store says comes into the kernel. */
+
+static uint32_t table_flags(Daemon *d) {
+        return d->settings.ownership != OWNERSHIP_OFF && engine_can_own(&d->engine)
+                       ? TABLE_OWNER | TABLE_PERSIST
+                       : 0;
+}
+
+typedef struct Entries {
+        BanEntry *items; /* malloc'ed */
+        size_t n, room;
+        Bans *bans;
+} Entries;
+
+static int add_entry(const BanEntry *e, void *to) {
+        Entries *list = to;
+
+        if (list->n == list->room) {
+                size_t room = MAX(2 * list->room, 64UL);
+                BanEntry *grown = reallocarray(list->items, room, sizeof(*grown));
+
+                if (!grown)
+                        return -ENOMEM;
+                list->items = grown;
+                list->room = room;
+        }
+        list->items[list->n++] = *e;
+        if (e->protocol == 0)
+                list->bans->has_prefix[e->family][e->prefix] = true;
+        return 0;
+}
+
+/* For the kernel. Who is connected now is no reason to let them in for ever. */
+static int read_ranges(Daemon *d, Arena *a, BanRange **ret, size_t *ret_n) {
+        Never never;
+        BanRange *list;
+        int r = bans_never_read(d, a, false, &never);
+
+        if (r < 0)
+                return r;
+        list = arena_alloc_array(a, never.n_items + 1, sizeof(*list));
+        if (!list)
+                return -ENOMEM;
+        for (size_t i = 0; i < never.n_items; i++)
+                list[i] = (BanRange){never.items[i].family, never.items[i].range};
+        *ret = list;
+        *ret_n = never.n_items;
+        return 0;
+}
+
+int bans_rebuild(Daemon *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Bans *b = d->bans;
+        Entries list = {.bans = b};
+        BanRange *never;
+        size_t n_never;
+        int r = a ? 0 : -ENOMEM;
+
+        if (r == 0 && b->is_suspended)
+                return 0;
+        memset(b->has_prefix, 0, sizeof(b->has_prefix));
+        if (r == 0)
+                r = ban_store_read_kernel(b->store, bans_now(), add_entry, &list);
+        if (r == 0)
+                r = read_ranges(d, a, &never, &n_never);
+        if (r == 0) {
+                b->flags = table_flags(d);
+                r = ban_table_replace(b->table, b->flags, list.items, list.n, never, n_never);
+        }
+        free(list.items);
+        b->is_dirty = r < 0;
+        b->clock_usec = bans_clock();
+        return r;
+}
+
+typedef struct Order {
+        unsigned char key[BAN_KEY_BYTES_MAX];
+        const BanChange *change;
+} Order;
+
+static int compare(const void *x, const void *y) {
+        const Order *a = x, *b = y;
+        int c = memcmp(a->key, b->key, sizeof(a->key));
+
+        return c != 0 ? c : a->change < b->change ? -1 : a->change > b->change;
+}
+
+/* Each key once: what it was before the first change, and is after the last one. */
+static int sum_up(BanTurn *turn, Entries *add, Entries *drop) {
+        Order *order = arena_alloc_array(turn->arena, turn->n_changes + 1, sizeof(*order));
+
+        if (!order)
+                return -ENOMEM;
+        for (size_t i = 0; i < turn->n_changes; i++) {
+                (void)ban_key_write(&turn->changes[i].key, order[i].key);
+                order[i].change = &turn->changes[i];
+        }
+        qsort(order, turn->n_changes, sizeof(*order), compare);
+        for (size_t i = 0, end; i < turn->n_changes; i = end) {
+                const BanChange *first = order[i].change, *last;
+                BanEntry e = first->key;
+                int r = 0;
+
+                for (end = i + 1; end < turn->n_changes &&
+                                  memcmp(order[i].key, order[end].key, sizeof(order[i].key)) == 0;)
+                        end++;
+                last = order[end - 1].change;
+                e.is_there = first->before_usec > 0;
+                e.timeout_ms = ban_timeout(last->kernel_usec, turn->now_usec);
+                if (last->kernel_usec == 0)
+                        r = add_entry(&e, drop);
+                else if (last->kernel_usec != first->before_usec)
+                        r = add_entry(&e, add);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int change_table(Daemon *d, BanTurn *turn) {
+        Bans *b = d->bans;
+        Entries add = {.bans = b}, drop = {.bans = b};
+        int r = sum_up(turn, &add, &drop);
+
+        if (r == 0)
+                r = ban_table_change(b->table, add.items, add.n, drop.items, drop.n);
+        /* what could not be written down is in the kernel alone, which has no table yet */
+        if (r == -ENOENT && turn->error < 0 && b->n_keys == 0) {
+                b->flags = table_flags(d);
+                b->clock_usec = bans_clock();
+                r = ban_table_replace(b->table, b->flags, add.items, add.n, NULL, 0);
+        }
+        free(add.items);
+        free(drop.items);
+        return r;
+}
+
+int bans_enforce(Daemon *d, BanTurn *turn) {
+        Bans *b = d->bans;
+        int r = -ENOENT;
+
+        if (b->is_suspended || turn->n_changes == 0)
+                return 0;
+        if (turn->error < 0 || b->is_unsaved || (ban_table_is_made(b->table) && !b->is_dirty))
+                r = change_table(d, turn);
+        /* whatever it was: among others a length of prefix that nobody needs any more takes one of
+         * few places until the table is made anew */
+        if (r < 0 && turn->error == 0 && !b->is_unsaved)
+                r = bans_rebuild(d);
+        else if (r == 0 && turn->error == 0 && !b->is_unsaved && b->n_keys == 0)
+                r = ban_table_remove(b->table);
+        if (r < 0)
+                b->is_dirty = true;
+        return r;
+}
+
+static int count_found(const BanFound *f, void *to) {
+        int64_t *n = to;
+
+        (*n)++;
+        return 0;
+}
+
+/* Where the table is the daemon's own, nobody else can have changed it. */
+int64_t bans_enforced(Daemon *d) {
+        Bans *b = d->bans;
+        int64_t n = 0;
+
+        if (b->is_suspended || (!ban_table_is_made(b->table) && b->n_keys > 0))
+                return 0;
+        if ((b->flags & TABLE_OWNER || b->n_keys > BAN_COUNTED_MAX) && !b->is_dirty)
+                return b->n_keys;
+        if (ban_table_read(b->table, count_found, &n) < 0)
+                return 0;
+        return MIN(n, b->n_keys);
+}
+
+typedef struct Saving {
+        BanStore *store;
+        const char *reason;
+        int64_t now_usec, n;
+} Saving;
+
+static int save_found(const BanFound *f, void *to) {
+        Saving *s = to;
+        uint64_t ms = f->entry.timeout_ms;
+        Ban ban = {.key = f->entry,
+                   .jail = "",
+                   .source = "kernel",
+                   .reason = s->reason,
+                   .since_usec = s->now_usec,
+                   .until_usec = ms > 0 ? s->now_usec + (int64_t)ms * 1000 : BAN_EVER};
+        BanChange change;
+        bool holds;
+        int r = ban_store_holds(s->store, &ban.key, s->now_usec, &holds);
+
+        if (r < 0 || holds)
+                return r;
+        s->n++;
+        return ban_store_put(s->store, &ban, s->now_usec, &change);
+}
+
+int64_t bans_save_found(Daemon *d, const char *reason) {
+        Bans *b = d->bans;
+        Saving s = {.store = b->store, .reason = reason, .now_usec = bans_now()};
+        int r = ban_store_begin(b->store);
+
+        if (r == 0)
+                r = ban_table_read(b->table, save_found, &s);
+        if (r == 0)
+                r = ban_store_commit(b->store);
+        if (r < 0)
+                ban_store_rollback(b->store);
+        return r < 0 ? r : s.n;
+}

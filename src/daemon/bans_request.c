@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <syslog.h>
+
+#include "daemon/bans.h"
+
+/* Who is to be banned and unbanned, and the answers. */
+
+#define REFUSED RPC_INTERFACE ".BanRefused"
+#define SECOND INT64_C(1000000)
+
+/* What became of a request: an answer, or an error with its reason. */
+typedef struct BanAnswer {
+        json_t *reply;
+        const char *error, *why;
+} BanAnswer;
+
+typedef struct BanAct {
+        bool bans; /* it shuts somebody out */
+        int (*run)(BanTurn *turn, const BanCall *call, BanAnswer *ret);
+} BanAct;
+
+static int refuse(BanAnswer *ret, const char *error, const char *why) {
+        *ret = (BanAnswer){.error = error, .why = why};
+        return why ? 0 : -ENOMEM;
+}
+
+/* ---- ban */
+
+/* What is wanted, as it came. */
+typedef struct Wish {
+        const char *address, *jail, *source, *reason;
+        int64_t seconds;    /* 0: for ever */
+        int64_t until_usec; /* 0: not said */
+        const char **services;
+        size_t n_services;
+} Wish;
+
+typedef struct Outcome {
+        BanChange change; /* of the last service, or the only one */
+        BanEntry key;
+        const char *error, *why; /* NULL: it is banned */
+} Outcome;
+
+static const char *check_texts(BanTurn *turn, const Wish *w) {
+        const struct {
+                const char *name, *text;
+                size_t max;
+        } rows[] = {{"reason", w->reason, BAN_REASON_MAX},
+                    {"jail's name", w->jail, BAN_NAME_MAX},
+                    {"source's name", w->source, BAN_NAME_MAX}};
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const char *wrong = rows[i].text ? ban_check_text(rows[i].text, rows[i].max) : NULL;
+
+                if (wrong)
+                        return arena_printf(turn->arena,
+                                            "the %s cannot be kept: %s (at most %zu bytes)",
+                                            rows[i].name, wrong, rows[i].max);
+        }
+        return NULL;
+}
+
+static const char *check_lengths(BanTurn *turn, const BanEntry *key) {
+        Bans *b = turn->d->bans;
+        size_t n = 0;
+
+        if (key->protocol != 0 || b->has_prefix[key->family][key->prefix])
+                return NULL;
+        for (size_t i = 0; i < ARRAY_SIZE(b->has_prefix[0]); i++)
+                n += b->has_prefix[key->family][i];
+        if (n < BAN_PREFIXES_MAX)
+                return NULL;
+        return arena_printf(turn->arena,
+                            "networks of %d different lengths of prefix are banned already: ban "
+                            "those of another length",
+                            BAN_PREFIXES_MAX);
+}
+
+/* Everything that can be said against it before anything is done. */
+static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
+        int r;
+
+        *ret = (Outcome){.error = BAN_INVALID};
+        r = ban_parse_address(turn->arena, w->address, &ret->key, &ret->why);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return 0;
+        ret->why = check_texts(turn, w);
+        if (ret->why)
+                return 0;
+        ret->error = REFUSED;
+        ret->why = never_refuse(turn->arena, &turn->never, &ret->key, &r);
+        if (r == 0 && !ret->why)
+                ret->why = check_lengths(turn, &ret->key);
+        return r;
+}
+
+static int note_change(const BanChange *change, void *to) {
+        BanTurn *turn = to;
+
+        return arena_append(turn->arena, turn->changes, turn->n_changes, *change) ? 0 : -ENOMEM;
+}
+
+/* A disk that is full does not keep anybody from being shut out. */
+static int put_key(BanTurn *turn, const Wish *w, const BanEntry *key, int64_t uid, BanChange *ret) {
+        Bans *b = turn->d->bans;
+        Ban ban = {.key = *key,
+                   .jail = w->jail ? w->jail : "",
+                   .source = w->source ? w->source : "",
+                   .reason = w->reason ? w->reason : "",
+                   .since_usec = turn->now_usec,
+                   .until_usec = BAN_EVER,
+                   .uid = uid};
+        int r;
+
+        if (w->until_usec > 0)
+                ban.until_usec = w->until_usec;
+        else if (w->seconds > 0)
+                ban.until_usec = turn->now_usec + w->seconds * SECOND;
+        r = ban_store_put(b->store, &ban, turn->now_usec, ret);
+        if (r < 0) {
+                turn->error = r;
+                *ret = (BanChange){.key = *key,
+                                   .until_usec = ban.until_usec,
+                                   .kernel_usec = ban.until_usec,
+                                   .before_usec = 1,
+                                   .times = 1};
+        }
+        if (key->protocol == 0)
+                b->has_prefix[key->family][key->prefix] = true;
+        return note_change(ret, turn);
+}
+
+static int ban_one(BanTurn *turn, const Wish *w, int64_t uid, Outcome *ret) {
+        BanEntry *keys;
+        int r = check_wish(turn, w, ret);
+
+        if (r < 0 || ret->why)
+                return r;
+        keys = arena_alloc_array(turn->arena, w->n_services + 1, sizeof(*keys));
+        if (!keys)
+                return -ENOMEM;
+        keys[0] = ret->key;
+        for (size_t i = 0; i < w->n_services && r == 0; i++) {
+                keys[i] = ret->key;
+                r = ban_parse_service(turn->arena, w->services[i], &keys[i], &ret->why);
+        }
+        ret->error = r < 0 ? BAN_INVALID : NULL;
+        for (size_t i = 0; i < MAX(w->n_services, 1UL) && r == 0; i++)
+                r = put_key(turn, w, &keys[i], uid, &ret->change);
+        return r == -EBADMSG ? 0 : r;
+}
+
+static json_t *json_change(const Outcome *o) {
+        char buf[ADDRESS_TEXT_MAX];
+        json_t *object =
+                json_pack("{s:s, s:b, s:I}", "address", ban_print_address(&o->key, buf), "extended",
+                          o->change.was_there, "times", (json_int_t)o->change.times);
+
+        if (o->change.until_usec != BAN_EVER)
+                (void)json_object_set_new(object, "until", json_integer(o->change.until_usec));
+        return object;
+}
+
+static int64_t uid_of(const BanCall *call) {
+        return (int64_t)rpc_call_peer(call->call)->uid;
+}
+
+static int run_ban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
+        const BanRequest *q = call->parameters;
+        const Wish w = {
+                .address = q->address,
+                .jail = q->jail,
+                .source = q->source,
+                .reason = q->reason,
+                .seconds = q->seconds,
+                .services = q->services.items,
+                .n_services = q->services.n_items,
+        };
+        Outcome o;
+        int r;
+
+        r = ban_one(turn, &w, uid_of(call), &o);
+        if (r < 0)
+                return r;
+        if (o.why)
+                return refuse(ret, o.error, o.why);
+        ret->reply = json_change(&o);
+        return 0;
+}
+
+static const char *text_of(const json_t *object, const char *key, const char *otherwise) {
+        const char *text = json_string_value(json_object_get(object, key));
+
+        return text ? text : otherwise;
+}
+
+static int import_one(BanTurn *turn, const BanCall *call, const json_t *entry, Outcome *ret) {
+        const BanImportRequest *q = call->parameters;
+        const char *service = text_of(entry, "service", NULL);
+        json_int_t until = json_integer_value(json_object_get(entry, "until"));
+        const Wish w = {
+                .address = text_of(entry, "address", ""),
+                .jail = text_of(entry, "jail", q->jail),
+                .source = text_of(entry, "source", q->source),
+                .reason = text_of(entry, "reason", q->reason),
+                .seconds = q->seconds,
+                .until_usec = until,
+                .services = &service,
+                .n_services = service != NULL,
+        };
+
+        if (until != 0 && until <= turn->now_usec) {
+                *ret = (Outcome){.error = BAN_INVALID, .why = "it is over already"};
+                return 0;
+        }
+        if (until > turn->now_usec + BAN_SECONDS_MAX * SECOND) {
+                *ret = (Outcome){.error = BAN_INVALID, .why = "it ends in more than 100 years"};
+                return 0;
+        }
+        return ban_one(turn, &w, uid_of(call), ret);
+}
+
+static int run_import(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
+        const BanImportRequest *q = call->parameters;
+        json_t *refused = json_array();
+        json_int_t added = 0, extended = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < json_array_size(q->entries) && r == 0; i++) {
+                Outcome o;
+
+                r = import_one(turn, call, json_array_get(q->entries, i), &o);
+                if (r == 0 && o.why)
+                        (void)json_array_append_new(
+                                refused,
+                                json_pack("{s:I, s:s}", "index", (json_int_t)i, "message", o.why));
+                else if (r == 0)
+                        *(o.change.was_there ? &extended : &added) += 1;
+        }
+        ret->reply = json_pack("{s:I, s:I, s:o}", "added", added, "extended", extended, "refused",
+                               refused);
+        return r;
+}
+
+/* ---- unban */
+
+static int run_unban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
+        const UnbanRequest *q = call->parameters;
+        BanFilter filter = {.jail = q->jail};
+        const char *why = NULL;
+        size_t before = turn->n_changes, n = 0;
+        BanEntry key;
+        int r = 0;
+
+        if (!q->address && !q->jail && !q->all)
+                return refuse(ret, BAN_INVALID, "say whom: an address, a jail, or all");
+        if (q->address)
+                r = ban_parse_address(turn->arena, q->address, &key, &why);
+        if (r == -EBADMSG)
+                return refuse(ret, BAN_INVALID, why);
+        if (q->address)
+                filter.address = &key;
+        if (r == 0)
+                r = ban_store_drop(turn->d->bans->store, &filter, turn->now_usec, note_change,
+                                   turn);
+        if (r < 0 && r != -ENOMEM)
+                turn->error = r;
+        for (size_t i = before; i < turn->n_changes; i++)
+                n += turn->changes[i].was_there;
+        ret->reply = json_pack("{s:I}", "unbanned", (json_int_t)n);
+        return r == -ENOMEM ? r : 0;
+}
+
+static const BanAct act_ban = {true, run_ban}, act_import = {true, run_import},
+                    act_unban = {false, run_unban};
+
+/* ---- the end of a turn */
+
+static void tell_unsaved(Daemon *d, int error) {
+        Bans *b = d->bans;
+
+        if (!b->is_unsaved)
+                daemon_event(d, EVENT_FAILURE, LOG_CRIT,
+                             "bans cannot be written down (%s): they are in force, and would be "
+                             "lost with a restart; it is tried again",
+                             strerror(-error));
+        b->is_unsaved = true;
+}
+
+/* What the changes make of the counts. */
+static void count_changes(const BanTurn *turn, int64_t *bans, int64_t *keys) {
+        for (size_t i = 0; i < turn->n_changes; i++) {
+                const BanChange *c = &turn->changes[i];
+
+                *bans += c->until_usec > 0 ? !c->was_there : -(int64_t)c->was_there;
+                *keys += (c->kernel_usec > 0) - (c->before_usec > 0);
+        }
+}
+
+/* The disk first. Whatever became of it, the kernel shuts out. */
+static int finish(BanTurn *turn) {
+        Daemon *d = turn->d;
+        Bans *b = d->bans;
+        int64_t bans = b->n_bans - turn->n_ended, keys = b->n_keys - turn->n_ended_keys;
+        int r = turn->error;
+
+        count_changes(turn, &bans, &keys);
+        if (r == 0)
+                r = ban_store_trim(b->store, bans - BAN_STORE_MAX, turn->now_usec, note_change,
+                                   turn);
+        if (r == 0)
+                r = ban_store_commit(b->store);
+        if (r < 0) {
+                ban_store_rollback(b->store);
+                turn->error = r;
+                tell_unsaved(d, r);
+                b->is_dirty = true; /* of what was to end, the store knows nothing */
+        } else {
+                b->n_bans -= turn->n_ended;
+                b->n_keys -= turn->n_ended_keys;
+                count_changes(turn, &b->n_bans, &b->n_keys);
+        }
+        return bans_enforce(d, turn);
+}
+
+static void answer(BanTurn *turn, const BanCall *call, BanAnswer *a, int r, int enforced) {
+        Bans *b = turn->d->bans;
+
+        if (r == -ENOMEM || (!a->reply && !a->why)) {
+                json_decref(a->reply);
+                (void)rpc_call_fail(call->call, "out of memory");
+        } else if (a->why) {
+                (void)rpc_call_error(call->call, a->error, json_pack("{s:s}", "message", a->why));
+        } else {
+                (void)json_object_set_new(a->reply, "inForce",
+                                          json_boolean(enforced == 0 && !b->is_suspended));
+                (void)json_object_set_new(a->reply, "stored", json_boolean(turn->error == 0));
+                (void)rpc_call_reply(call->call, a->reply);
+        }
+}
+
+static bool is_unsaid(const BanCall *call, int never) {
+        return never < 0 && call->act->bans;
+}
+
+/* never: nobody is banned while it cannot be told who may not be. */
+static void
+answer_all(BanTurn *turn, const BanCall *calls, size_t n, BanAnswer *answers, int never) {
+        _cleanup_free_ int *results = calloc(n + 1, sizeof(*results));
+        int enforced, r = results ? 0 : -ENOMEM;
+
+        if (ban_store_begin(turn->d->bans->store) < 0 ||
+            ban_store_expire(turn->d->bans->store, turn->now_usec, &turn->n_ended,
+                             &turn->n_ended_keys) < 0)
+                turn->error = -EIO;
+        for (size_t i = 0; i < n && r == 0; i++)
+                results[i] = is_unsaid(&calls[i], never)
+                                     ? refuse(&answers[i], RPC_FAILED,
+                                              "nobody is banned now: who may not be cannot be "
+                                              "found out")
+                                     : calls[i].act->run(turn, &calls[i], &answers[i]);
+        enforced = finish(turn);
+        if (enforced < 0)
+                daemon_event(turn->d, EVENT_FAILURE, LOG_ERR,
+                             "bans could not be put in force, and it is tried again: %s",
+                             strerror(-enforced));
+        for (size_t i = 0; i < n; i++)
+                answer(turn, &calls[i], &answers[i], r < 0 ? r : results[i], enforced);
+}
+
+void bans_answer(Daemon *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Bans *b = d->bans;
+        BanTurn turn = {.d = d, .arena = a, .now_usec = bans_now()};
+        size_t n = b->n_calls;
+        _cleanup_free_ BanCall *calls = TAKE_PTR(b->calls);
+        _cleanup_free_ BanAnswer *answers = calloc(n + 1, sizeof(*answers));
+
+        b->n_calls = b->calls_room = 0;
+        if (a && answers)
+                answer_all(&turn, calls, n, answers, bans_never_read(d, a, true, &turn.never));
+        else
+                for (size_t i = 0; i < n; i++)
+                        (void)rpc_call_fail(calls[i].call, "out of memory");
+        bans_arm(d);
+}
+
+static int later(Daemon *d, RpcCall *call, const BanAct *act, const void *parameters) {
+        if (!d->bans)
+                return rpc_call_fail(call, "nobody can be banned: the store could not be opened; "
+                                           "ringwalld's journal says why");
+        return bans_later(d, call, act, parameters);
+}
+
+int bans_request_ban(Daemon *d, RpcCall *call, const BanRequest *request) {
+        return later(d, call, &act_ban, request);
+}
+
+int bans_request_unban(Daemon *d, RpcCall *call, const UnbanRequest *request) {
+        return later(d, call, &act_unban, request);
+}
+
+int bans_request_import(Daemon *d, RpcCall *call, const BanImportRequest *request) {
+        if (json_array_size(request->entries) > BAN_IMPORT_MAX)
+                return rpc_call_fail(call, "at most %d in one call", BAN_IMPORT_MAX);
+        return later(d, call, &act_import, request);
+}

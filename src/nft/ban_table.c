@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "nft/ban_table.h"
+
+#include <linux/netfilter/nf_tables.h>
+
+#include "nft/attribute.h"
+#include "nft/ban_decode.h"
+#include "nft/ban_encode.h"
+
+#define PREFIX_MAX 128
+
+struct BanTable {
+        NftLink *link; /* borrowed */
+        bool is_made;
+        bool has_set[_FAMILY_MAX][PREFIX_MAX + 1], has_services[_FAMILY_MAX];
+        size_t n_counted; /* at most so many elements have a counter */
+};
+
+BanTable *ban_table_new(NftLink *link) {
+        BanTable *t = calloc(1, sizeof(*t));
+
+        if (t)
+                t->link = link;
+        return t;
+}
+
+BanTable *ban_table_free(BanTable *t) {
+        free(t);
+        return NULL;
+}
+
+bool ban_table_is_made(const BanTable *t) {
+        return t->is_made;
+}
+
+static int send_batch(BanTable *t, NftBatch *b) {
+        NftOutcome outcome;
+        int r = nft_batch_end(b, true);
+
+        if (r == 0)
+                r = nft_link_send(t->link, b, &outcome);
+        if (r == -ETIMEDOUT || r == -ENOBUFS)
+                nft_link_reset(t->link);
+        return r > 0 ? outcome.errors[0].error : r;
+}
+
+static bool *has_set(BanTable *t, BanSet set) {
+        return set.of_services ? &t->has_services[set.family] : &t->has_set[set.family][set.prefix];
+}
+
+/* Nobody's mistake but the caller's; and a batch that the kernel would not understand. */
+static bool is_sound(const BanEntry *e) {
+        unsigned int host = e->family == FAMILY_IPV4 ? 32 : 64;
+
+        return e->prefix >= 1 && e->prefix <= family_width(e->family) &&
+               e->timeout_ms <= BAN_TIMEOUT_MAX_MS && (e->protocol == 0 || e->prefix == host);
+}
+
+/* The sets that the entries need, in the order of their first ones. */
+typedef struct Needed {
+        BanSet sets[2 * PREFIX_MAX + 4];
+        size_t n;
+} Needed;
+
+static int find_needed(const BanEntry *entries, size_t n, Needed *ret) {
+        bool seen[_FAMILY_MAX][2][PREFIX_MAX + 1] = {0};
+
+        ret->n = 0;
+        for (size_t i = 0; i < n; i++) {
+                BanSet set = ban_set_of(&entries[i]);
+                bool *known = &seen[set.family][set.of_services][set.prefix];
+
+                if (!is_sound(&entries[i]))
+                        return -EINVAL;
+                if (*known)
+                        continue;
+                *known = true;
+                ret->sets[ret->n++] = set;
+        }
+        return 0;
+}
+
+static int check_lengths(const BanTable *t) {
+        for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6; f++) {
+                size_t n = 0;
+
+                for (size_t i = 0; i <= PREFIX_MAX; i++)
+                        n += t->has_set[f][i];
+                if (n > BAN_PREFIXES_MAX)
+                        return -E2BIG;
+        }
+        return 0;
+}
+
+static int put_needed(BanTable *t, NftBatch *b, const Needed *needed) {
+        for (size_t i = 0; i < needed->n; i++) {
+                bool *has = has_set(t, needed->sets[i]);
+
+                if (!*has)
+                        ban_put_set(b, needed->sets[i]);
+                *has = true;
+        }
+        return check_lengths(t);
+}
+
+static void
+put_entries(BanTable *t, NftBatch *b, const Needed *needed, const BanEntry *entries, size_t n) {
+        bool counted = t->n_counted + n <= BAN_COUNTED_MAX;
+
+        for (size_t i = 0; i < needed->n; i++)
+                ban_put_elements(b, needed->sets[i], entries, n, false, counted);
+        if (counted)
+                t->n_counted += n;
+}
+
+int ban_table_replace(BanTable *t,
+                      uint32_t flags,
+                      const BanEntry *entries,
+                      size_t n_entries,
+                      const BanRange *never,
+                      size_t n_never) {
+        _cleanup_(nft_batch_freep) NftBatch *b = NULL;
+        BanTable made = {.link = t->link, .is_made = true};
+        Needed needed;
+        int r;
+
+        if (n_entries == 0)
+                return ban_table_remove(t);
+        r = find_needed(entries, n_entries, &needed);
+        if (r < 0)
+                return r;
+        b = nft_batch_new(nft_link_sequence(t->link), 0);
+        if (!b)
+                return -ENOMEM;
+        ban_put_table(b, false, 0);
+        ban_put_delete_table(b);
+        ban_put_table(b, true, flags);
+        ban_put_ground(b);
+        r = put_needed(&made, b, &needed);
+        if (r == 0)
+                r = ban_put_never(b, never, n_never);
+        if (r < 0)
+                return r;
+        put_entries(&made, b, &needed, entries, n_entries);
+        r = send_batch(t, b);
+        if (r == 0)
+                *t = made;
+        return r;
+}
+
+int ban_table_change(
+        BanTable *t, const BanEntry *add, size_t n_add, const BanEntry *drop, size_t n_drop) {
+        _cleanup_(nft_batch_freep) NftBatch *b = NULL;
+        BanTable after = *t;
+        Needed added, dropped;
+        int r;
+
+        if (!t->is_made)
+                return -ENOENT;
+        r = find_needed(add, n_add, &added);
+        if (r == 0)
+                r = find_needed(drop, n_drop, &dropped);
+        if (r < 0 || n_add + n_drop == 0)
+                return r;
+        b = nft_batch_new(nft_link_sequence(t->link), 0);
+        if (!b)
+                return -ENOMEM;
+        r = put_needed(&after, b, &added);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < dropped.n; i++)
+                if (*has_set(&after, dropped.sets[i]))
+                        ban_put_elements(b, dropped.sets[i], drop, n_drop, true, false);
+        put_entries(&after, b, &added, add, n_add);
+        r = send_batch(t, b);
+        if (r == 0)
+                *t = after;
+        if (r == -ENOENT)
+                t->is_made = false;
+        return r;
+}
+
+int ban_table_set_never(BanTable *t, const BanRange *never, size_t n_never) {
+        _cleanup_(nft_batch_freep) NftBatch *b = NULL;
+        int r;
+
+        if (!t->is_made)
+                return 0;
+        b = nft_batch_new(nft_link_sequence(t->link), 0);
+        if (!b)
+                return -ENOMEM;
+        r = ban_put_never(b, never, n_never);
+        if (r == 0)
+                r = send_batch(t, b);
+        if (r == -ENOENT)
+                t->is_made = false;
+        return r;
+}
+
+int ban_table_remove(BanTable *t) {
+        _cleanup_(nft_batch_freep) NftBatch *b = nft_batch_new(nft_link_sequence(t->link), 0);
+        int r;
+
+        if (!b)
+                return -ENOMEM;
+        ban_put_table(b, false, 0); /* what is not there could not be removed */
+        ban_put_delete_table(b);
+        r = send_batch(t, b);
+        if (r == 0)
+                *t = (BanTable){.link = t->link};
+        return r;
+}
+
+int ban_table_find(BanTable *t, const BanEntry *key, BanFound *ret) {
+        _cleanup_(nft_bytes_done) NftBytes bytes = {0};
+        BanSet set = ban_set_of(key);
+        unsigned char value[BAN_KEY_MAX];
+        char name[BAN_SET_NAME_MAX];
+        BanDecoder decoder = {.set = set, .take = ban_decode_one, .to = ret};
+        int r;
+
+        r = nft_link_get_element(t->link, BAN_TABLE, ban_set_name(set, name), value,
+                                 ban_key_put(set, key, value), &bytes);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        r = ban_decode_elements(&decoder, bytes.data, bytes.size);
+        return r < 0 ? r : decoder.n > 0;
+}
+
+int ban_table_read(BanTable *t, int (*take)(const BanFound *f, void *to), void *to) {
+        _cleanup_(nft_bytes_done) NftBytes sets = {0};
+        int r = nft_link_dump(t->link, NFT_MSG_GETSET, BAN_TABLE, NULL, &sets);
+
+        if (r == -ENOENT || (r == 0 && sets.size == 0))
+                return 0;
+        if (r < 0)
+                return r;
+        message_for_each(h, sets.data, sets.size) {
+                _cleanup_(nft_bytes_done) NftBytes bytes = {0};
+                BanDecoder decoder = {.take = take, .to = to};
+                const char *name = ban_decode_set_name(h);
+
+                if (!name || !ban_set_parse(name, &decoder.set))
+                        continue;
+                r = nft_link_dump(t->link, NFT_MSG_GETSETELEM, BAN_TABLE, name, &bytes);
+                if (r == 0 && bytes.size > 0)
+                        r = ban_decode_elements(&decoder, bytes.data, bytes.size);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ringwall ban, unban and bans, with ringwalld and real packets: to this host, to a published container, routed,
+open connections, services, IPv6; and what becomes of the bans when the daemon dies, the disk is full, or somebody
+else writes to their table."""
+
+import errno
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from lab import wait_until
+from program import ringwall
+from talk import NETWORK, family_of
+from test_alerts import ADMIN, PORT, SHELL, SSHD, log_in
+from test_daemon import Daemon
+from world import World, accept_from, with_inbound
+
+WAN, WAN6 = "203.0.113.2", "2001:db8:ffff::2"
+OPEN = with_inbound("{ allow: ssh }", "{ allow: 8080/tcp }", "{ allow: 9000/udp }")
+SOON = 20
+
+
+@pytest.fixture(name="folder", scope="module")
+def make_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("bans")
+
+
+@pytest.fixture(name="world", scope="module")
+def make_world(folder):
+    w = World(folder)
+    yield w
+    w.close()
+
+
+@pytest.fixture(name="running", scope="module")
+def make_running(world, folder):
+    d = Daemon(world, folder)
+    d.start()
+    assert d.apply(OPEN, "--no-confirm")[0] == 0
+    yield d
+    if d.process.poll() is None:
+        d.stop(signal.SIGKILL)
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(running):
+    """Begins and ends without a ban."""
+    assert running.ask("unban", "--all")[0] == 0
+    yield running
+    if running.process.poll() is not None:
+        running.start()
+    running.ask("unban", "--all")
+
+
+def ban(daemon, *args, code=0):
+    got, answer = daemon.ask("ban", *args)
+    assert got == code, answer
+    return answer
+
+
+def bans(daemon, *args):
+    code, answer = daemon.ask("bans", *args)
+    assert code in (0, 8), answer
+    return answer["bans"]
+
+
+def text(daemon, verb, *args, more=None):
+    done = ringwall(
+        daemon.world.lab, verb, *args, "--runtime-dir", str(daemon.runtime), check=False, text=more
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def packets(daemon, address):
+    return sum(b.get("packets", 0) for b in bans(daemon, address))
+
+
+def is_shut(daemon, address, ns, to, port):
+    """Whether a connection is dropped by the ban of that address: what did not come is told by its counter."""
+    before = packets(daemon, address)
+    with daemon.world.lab.inside(ns):
+        s = socket.socket(NETWORK[family_of(to)], socket.SOCK_STREAM)
+    with s:
+        s.setblocking(False)
+        s.connect_ex((to, port))
+        result = []
+
+        def decided():
+            if select.select([], [s], [], 0.02)[1]:
+                result.append(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            elif packets(daemon, address) > before:
+                result.append(errno.ETIMEDOUT)
+            return result
+
+        wait_until(decided, SOON, "a connection, or a counted drop")
+    return result[0] == errno.ETIMEDOUT
+
+
+def connects(world, ns, to, port):
+    return world.talk.reach(ns, to, port) == "open"
+
+
+def table(world):
+    done = world.lab.run("fw", ["nft", "list", "table", "inet", "ringwall_bans"], check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def test_a_host_is_shut_out_everywhere_and_let_in_again(daemon, world):
+    host = world.address("host", 4)
+    answer = ban(daemon, WAN, "--for", "1h", "--reason", "tries passwords", "--jail", "sshd")
+    assert answer["inForce"] and answer["stored"] and not answer["extended"]
+    assert is_shut(daemon, WAN, "wan", host, 22)
+    assert is_shut(daemon, WAN, "wan", host, 8080)  # of a container
+    assert is_shut(daemon, WAN, "wan", "172.17.0.3", 80)  # routed
+    assert connects(world, "lan", world.address("host:eth1", 4), 22)
+    (one,) = bans(daemon)
+    assert (one["address"], one["jail"], one["reason"]) == (WAN, "sshd", "tries passwords")
+    assert one["packets"] >= 3 and one["times"] == 1 and one["user"] == 0
+    assert one["until"] - one["since"] == 3600 * 1000000
+    code, answer = daemon.ask("unban", WAN)
+    assert code == 0 and answer["unbanned"] == 1
+    assert table(world) is None  # it costs nothing more
+    assert connects(world, "wan", host, 22) and connects(world, "wan", host, 8080)
+    assert daemon.ask("unban", WAN)[1]["unbanned"] == 0
+
+
+def open_connection(world, port):
+    """Of a client in wan with the host: (client, server)."""
+    outcome, client = world.talk.dial("wan", world.address("host", 4), port)
+    assert outcome == "open"
+    return client, accept_from(world, ("fw", port), client)
+
+
+def test_an_open_connection_dies_at_once_also_when_the_server_speaks(daemon, world):
+    client, server = open_connection(world, 22)
+    server.sendall(b"a")
+    assert client.recv(1) == b"a"
+    ban(daemon, WAN)
+    server.sendall(b"b")
+    wait_until(lambda: packets(daemon, WAN) > 0, SOON, "the drop of what the server sent")
+    client.sendall(b"c")
+    seen = packets(daemon, WAN)
+    wait_until(lambda: packets(daemon, WAN) > seen, SOON, "the drop of what the client sent")
+    assert not select.select([client, server], [], [], 0)[0]
+    daemon.ask("unban", WAN)
+    assert client.recv(1) == b"b"  # it was only that: the retransmission comes
+
+
+def test_an_open_connection_into_a_container_dies_too(daemon, world):
+    outcome, client = world.talk.dial("wan", world.address("host", 4), 8080)
+    assert outcome == "open"
+    server = accept_from(world, ("c1", 80), client)
+    ban(daemon, WAN)
+    server.sendall(b"x")
+    wait_until(lambda: packets(daemon, WAN) > 0, SOON, "the drop of what the container sent")
+    assert not select.select([client], [], [], 0)[0]
+
+
+def test_services_are_shut_by_the_port_that_is_dialled(daemon, world):
+    host = world.address("host", 4)
+    ban(daemon, WAN, "--services", "8080/tcp,ssh")
+    assert {b["service"] for b in bans(daemon)} == {"8080/tcp", "22/tcp"}
+    assert is_shut(daemon, WAN, "wan", host, 8080)
+    assert is_shut(daemon, WAN, "wan", host, 22)
+    assert connects(world, "wan", host, 443)
+
+
+def test_ipv6_is_banned_by_its_64_and_single_addresses_where_asked_for(daemon, world):
+    host = world.address("host", 6)
+    # this host has an address in the same network
+    assert "own address" in ban(daemon, WAN6, code=7)
+    assert ban(daemon, WAN6 + "/128")["address"] == WAN6
+    assert is_shut(daemon, WAN6 + "/128", "wan", host, 22)
+    assert ban(daemon, "2001:db8:99::7")["address"] == "2001:db8:99::/64"
+
+
+@pytest.mark.parametrize(
+    "address, word",
+    [
+        ("203.0.113.1", "this host's own address"),
+        ("203.0.113.0/24", "holds 203.0.113.1"),
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("172.17.0.2", "containers"),
+        ("224.0.0.1", "multicast"),
+        ("198.0.0.0/8", "too wide"),
+        ("0.0.0.0/0", "too wide"),
+        ("::/0", "too wide"),
+        ("2400::/20", "too wide"),
+    ],
+)
+def test_who_is_never_banned_is_told_why(daemon, address, word):
+    assert word in ban(daemon, address, code=7)
+    assert bans(daemon) == []
+
+
+def test_an_administrator_who_is_connected_over_ssh_is_not_banned(daemon, world, tmp_path):
+    """Not before they have gone; the stand-in for sshd is test_alerts.py's."""
+    program, script, shell = tmp_path / "sshd", tmp_path / "sshd.py", tmp_path / "shell.py"
+    shutil.copy(os.path.realpath(sys.executable), program)
+    script.write_text(SSHD)
+    shell.write_text(SHELL)
+    child = world.lab.popen(
+        "fw",
+        ["sshd", str(script), str(PORT), str(program), str(shell)],
+        executable=str(program),
+        stdout=-1,
+        text=True,
+        env={**os.environ, "PYTHONHOME": sys.base_prefix},
+    )
+    try:
+        assert child.stdout.readline() == "ready\n"
+        assert daemon.apply(with_inbound(f"{{ allow: {PORT}/tcp }}"), "--no-confirm")[0] == 0
+        client = log_in(world)
+        assert "an administrator is connected from over SSH" in ban(daemon, ADMIN, code=7)
+        assert bans(daemon) == []
+        client.close()
+        wait_until(lambda: daemon.ask("ban", ADMIN)[0] == 0, SOON, "the end of the session")
+    finally:
+        child.kill()
+        assert daemon.apply(OPEN, "--no-confirm")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "args, word",
+    [
+        (["hello"], "no address"),
+        (["203.0.113.9/24"], "the network is 203.0.113.0/24"),
+        (["198.51.100.7", "--for", "-5s"], "--for takes"),
+        (["198.51.100.7", "--for", "99999999999999999999d"], "--for takes"),
+        (["198.51.100.7", "--for", "101000000h"], "--for takes"),
+        (["198.51.100.7", "--for", "0s"], "--for takes"),
+        (["198.51.100.7", "--reason", "a\nb"], "control characters"),
+        (["198.51.100.7", "--reason", "x" * 100000], "too long"),
+        (["198.51.100.7", "--services", "nonsense"], "no service"),
+        (["198.51.100.0/24", "--services", "22/tcp"], "to a host"),
+        ([], "say whom"),
+    ],
+)
+def test_bad_input_is_a_clear_error_and_changes_nothing(daemon, args, word):
+    code, _, errors = text(daemon, "ban", *args)
+    assert code == 2 and word in errors, errors
+    assert bans(daemon) == []
+
+
+def test_a_second_ban_extends_and_each_jail_ends_its_own(daemon):
+    first = ban(daemon, "192.0.2.77", "--for", "1h", "--jail", "sshd")
+    assert ban(daemon, "192.0.2.77", "--for", "10s", "--jail", "sshd")["until"] == first["until"]
+    assert ban(daemon, "192.0.2.77", "--for", "2h", "--jail", "sshd")["until"] > first["until"]
+    ban(daemon, "192.0.2.77", "--for", "1d", "--jail", "nginx")
+    assert daemon.ask("unban", "--jail", "nginx")[1]["unbanned"] == 1
+    assert [b["jail"] for b in bans(daemon)] == ["sshd"]
+    assert [b["jail"] for b in bans(daemon, "--jail", "nginx")] == []
+    daemon.ask("unban", "192.0.2.77")
+    assert ban(daemon, "192.0.2.77")["times"] == 2
+
+
+def test_a_ban_ends_when_its_time_is_over(daemon, world):
+    ban(daemon, WAN, "--for", "1s")
+    wait_until(lambda: bans(daemon) == [] and table(world) is None, SOON, "the end of the ban")
+    assert connects(world, "wan", world.address("host", 4), 22)
+
+
+def test_what_bans_an_address_is_found_also_in_a_network(daemon):
+    ban(daemon, "198.51.100.0/24", "--reason", "the whole of it")
+    assert [b["address"] for b in bans(daemon, "198.51.100.77")] == ["198.51.100.0/24"]
+    code, out, _ = text(daemon, "bans", "198.51.101.1")
+    assert code == 8 and out == "198.51.101.1 is not banned\n"
+    code, out, _ = text(daemon, "bans")
+    assert code == 0 and "198.51.100.0/24" in out and "the whole of it" in out
+
+
+def test_a_kill_and_a_restart_change_nothing(daemon, world):
+    host = world.address("host", 4)
+    ban(daemon, WAN, "--for", "1h", "--reason", "kept")
+    before = bans(daemon)[0]
+    daemon.stop(signal.SIGKILL)
+    assert not connects_within(world, host)
+    daemon.start()
+    after = bans(daemon)[0]
+    assert (after["until"], after["reason"]) == (before["until"], "kept")
+    assert is_shut(daemon, WAN, "wan", host, 22)
+    daemon.stop()
+    world.lab.nft("flush ruleset")  # as a reboot does
+    daemon.start()
+    assert is_shut(daemon, WAN, "wan", host, 22)
+    assert daemon.status()["bans"]["enforced"] == daemon.status()["bans"]["desired"] == 1
+
+
+def connects_within(world, host):
+    """Without a daemon nobody counts: a connection that is not made within a moment is not made."""
+    with world.lab.inside("wan"):
+        s = socket.socket()
+    with s:
+        s.settimeout(0.3)
+        return s.connect_ex((host, 22)) == 0
+
+
+def test_every_ban_that_was_acknowledged_is_there_after_a_kill(daemon):
+    for i in range(20):
+        ban(daemon, f"198.51.100.{i + 1}")
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    assert len(bans(daemon)) == 20
+    assert text(daemon, "bans", "--check")[:2] == (0, "in force: 20 of 20\n")
+
+
+def test_a_damaged_store_is_put_aside_and_filled_from_the_kernel(daemon, world):
+    ban(daemon, WAN, "--for", "1h")
+    ban(daemon, "198.51.100.0/24")
+    daemon.stop(signal.SIGKILL)
+    for name in ("bans.sqlite", "bans.sqlite-wal"):
+        path = daemon.state / name
+        if path.exists():
+            path.write_bytes(b"not a database.." * 4096)
+    daemon.start()
+    assert {b["address"] for b in bans(daemon)} == {WAN, "198.51.100.0/24"}
+    assert is_shut(daemon, WAN, "wan", world.address("host", 4), 22)
+    assert [p for p in daemon.state.iterdir() if ".damaged-" in p.name]
+    assert "the store of bans was damaged" in daemon.log()
+
+
+def test_unload_lets_everybody_in_and_apply_shuts_them_out_again(daemon, world):
+    host = world.address("host", 4)
+    ban(daemon, WAN)
+    assert text(daemon, "unload", "--yes")[0] == 0
+    assert table(world) is None and connects(world, "wan", host, 22)
+    code, _, errors = text(daemon, "ban", "198.51.100.7")
+    assert code == 1 and "not in force" in errors
+    assert daemon.apply(OPEN, "--no-confirm")[0] == 0
+    assert is_shut(daemon, WAN, "wan", host, 22)
+    assert daemon.status()["bans"]["enforced"] == 2
+
+
+def test_import_and_export_and_a_line_that_is_none(daemon, world, folder):
+    path = folder / "list.txt"
+    lines = [f"198.51.{i // 250}.{i % 250 + 1}" for i in range(5000)]
+    for i in range(0, 5000, 100):
+        lines[i] = ("nonsense", "127.0.0.1", "10.0.0.0/8", "1.2.3.4 5.6.7.8")[i // 100 % 4]
+    path.write_text("# a list\n" + "\n".join(lines) + "\n\n2001:db8:5::/64 # a network\n")
+    code, out, errors = text(daemon, "bans", "--import", str(path), "--for", "1d")
+    assert code == 8 and out == "4951 banned, 0 extended, 50 lines left out\n"
+    assert f"{path}:2: 'nonsense' is no address" in errors
+    assert f"{path}:102: 127.0.0.1 is never banned" in errors
+    assert len(errors.splitlines()) == 50
+    _, out, _ = text(daemon, "bans", "--export")
+    assert len(out.splitlines()) == 4951 and "2001:db8:5::/64" in out
+    _, first, _ = text(daemon, "bans", "--export", "--json")
+    daemon.ask("unban", "--all")
+    code, out, errors = text(daemon, "bans", "--import", "-", more=first)
+    assert code == 0, errors
+    _, second, _ = text(daemon, "bans", "--export", "--json")
+    ends = [{json.loads(x)["address"]: json.loads(x)["until"] for x in t.splitlines()} for t in (first, second)]
+    assert ends[0] == ends[1]
+    assert daemon.status()["bans"]["enforced"] == 4951
+
+
+def test_other_lengths_of_prefix_are_bounded(daemon):
+    for length in range(16, 29):
+        ban(daemon, f"198.51.0.0/{length}")
+    ban(daemon, "198.51.0.1")
+    assert "lengths of prefix" in ban(daemon, "198.51.0.0/29", code=7)
+
+
+def test_verify_and_status_take_the_table_for_ringwalls_own(daemon, world):
+    ban(daemon, WAN)
+    policy = str(world.file(OPEN))
+    done = ringwall(world.lab, "verify", "--policy", policy, "--json", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(c["answer"] == "proved" for c in json.loads(done.stdout)["claims"])
+    status = daemon.status()
+    assert status["state"] == "closed" and status["readBack"]
+    assert status["drift"]["seen"] == 0
+    done = ringwall(world.lab, "explain", f"tcp from {WAN} to 22", "--live", check=False)
+    assert "dropped" in done.stdout and "ringwall_bans" in done.stdout, done.stdout
+
+
+def test_a_full_disk_keeps_nobody_in(daemon, world, tmp_path):
+    """The state directory is a small file system of its own, which is filled."""
+    daemon.stop()
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", state], check=True)
+    daemon = Daemon(world, tmp_path)
+    try:
+        daemon.start()
+        ban(daemon, "198.51.100.1")
+        filler = os.open(state / "filler", os.O_WRONLY | os.O_CREAT)
+        with pytest.raises(OSError):
+            while os.write(filler, b"x" * 4096):
+                pass
+        os.close(filler)
+        codes = [text(daemon, "ban", f"198.51.100.{i}") for i in range(2, 40)]
+        assert any(code == 1 and "could not be written" in errors for code, _, errors in codes)
+        assert is_shut_by_kernel(world, "198.51.100.39")
+        assert "bans cannot be written down" in daemon.log()
+        os.unlink(state / "filler")
+        wait_until(lambda: len(bans(daemon)) == 39, 40, "the bans on the disk")
+        assert not daemon.status()["bans"]["unsaved"]
+    finally:
+        daemon.ask("unban", "--all")
+        daemon.stop(signal.SIGKILL)
+        subprocess.run(["umount", "-l", state], check=True)
+
+
+def is_shut_by_kernel(world, address):
+    done = world.lab.run(
+        "fw", ["nft", "get", "element", "inet", "ringwall_bans", "hosts4", f"{{ {address} }}"], check=False
+    )
+    return done.returncode == 0
+
+
+def test_where_others_can_write_the_table_it_is_put_right(daemon, world):
+    ban(daemon, WAN)
+    done = world.lab.run("fw", ["nft", "delete", "table", "inet", "ringwall_bans"], check=False)
+    assert done.returncode != 0  # it is the daemon's own
+    assert daemon.apply("settings: { ownership: off }\n" + OPEN, "--no-confirm")[0] == 0
+    try:
+        world.lab.nft("flush set inet ringwall_bans hosts4")
+        wait_until(lambda: is_shut_by_kernel(world, WAN), SOON, "the ban again")
+        world.lab.nft("delete table inet ringwall_bans")
+        wait_until(lambda: is_shut_by_kernel(world, WAN), SOON, "the table again")
+        wait_until(lambda: "another program changed the bans" in daemon.log(), SOON, "the event")
+        assert daemon.status()["bans"]["enforced"] == 1
+    finally:
+        assert daemon.apply(OPEN, "--no-confirm")[0] == 0

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""fail2ban's own server with the actions of packaging/fail2ban: real lines of a log become bans of ringwall's, and
+what fail2ban prolongs, unbans, flushes and restores goes the same way."""
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from lab import wait_until
+from program import ROOT, PROGRAM
+from rulers import DEADLINE, Ruler, stop, write
+from test_bans import OPEN, WAN, bans, is_shut
+from test_daemon import Daemon
+from world import World
+
+ACTIONS = os.path.join(ROOT, "packaging/fail2ban/action.d")
+
+JAIL = """[DEFAULT]
+backend = polling
+bantime = 1h
+findtime = 10m
+maxretry = 3
+enabled = true
+filter = sshd
+logpath = {folder}/watched
+port = ssh
+protocol = tcp
+usedns = no
+ignoreself = false
+[sshd]
+action = ringwall[name=sshd, port="ssh,8080", protocol=tcp, ringwall="{program}", options="--runtime-dir {runtime}"]
+[all]
+maxretry = 100
+action = ringwall-allports[name=all, ringwall="{program}", options="--runtime-dir {runtime}"]
+[ever]
+maxretry = 100
+bantime = -1
+action = ringwall-allports[name=ever, ringwall="{program}", options="--runtime-dir {runtime}"]
+"""
+
+
+class Fail2ban(Ruler):
+    """A server whose database outlives it."""
+
+    def __init__(self, lab, parent, runtime):
+        super().__init__(lab, parent, "fail2ban")
+        for name in ("filter.d", "fail2ban.conf"):
+            os.symlink(f"/etc/fail2ban/{name}", f"{self.folder}/{name}")
+        shutil.copytree(ACTIONS, f"{self.folder}/action.d")
+        write(f"{self.folder}/fail2ban.local", f"[Definition]\ndbfile = {self.folder}/bans.db\n")
+        write(f"{self.folder}/watched", "")
+        text = JAIL.format(folder=self.folder, program=PROGRAM, runtime=runtime)
+        write(f"{self.folder}/jail.conf", text)
+        self.base = ["-c", self.folder, "-s", f"{self.folder}/socket", "-p", f"{self.folder}/pid"]
+        self.begin()
+
+    def begin(self):
+        self.start(["fail2ban-server", "-f", *self.base, "--logtarget", "STDOUT", "start"])
+        self.ready("fail2ban-client", *self.base, "ping")
+
+    def end(self):
+        stop(self.children.pop())
+
+    def client(self, *words):
+        return self.run("fail2ban-client", *self.base, *words)
+
+    def fail(self, address, times):
+        with open(f"{self.folder}/watched", "a", encoding="utf-8") as f:
+            for _ in range(times):
+                when = time.strftime("%b %d %H:%M:%S")
+                f.write(f"{when} box sshd[4242]: Failed password for root from {address} port 40000 ssh2\n")
+
+
+@pytest.fixture(name="world", scope="module")
+def make_world(tmp_path_factory):
+    w = World(tmp_path_factory.mktemp("fail2ban"))
+    yield w
+    w.close()
+
+
+@pytest.fixture(name="daemon", scope="module")
+def make_daemon(world, tmp_path_factory):
+    d = Daemon(world, tmp_path_factory.mktemp("daemon"))
+    d.start()
+    assert d.apply(OPEN, "--no-confirm")[0] == 0
+    yield d
+    d.stop(signal.SIGKILL)
+
+
+@pytest.fixture(name="fail2ban", scope="module")
+def make_fail2ban(world, daemon, tmp_path_factory):
+    f = Fail2ban(world.lab, tmp_path_factory.mktemp("ruler"), daemon.runtime)
+    yield f
+    for child in f.children:
+        stop(child)
+
+
+def wait_for_bans(fail2ban, daemon, jail, addresses):
+    wait_until(
+        lambda: {b["address"] for b in bans(daemon, "--jail", jail)} == set(addresses),
+        DEADLINE,
+        f"bans of {addresses}\n{fail2ban.said()}",
+    )
+
+
+def test_lines_of_a_log_shut_the_jails_ports(fail2ban, daemon, world):
+    fail2ban.fail(WAN, 3)
+    wait_for_bans(fail2ban, daemon, "sshd", [WAN])
+    list_ = bans(daemon, "--jail", "sshd")
+    assert {b["service"] for b in list_} == {"22/tcp", "8080/tcp"}
+    assert {(b["source"], b["reason"]) for b in list_} == {("fail2ban", "3 failures")}
+    assert all(3500 < (b["until"] - b["since"]) / 1e6 < 3700 for b in list_)
+    assert is_shut(daemon, WAN, "wan", world.address("host", 4), 22)
+    assert is_shut(daemon, WAN, "wan", world.address("host", 4), 8080)
+    assert world.talk.reach("wan", world.address("host", 4), 443) == "open"
+    fail2ban.client("set", "sshd", "unbanip", WAN)
+    wait_for_bans(fail2ban, daemon, "sshd", [])
+
+
+def test_bans_by_hand_networks_ipv6_and_bans_without_an_end(fail2ban, daemon):
+    fail2ban.client("set", "all", "banip", "198.51.100.7", "192.0.2.0/24", "2001:db8:9::7")
+    wait_for_bans(fail2ban, daemon, "all", ["198.51.100.7", "192.0.2.0/24", "2001:db8:9::7"])
+    fail2ban.client("set", "ever", "banip", "198.51.100.7")
+    wait_for_bans(fail2ban, daemon, "ever", ["198.51.100.7"])
+    assert "until" not in bans(daemon, "--jail", "ever")[0]
+    # another jail's ban is not this one's to end
+    fail2ban.client("set", "all", "unbanip", "198.51.100.7")
+    wait_for_bans(fail2ban, daemon, "all", ["192.0.2.0/24", "2001:db8:9::7"])
+    wait_for_bans(fail2ban, daemon, "ever", ["198.51.100.7"])
+
+
+def test_what_is_never_banned_is_an_error_in_fail2bans_log(fail2ban, daemon):
+    fail2ban.client("set", "all", "banip", "127.0.0.5")
+    wait_until(lambda: "127.0.0.5 is never banned" in fail2ban.said(), DEADLINE, "the reason")
+    assert "127.0.0.5" not in {b["address"] for b in bans(daemon)}
+    fail2ban.client("set", "all", "unbanip", "127.0.0.5")
+
+
+def test_a_restart_of_fail2ban_brings_its_bans_back_and_unban_all_ends_them(fail2ban, daemon):
+    before = {b["address"] for b in bans(daemon)}
+    assert len(before) == 3
+    fail2ban.end()
+    wait_until(lambda: bans(daemon) == [], DEADLINE, "the flush")
+    fail2ban.begin()
+    wait_until(
+        lambda: {b["address"] for b in bans(daemon)} == before, DEADLINE, f"the same bans\n{fail2ban.said()}"
+    )
+    fail2ban.client("unban", "--all")
+    wait_until(lambda: bans(daemon) == [], DEADLINE, "the flush")
+
+
+def test_a_ban_outlives_a_kill_of_ringwalld(fail2ban, daemon):
+    fail2ban.client("set", "all", "banip", "198.51.100.9")
+    wait_for_bans(fail2ban, daemon, "all", ["198.51.100.9"])
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    wait_for_bans(fail2ban, daemon, "all", ["198.51.100.9"])
+    fail2ban.client("set", "all", "unbanip", "198.51.100.9")
+    wait_for_bans(fail2ban, daemon, "all", [])
