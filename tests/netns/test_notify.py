@@ -319,15 +319,15 @@ def test_no_event_is_lost_or_told_twice_over_restarts_of_both(notify):
     notify.drift()
     notify.await_told(2)
     notify.daemon.stop(signal.SIGKILL)
-    notify.start_daemon()
+    notify.start_daemon()  # which tells that it was killed
     notify.drift()
-    notify.await_told(4)
+    notify.await_told(5)
     wait_until(lambda: notify.position("run") == notify.told()[-1]["number"], 5, "its position")
     assert notify.stop() == 0
     notify.drift()  # while nobody listens
     notify.start()
-    told = notify.await_told(6)
-    assert [e["kind"] for e in told] == ["drift", "healed"] * 3
+    told = notify.await_told(7)
+    assert [e["kind"] for e in told] == ["drift", "healed", "failure"] + ["drift", "healed"] * 2
     numbers = [e["number"] for e in told]
     assert numbers == sorted(set(numbers))
 
