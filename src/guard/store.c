@@ -7,6 +7,7 @@
 #include <sodium.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "guard/store_disk.h"
@@ -43,6 +44,21 @@ static int check_owner(const Store *s, Diag *d) {
         return 0;
 }
 
+#define LOCK_PAUSE_MSEC 10
+#define LOCK_TRIES 200 /* two seconds */
+
+/* A daemon that was killed leaves for a moment what it had just forked, with the lock. */
+static int lock_folder(int fd) {
+        const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MSEC * 1000000L};
+
+        for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+                if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+                        return -1;
+                (void)nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
 static int open_folders(Store *s, StoreMode mode, Diag *d) {
         int r;
 
@@ -56,7 +72,7 @@ static int open_folders(Store *s, StoreMode mode, Diag *d) {
         r = check_owner(s, d);
         if (r < 0)
                 return r;
-        if (mode == STORE_WRITE && flock(s->folder, LOCK_EX | LOCK_NB) < 0) {
+        if (mode == STORE_WRITE && lock_folder(s->folder) < 0) {
                 (void)diag_error(d, (Span){0}, "%s is in use by another ringwalld", s->path);
                 return -EBUSY;
         }
