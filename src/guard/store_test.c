@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
 #include "guard/store_codec.h"
 #include "guard/store_unit.h"
 
@@ -132,6 +137,31 @@ static void a_folder_that_others_may_use_is_refused(void **state) {
         t->d = diag_new(t->arena);
         assert_int_equal(store_open(t->folder, STORE_READ, &store, t->d), -EBADMSG);
         check_message(t, "%s does not belong to root");
+}
+
+/* As a process that a daemon had forked when it was killed. */
+static void a_lock_that_is_let_go_of_is_waited_for(void **state) {
+        StoreTest *t = *state;
+        pid_t other;
+        int ends[2];
+        char byte;
+
+        assert_int_equal(mkdir(t->folder, 0700) == 0 || errno == EEXIST, 1);
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        other = fork();
+        if (other == 0) {
+                int fd = open(t->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+                if (flock(fd, LOCK_EX) == 0 && write(ends[1], "", 1) == 1)
+                        (void)nanosleep(&(struct timespec){.tv_nsec = 100 * 1000000L}, NULL);
+                _exit(0);
+        }
+        assert_true(other > 0);
+        assert_int_equal(read(ends[0], &byte, 1), 1);
+        store_test_open(t);
+        assert_int_equal(waitpid(other, NULL, 0), other);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
 }
 
 static void one_process_writes_and_others_may_read(void **state) {
@@ -663,6 +693,7 @@ int main(void) {
                 store_test(only_root_may_look_into_the_folder),
                 store_test(a_folder_that_others_could_read_is_mended),
                 store_test(a_folder_that_others_may_use_is_refused),
+                store_test(a_lock_that_is_let_go_of_is_waited_for),
                 store_test(one_process_writes_and_others_may_read),
                 store_test(a_folder_that_cannot_be_made_is_told),
                 store_test(what_is_confirmed_becomes_the_sealed_copy),
