@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/exposure.h"
 
-#include <getopt.h>
 #include <netinet/in.h>
 
 #include "cli/kernel.h"
 #include "cli/output.h"
+#include "cli/verify.h"
 #include "host/survey.h"
 #include "nft/world_read.h"
 
@@ -392,28 +392,6 @@ static int print_report(const Report *report) {
         return code_of(report);
 }
 
-static int read_world(Arena *a, World **ret) {
-        _cleanup_(nft_link_closep) NftLink *link = NULL;
-        int r = kernel_open(&link);
-
-        if (r != EXIT_OK)
-                return r;
-        r = world_read(link, a, ret);
-        if (r == 0)
-                return EXIT_OK;
-        if (r == -EPERM)
-                fputs("ringwall exposure: reading the kernel's rules needs CAP_NET_ADMIN: run it "
-                      "as root\n",
-                      stderr);
-        else if (r == -EBUSY)
-                fputs("ringwall exposure: other programs kept changing the kernel's rules while "
-                      "they were read; try again\n",
-                      stderr);
-        else
-                return input_failed(r, "cannot read the kernel's rules");
-        return r == -EPERM ? EXIT_NOT_PERMITTED : EXIT_FAILED;
-}
-
 static bool is_in_force(const World *w) {
         for (size_t i = 0; i < w->n_tables; i++)
                 if (streq_null(w->tables[i].owner, "ringwall") && !(w->tables[i].flags & 1))
@@ -453,7 +431,7 @@ static int expose(const char *file, bool json) {
         int r = read_policy(&input, file, &report.has_policy);
 
         if (r == EXIT_OK)
-                r = read_world(input.arena, &world);
+                r = verify_read_world("exposure", input.arena, &world);
         if (r != EXIT_OK)
                 return r;
         report.arena = input.arena;
@@ -478,32 +456,7 @@ static int expose(const char *file, bool json) {
 }
 
 static int run(int argc, char **argv) {
-        static const struct option options[] = {
-                {"policy", required_argument, NULL, 'p'},
-                {"json", no_argument, NULL, 'j'},
-                {"help", no_argument, NULL, 'h'},
-                {0},
-        };
-        const char *file = NULL;
-        bool json = false;
-        int c;
-
-        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
-                switch (c) {
-                case 'p':
-                        file = optarg;
-                        break;
-                case 'j':
-                        json = true;
-                        break;
-                case 'h':
-                        return verb_help(&verb_exposure);
-                default:
-                        return verb_usage(&verb_exposure, NULL);
-                }
-        if (argc > optind)
-                return verb_usage(&verb_exposure, "a policy is named with --policy FILE");
-        return expose(file, json);
+        return verify_run(&verb_exposure, argc, argv, expose);
 }
 
 const Verb verb_exposure = {

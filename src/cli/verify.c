@@ -161,6 +161,13 @@ int verify_read_world(const char *verb, Arena *a, World **ret) {
         r = world_read(link, a, ret);
         if (r == 0)
                 return EXIT_OK;
+        if (r == -EPERM) {
+                fprintf(stderr,
+                        "ringwall %s: reading the kernel's rules needs CAP_NET_ADMIN: run it as "
+                        "root\n",
+                        verb);
+                return EXIT_NOT_PERMITTED;
+        }
         if (r == -EBUSY) {
                 fprintf(stderr,
                         "ringwall %s: other programs kept changing the kernel's rules while they "
@@ -258,7 +265,10 @@ static int verify(const char *file, bool json) {
         return json ? print_json(&report, beside, code_of(&report)) : print_report(&report, beside);
 }
 
-static int run(int argc, char **argv) {
+int verify_run(const Verb *verb,
+               int argc,
+               char **argv,
+               int (*answer)(const char *file, bool json)) {
         static const struct option options[] = {
                 {"policy", required_argument, NULL, 'p'},
                 {"json", no_argument, NULL, 'j'},
@@ -278,13 +288,17 @@ static int run(int argc, char **argv) {
                         json = true;
                         break;
                 case 'h':
-                        return verb_help(&verb_verify);
+                        return verb_help(verb);
                 default:
-                        return verb_usage(&verb_verify, NULL);
+                        return verb_usage(verb, NULL);
                 }
         if (argc > optind)
-                return verb_usage(&verb_verify, "a policy is named with --policy FILE");
-        return verify(file, json);
+                return verb_usage(verb, "a policy is named with --policy FILE");
+        return answer(file, json);
+}
+
+static int run(int argc, char **argv) {
+        return verify_run(&verb_verify, argc, argv, verify);
 }
 
 const Verb verb_verify = {

@@ -4,6 +4,7 @@
 /* The claims of a policy about a World, for the verbs that ask whether they hold. */
 
 #include "cli/input.h"
+#include "cli/verb.h"
 #include "proof/verify.h"
 
 /* Reads what the kernel holds in this network namespace. An ExitCode; what failed has been printed
@@ -15,5 +16,8 @@ int verify_read_world(const char *verb, Arena *a, World **ret);
  * ExitCode, as above, whatever the answers are. */
 int verify_prove(
         const char *verb, Input *input, const World *w, VerifyReport *ret, bool *ret_beside);
+
+/* What a verb runs whose arguments are [--policy FILE] [--json]; file: NULL if none is named. */
+int verify_run(const Verb *verb, int argc, char **argv, int (*answer)(const char *file, bool json));
 
 void verify_print_answer(const VerifyAnswer *a);

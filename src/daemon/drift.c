@@ -128,23 +128,29 @@ static int read_commits(Daemon *d) {
 }
 
 /* A large transaction of our own is made without listening: see nft_link_set_hear(). If the kernel
- * counts more than that one, others' came and went unheard. */
-static void hear(void *userdata, bool hears) {
+ * counts others than that one, these came and went unheard. */
+static void hear(void *userdata, bool hears, int result) {
         Daemon *d = userdata;
         DriftGuard *drift = &d->drift;
         uint32_t now;
+        int r;
 
         if (!hears) {
                 if (nft_link_generation(d->engine.link, &drift->deaf_generation) < 0)
                         drift->deaf_generation = 0;
                 (void)read_commits(d); /* an error is met again by on_commits() */
         }
-        commit_watch_hear(&drift->watch, hears);
+        r = commit_watch_hear(&drift->watch, hears);
         lookout_hear(drift->lookout, hears);
         if (!hears)
                 return;
+        if (r < 0)
+                daemon_event(d, EVENT_FAILURE, LOG_CRIT,
+                             "what other programs change is noticed within a minute only, until "
+                             "ringwalld is restarted: %s",
+                             strerror(-r));
         if (drift->deaf_generation != 0 && nft_link_generation(d->engine.link, &now) == 0 &&
-            (now == drift->deaf_generation || now == drift->deaf_generation + 1)) {
+            now == drift->deaf_generation + (result == 0)) {
                 drift->generation = now;
                 if (d->settings.drift == DRIFT_ALERT)
                         drift->is_told = false; /* as in remember() */

@@ -172,7 +172,7 @@ Lookout *lookout_free(Lookout *w) {
 
 void lookout_hear(Lookout *w, bool hears) {
         if (w)
-                commit_watch_hear(&w->watch, hears); /* the thread only reads from it */
+                (void)commit_watch_hear(&w->watch, hears); /* the thread only reads from it */
 }
 
 static void wait_for(Lookout *w, uint32_t generation) {

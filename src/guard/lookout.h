@@ -18,7 +18,7 @@ Lookout *lookout_free(Lookout *w); /* accepts NULL, returns NULL */
  * kernel has told the caller of first. *ret lives in a. Whether it was seen. */
 bool lookout_find(Lookout *w, uint32_t generation, Arena *a, Who *ret);
 
-/* As commit_watch_hear(); accepts NULL. */
+/* As commit_watch_hear(); accepts NULL. If it fails, who it was is looked up later. */
 void lookout_hear(Lookout *w, bool hears);
 
 static inline void lookout_freep(Lookout **w) {

@@ -56,12 +56,14 @@ int commit_watch_skip_objects(CommitWatch *w) {
                        : 0;
 }
 
-void commit_watch_hear(CommitWatch *w, bool hears) {
+int commit_watch_hear(CommitWatch *w, bool hears) {
         int group = NFNLGRP_NFTABLES;
 
-        (void)setsockopt(w->fd, SOL_NETLINK,
-                         hears ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP, &group,
-                         sizeof(group));
+        return setsockopt(w->fd, SOL_NETLINK,
+                          hears ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP, &group,
+                          sizeof(group)) < 0
+                       ? -errno
+                       : 0;
 }
 
 void commit_watch_close(CommitWatch *w) {

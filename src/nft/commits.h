@@ -38,8 +38,9 @@ int commit_watch_open(CommitWatch *ret);
 void commit_watch_close(
         CommitWatch *w); /* also of one that was never opened but for its fd of -1 */
 
-/* Whether the kernel tells it anything: see nft_link_set_hear(). Errors leave it as it was. */
-void commit_watch_hear(CommitWatch *w, bool hears);
+/* Whether the kernel tells it anything: see nft_link_set_hear(). 0 or a negative errno, which
+ * leaves it as it was. */
+int commit_watch_hear(CommitWatch *w, bool hears);
 
 /* Only the ends of transactions are told from now on, and not what was in them. 0 or a negative
  * errno. */

@@ -448,9 +448,9 @@ int nft_link_send(NftLink *link, const NftBatch *b, NftOutcome *ret) {
         int r;
 
         if (is_large)
-                link->hear(link->hear_context, false);
+                link->hear(link->hear_context, false, 0);
         r = send_batch(link, b, ret);
         if (is_large)
-                link->hear(link->hear_context, true);
+                link->hear(link->hear_context, true, r);
         return r;
 }

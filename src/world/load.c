@@ -126,6 +126,12 @@ static bool is_of_port(uint32_t key) {
         return false;
 }
 
+/* What only chains of bridges are told. */
+static bool is_of_bridge(uint32_t key) {
+        return key == NFT_META_BRI_IIFNAME || key == NFT_META_BRI_OIFNAME ||
+               key == NFT_META_BRI_IIFPVID || key == NFT_META_BRI_IIFVPROTO;
+}
+
 bool run_load_meta(Run *r, const WorldExpr *x) {
         bool v4 = r->family == FAMILY_IPV4;
 
@@ -133,6 +139,8 @@ bool run_load_meta(Run *r, const WorldExpr *x) {
                 run_taint(r, x->target, x->size);
                 return true;
         }
+        if (is_of_bridge(x->key))
+                return false;
         switch (x->key) {
         case NFT_META_LEN:
                 store32(r, x->target, (uint32_t)r->size);
@@ -180,11 +188,6 @@ bool run_load_meta(Run *r, const WorldExpr *x) {
                         break;
                 run_store(r, x->target, &r->packet->time, 8);
                 return true;
-        case NFT_META_BRI_IIFNAME:
-        case NFT_META_BRI_OIFNAME:
-        case NFT_META_BRI_IIFPVID:
-        case NFT_META_BRI_IIFVPROTO:
-                return false;
         }
         run_taint(r, x->target, x->size);
         return true;
