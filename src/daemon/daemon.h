@@ -13,6 +13,7 @@
 #include "guard/lookout.h"
 #include "guard/store.h"
 #include "host/sshd.h"
+#include "host/unit.h"
 #include "rpc/call.h"
 #include "rpc/server.h"
 
@@ -133,6 +134,11 @@ typedef struct Daemon {
                 sd_event_source *timer;
         } panic;
 
+        struct {
+                sd_event_source *timer;
+                bool is_lost; /* nothing starts it at the next boot, which has been said */
+        } outlook;
+
         bool is_noted;     /* that something is in force: see absence.c */
         EventLog log_file; /* every event */
         bool log_failed;   /* the last one could not be written, which has been said */
@@ -171,6 +177,12 @@ void claims_stop(Daemon *d);
 void claims_doubt(Daemon *d);
 /* Likewise, and who did. */
 void claims_note_commit(Daemon *d, const Commit *c);
+
+/* outlook.c: whether it runs after the next boot. */
+int outlook_start(Daemon *d);
+void outlook_stop(Daemon *d);
+/* What systemd does with the daemon's unit at the next boot. 0 or -ENOMEM. */
+int outlook_boot(UnitStart *ret);
 
 /* events.c: the log of events. */
 int events_start(Daemon *d);
