@@ -135,7 +135,8 @@ typedef struct Daemon {
         } panic;
 
         struct {
-                sd_event_source *timer;
+                sd_event_source *timer, *watch; /* watch: of the state directory */
+                bool is_state_lost;             /* likewise of is_lost */
                 bool is_lost; /* nothing starts it at the next boot, which has been said */
         } outlook;
 
@@ -187,6 +188,8 @@ int outlook_boot(UnitStart *ret);
 /* events.c: the log of events. */
 int events_start(Daemon *d);
 void events_stop(Daemon *d);
+/* The state directory may be another one by now: the chain goes on there. */
+void events_reopen(Daemon *d);
 
 /* links.c: follows links, addresses and routes, from when something is in force. What changes after
  * links_open() is not missed: so before the host is looked at. */
