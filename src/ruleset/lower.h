@@ -31,7 +31,8 @@ typedef struct Lower {
         Arena *scratch;     /* emptied after each condition */
         ZoneSet *zone_sets; /* a uthash table; its items live in the arena */
         const KernelFeatures *features;
-        bool pair_rules; /* see lower_pairs() */
+        bool pair_rules;             /* see lower_pairs() */
+        bool has[_RULE_VERB_MAX][2]; /* of the section's rules: by verb, and whether limited */
         SectionPairs *pairs[_SECTION_MAX];
         bool mute;               /* in a hook where the kernel can refuse without an answer only */
         Chain *refuse;           /* rejects; made when the first rule needs it */

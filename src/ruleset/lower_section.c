@@ -82,6 +82,13 @@ static bool has_parts(const ServiceSet *s, unsigned int parts) {
         return (ports && parts & PART_PORTS) || (others && parts & PART_OTHERS);
 }
 
+/* A long list is not gone through for rules that it does not have. */
+static void find_kinds(Lower *l, const Section *section) {
+        memset(l->has, 0, sizeof(l->has));
+        for (size_t i = 0; i < section->n_rules; i++)
+                l->has[section->rules[i].verb][is_limited(&section->rules[i])] = true;
+}
+
 static int lower_rules(Lower *l,
                        SectionId id,
                        Chain *chain,
@@ -93,7 +100,7 @@ static int lower_rules(Lower *l,
                        Verdict verdict) {
         const Section *section = &l->policy->sections[id];
 
-        for (size_t i = 0; i < section->n_rules; i++) {
+        for (size_t i = 0; i < section->n_rules && l->has[verb][limited]; i++) {
                 const PolicyRule *rule = &section->rules[i];
                 Origin origin = {.at = rule->at};
                 Condition c = {
@@ -189,6 +196,7 @@ int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool p
         if (r < 0)
                 return r;
         mixes = refuse.kind == VERDICT_DROP;
+        find_kinds(l, section);
         /* most rules become one, or one a family */
         if (section->n_rules >= MANY_RULES)
                 r = chain_reserve(l->rs, chain, 2 * section->n_rules);
