@@ -21,6 +21,7 @@ typedef struct Ban {
         int64_t since_usec, until_usec;     /* CLOCK_REALTIME; BAN_EVER */
         int64_t times;                      /* how often so far, this time included; of any jail */
         int64_t uid;                        /* whose process asked for it */
+        bool is_restored; /* it went on before, and is not counted as another one */
 } Ban;
 
 /* "192.0.2.7", "2001:db8::5" (its /64), "198.51.100.0/24", "2001:db8::5/128". An IPv4 address

@@ -337,8 +337,9 @@ int ban_store_put(BanStore *s, const Ban *ban, int64_t now_usec, BanChange *ret)
                 r = ban_store_count_past(s, &ban->key, &past);
         if (r < 0)
                 return r;
-        row.times =
-                known.is_there || known.others_usec > 0 ? known.times : MAX(known.times, past) + 1;
+        row.times = MAX(known.times, past);
+        if (!known.is_there && known.others_usec == 0 && (!ban->is_restored || row.times == 0))
+                row.times++;
         if (known.is_there) {
                 row.since_usec = known.since_usec;
                 row.until_usec = MAX(known.until_usec, row.until_usec);

@@ -192,6 +192,30 @@ static void earlier_bans_are_counted_and_forgotten_in_time(void **state) {
         assert_int_equal(put(b, "192.0.2.7", "", later, BAN_EVER).times, 1);
 }
 
+static void what_is_restored_is_not_counted_as_another_one(void **state) {
+        Bench *b = *state;
+        BanEntry e = key(b, "192.0.2.7");
+        Ban ban = {.key = e,
+                   .jail = "sshd",
+                   .source = "",
+                   .reason = "",
+                   .since_usec = NOW,
+                   .until_usec = NOW + 600 * SECOND,
+                   .is_restored = true};
+        BanChange c;
+
+        for (int64_t earlier = 1; earlier <= 3; earlier++) {
+                assert_int_equal(ban_store_begin(b->store), 0);
+                assert_int_equal(ban_store_put(b->store, &ban, NOW, &c), 0);
+                assert_int_equal(ban_store_commit(b->store), 0);
+                assert_false(c.was_there);
+                assert_int_equal(c.times, earlier); /* the first one counts, whatever it says */
+                drop(b, &(BanFilter){.address = &e}, NOW);
+                assert_int_equal(put(b, "192.0.2.7", "", NOW, BAN_EVER).times, earlier + 1);
+                drop(b, &(BanFilter){.address = &e}, NOW);
+        }
+}
+
 static void lists_by_jail_time_address_and_in_pages(void **state) {
         Bench *b = *state;
         BanEntry e = key(b, "192.0.2.9"), s = e;
@@ -319,6 +343,7 @@ int main(void) {
                 bench_test(a_second_ban_extends_and_never_shortens),
                 bench_test(each_jail_ends_its_own_ban_and_the_last_one_counts),
                 bench_test(earlier_bans_are_counted_and_forgotten_in_time),
+                bench_test(what_is_restored_is_not_counted_as_another_one),
                 bench_test(lists_by_jail_time_address_and_in_pages),
                 bench_test(beyond_the_limit_who_would_be_let_in_first_goes_first),
                 bench_test(the_kernel_gets_each_address_once),

@@ -73,6 +73,7 @@ void bans_answer(Daemon *d);
 typedef struct BanRequest {
         const char *address, *jail, *source, *reason;
         int64_t seconds;
+        bool restored;
         RpcStrings services;
 } BanRequest;
 

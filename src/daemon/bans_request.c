@@ -34,6 +34,7 @@ typedef struct Wish {
         int64_t until_usec; /* 0: not said */
         const char **services;
         size_t n_services;
+        bool is_restored;
 } Wish;
 
 typedef struct Outcome {
@@ -112,7 +113,8 @@ static int put_key(BanTurn *turn, const Wish *w, const BanEntry *key, int64_t ui
                    .reason = w->reason ? w->reason : "",
                    .since_usec = turn->now_usec,
                    .until_usec = BAN_EVER,
-                   .uid = uid};
+                   .uid = uid,
+                   .is_restored = w->is_restored};
         int r;
 
         if (w->until_usec > 0)
@@ -178,6 +180,7 @@ static int run_ban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
                 .seconds = q->seconds,
                 .services = q->services.items,
                 .n_services = q->services.n_items,
+                .is_restored = q->restored,
         };
         Outcome o;
         int r;
