@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from runner import BUILD, ROOT, Count, Failed, Step, read_junit, read_testlog
@@ -231,6 +232,19 @@ def prover_attack(rulesets, mutants):
     return step
 
 
+def power_cuts(count):
+    """What a disk holds of the bans when its power is cut."""
+
+    def step(run):
+        build(run, "gcc")
+        seed = run.options.seed if run.options.seed is not None else int(time.time())
+        env = {"RINGWALL_CUTS": str(count), "RINGWALL_SEED": str(seed)}
+        run.call([BUILD / "gcc/tests/ban_ban_store_cut_test"], env)
+        return Count(passed=1)
+
+    return step
+
+
 def old_kernel(version):
     """In a virtual machine: namespaces share the kernel of this one."""
 
@@ -434,6 +448,14 @@ def long_steps(options):
             "rules that are too complex to be proved: words, and no more memory than there may be",
             pytest("tests/cli/complex_long.py"),
             600,
+            True,
+            True,
+        ),
+        Step(
+            "power",
+            "bans on a disk whose power is cut 50,000 times, after each that was acknowledged and amidst",
+            power_cuts(50000),
+            900,
             True,
             True,
         ),
