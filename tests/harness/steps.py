@@ -329,8 +329,11 @@ RUN = [
     ),
     Step(
         "docker",
-        "verify and init beside a real Docker and ufw",
-        with_packages(DOCKER, pytest("tests/docker/test_verify.py", "tests/docker/test_init.py")),
+        "verify, init and bans beside a real Docker and ufw",
+        with_packages(
+            DOCKER,
+            pytest(*(f"tests/docker/test_{name}.py" for name in ("verify", "init", "bans"))),
+        ),
         420,
         True,
         True,
