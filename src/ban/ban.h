@@ -7,9 +7,10 @@
 
 #include "nft/ban_table.h"
 
-#define BAN_REASON_MAX 500 /* bytes */
-#define BAN_NAME_MAX 64    /* bytes of a jail's or a source's name */
-#define BAN_EVER INT64_MAX /* an end that never comes */
+#define BAN_REASON_MAX 500  /* bytes */
+#define BAN_NAME_MAX 64     /* bytes of a jail's or a source's name */
+#define BAN_SERVICES_MAX 64 /* ports of one ban */
+#define BAN_EVER INT64_MAX  /* an end that never comes */
 #define BAN_SECONDS_MAX (INT64_C(100) * 365 * 86400)
 #define BAN_WIDEST_IPV4 16 /* the shortest prefix that may be banned */
 #define BAN_WIDEST_IPV6 32

@@ -163,8 +163,13 @@ static int put_aside(const char *path, char **ret) {
         static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
         char *aside = NULL, from[4096], to[4096];
 
-        if (asprintf(&aside, "%s.damaged-%lld", path, (long long)time(NULL)) < 0)
-                return -ENOMEM;
+        for (long long when = (long long)time(NULL);; when++) { /* an earlier one is kept */
+                if (asprintf(&aside, "%s.damaged-%lld", path, when) < 0)
+                        return -ENOMEM;
+                if (access(aside, F_OK) < 0)
+                        break;
+                free(aside);
+        }
         for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
                 (void)snprintf(from, sizeof(from), "%s%s", path, suffixes[i]);
                 (void)snprintf(to, sizeof(to), "%s%s", aside, suffixes[i]);
@@ -203,6 +208,42 @@ int ban_store_open(const char *folder, BanStore **ret, char **ret_aside, Diag *d
                 (void)diag_error(d, (Span){0}, "the bans in %s cannot be opened: %s", path,
                                  strerror(-r));
         return r;
+}
+
+/* 1: there is none of that name. */
+static int copy_file(int from, int to, const char *name) {
+        _cleanup_close_ int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), out = -1;
+        char buf[65536];
+        ssize_t n;
+
+        if (in < 0 && errno != ENOENT)
+                return -errno;
+        if (unlinkat(to, name, 0) < 0 && errno != ENOENT)
+                return -errno;
+        if (in < 0)
+                return 1;
+        out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (out < 0)
+                return -errno;
+        while ((n = read(in, buf, sizeof(buf))) > 0)
+                if (write(out, buf, (size_t)n) != n)
+                        return -ENOSPC;
+        return n < 0 ? -errno : 0;
+}
+
+int ban_store_copy(const char *from, const char *to) {
+        _cleanup_close_ int in = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), out = -1;
+        int r;
+
+        out = in >= 0 ? open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (out < 0)
+                return -errno;
+        r = copy_file(in, out, BAN_STORE_FILE);
+        if (r == 0) /* what was committed last is there alone */
+                r = copy_file(in, out, BAN_STORE_FILE "-wal");
+        else if (r > 0)
+                return -ENOENT;
+        return MIN(r, 0);
 }
 
 BanStore *ban_store_close(BanStore *s) {

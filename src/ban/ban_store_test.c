@@ -314,6 +314,28 @@ static void a_damaged_file_is_put_aside(void **state) {
         put(b, "192.0.2.7", "sshd", NOW, BAN_EVER);
 }
 
+static void a_copy_holds_what_was_committed_last(void **state) {
+        Bench *b = *state;
+        char folder[128], *aside = NULL;
+        BanStore *own = b->store;
+
+        (void)snprintf(folder, sizeof(folder), "%s/copy", b->folder);
+        assert_int_equal(mkdir(folder, 0700), 0);
+        put(b, "192.0.2.7", "sshd", NOW, BAN_EVER);
+        for (int i = 0; i < 2; i++) { /* an earlier copy is in the way */
+                assert_int_equal(ban_store_copy(b->folder, folder), 0);
+                assert_int_equal(ban_store_open(folder, &b->store, &aside, b->d), 0);
+                assert_null(aside);
+                assert_string_equal(list(b, &(BanFilter){0}, NOW), "192.0.2.7 sshd");
+                put(b, "192.0.2.8", "sshd", NOW, BAN_EVER);
+                b->store = ban_store_close(b->store);
+        }
+        b->store = own;
+        assert_string_equal(list(b, &(BanFilter){0}, NOW), "192.0.2.7 sshd");
+        assert_int_equal(ban_store_copy("/nowhere", folder), -ENOENT);
+        assert_int_equal(ban_store_copy("/", folder), -ENOENT);
+}
+
 static void nobody_else_opens_it(void **state) {
         Bench *b = *state;
         BanStore *other = NULL;
@@ -348,6 +370,7 @@ int main(void) {
                 bench_test(beyond_the_limit_who_would_be_let_in_first_goes_first),
                 bench_test(the_kernel_gets_each_address_once),
                 bench_test(a_damaged_file_is_put_aside),
+                bench_test(a_copy_holds_what_was_committed_last),
                 bench_test(nobody_else_opens_it),
                 bench_test(nobody_else_reads_it),
         };

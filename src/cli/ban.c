@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "ban/ban.h"
 #include "cli/ban_words.h"
 #include "cli/input.h"
 #include "cli/output.h"
@@ -43,8 +44,6 @@ static const char unban_help[] =
         "  ringwall unban 203.0.113.9\n"
         "  ringwall unban --jail sshd\n";
 
-#define SERVICES_MAX 64 /* ports of one ban */
-
 typedef struct Options {
         const char *runtime_dir, *reason, *source, *jail, *services;
         json_int_t seconds;
@@ -56,7 +55,7 @@ typedef struct Options {
 static int add_ports(json_t *list, const RangeSet *ports, const char *protocol) {
         for (size_t i = 0; i < ports->n_items; i++)
                 for (uint64_t p = ports->items[i].low.low; p <= ports->items[i].high.low; p++) {
-                        if (json_array_size(list) == SERVICES_MAX)
+                        if (json_array_size(list) == BAN_SERVICES_MAX)
                                 return -E2BIG;
                         (void)json_array_append_new(list,
                                                     json_sprintf("%" PRIu64 "/%s", p, protocol));
@@ -172,7 +171,7 @@ static int ban_all(const Options *o, char **addresses, int n) {
                         fprintf(stderr,
                                 "ringwall ban: --services takes names and ports, ssh,443/tcp, of "
                                 "at most %d ports in all\n",
-                                SERVICES_MAX);
+                                BAN_SERVICES_MAX);
                         return EXIT_USAGE;
                 }
         }

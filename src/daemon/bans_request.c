@@ -83,6 +83,11 @@ static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
         int r;
 
         *ret = (Outcome){.error = BAN_INVALID};
+        if (w->n_services > BAN_SERVICES_MAX) {
+                ret->why = arena_printf(turn->arena, "at most %d services can be shut at once",
+                                        BAN_SERVICES_MAX);
+                return ret->why ? 0 : -ENOMEM;
+        }
         r = ban_parse_address(turn->arena, w->address, &ret->key, &ret->why);
         if (r == -ENOMEM)
                 return r;
@@ -340,7 +345,8 @@ static void answer(BanTurn *turn, const BanCall *call, BanAnswer *a, int r, int 
         } else {
                 (void)json_object_set_new(a->reply, "inForce",
                                           json_boolean(enforced == 0 && !b->is_suspended));
-                (void)json_object_set_new(a->reply, "stored", json_boolean(turn->error == 0));
+                (void)json_object_set_new(a->reply, "stored",
+                                          json_boolean(turn->error == 0 && !b->is_copy));
                 (void)rpc_call_reply(call->call, a->reply);
         }
 }
