@@ -296,14 +296,13 @@ static void tell_damage(Daemon *d, const char *aside) {
 }
 
 /* A disk that is full, read-only or somebody else's lets nobody in who is banned. */
-static int open_copy(Daemon *d, Bans *b, int error) {
+static int open_copy(Daemon *d, Bans *b, int error, char **ret_aside) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
-        _cleanup_free_ char *aside = NULL;
         Diag *quiet = a ? diag_new(a) : NULL;
         int r = quiet ? ban_store_copy(d->state_dir, d->runtime_dir) : -ENOMEM;
 
         if (r == 0)
-                r = ban_store_open(d->runtime_dir, &b->store, &aside, quiet);
+                r = ban_store_open(d->runtime_dir, &b->store, ret_aside, quiet);
         if (r < 0)
                 return error;
         b->is_copy = true;
@@ -323,7 +322,7 @@ static int open_store(Daemon *d, Bans *b) {
         if (diag)
                 daemon_say_all(d, diag);
         if (r < 0 && r != -EOPNOTSUPP && r != -EBUSY)
-                r = open_copy(d, b, r);
+                r = open_copy(d, b, r, &aside);
         if (r == 0 && aside)
                 tell_damage(d, aside);
         return r;

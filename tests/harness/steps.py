@@ -172,7 +172,7 @@ RULERS = [
 BOOTED = [
     f"tests/boot/test_{name}.py" for name in ("systemd", "package", "walk", "takeover")
 ]
-BOOTED_LONG = ["tests/boot/test_systemd_long.py", "tests/boot/test_takeover_long.py"]
+BOOTED_LONG = [f"tests/boot/test_{name}_long.py" for name in ("systemd", "takeover", "bans")]
 
 
 def boot(*paths, check=False):

@@ -4,6 +4,7 @@ who change what the kernel holds, users who may not, and messages that nobody of
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -220,14 +221,20 @@ FOREIGN = {
 }
 
 
+def test_the_table_is_the_daemons_own(daemon, world):
+    ban(daemon, WAN, "--for", "1h")
+    before = rules_of(table(world))
+    for words in FOREIGN.values():
+        done = world.lab.run("fw", ["nft", words], check=False)
+        assert done.returncode != 0 or words == "flush ruleset", words
+    assert rules_of(table(world)) == before
+    assert is_shut_by_kernel(world, WAN) and not is_shut_by_kernel(world, "198.51.100.200")
+
+
 def test_what_others_change_is_put_right_and_told_with_who_it_was(daemon, world):
     """Where the table cannot be owned, as on older kernels."""
     ban(daemon, WAN, "--for", "1h")
     ban(daemon, "198.51.100.0/24")
-    for words in FOREIGN.values():  # it is the daemon's own
-        done = world.lab.run("fw", ["nft", words], check=False)
-        assert done.returncode != 0 or words == "flush ruleset", words
-    assert is_shut_by_kernel(world, WAN)
     assert daemon.apply("settings: { ownership: off }\n" + OPEN, "--no-confirm")[0] == 0
     try:
         whole = table(world)
@@ -252,6 +259,29 @@ def rules_of(listing):
     """What does not count down."""
     lines = (listing or "").splitlines()
     return [line for line in lines if "elements" not in line and "expires" not in line]
+
+
+def left(world, address):
+    """Seconds, of the kernel's; None: for ever."""
+    words = ["nft", "get", "element", "inet", "ringwall_bans", "hosts4", f"{{ {address} }}"]
+    found = re.search(r" expires (\S+)", world.lab.run("fw", words).stdout)
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0}
+    return found and sum(int(n) * units[u] for n, u in re.findall(r"(\d+)(ms|[dhms])", found[1]))
+
+
+def test_a_ban_that_is_made_longer_ends_later_in_the_kernel_too(daemon, world):
+    """Kernels before 6.12 take no notice of another end of an element that is there."""
+    ban(daemon, WAN, "--for", "1h")
+    assert 3000 < left(world, WAN) <= 3600
+    ban(daemon, WAN, "--for", "2h", "--jail", "other")
+    assert 7000 < left(world, WAN) <= 7200
+    ban(daemon, WAN, "--jail", "third")
+    assert left(world, WAN) is None
+    assert daemon.ask("unban", WAN, "--jail", "third")[0] == 0
+    assert 7000 < left(world, WAN) <= 7200
+    assert daemon.ask("unban", WAN, "--jail", "other")[0] == 0
+    assert 3000 < left(world, WAN) <= 3600
+    assert in_force(daemon) == (0, "in force: 1 of 1\n")
 
 
 # --- users ----------------------------------------------------------------------------------------
