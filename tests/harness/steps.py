@@ -455,6 +455,14 @@ def long_steps(options):
             True,
         ),
         Step(
+            "fail2ban",
+            "5,000 bans at once by fail2ban's own server",
+            with_packages(["fail2ban"], pytest("tests/netns/test_fail2ban.py", options=["--bans=5000"])),
+            1800,
+            True,
+            True,
+        ),
+        Step(
             "power",
             "bans on a disk whose power is cut 50,000 times, after each that was acknowledged and amidst",
             power_cuts(50000),

@@ -258,7 +258,7 @@ def told(daemon):
 def rules_of(listing):
     """What does not count down."""
     lines = (listing or "").splitlines()
-    return [line for line in lines if "elements" not in line and "expires" not in line]
+    return sorted(line for line in lines if "elements" not in line and "expires" not in line)
 
 
 def left(world, address):

@@ -43,6 +43,10 @@ bantime = 600
 bantime.increment = true
 bantime.formula = ban.Time + 4
 action = ringwall-allports[name=longer, ringwall="{program}", options="--runtime-dir {runtime}"]
+[many]
+maxretry = 1
+logpath = {folder}/many
+action = ringwall[name=many, port="ssh", ringwall="{program}", options="--runtime-dir {runtime}"]
 [ever]
 maxretry = 100
 bantime = -1
@@ -59,7 +63,8 @@ class Fail2ban(Ruler):
             os.symlink(f"/etc/fail2ban/{name}", f"{self.folder}/{name}")
         shutil.copytree(ACTIONS, f"{self.folder}/action.d")
         write(f"{self.folder}/fail2ban.local", f"[Definition]\ndbfile = {self.folder}/bans.db\n")
-        write(f"{self.folder}/watched", "")
+        for name in ("watched", "many"):
+            write(f"{self.folder}/{name}", "")
         text = JAIL.format(folder=self.folder, program=PROGRAM, runtime=runtime)
         write(f"{self.folder}/jail.conf", text)
         self.base = ["-c", self.folder, "-s", f"{self.folder}/socket", "-p", f"{self.folder}/pid"]
@@ -93,9 +98,12 @@ class Fail2ban(Ruler):
         db.close()
 
     def fail(self, address, times):
-        with open(f"{self.folder}/watched", "a", encoding="utf-8") as f:
-            for _ in range(times):
-                when = time.strftime("%b %d %H:%M:%S")
+        self.write_lines("watched", [address] * times)
+
+    def write_lines(self, log, addresses):
+        when = time.strftime("%b %d %H:%M:%S")
+        with open(f"{self.folder}/{log}", "a", encoding="utf-8") as f:
+            for address in addresses:
                 f.write(f"{when} box sshd[4242]: Failed password for root from {address} port 40000 ssh2\n")
 
 
@@ -231,6 +239,25 @@ def test_what_is_done_while_ringwalld_is_away_is_done_when_it_is_back(fail2ban, 
         assert client.wait(DEADLINE) == 0
         wait_for_bans(fail2ban, daemon, "all", left)
     assert "Invariant check failed" not in fail2ban.everything_said()
+    fail2ban.client("unban", "--all")
+    wait_until(lambda: bans(daemon) == [], DEADLINE, "the flush")
+
+
+def test_many_at_once_are_all_banned(fail2ban, daemon, request):
+    """Half of them by lines of a log, and half by hand, in one command. Then all end in one."""
+    count = request.config.getoption("--bans")
+    addresses = [f"198.{18 + i // 62500}.{i // 250 % 250}.{i % 250 + 1}" for i in range(count)]
+    begun = time.monotonic()
+    client = fail2ban.begin_client("set", "many", "banip", *addresses[: count // 2])
+    fail2ban.write_lines("many", addresses[count // 2 :])
+    number = lambda: daemon.status()["bans"]["bans"]
+    seconds = DEADLINE + count // 4
+    wait_until(lambda: time.sleep(0.1) or number() == count, seconds, f"{count} bans\n{fail2ban.said()}")
+    assert client.wait(DEADLINE) == 0
+    print(f"{count} bans of fail2ban's: {count / (time.monotonic() - begun):.0f} a second")
+    assert {b["address"] for b in bans(daemon, "--jail", "many")} == set(addresses)
+    status = daemon.status()["bans"]
+    assert status["enforced"] == status["desired"] == count
     fail2ban.client("unban", "--all")
     wait_until(lambda: bans(daemon) == [], DEADLINE, "the flush")
 
