@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "ban/ban_log.h"
 #include "ban/ban_store_parts.h"
 
 #define DAY_USEC (INT64_C(86400) * 1000000)
@@ -137,8 +138,12 @@ static int check_version(BanStore *s) {
 static int try_open(const char *path, BanStore **ret) {
         _cleanup_(ban_store_closep) BanStore *s = calloc(1, sizeof(*s));
         mode_t before = umask(0077);
+        char log[4096];
         int r = 0;
 
+        (void)snprintf(log, sizeof(log), "%s-wal", path);
+        if (s) /* one that cannot be read SQLite will complain about */
+                (void)ban_log_read(log, &s->lacks_something);
         if (s && sqlite3_open_v2(path, &s->db,
                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW,
                                  NULL) != SQLITE_OK)
@@ -244,6 +249,10 @@ int ban_store_copy(const char *from, const char *to) {
         else if (r > 0)
                 return -ENOENT;
         return MIN(r, 0);
+}
+
+bool ban_store_lacks_something(const BanStore *s) {
+        return s->lacks_something;
 }
 
 BanStore *ban_store_close(BanStore *s) {

@@ -313,6 +313,18 @@ static int open_copy(Daemon *d, Bans *b, int error, char **ret_aside) {
         return 0;
 }
 
+/* What was written last may be gone from a store that else is whole. */
+static void tell_lacking(Daemon *d) {
+        int64_t n = bans_save_found(d, "the store was damaged");
+
+        if (n > 0)
+                daemon_event(d, EVENT_FAILURE, LOG_ALERT,
+                             "the log of the store of bans was damaged; %" PRId64
+                             " bans that the kernel holds were written down again: their reasons "
+                             "are lost",
+                             n);
+}
+
 static int open_store(Daemon *d, Bans *b) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         _cleanup_free_ char *aside = NULL;
@@ -325,6 +337,8 @@ static int open_store(Daemon *d, Bans *b) {
                 r = open_copy(d, b, r, &aside);
         if (r == 0 && aside)
                 tell_damage(d, aside);
+        else if (r == 0 && ban_store_lacks_something(b->store))
+                tell_lacking(d);
         return r;
 }
 

@@ -2,9 +2,11 @@
 """Bans when things go wrong: ringwalld killed in the midst of them, files damaged, a disk that takes nothing, others
 who change what the kernel holds, users who may not, and messages that nobody of ours would send."""
 
+import contextlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -15,7 +17,7 @@ import pytest
 
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM
-from test_bans import OPEN, SOON, WAN, ban, bans, is_shut, is_shut_by_kernel, table, text
+from test_bans import OPEN, SOON, WAN, ban, bans, is_shut, is_shut_by_kernel, packets, table, text
 from test_daemon import Daemon
 from test_events import events
 from world import World
@@ -110,6 +112,29 @@ def test_killed_in_the_midst_of_unbanning_it_lets_nobody_back_out(daemon, world)
     assert not is_shut_by_kernel(world, addresses[0])
 
 
+def test_an_open_udp_connection_of_the_hosts_own_dies_at_once(daemon, world):
+    with world.lab.inside("fw"):
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with world.lab.inside("wan"):
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with server, client:
+        for s in (server, client):
+            s.settimeout(SOON)
+        server.bind(("0.0.0.0", 9000))
+        client.connect((world.address("host", 4), 9000))
+        client.send(b"a")
+        data, back = server.recvfrom(16)
+        server.sendto(b"b", back)
+        assert (data, client.recv(16)) == (b"a", b"b")
+        ban(daemon, WAN)
+        for send in (lambda: server.sendto(b"c", back), lambda: client.send(b"d")):
+            before = packets(daemon, WAN)
+            with contextlib.suppress(PermissionError):  # which the host's own sender is told
+                send()
+            wait_until(lambda n=before: packets(daemon, WAN) > n, SOON, "the drop")
+        assert not select.select([server, client], [], [], 0)[0]
+
+
 def test_applied_anew_it_keeps_the_bans(daemon, world):
     ban(daemon, WAN, "--for", "1h", "--reason", "kept")
     before = bans(daemon)
@@ -151,6 +176,23 @@ def test_a_store_that_is_damaged_further_back_is_filled_from_the_kernel_too(daem
     assert len(list(daemon.state.glob("*.damaged-*"))) > before
     said = [e for e in events(daemon) if "the store of bans was damaged" in e["text"]]
     assert said and "3000 bans that the kernel holds" in said[-1]["text"]
+
+
+def test_what_a_damaged_log_hides_is_taken_from_the_kernel(daemon, world):
+    """SQLite takes a frame that does not fit for the log's end, and says nothing of those behind."""
+    for address in MANY[:12]:
+        ban(daemon, address, "--for", "1d")
+    daemon.stop(signal.SIGKILL)
+    path = daemon.state / "bans.sqlite-wal"
+    data = bytearray(path.read_bytes())
+    assert len(data) > 20 * 4120
+    for at in range(32 + 4000, len(data) // 2, 4120):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+    daemon.start()
+    assert {b["address"] for b in bans(daemon)} == set(MANY[:12])
+    assert in_force(daemon) == (0, "in force: 12 of 12\n")
+    assert any("the log of the store of bans was damaged" in e["text"] for e in events(daemon))
 
 
 def test_what_is_no_database_at_all_keeps_the_policy_in_force_and_says_what_to_do(daemon, world):
