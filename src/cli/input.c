@@ -41,8 +41,8 @@ static int load(Input *input, const char *file) {
                 return input_failed(-ENOMEM, "reading the policy");
         r = policy_load(input->arena, &paths, &input->policy, input->diag);
         if (r == -ENOENT && file && streq(file, POLICY_FILE_DEFAULT))
-                diag_hint(input->diag,
-                          "name a FILE, or write your policy there; 'ringwall init' begins one");
+                diag_hint(input->diag, "write your policy there ('ringwall init' begins one), or "
+                                       "name another file");
         input_print_messages(input);
         if (r == -EACCES)
                 return EXIT_NOT_PERMITTED;
