@@ -45,6 +45,8 @@ typedef struct BanFound {
         uint64_t packets; /* that were dropped, of both directions */
 } BanFound;
 
+#define BAN_PART_MAX 32768
+
 typedef struct BanTable BanTable;
 
 /* Borrows the link, whose socket becomes the table's owner. */
@@ -56,7 +58,10 @@ BanTable *ban_table_free(BanTable *t); /* accepts NULL, returns NULL; the kernel
  */
 
 /* Makes the table anew with just these, whatever there was; none: removes it. flags: TABLE_OWNER,
- * TABLE_PERSIST. never: in any order. -E2BIG past BAN_PREFIXES_MAX. */
+ * TABLE_PERSIST. never: in any order. -E2BIG past BAN_PREFIXES_MAX. Where there was no table, that
+ * is BAN_PART_MAX entries a transaction, and an error leaves a table with some of them: each part
+ * shuts out more than there was before, and the kernel needs 15 KiB for each element of a
+ * transaction while anybody listens (nft_link_set_hear()). */
 int ban_table_replace(BanTable *t,
                       uint32_t flags,
                       const BanEntry *entries,

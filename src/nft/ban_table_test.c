@@ -297,6 +297,34 @@ static void all_are_read_back_also_by_another(void **state) {
         assert_int_equal(n[0], MANY);
 }
 
+static int find_generation(Bench *b) {
+        uint32_t generation;
+
+        assert_int_equal(nft_link_generation(b->link, &generation), 0);
+        return (int)generation;
+}
+
+static void many_come_part_by_part_where_none_are_and_else_at_once(void **state) {
+        Bench *b = *state;
+        enum { MANY = 2 * BAN_PART_MAX + 1 };
+        BanEntry *many = calloc(MANY, sizeof(*many));
+        BanFound found;
+        int before = find_generation(b);
+
+        assert_non_null(many);
+        for (uint32_t i = 0; i < MANY; i++) {
+                many[i] = entry("10.0.0.0", 3600000);
+                many[i].address.low += i;
+        }
+        for (int round = 0; round < 2; round++) {
+                replace(b, many, MANY);
+                assert_int_equal(find_generation(b) - before, round == 0 ? 3 : 4);
+                assert_int_equal(ban_table_find(b->bans, &many[0], &found), 1);
+                assert_int_equal(ban_table_find(b->bans, &many[MANY - 1], &found), 1);
+        }
+        free(many);
+}
+
 static void nobody_else_changes_an_owned_table(void **state) {
         Bench *b = *state;
         _cleanup_(nft_link_closep) NftLink *link = NULL;
@@ -348,6 +376,7 @@ int main(void) {
                 bench_test(what_is_not_there_can_be_dropped),
                 bench_test(packets_are_counted),
                 bench_test(all_are_read_back_also_by_another),
+                bench_test(many_come_part_by_part_where_none_are_and_else_at_once),
                 bench_test(nobody_else_changes_an_owned_table),
                 bench_test(too_many_lengths_are_refused_and_nothing_changes),
         };
