@@ -140,7 +140,8 @@ static int try_open(const char *path, BanStore **ret) {
         int r = 0;
 
         if (s && sqlite3_open_v2(path, &s->db,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW |
+                                         SQLITE_OPEN_NOMUTEX, /* one thread */
                                  NULL) != SQLITE_OK)
                 r = s->db ? ban_store_errno(s) : -ENOMEM;
         if (s && r == 0) {

@@ -94,7 +94,7 @@ typedef struct BanImportRequest {
 
 #define BAN_INVALID RPC_INTERFACE ".BanInvalid"
 #define BAN_LIST_MAX 1000   /* of one answer */
-#define BAN_IMPORT_MAX 4000 /* entries of one call */
+#define BAN_IMPORT_MAX 10000 /* entries of one call */
 
 int bans_request_ban(Daemon *d, RpcCall *call, const BanRequest *request);
 int bans_request_unban(Daemon *d, RpcCall *call, const UnbanRequest *request);
