@@ -3,7 +3,8 @@
 /* What bans cost in the kernel: the table of bans, filled and changed as ringwalld does it, in the
  * network namespace that this is run in.
  *
- *     bans fill N        N hosts for a day, of an empty kernel
+ *     bans fill N [IPV4] N hosts for a day, of an empty kernel; the last one is IPV4
+ *     bans gone N        the same, and then the last ban has gone, as ringwalld does it
  *     bans one N RUNS    the same, and then single bans into it: what each took, by the clock
  *     bans many N        N hosts into a table of one, 4,000 in a transaction
  *
@@ -49,6 +50,15 @@ static BanEntry *hosts(uint32_t from, uint32_t n) {
         return list;
 }
 
+static void set_address(BanEntry *e, const char *text) {
+        Family family;
+
+        check(address_parse(text, &family, &e->address) == ADDRESS_OK && family == FAMILY_IPV4
+                      ? 0
+                      : -EINVAL,
+              text);
+}
+
 static int compare(const void *x, const void *y) {
         const double *a = x, *b = y;
 
@@ -90,24 +100,29 @@ int main(int argc, char **argv) {
         _cleanup_(nft_link_closep) NftLink *link = NULL;
         _cleanup_(ban_table_freep) BanTable *table = NULL;
         uint32_t n = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
-        uint32_t runs = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 1000;
-        bool is_many = argc > 1 && streq(argv[1], "many");
+        const char *what = argc > 2 ? argv[1] : "", *more = argc > 3 ? argv[3] : NULL;
+        bool is_one = streq(what, "one"), is_many = streq(what, "many");
+        uint32_t runs = is_one && more ? (uint32_t)strtoul(more, NULL, 10) : 1000;
         BanEntry *list;
 
         if (argc < 3 || n == 0 || n > 4000000 || runs == 0 || runs > 1000000) {
-                fputs("usage: bans fill N | one N RUNS | many N\n", stderr);
+                fputs("usage: bans fill N [IPV4] | gone N | one N RUNS | many N\n", stderr);
                 return 2;
         }
         check(nft_link_open(&link), "netlink");
         table = ban_table_new(link);
         check(table ? 0 : -ENOMEM, "memory");
         list = hosts(0, n + 1);
+        if (streq(what, "fill") && more)
+                set_address(&list[n - 1], more);
         putchar('{');
         fill(table, is_many ? list + n : list, is_many ? 1 : n);
         if (is_many)
                 many(table, list, n);
-        if (streq(argv[1], "one"))
+        if (is_one)
                 single(table, n, runs);
+        if (streq(what, "gone"))
+                check(ban_table_remove(table), "remove");
         puts("}");
         free(list);
         return 0;
