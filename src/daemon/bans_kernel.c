@@ -123,15 +123,32 @@ static int sum_up(BanTurn *turn, Entries *add, Entries *drop) {
         return 0;
 }
 
+/* In parts: each ban stands for itself, and the kernel's memory is not to grow with their number.
+ */
+static int change_parts(BanTable *t, const Entries *add, const Entries *drop) {
+        int r = 0;
+
+        for (size_t i = 0; i < drop->n && r == 0; i += BAN_PART_MAX)
+                r = ban_table_change(t, NULL, 0, drop->items + i,
+                                     MIN((size_t)BAN_PART_MAX, drop->n - i));
+        for (size_t i = 0; i < add->n && r == 0; i += BAN_PART_MAX)
+                r = ban_table_change(t, add->items + i, MIN((size_t)BAN_PART_MAX, add->n - i), NULL,
+                                     0);
+        return r;
+}
+
 static int change_table(Daemon *d, BanTurn *turn) {
         Bans *b = d->bans;
         Entries add = {.bans = b}, drop = {.bans = b};
         int r = sum_up(turn, &add, &drop);
 
-        if (r == 0)
+        if (r == 0 && add.n + drop.n <= BAN_PART_MAX)
                 r = ban_table_change(b->table, add.items, add.n, drop.items, drop.n);
+        else if (r == 0)
+                r = change_parts(b->table, &add, &drop);
         /* what could not be written down is in the kernel alone, which has no table yet */
-        if (r == -ENOENT && turn->error < 0 && b->n_keys == 0) {
+        if (r == -ENOENT && (turn->error < 0 || b->is_unsaved) &&
+            (b->n_keys == 0 || turn->is_emptied)) {
                 b->flags = table_flags(d);
                 b->clock_usec = bans_clock();
                 r = ban_table_replace(b->table, b->flags, add.items, add.n, NULL, 0);
@@ -145,8 +162,17 @@ int bans_enforce(Daemon *d, BanTurn *turn) {
         Bans *b = d->bans;
         int r = -ENOENT;
 
-        if (b->is_suspended || turn->n_changes == 0)
+        if (b->is_suspended || (turn->n_changes == 0 && !turn->is_emptied))
                 return 0;
+        if (turn->is_emptied) {
+                r = ban_table_remove(b->table);
+                memset(b->has_prefix, 0, sizeof(b->has_prefix));
+                if (r < 0 || turn->n_changes == 0) {
+                        b->is_dirty |= r < 0;
+                        return r;
+                }
+                r = -ENOENT; /* what came after */
+        }
         if (turn->error < 0 || b->is_unsaved || (ban_table_is_made(b->table) && !b->is_dirty))
                 r = change_table(d, turn);
         /* whatever it was: among others a length of prefix that nobody needs any more takes one of
@@ -211,6 +237,8 @@ int64_t bans_save_found(Daemon *d, const char *reason) {
         Saving s = {.store = b->store, .reason = reason, .now_usec = bans_now()};
         int r = ban_store_begin(b->store);
 
+        if (r == 0)
+                r = bans_undone_write(d, s.now_usec);
         if (r == 0)
                 r = ban_table_read(b->table, save_found, &s);
         if (r == 0)
