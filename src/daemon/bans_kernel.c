@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sys/random.h>
 #include <syslog.h>
 
 #include "daemon/bans.h"
 #include "nft/owner.h"
 
 /* What the store says comes into the kernel. */
+
+#define SAMPLE 256 /* bans that are looked up to tell of all of them */
 
 static uint32_t table_flags(Daemon *d) {
         return d->settings.ownership != OWNERSHIP_OFF && engine_can_own(&d->engine)
@@ -186,6 +189,20 @@ int bans_enforce(Daemon *d, BanTurn *turn) {
         return r;
 }
 
+typedef struct Sample {
+        BanTable *table;
+        int asked, found;
+} Sample;
+
+static int sample_one(const Ban *ban, void *to) {
+        Sample *s = to;
+        BanFound found;
+
+        s->asked++;
+        s->found += ban_table_find(s->table, &ban->key, &found) == 1;
+        return 0;
+}
+
 static int count_found(const BanFound *f, void *to) {
         int64_t *n = to;
 
@@ -193,16 +210,45 @@ static int count_found(const BanFound *f, void *to) {
         return 0;
 }
 
+/* A list takes 0.2 s for 65,536 and nearly a minute for a million: of more, some are looked up that
+ * lie behind places chosen at random. */
+static int64_t sample_enforced(Daemon *d) {
+        Bans *b = d->bans;
+        int64_t asked = 0, found = 0;
+
+        for (int i = 0; i < SAMPLE; i++) {
+                unsigned char place[BAN_KEY_BYTES_MAX];
+                const BanFilter f = {.after = place, .after_size = 5, .after_jail = "", .limit = 1};
+                Sample s = {.table = b->table};
+
+                if (getrandom(place, sizeof(place), 0) < 0)
+                        return 0;
+                place[0] = i % 2 ? 4 : 6; /* as keys begin */
+                if (ban_store_read(b->store, &f, bans_now(), sample_one, &s) < 0)
+                        return 0;
+                asked += s.asked;
+                found += s.found;
+        }
+        return asked > 0 ? b->n_keys * found / asked : 0;
+}
+
 /* Where the table is the daemon's own, nobody else can have changed it. */
 int64_t bans_enforced(Daemon *d) {
         Bans *b = d->bans;
+        uint64_t counted;
         int64_t n = 0;
+        int r;
 
         if (b->is_suspended || (!ban_table_is_made(b->table) && b->n_keys > 0))
                 return 0;
-        if ((b->flags & TABLE_OWNER || b->n_keys > BAN_COUNTED_MAX) && !b->is_dirty)
+        if (b->flags & TABLE_OWNER && !b->is_dirty)
                 return b->n_keys;
-        if (ban_table_read(b->table, count_found, &n) < 0)
+        r = ban_table_count(b->table, &counted);
+        if (r == 1)
+                return MIN((int64_t)counted, b->n_keys);
+        if (r == 0 && b->n_keys > BAN_COUNTED_MAX)
+                return sample_enforced(d);
+        if (r < 0 || ban_table_read(b->table, count_found, &n) < 0)
                 return 0;
         return MIN(n, b->n_keys);
 }

@@ -253,6 +253,29 @@ int ban_table_find(BanTable *t, const BanEntry *key, BanFound *ret) {
         return r < 0 ? r : decoder.n > 0;
 }
 
+int ban_table_count(BanTable *t, uint64_t *ret) {
+        _cleanup_(nft_bytes_done) NftBytes sets = {0};
+        int r = nft_link_dump(t->link, NFT_MSG_GETSET, BAN_TABLE, NULL, &sets);
+
+        *ret = 0;
+        if (r == -ENOENT)
+                return 1;
+        if (r < 0)
+                return r;
+        message_for_each(h, sets.data, sets.size) {
+                const char *name = ban_decode_set_name(h);
+                BanSet set;
+                uint32_t n;
+
+                if (!name || !ban_set_parse(name, &set))
+                        continue;
+                if (!ban_decode_count(h, &n))
+                        return 0;
+                *ret += n;
+        }
+        return 1;
+}
+
 int ban_table_read(BanTable *t, int (*take)(const BanFound *f, void *to), void *to) {
         _cleanup_(nft_bytes_done) NftBytes sets = {0};
         int r = nft_link_dump(t->link, NFT_MSG_GETSET, BAN_TABLE, NULL, &sets);
