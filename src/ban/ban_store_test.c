@@ -356,6 +356,24 @@ static void nobody_else_reads_it(void **state) {
         assert_int_equal(st.st_mode & 0077, 0);
 }
 
+static void all_of_them_are_dropped_at_once_and_remembered(void **state) {
+        Bench *b = *state;
+        BanEntry e = key(b, "192.0.2.7");
+        int64_t n = 0, times = 0;
+
+        put(b, "192.0.2.7", "sshd", NOW, NOW + SECOND);
+        put(b, "192.0.2.7", "nginx", NOW, BAN_EVER);
+        put(b, "198.51.100.0/24", "", NOW, BAN_EVER);
+        assert_int_equal(ban_store_begin(b->store), 0);
+        assert_int_equal(ban_store_drop_all(b->store, NOW, &n), 0);
+        assert_int_equal(ban_store_commit(b->store), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(ban_store_count_past(b->store, &e, &times), 0);
+        assert_int_equal(times, 1);
+        assert_int_equal(ban_store_count(b->store, NOW, &n, &times), 0);
+        assert_int_equal(n, 0);
+}
+
 #define bench_test(function) cmocka_unit_test_setup_teardown((function), setup, teardown)
 
 int main(void) {
@@ -368,6 +386,7 @@ int main(void) {
                 bench_test(what_is_restored_is_not_counted_as_another_one),
                 bench_test(lists_by_jail_time_address_and_in_pages),
                 bench_test(beyond_the_limit_who_would_be_let_in_first_goes_first),
+                bench_test(all_of_them_are_dropped_at_once_and_remembered),
                 bench_test(the_kernel_gets_each_address_once),
                 bench_test(a_damaged_file_is_put_aside),
                 bench_test(a_copy_holds_what_was_committed_last),
