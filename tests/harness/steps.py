@@ -474,6 +474,14 @@ def long_steps(options):
             True,
         ),
         Step(
+            "flood",
+            "what is broken while nothing is told any more is told in the next minute",
+            pytest("tests/netns/flood_long.py"),
+            600,
+            True,
+            True,
+        ),
+        Step(
             "fail2ban",
             "5,000 bans at once by fail2ban's own server",
             with_packages(["fail2ban"], pytest("tests/netns/test_fail2ban.py", options=["--bans=5000"])),
