@@ -386,7 +386,9 @@ static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
                 if (r < 0 || !verify_leaves_by(v, point, &f, &walk))
                         continue;
                 is_open |= walk.may_pass && walk.may_drop;
-                if (!is_broken(x, &walk, &o))
+                if (!is_broken(x, &walk, &o) ||
+                    (!x->allow && x->expects[number]->section == SECTION_INBOUND &&
+                     verify_misses(&x->expects[number]->rule.services.set, &f, o)))
                         continue;
                 answer->connection = verify_describe(v, &f, &packet, o);
                 if (x->allow && answer->connection)
