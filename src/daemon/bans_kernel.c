@@ -74,6 +74,7 @@ int bans_rebuild(Daemon *d) {
                 r = read_ranges(d, a, &never, &n_never);
         if (r == 0) {
                 b->flags = table_flags(d);
+                ban_table_recall(b->table, list.items, list.n, true);
                 r = ban_table_replace(b->table, b->flags, list.items, list.n, never, n_never);
         }
         free(list.items);
@@ -115,6 +116,7 @@ static int sum_up(BanTurn *turn, Entries *add, Entries *drop) {
                         end++;
                 last = order[end - 1].change;
                 e.is_there = first->before_usec > 0;
+                e.begins_anew = !e.is_there && last->times > 1;
                 e.timeout_ms = ban_timeout(last->kernel_usec, turn->now_usec);
                 if (last->kernel_usec == 0)
                         r = add_entry(&e, drop);
@@ -145,6 +147,8 @@ static int change_table(Daemon *d, BanTurn *turn) {
         Entries add = {.bans = b}, drop = {.bans = b};
         int r = sum_up(turn, &add, &drop);
 
+        if (r == 0)
+                ban_table_recall(b->table, add.items, add.n, false);
         if (r == 0 && add.n + drop.n <= BAN_PART_MAX)
                 r = ban_table_change(b->table, add.items, add.n, drop.items, drop.n);
         else if (r == 0)

@@ -280,11 +280,13 @@ def test_what_bans_an_address_is_found_also_in_a_network(daemon):
 def test_a_kill_and_a_restart_change_nothing(daemon, world):
     host = world.address("host", 4)
     ban(daemon, WAN, "--for", "1h", "--reason", "kept")
+    assert is_shut(daemon, WAN, "wan", host, 22)
     before = bans(daemon)[0]
     daemon.stop(signal.SIGKILL)
     assert not connects_within(world, host)
     daemon.start()
     after = bans(daemon)[0]
+    assert after["packets"] > before["packets"] > 0
     assert (after["until"], after["reason"]) == (before["until"], "kept")
     assert is_shut(daemon, WAN, "wan", host, 22)
     daemon.stop()
