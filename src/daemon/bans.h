@@ -30,6 +30,7 @@ typedef struct Bans {
         bool is_suspended;                 /* unloaded on demand: nothing is in force */
         bool is_dirty;                     /* the kernel may hold something else than the store */
         bool is_unsaved;                   /* the kernel holds bans that could not be written */
+        bool is_copy;                      /* the store's: the one on disk cannot be written */
         struct BanUndone *undone; /* malloc'ed: unbans that could not be written down, in order */
         size_t n_undone;
         bool is_foreign; /* dirty because another program wrote; and who: */
@@ -79,6 +80,7 @@ void bans_answer(Daemon *d);
 typedef struct BanRequest {
         const char *address, *jail, *source, *reason;
         int64_t seconds;
+        bool restored;
         RpcStrings services;
 } BanRequest;
 

@@ -34,6 +34,7 @@ typedef struct Wish {
         int64_t until_usec; /* 0: not said */
         const char **services;
         size_t n_services;
+        bool is_restored;
 } Wish;
 
 typedef struct Outcome {
@@ -82,6 +83,11 @@ static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
         int r;
 
         *ret = (Outcome){.error = BAN_INVALID};
+        if (w->n_services > BAN_SERVICES_MAX) {
+                ret->why = arena_printf(turn->arena, "at most %d services can be shut at once",
+                                        BAN_SERVICES_MAX);
+                return ret->why ? 0 : -ENOMEM;
+        }
         r = ban_parse_address(turn->arena, w->address, &ret->key, &ret->why);
         if (r == -ENOMEM)
                 return r;
@@ -112,7 +118,8 @@ static int put_key(BanTurn *turn, const Wish *w, const BanEntry *key, int64_t ui
                    .reason = w->reason ? w->reason : "",
                    .since_usec = turn->now_usec,
                    .until_usec = BAN_EVER,
-                   .uid = uid};
+                   .uid = uid,
+                   .is_restored = w->is_restored};
         int r;
 
         if (w->until_usec > 0)
@@ -178,6 +185,7 @@ static int run_ban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
                 .seconds = q->seconds,
                 .services = q->services.items,
                 .n_services = q->services.n_items,
+                .is_restored = q->restored,
         };
         Outcome o;
         int r;
@@ -379,7 +387,8 @@ static void answer(BanTurn *turn, const BanCall *call, BanAnswer *a, int r, int 
         } else {
                 (void)json_object_set_new(a->reply, "inForce",
                                           json_boolean(enforced == 0 && !b->is_suspended));
-                (void)json_object_set_new(a->reply, "stored", json_boolean(turn->error == 0));
+                (void)json_object_set_new(a->reply, "stored",
+                                          json_boolean(turn->error == 0 && !b->is_copy));
                 (void)rpc_call_reply(call->call, a->reply);
         }
 }
