@@ -283,6 +283,7 @@ static const RpcField ban_in[] = {
         {"source", RPC_STRING, RPC_OPTIONAL, "what program found it", offsetof(BanRequest, source)},
         {"jail", RPC_STRING, RPC_OPTIONAL, "whose ban it is: each jail ends its own", offsetof(BanRequest, jail)},
         {"services", RPC_STRING, RPC_ARRAY | RPC_OPTIONAL, "dialled ports, 22/tcp; absent: everything", offsetof(BanRequest, services)},
+        {"restored", RPC_BOOL, RPC_OPTIONAL, "it went on before, and is not counted as another one", offsetof(BanRequest, restored)},
         {0},
 };
 
