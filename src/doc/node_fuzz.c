@@ -11,8 +11,13 @@ static void compare_ways(Arena *a, const Source *source) {
 
         if (!d || text_check(source, d) < 0 || plain_parse(a, a, source, &one) <= 0)
                 return;
-        if (node_parse_whole(a, a, source, &other, d) == -EBADMSG || d->n_errors > 0)
+        switch (node_parse_whole(a, a, source, &other, d)) {
+        case -EBADMSG:
                 abort();
+        case 0:
+                if (d->n_errors > 0 || one->size != other->size || one->height != other->height)
+                        abort();
+        }
 }
 
 /* Any bytes are a tree or an error with a message, and the message can be printed. */
