@@ -267,7 +267,7 @@ typedef struct Settings {
 } Settings;
 
 #define BANS_MAX 1000000          /* that can be kept */
-#define BANS_NEVER_MAX 65536      /* ranges of `never` */
+#define BANS_NEVER_MAX 10000      /* ranges of `never` */
 #define BANS_FACTOR_MAX 10        /* of `escalate` */
 #define BANS_LONGEST_MAX 31536000 /* seconds, a year: likewise */
 #define BANS_WIDEST_IPV4 8        /* no prefix that is shorter is ever banned, whoever asks */
