@@ -8,10 +8,10 @@
 #define IPV6_EXAMPLE "/64, or /64 up to /48"
 #define LONGEST_MIN 60 /* seconds */
 #define IPV6_DEFAULT 64
-#define WIDEST_IPV4_DEFAULT 16
-#define WIDEST_IPV6_DEFAULT 32
+#define WIDEST_IPV4_DEFAULT 16U
+#define WIDEST_IPV6_DEFAULT 32U
 
-void bans_init(BanSettings *ret) {
+void ban_settings_init(BanSettings *ret) {
         *ret = (BanSettings){
                 .ipv6 = IPV6_DEFAULT,
                 .ipv6_cap = IPV6_DEFAULT,

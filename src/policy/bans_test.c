@@ -5,7 +5,7 @@ static BanSettings decode(Arena *a, const char *text) {
         Loader l = load_start(a);
         PolicyFile file = {.bans = load_entry(&l, text)};
 
-        bans_init(&l.policy->bans);
+        ban_settings_init(&l.policy->bans);
         if (bans_decode(&l, &file) < 0)
                 fail_msg("%s", l.d->messages[0].text);
         return l.policy->bans;

@@ -155,7 +155,7 @@ static int load(Loader *l, int (*read)(Loader *l, const void *what), const void 
         l->policy->arena = l->arena;
         l->policy->sections[SECTION_OUTBOUND].fallback = DEFAULT_ALLOW;
         settings_init(&l->policy->settings);
-        bans_init(&l->policy->bans);
+        ban_settings_init(&l->policy->bans);
         r = read(l, what);
         /* without one of the files, names would be reported as unknown that are in it */
         if (r == 0 && !l->unreadable)

@@ -282,7 +282,6 @@ int messages_sort(Diag *d, size_t first, const Source *const *sources, size_t n_
  * of the key. */
 int settings_check_said_once(Loader *l, const Schema *schema, const Node *n, Span *said_at);
 
-void bans_init(BanSettings *ret);
 /* What one file says of the bans. */
 int bans_decode(Loader *l, const PolicyFile *file);
 /* Once all of them have: what two keys say together. -EBADMSG with a message, or 0. */

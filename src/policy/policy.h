@@ -371,6 +371,9 @@ int policy_load_text_on_link(Arena *a,
                              Policy **ret,
                              Diag *d);
 
+/* What is so where a policy says nothing of bans. */
+void ban_settings_init(BanSettings *ret);
+
 const char *section_id_to_string(SectionId id); /* "inbound" */
 const char *section_default_to_string(SectionDefault fallback);
 const char *rule_verb_to_string(RuleVerb verb);
