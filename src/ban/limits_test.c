@@ -20,8 +20,8 @@ static void a_network_counts_as_often_as_it_has_small_ones(void **state) {
                 const char *why;
                 BanEntry key;
 
-                unit_equal(rows[i].address, ban_parse_address(*state, rows[i].address, &key, &why),
-                           0);
+                unit_equal(rows[i].address,
+                           ban_parse_address(*state, rows[i].address, 64, &key, &why), 0);
                 unit_equal(rows[i].address, limits_cost(&key), rows[i].cost);
         }
 }

@@ -7,7 +7,7 @@ static BanEntry key_of(Arena *a, const char *text) {
         const char *why;
         BanEntry key;
 
-        if (ban_parse_address(a, text, &key, &why) < 0)
+        if (ban_parse_address(a, text, 64, &key, &why) < 0)
                 fail_msg("%s", why);
         return key;
 }
@@ -62,7 +62,7 @@ static void different_networks_of_the_step_are_counted(void **state) {
                 const char *why;
                 BanEntry e;
 
-                if (ban_parse_address(*state, others[i], &e, &why) == 0)
+                if (ban_parse_address(*state, others[i], 64, &e, &why) == 0)
                         unit_equal(others[i], widen_take(&w, &e), false);
         }
         key = key_of(*state, "2001:db8:1:ff::/64");

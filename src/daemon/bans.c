@@ -235,9 +235,10 @@ void bans_resume(Daemon *d) {
                 return;
         b->is_suspended = false;
         /* whose the table is to be may be said otherwise by now; and who may not be banned */
-        if (was_suspended || owned != (d->settings.ownership != OWNERSHIP_OFF))
+        if (was_suspended || owned != (d->settings.ownership != OWNERSHIP_OFF)) {
+                bans_obey(d);
                 renew(d, true);
-        else
+        } else
                 bans_follow_host(d);
 }
 
@@ -246,17 +247,20 @@ void bans_follow_host(Daemon *d) {
         Bans *b = d->bans;
         BanRange *list;
         Never never;
+        size_t n;
         int r = a ? 0 : -ENOMEM;
 
         if (!b || b->is_suspended || !ban_table_is_made(b->table))
                 return;
+        bans_obey(d);
+        if (!ban_table_is_made(b->table))
+                return;
         if (r == 0)
                 r = bans_never_read(d, a, false, &never);
-        list = r == 0 ? arena_alloc_array(a, never.n_items + 1, sizeof(*list)) : NULL;
-        for (size_t i = 0; list && i < never.n_items; i++)
-                list[i] = (BanRange){never.items[i].family, never.items[i].range};
         if (r == 0)
-                r = list ? ban_table_set_never(b->table, list, never.n_items) : -ENOMEM;
+                r = bans_never_list(a, &never, &list, &n);
+        if (r == 0)
+                r = ban_table_set_never(b->table, list, n);
         if (r < 0) {
                 b->is_dirty = true;
                 bans_arm(d);
@@ -296,6 +300,7 @@ static void restore(Daemon *d) {
 
         count(d);
         (void)expire(d); /* else the timer does */
+        bans_obey(d);
         if (b->n_keys > 0)
                 r = bans_rebuild(d);
         else
@@ -316,6 +321,10 @@ int bans_start(Daemon *d) {
         int r = b ? 0 : -ENOMEM;
 
         d->bans = b;
+        if (r == 0)
+                b->limits = calloc(1, sizeof(*b->limits));
+        if (r == 0 && !b->limits)
+                r = -ENOMEM;
         if (r == 0)
                 b->table = ban_table_new(d->engine.link);
         if (r == 0 && !b->table)
@@ -353,6 +362,7 @@ void bans_stop(Daemon *d) {
         b->table = ban_table_free(b->table);
         b->store = ban_store_close(b->store);
         free(b->calls);
+        free(b->limits);
         free(b);
         d->bans = NULL;
 }

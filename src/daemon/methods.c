@@ -281,6 +281,7 @@ static const RpcField ban_in[] = {
         {"reason", RPC_STRING, RPC_OPTIONAL, "why", offsetof(BanRequest, reason)},
         {"source", RPC_STRING, RPC_OPTIONAL, "what program found it", offsetof(BanRequest, source)},
         {"jail", RPC_STRING, RPC_OPTIONAL, "whose ban it is: each jail ends its own", offsetof(BanRequest, jail)},
+        {"wide", RPC_BOOL, RPC_OPTIONAL, "also wider than the policy says (bans.widest); not with a jail or a source", offsetof(BanRequest, wide)},
         {"services", RPC_STRING, RPC_ARRAY | RPC_OPTIONAL, "dialled ports, 22/tcp; absent: everything", offsetof(BanRequest, services)},
         {0},
 };
@@ -290,6 +291,8 @@ static const RpcField ban_out[] = {
         {"until", RPC_INT, RPC_OPTIONAL, "microseconds since 1970; absent: until it is unbanned"},
         {"extended", RPC_BOOL, 0, "the jail had banned it already"},
         {"times", RPC_INT, 0, "how often so far, this time included"},
+        {"escalated", RPC_BOOL, RPC_OPTIONAL, "it lasts longer than was asked for, for that (bans.escalate)"},
+        {"widened", RPC_STRING, RPC_OPTIONAL, "the network that is banned with it, as several of it are (bans.ipv6)"},
         {"inForce", RPC_BOOL, 0, "the kernel shuts it out"},
         {"stored", RPC_BOOL, 0, "it is on disk"},
         {0},
