@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "ban/ban_log.h"
 #include "ban/ban_store_parts.h"
 
 #define DAY_USEC (INT64_C(86400) * 1000000)
@@ -140,8 +141,12 @@ static int check_version(BanStore *s) {
 static int try_open(const char *path, BanStore **ret) {
         _cleanup_(ban_store_closep) BanStore *s = calloc(1, sizeof(*s));
         mode_t before = umask(0077);
+        char log[4096];
         int r = 0;
 
+        (void)snprintf(log, sizeof(log), "%s-wal", path);
+        if (s) /* one that cannot be read SQLite will complain about */
+                (void)ban_log_read(log, &s->lacks_something);
         if (s && sqlite3_open_v2(path, &s->db,
                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW,
                                  NULL) != SQLITE_OK)
@@ -166,8 +171,13 @@ static int put_aside(const char *path, char **ret) {
         static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
         char *aside = NULL, from[4096], to[4096];
 
-        if (asprintf(&aside, "%s.damaged-%lld", path, (long long)time(NULL)) < 0)
-                return -ENOMEM;
+        for (long long when = (long long)time(NULL);; when++) { /* an earlier one is kept */
+                if (asprintf(&aside, "%s.damaged-%lld", path, when) < 0)
+                        return -ENOMEM;
+                if (access(aside, F_OK) < 0)
+                        break;
+                free(aside);
+        }
         for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
                 (void)snprintf(from, sizeof(from), "%s%s", path, suffixes[i]);
                 (void)snprintf(to, sizeof(to), "%s%s", aside, suffixes[i]);
@@ -206,6 +216,46 @@ int ban_store_open(const char *folder, BanStore **ret, char **ret_aside, Diag *d
                 (void)diag_error(d, (Span){0}, "the bans in %s cannot be opened: %s", path,
                                  strerror(-r));
         return r;
+}
+
+/* 1: there is none of that name. */
+static int copy_file(int from, int to, const char *name) {
+        _cleanup_close_ int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), out = -1;
+        char buf[65536];
+        ssize_t n;
+
+        if (in < 0 && errno != ENOENT)
+                return -errno;
+        if (unlinkat(to, name, 0) < 0 && errno != ENOENT)
+                return -errno;
+        if (in < 0)
+                return 1;
+        out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (out < 0)
+                return -errno;
+        while ((n = read(in, buf, sizeof(buf))) > 0)
+                if (write(out, buf, (size_t)n) != n)
+                        return -ENOSPC;
+        return n < 0 ? -errno : 0;
+}
+
+int ban_store_copy(const char *from, const char *to) {
+        _cleanup_close_ int in = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), out = -1;
+        int r;
+
+        out = in >= 0 ? open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (out < 0)
+                return -errno;
+        r = copy_file(in, out, BAN_STORE_FILE);
+        if (r == 0) /* what was committed last is there alone */
+                r = copy_file(in, out, BAN_STORE_FILE "-wal");
+        else if (r > 0)
+                return -ENOENT;
+        return MIN(r, 0);
+}
+
+bool ban_store_lacks_something(const BanStore *s) {
+        return s->lacks_something;
 }
 
 BanStore *ban_store_close(BanStore *s) {
@@ -345,8 +395,9 @@ int ban_store_put(BanStore *s, const Ban *ban, int64_t now_usec, BanChange *ret)
                 r = ban_store_count_past(s, &ban->key, now_usec, &past);
         if (r < 0)
                 return r;
-        row.times =
-                known.is_there || known.others_usec > 0 ? known.times : MAX(known.times, past) + 1;
+        row.times = MAX(known.times, past);
+        if (!known.is_there && known.others_usec == 0 && (!ban->is_restored || row.times == 0))
+                row.times++;
         if (known.is_there) {
                 row.since_usec = known.since_usec;
                 row.until_usec = MAX(known.until_usec, row.until_usec);

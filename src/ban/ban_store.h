@@ -18,6 +18,12 @@ typedef struct BanStore BanStore;
  * errno, and why in d. */
 int ban_store_open(const char *folder, BanStore **ret, char **ret_aside, Diag *d);
 BanStore *ban_store_close(BanStore *s); /* accepts NULL, returns NULL */
+/* Something that was committed is gone: SQLite took its damaged log to end before that. After a
+ * loss of power it may look so, although nothing is. */
+bool ban_store_lacks_something(const BanStore *s) _pure_;
+/* As it is in a folder that cannot be written to, nobody having it open: for ban_store_open() in
+ * another one. What was copied there earlier is replaced. 0 or a negative errno. */
+int ban_store_copy(const char *from, const char *to);
 
 /* What stands between is there as a whole, and for ever once commit has returned 0; or not at all.
  */

@@ -31,6 +31,7 @@ typedef enum Query {
 
 struct BanStore {
         sqlite3 *db;
+        bool lacks_something;                 /* its log was damaged when it was opened */
         sqlite3_stmt *statements[_QUERY_MAX]; /* made when they are first needed */
 };
 

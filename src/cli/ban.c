@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "ban/ban.h"
 #include "cli/ban_words.h"
 #include "cli/input.h"
 #include "cli/output.h"
@@ -24,6 +25,7 @@ static const char ban_help[] =
         "      --source=NAME      what found them\n"
         "      --jail=NAME        whose ban it is: each jail extends and ends its own\n"
         "      --wide             also networks wider than bans.widest; not with --jail, --source\n"
+        "      --restored         it went on before, as what fail2ban restores: not counted anew\n"
         "      --services=LIST    only these: ssh,443/tcp; by the port that is "
         "dialled\n" REMOTE_HELP "      --json\n"
         "  -h, --help\n"
@@ -46,12 +48,10 @@ static const char unban_help[] =
         "  ringwall unban 203.0.113.9\n"
         "  ringwall unban --jail sshd\n";
 
-#define SERVICES_MAX 64 /* ports of one ban */
-
 typedef struct Options {
         const char *runtime_dir, *reason, *source, *jail, *services;
         json_int_t seconds;
-        bool json, all, wide;
+        bool json, all, wide, restored;
 } Options;
 
 /* ---- services as ports */
@@ -59,7 +59,7 @@ typedef struct Options {
 static int add_ports(json_t *list, const RangeSet *ports, const char *protocol) {
         for (size_t i = 0; i < ports->n_items; i++)
                 for (uint64_t p = ports->items[i].low.low; p <= ports->items[i].high.low; p++) {
-                        if (json_array_size(list) == SERVICES_MAX)
+                        if (json_array_size(list) == BAN_SERVICES_MAX)
                                 return -E2BIG;
                         (void)json_array_append_new(list,
                                                     json_sprintf("%" PRIu64 "/%s", p, protocol));
@@ -181,7 +181,7 @@ static int ban_all(const Options *o, char **addresses, int n) {
                         fprintf(stderr,
                                 "ringwall ban: --services takes names and ports, ssh,443/tcp, of "
                                 "at most %d ports in all\n",
-                                SERVICES_MAX);
+                                BAN_SERVICES_MAX);
                         return EXIT_USAGE;
                 }
         }
@@ -196,6 +196,8 @@ static int ban_all(const Options *o, char **addresses, int n) {
                         (void)json_object_set_new(parameters, "seconds", json_integer(o->seconds));
                 if (o->wide)
                         (void)json_object_set_new(parameters, "wide", json_true());
+                if (o->restored)
+                        (void)json_object_set_new(parameters, "restored", json_true());
                 if (services)
                         (void)json_object_set(parameters, "services", services);
                 r = call(o, "ban", "Ban", parameters);
@@ -231,6 +233,7 @@ static const struct option options[] = {
         {"services", required_argument, NULL, 'S'},
         {"jail", required_argument, NULL, 'J'},
         {"wide", no_argument, NULL, 'w'},
+        {"restored", no_argument, NULL, 'e'},
         {"all", no_argument, NULL, 'a'},
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
@@ -245,7 +248,7 @@ static int read_options(const Verb *verb, int argc, char **argv, Options *ret) {
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
                 if (c == '?' || c == 'h')
                         return c == 'h' ? verb_help(verb) : verb_usage(verb, NULL);
-                if (bans ? c == 'a' : strchr("frsSw", c) != NULL)
+                if (bans ? c == 'a' : strchr("frsSwe", c) != NULL)
                         return verb_usage(verb, "it takes no such option");
                 if (c == 'f' && !ban_words_seconds(optarg, &ret->seconds))
                         return verb_usage(verb, "--for takes a time from 1s to 100 years: 90s, "
@@ -255,6 +258,7 @@ static int read_options(const Verb *verb, int argc, char **argv, Options *ret) {
                 ret->services = c == 'S' ? optarg : ret->services;
                 ret->jail = c == 'J' ? optarg : ret->jail;
                 ret->runtime_dir = c == 'R' ? optarg : ret->runtime_dir;
+                ret->restored |= c == 'e';
                 ret->all |= c == 'a';
                 ret->wide |= c == 'w';
                 ret->json |= c == 'j';

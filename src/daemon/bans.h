@@ -31,6 +31,7 @@ typedef struct Bans {
         bool is_suspended;                 /* unloaded on demand: nothing is in force */
         bool is_dirty;                     /* the kernel may hold something else than the store */
         bool is_unsaved;                   /* the kernel holds bans that could not be written */
+        bool is_copy;                      /* the store's: the one on disk cannot be written */
         bool is_foreign;                   /* dirty because another program wrote; and who: */
         char by[64];
         uint64_t healed_usec; /* CLOCK_MONOTONIC: when another program's change was undone last */
@@ -105,7 +106,7 @@ void bans_obey(Daemon *d);
 typedef struct BanRequest {
         const char *address, *jail, *source, *reason;
         int64_t seconds;
-        bool wide;
+        bool wide, restored;
         RpcStrings services;
 } BanRequest;
 

@@ -35,7 +35,7 @@ typedef struct Wish {
         int64_t until_usec; /* 0: not said */
         const char **services;
         size_t n_services;
-        bool is_import, is_wide;
+        bool is_import, is_wide, is_restored;
 } Wish;
 
 typedef struct Outcome {
@@ -87,9 +87,15 @@ static const char *check_width(BanTurn *turn, const Wish *w, const BanEntry *key
 
 /* Everything that can be said against it before anything is done. */
 static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
+        int64_t cost;
         int r;
 
         *ret = (Outcome){.error = BAN_INVALID};
+        if (w->n_services > BAN_SERVICES_MAX) {
+                ret->why = arena_printf(turn->arena, "at most %d services can be shut at once",
+                                        BAN_SERVICES_MAX);
+                return ret->why ? 0 : -ENOMEM;
+        }
         r = ban_parse_address(turn->arena, w->address,
                               w->n_services > 0 ? BAN_HOST_IPV6 : turn->d->ban_rules.rules.ipv6,
                               &ret->key, &ret->why);
@@ -110,8 +116,8 @@ static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
         if (r < 0 || ret->why || w->is_import)
                 return r;
         ret->error = RPC_FAILED;
-        return bans_charge(turn, name_of(w),
-                           limits_cost(&ret->key) * (int64_t)MAX(w->n_services, 1UL), &ret->why);
+        cost = w->is_restored ? 0 : limits_cost(&ret->key) * (int64_t)MAX(w->n_services, 1UL);
+        return bans_charge(turn, name_of(w), cost, &ret->why);
 }
 
 int bans_note_change(const BanChange *change, void *to) {
@@ -129,7 +135,7 @@ static int escalate(BanTurn *turn, const Wish *w, Ban *ban, BanChange *change, b
         BanChange longer;
         int r;
 
-        if (w->is_import || seconds == w->seconds)
+        if (w->is_import || w->is_restored || seconds == w->seconds)
                 return 0;
         ban->until_usec = turn->now_usec + seconds * SECOND;
         r = ban_store_put(turn->d->bans->store, ban, turn->now_usec, &longer);
@@ -155,7 +161,8 @@ static int put_key(BanTurn *turn,
                    .reason = w->reason ? w->reason : "",
                    .since_usec = turn->now_usec,
                    .until_usec = BAN_EVER,
-                   .uid = uid};
+                   .uid = uid,
+                   .is_restored = w->is_restored};
         int r;
 
         if (w->until_usec > 0)
@@ -237,6 +244,7 @@ static int run_ban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
                 .services = q->services.items,
                 .n_services = q->services.n_items,
                 .is_wide = q->wide,
+                .is_restored = q->restored,
         };
         Outcome o;
         int r;
@@ -425,7 +433,8 @@ static void answer(BanTurn *turn, const BanCall *call, BanAnswer *a, int r, int 
         } else {
                 (void)json_object_set_new(a->reply, "inForce",
                                           json_boolean(enforced == 0 && !b->is_suspended));
-                (void)json_object_set_new(a->reply, "stored", json_boolean(turn->error == 0));
+                (void)json_object_set_new(a->reply, "stored",
+                                          json_boolean(turn->error == 0 && !b->is_copy));
                 (void)rpc_call_reply(call->call, a->reply);
         }
 }
