@@ -46,6 +46,8 @@ static const char *const texts[_QUERY_MAX] = {
         [QUERY_KEEP_PAST] = "INSERT INTO past VALUES (?1, ?2, ?3)" KEEP,
         [QUERY_KEEP_ALL_PAST] = "INSERT INTO past SELECT key, times, until FROM bans"
                                 " WHERE until <= ?1" KEEP,
+        [QUERY_KEEP_EACH] = "INSERT INTO past SELECT key, times, ?1 FROM bans WHERE true" KEEP,
+        [QUERY_DELETE_ALL] = "DELETE FROM bans",
         [QUERY_COUNT_ENDED] =
                 "SELECT count(*) FROM (SELECT max(until) AS last FROM bans WHERE key IN"
                 " (SELECT key FROM bans WHERE until <= ?1) GROUP BY key)"
@@ -148,7 +150,8 @@ static int try_open(const char *path, BanStore **ret) {
         if (s) /* one that cannot be read SQLite will complain about */
                 (void)ban_log_read(log, &s->lacks_something);
         if (s && sqlite3_open_v2(path, &s->db,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW |
+                                         SQLITE_OPEN_NOMUTEX, /* one thread */
                                  NULL) != SQLITE_OK)
                 r = s->db ? ban_store_errno(s) : -ENOMEM;
         if (s && r == 0) {
@@ -416,28 +419,21 @@ int ban_store_put(BanStore *s, const Ban *ban, int64_t now_usec, BanChange *ret)
 }
 
 static int
-remove_row(BanStore *s, const BanEntry *key, const char *jail, int64_t now, BanChange *ret) {
-        sqlite3_stmt *keep, *drop;
-        Known known;
-        int r = look_up(s, key, jail, now, &known);
+remove_row(BanStore *s, const BanEntry *key, const char *jail, int64_t now, int64_t times) {
+        sqlite3_stmt *keep = ban_store_query(s, QUERY_KEEP_PAST),
+                     *drop = keep ? ban_store_query(s, QUERY_DELETE) : NULL;
+        int r;
 
-        keep = r == 0 ? ban_store_query(s, QUERY_KEEP_PAST) : NULL;
-        drop = keep ? ban_store_query(s, QUERY_DELETE) : NULL;
         if (!drop)
-                return r < 0 ? r : ban_store_errno(s);
+                return ban_store_errno(s);
         bind_key(keep, 1, key);
-        (void)sqlite3_bind_int64(keep, 2, known.times);
+        (void)sqlite3_bind_int64(keep, 2, times);
         (void)sqlite3_bind_int64(keep, 3, now);
         r = ban_store_run(s, keep);
         if (r < 0)
                 return r;
         bind_key(drop, 1, key);
         bind_text(drop, 2, jail);
-        *ret = (BanChange){.key = *key,
-                           .was_there = known.is_there,
-                           .before_usec = MAX(known.until_usec, known.others_usec),
-                           .kernel_usec = known.others_usec,
-                           .times = known.times};
         return ban_store_run(s, drop);
 }
 
@@ -458,21 +454,51 @@ static int doom(const Ban *ban, void *to) {
         return row.jail && arena_append(d->arena, d->rows, d->n, row) ? 0 : -ENOMEM;
 }
 
+/* What cannot be written is told all the same, and nothing more is written then: the library may
+ * have ended the transaction. */
 static int remove_all(BanStore *s,
                       const Doomed *d,
                       int64_t now,
                       int (*take)(const BanChange *c, void *to),
                       void *to) {
-        for (size_t i = 0; i < d->n; i++) {
-                BanChange change;
-                int r = remove_row(s, &d->rows[i].key, d->rows[i].jail, now, &change);
+        int written = 0;
 
+        for (size_t i = 0; i < d->n; i++) {
+                const struct Row *row = &d->rows[i];
+                Known known;
+                int r = look_up(s, &row->key, row->jail, now, &known);
+
+                if (r == 0 && written == 0)
+                        written = remove_row(s, &row->key, row->jail, now, known.times);
                 if (r == 0)
-                        r = take(&change, to);
+                        r = take(&(BanChange){.key = row->key,
+                                              .was_there = known.is_there,
+                                              .before_usec =
+                                                      MAX(known.until_usec, known.others_usec),
+                                              .kernel_usec = known.others_usec,
+                                              .times = known.times},
+                                 to);
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return written;
+}
+
+int ban_store_drop_all(BanStore *s, int64_t now_usec, int64_t *ret_bans) {
+        sqlite3_stmt *keep = ban_store_query(s, QUERY_KEEP_EACH),
+                     *drop = keep ? ban_store_query(s, QUERY_DELETE_ALL) : NULL;
+        int r;
+
+        *ret_bans = 0;
+        if (!drop)
+                return ban_store_errno(s);
+        (void)sqlite3_bind_int64(keep, 1, now_usec);
+        r = ban_store_run(s, keep);
+        if (r == 0)
+                r = ban_store_run(s, drop);
+        if (r == 0)
+                *ret_bans = sqlite3_changes64(s->db);
+        return r;
 }
 
 int ban_store_drop(BanStore *s,

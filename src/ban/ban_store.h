@@ -72,12 +72,16 @@ int ban_store_read(BanStore *s,
                    int64_t now_usec,
                    int (*take)(const Ban *ban, void *to),
                    void *to);
-/* Between begin and commit: ends them, and hands over each one's key, with what is left of it. */
+/* Between begin and commit: ends them, and hands over each one's key, with what is left of it; also
+ * if they cannot be written down, which is told by a negative errno behind the last one. */
 int ban_store_drop(BanStore *s,
                    const BanFilter *f,
                    int64_t now_usec,
                    int (*take)(const BanChange *c, void *to),
                    void *to);
+
+/* Between begin and commit: ends all there are, however many, and counts them. */
+int ban_store_drop_all(BanStore *s, int64_t now_usec, int64_t *ret_bans);
 
 /* What the kernel is to hold: each key once, with the latest end as timeout_ms from now on. */
 int ban_store_read_kernel(BanStore *s,

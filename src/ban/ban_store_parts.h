@@ -17,6 +17,8 @@ typedef enum Query {
         QUERY_DELETE,
         QUERY_KEEP_PAST,
         QUERY_KEEP_ALL_PAST,
+        QUERY_KEEP_EACH,
+        QUERY_DELETE_ALL,
         QUERY_COUNT_ENDED,
         QUERY_EXPIRE,
         QUERY_FORGET,

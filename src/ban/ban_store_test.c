@@ -393,6 +393,24 @@ static void nobody_else_reads_it(void **state) {
         assert_int_equal(st.st_mode & 0077, 0);
 }
 
+static void all_of_them_are_dropped_at_once_and_remembered(void **state) {
+        Bench *b = *state;
+        BanEntry e = key(b, "192.0.2.7");
+        int64_t n = 0, times = 0;
+
+        put(b, "192.0.2.7", "sshd", NOW, NOW + SECOND);
+        put(b, "192.0.2.7", "nginx", NOW, BAN_EVER);
+        put(b, "198.51.100.0/24", "", NOW, BAN_EVER);
+        assert_int_equal(ban_store_begin(b->store), 0);
+        assert_int_equal(ban_store_drop_all(b->store, NOW, &n), 0);
+        assert_int_equal(ban_store_commit(b->store), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(ban_store_count_past(b->store, &e, NOW, &times), 0);
+        assert_int_equal(times, 1);
+        assert_int_equal(ban_store_count(b->store, NOW, &n, &times), 0);
+        assert_int_equal(n, 0);
+}
+
 #define bench_test(function) cmocka_unit_test_setup_teardown((function), setup, teardown)
 
 int main(void) {
@@ -407,6 +425,7 @@ int main(void) {
                 bench_test(beyond_the_limit_who_would_be_let_in_first_goes_first),
                 bench_test(bans_are_found_by_where_they_begin_and_counted_by_whose_they_are),
                 bench_test(what_was_over_long_ago_counts_no_more_even_before_it_is_removed),
+                bench_test(all_of_them_are_dropped_at_once_and_remembered),
                 bench_test(the_kernel_gets_each_address_once),
                 bench_test(a_damaged_file_is_put_aside),
                 bench_test(a_copy_holds_what_was_committed_last),

@@ -51,7 +51,7 @@ static void call_gone(RpcCall *call, void *userdata) {
                 }
 }
 
-int bans_later(Daemon *d, RpcCall *call, const struct BanAct *act, const void *parameters) {
+int bans_later(Daemon *d, RpcCall *call, const BanCall *what) {
         Bans *b = d->bans;
 
         if (b->n_calls == b->calls_room) {
@@ -63,7 +63,7 @@ int bans_later(Daemon *d, RpcCall *call, const struct BanAct *act, const void *p
                 b->calls = grown;
                 b->calls_room = room;
         }
-        b->calls[b->n_calls++] = (BanCall){call, act, parameters};
+        b->calls[b->n_calls++] = *what;
         rpc_call_defer(call, call_gone, d);
         if (sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT) < 0)
                 bans_answer(d); /* at once, then */
@@ -72,7 +72,7 @@ int bans_later(Daemon *d, RpcCall *call, const struct BanAct *act, const void *p
 
 /* ---- what has changed by itself, or by others */
 
-static void count(Daemon *d) {
+void bans_count(Daemon *d) {
         Bans *b = d->bans;
 
         if (ban_store_count(b->store, bans_now(), &b->n_bans, &b->n_keys) < 0)
@@ -144,8 +144,9 @@ static void save_unsaved(Daemon *d) {
                 n = bans_save_found(d, "banned while it could not be written down");
         if (n < 0)
                 return;
+        bans_undone_clear(b);
         b->is_unsaved = false;
-        count(d);
+        bans_count(d);
         daemon_event(d, EVENT_NOTE, LOG_NOTICE, "bans can be written down again: %" PRId64 " were",
                      n);
 }
@@ -351,7 +352,7 @@ static void restore(Daemon *d) {
         Bans *b = d->bans;
         int r = 0;
 
-        count(d);
+        bans_count(d);
         (void)expire(d); /* else the timer does */
         bans_obey(d);
         if (b->n_keys > 0)
@@ -416,6 +417,7 @@ void bans_stop(Daemon *d) {
         b->store = ban_store_close(b->store);
         free(b->calls);
         free(b->limits);
+        bans_undone_clear(b);
         free(b);
         d->bans = NULL;
 }

@@ -26,6 +26,7 @@ VARIANTS = {
 PROPERTY = ROOT / "tests/netns/property"
 WHOLE = ROOT / "tests/netns/whole_ruleset"
 PROVER = ROOT / "tests/netns/prover_attack"
+SOAK = ROOT / "tests/netns/soak"
 
 
 def build(run, variant):
@@ -245,6 +246,16 @@ def power_cuts(count):
     return step
 
 
+def soak(minutes):
+    def step(run):
+        build(run, "gcc")
+        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
+        run.call([SOAK, *seed, "--minutes", minutes, "--keep", BUILD / "logs"], run.program("gcc"))
+        return Count(passed=1)
+
+    return step
+
+
 def old_kernel(version):
     """In a virtual machine: namespaces share the kernel of this one."""
 
@@ -443,6 +454,14 @@ def long_steps(options):
             "what verify calls proved, under attack: 300 rulesets of other programs, 800 edits",
             prover_attack(300, 800),
             1800,
+            True,
+            True,
+        ),
+        Step(
+            "soak",
+            "ringwalld for an hour under everything at once, with traffic, owned and not",
+            soak(60),
+            5400,
             True,
             True,
         ),
