@@ -17,7 +17,7 @@ int64_t bans_now(void) {
         return (int64_t)daemon_now();
 }
 
-static uint64_t monotonic_usec(void) {
+uint64_t bans_monotonic(void) {
         struct timespec t = {0};
 
         (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
@@ -25,7 +25,7 @@ static uint64_t monotonic_usec(void) {
 }
 
 int64_t bans_clock(void) {
-        return bans_now() - (int64_t)monotonic_usec();
+        return bans_now() - (int64_t)bans_monotonic();
 }
 
 /* The store's ends are times of day, the kernel's count down by themselves, and not while the
@@ -165,7 +165,7 @@ static void heal(Daemon *d) {
                              "the bans could not be put in force, and it is tried again: %s",
                              strerror(-r));
         b->is_foreign = b->is_foreign && r < 0;
-        b->healed_usec = monotonic_usec();
+        b->healed_usec = bans_monotonic();
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -213,7 +213,7 @@ static int on_flush(sd_event_source *s, void *userdata) {
         Bans *b = d->bans;
 
         if (b->is_foreign && b->is_dirty && !b->is_unsaved &&
-            monotonic_usec() - b->healed_usec >= HEAL_USEC)
+            bans_monotonic() - b->healed_usec >= HEAL_USEC)
                 heal(d);
         if (b->n_calls > 0)
                 bans_answer(d);

@@ -55,6 +55,7 @@ typedef struct BanTurn {
 } BanTurn;
 
 int64_t bans_now(void);
+uint64_t bans_monotonic(void); /* CLOCK_MONOTONIC, microseconds */
 /* By how much that differs from CLOCK_MONOTONIC, microseconds: changes if somebody sets the clock,
  * and while the machine sleeps. */
 int64_t bans_clock(void);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <inttypes.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "ban/widen.h"
 #include "daemon/bans.h"
@@ -11,13 +10,6 @@
 
 #define NEIGHBOURHOOD_MAX 4096 /* bans of one that are looked at */
 #define TOLD_MAX 5             /* that are let go and named one by one */
-
-static int64_t monotonic_usec(void) {
-        struct timespec t = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-        return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* ---- what a jail may ask for */
 
@@ -51,7 +43,7 @@ static int check_share(BanTurn *turn, LimitedCaller *c, int64_t now, const char 
 }
 
 int bans_charge(BanTurn *turn, const char *name, int64_t cost, const char **ret_why) {
-        int64_t now = monotonic_usec(), wait;
+        int64_t now = (int64_t)bans_monotonic(), wait;
         LimitedCaller *c;
         int r;
 
@@ -78,7 +70,7 @@ int bans_charge(BanTurn *turn, const char *name, int64_t cost, const char **ret_
 
 void bans_charge_new(BanTurn *turn, const char *name, int64_t n) {
         if (*name)
-                limits_find(turn->d->bans->limits, name, monotonic_usec())->n_bans += n;
+                limits_find(turn->d->bans->limits, name, (int64_t)bans_monotonic())->n_bans += n;
 }
 
 /* ---- how many there can be */

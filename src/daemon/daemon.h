@@ -97,8 +97,8 @@ typedef struct Daemon {
                 char *run, *webhook; /* owned, or NULL */
         } alerts;                    /* of the policy that is in force, or was before a lockdown */
         Arena *ban_rules_arena;
-        StoreBans ban_rules;         /* of the policy that is in force, or was before a lockdown */
-        char file[4096];             /* the policy's that is in force, or "" */
+        StoreBans ban_rules; /* of the policy that is in force, or was before a lockdown */
+        char file[4096];     /* the policy's that is in force, or "" */
         Arena *marks_arena;
         FileMark *marks; /* its own files, as they were */
         size_t n_marks;
