@@ -42,19 +42,9 @@ static int add_entry(const BanEntry *e, void *to) {
 /* For the kernel. Who is connected now is no reason to let them in for ever. */
 static int read_ranges(Daemon *d, Arena *a, BanRange **ret, size_t *ret_n) {
         Never never;
-        BanRange *list;
         int r = bans_never_read(d, a, false, &never);
 
-        if (r < 0)
-                return r;
-        list = arena_alloc_array(a, never.n_items + 1, sizeof(*list));
-        if (!list)
-                return -ENOMEM;
-        for (size_t i = 0; i < never.n_items; i++)
-                list[i] = (BanRange){never.items[i].family, never.items[i].range};
-        *ret = list;
-        *ret_n = never.n_items;
-        return 0;
+        return r < 0 ? r : bans_never_list(a, &never, ret, ret_n);
 }
 
 int bans_rebuild(Daemon *d) {

@@ -102,7 +102,8 @@ int bans_request_list(Daemon *d, RpcCall *call, const BanListRequest *q) {
                 return rpc_call_fail(call, "the store of bans could not be opened");
         }
         if (r == 0 && q->address)
-                r = ban_parse_address(a, q->address, &key, &why);
+                r = ban_parse_address(a, q->address, 128, &key,
+                                      &why); /* and all that is around it */
         if (r == 0 && q->after && !parse_cursor(q->after, after, &f)) {
                 r = -EBADMSG;
                 why = "'after' is not what an answer said";

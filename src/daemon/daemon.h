@@ -92,11 +92,13 @@ typedef struct Daemon {
         char boot[CONFIRM_BOOT_MAX];
         sd_event_source *timer; /* of an unconfirmed change */
         uint64_t since_usec;    /* since when this is in force, CLOCK_REALTIME */
-        StoreSettings settings; /* of what is in force; without its zones and alerts */
+        StoreSettings settings; /* of what is in force; without its zones, alerts and bans */
         struct {
                 char *run, *webhook; /* owned, or NULL */
         } alerts;                    /* of the policy that is in force, or was before a lockdown */
-        char file[4096];             /* the policy's that is in force, or "" */
+        Arena *ban_rules_arena;
+        StoreBans ban_rules; /* of the policy that is in force, or was before a lockdown */
+        char file[4096];     /* the policy's that is in force, or "" */
         Arena *marks_arena;
         FileMark *marks; /* its own files, as they were */
         size_t n_marks;

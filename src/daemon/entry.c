@@ -112,6 +112,21 @@ static void keep_alerts(Daemon *d, const Alerts *alerts) {
         d->alerts.webhook = webhook;
 }
 
+/* Likewise. Without memory the former ones stay. */
+static void keep_ban_rules(Daemon *d, const StoreBans *bans) {
+        Arena *a = arena_new(0);
+        StoreBans copy;
+
+        if (!a || store_bans_copy(a, bans, &copy) < 0) {
+                daemon_say(d, LOG_ERR, "the policy's rules for bans could not be taken over");
+                (void)arena_free(a);
+                return;
+        }
+        (void)arena_free(d->ban_rules_arena);
+        d->ban_rules_arena = a;
+        d->ban_rules = copy;
+}
+
 static void keep_file(Daemon *d, const StoreContent *content) {
         const char *name = content->texts.n_sources > 1 ? content->texts.sources[1].name : "";
 
@@ -122,6 +137,8 @@ static void keep_file(Daemon *d, const StoreContent *content) {
         d->settings.n_rescue = 0;
         d->settings.alerts = (Alerts){0};
         keep_alerts(d, &content->settings.alerts);
+        d->settings.bans = (StoreBans){0};
+        keep_ban_rules(d, &content->settings.bans);
 }
 
 static int try_put(Daemon *d, uint32_t number) {
