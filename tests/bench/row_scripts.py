@@ -16,7 +16,7 @@ def values(seconds, factor):
     return [v * factor for v in seconds]
 
 
-def drift(folder, runs=100, others=20):
+def drift(folder, runs=100, others=10):
     """tests/bench/drift: how long a foreign change stands, and what looking for one costs."""
     script = load_script("drift")
     found = script.measured(folder, 1000, 10000, runs, others)
@@ -46,7 +46,7 @@ def verify(folder, runs=15):
         yield alone(f"verify of {name}: memory", "MiB", [max(found["mib"])], 32)
 
 
-def daemon(folder, runs=7, seconds=20):
+def daemon(folder, runs=5, seconds=15):
     """tests/bench/daemon: the time until ringwalld is ready, its memory, and that it sleeps."""
     script = load_script("daemon")
     policy = Path(shapes.write(f"{folder}/policy.yaml", DEFAULT.read_text(encoding="utf-8")))
@@ -55,7 +55,7 @@ def daemon(folder, runs=7, seconds=20):
              "rss_mib": ("memory, idle", "MiB"), "status_ms": ("`ringwall status`, on the clock", "ms"),
              "wakeups_per_minute": ("wake-ups a minute", "")}  # fmt: skip
     for column, (path, what) in enumerate(((policy, "ai-server.yaml"), (large, "10,000 rules"))):
-        args = argparse.Namespace(runs=runs if column == 0 else 3, seconds=seconds)
+        args = argparse.Namespace(runs=runs if column == 0 else 2, seconds=seconds)
         found = script.measure(path, args)
         for key, (word, unit) in words.items():
             yield alone(f"ringwalld, {what}: {word}", unit, [found[key]], script.LIMITS[key][column])
