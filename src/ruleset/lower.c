@@ -316,12 +316,14 @@ static int fill_chains(Lower *l, const Chains *c) {
         return r;
 }
 
-int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a, Ruleset **ret) {
+static int
+lower(const Policy *policy, const KernelFeatures *features, bool pairs, Arena *a, Ruleset **ret) {
         _cleanup_(arena_freep) Arena *scratch = arena_new(0);
         Lower l = {.policy = policy,
                    .arena = a,
                    .scratch = scratch,
                    .features = features,
+                   .pair_rules = pairs,
                    .rs = ruleset_new(a)};
         Chains chains = {0};
         int r;
@@ -339,4 +341,15 @@ int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a
                 return r;
         *ret = l.rs;
         return 0;
+}
+
+int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a, Ruleset **ret) {
+        return lower(policy, features, false, a, ret);
+}
+
+int ruleset_lower_paired(const Policy *policy,
+                         const KernelFeatures *features,
+                         Arena *a,
+                         Ruleset **ret) {
+        return lower(policy, features, true, a, ret);
 }
