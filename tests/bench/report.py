@@ -107,8 +107,9 @@ def durations(took):
 def write(about, results, took, before):
     lines = curve(results["packet-curve"])
     title = "Cost of a new packet that the last of so many rules admits"
-    picture = plot.draw(lines, title, "rules (source /24 and TCP port)", "ns over no firewall")
-    (HERE / "packets.svg").write_text(picture, encoding="utf-8")
+    if lines:
+        picture = plot.draw(lines, title, "rules (source /24 and TCP port)", "ns over no firewall")
+        (HERE / "packets.svg").write_text(picture, encoding="utf-8")
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     noise = NOISE if max(about["load"], about["load_after"] - 1) > NOISY else ""
     out = [HEAD.format(**{**about, "versions": versions}, noise=noise), *misses(results)]
