@@ -96,7 +96,8 @@ class Commits:
             self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
         self.socket.bind((0, 0))
         self.socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP)
-        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+        # each element and rule of a transaction is kilobytes of the kernel's: a thousand are more than 16 MB
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 28)
 
     def close(self):
         self.socket.close()
