@@ -108,11 +108,10 @@ static void print_ban(const json_t *reply) {
                until ? "until " : "until it is unbanned",
                until ? ban_words_time(json_integer_value(until), when) : "");
         if (json_integer_value(json_object_get(reply, "times")) > 1)
-                printf("; it is the %lld. time%s",
+                printf("; banned %lld times by now%s",
                        (long long)json_integer_value(json_object_get(reply, "times")),
-                       json_is_true(json_object_get(reply, "escalated"))
-                               ? ", and lasts longer for that"
-                               : "");
+                       json_is_true(json_object_get(reply, "escalated")) ? ", and so for longer"
+                                                                         : "");
         putchar('\n');
         if (json_object_get(reply, "widened"))
                 printf("%s is banned with it, for several networks of it are\n",

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <sys/random.h>
 #include <syslog.h>
+#include <systemd/sd-daemon.h>
 
 #include "daemon/bans.h"
 #include "nft/owner.h"
 
 /* What the store says comes into the kernel. */
 
-#define SAMPLE 256 /* bans that are looked up to tell of all of them */
+#define SAVING_PART 16384 /* bans of the kernel's, between two signs of life */
+#define SAMPLE 256        /* bans that are looked up to tell of all of them */
 
 static uint32_t table_flags(Daemon *d) {
         return d->settings.ownership != OWNERSHIP_OFF && engine_can_own(&d->engine)
@@ -251,6 +253,7 @@ typedef struct Saving {
         BanStore *store;
         const char *reason;
         int64_t now_usec, n;
+        size_t seen;
 } Saving;
 
 static int save_found(const BanFound *f, void *to) {
@@ -266,6 +269,9 @@ static int save_found(const BanFound *f, void *to) {
         bool holds;
         int r = ban_store_holds(s->store, &ban.key, s->now_usec, &holds);
 
+        /* a million take the kernel longer than the watchdog waits, and that is no hang */
+        if (++s->seen % SAVING_PART == 0)
+                (void)sd_notify(0, "WATCHDOG=1");
         if (r < 0 || holds)
                 return r;
         s->n++;

@@ -325,6 +325,7 @@ static const RpcField ban_fields[] = {
         {"source", RPC_STRING, RPC_OPTIONAL, "what program found it"},
         {"reason", RPC_STRING, RPC_OPTIONAL, "why"},
         {"packets", RPC_INT, RPC_OPTIONAL, "that were dropped since it came into the kernel"},
+        {"enforced", RPC_BOOL, RPC_OPTIONAL, "the kernel holds it, now; absent: not looked at"},
         {0},
 };
 
@@ -355,6 +356,7 @@ static const RpcField import_fields[] = {
         {"times", RPC_INT, RPC_OPTIONAL, "not looked at"},
         {"user", RPC_INT, RPC_OPTIONAL, "not looked at"},
         {"packets", RPC_INT, RPC_OPTIONAL, "not looked at"},
+        {"enforced", RPC_BOOL, RPC_OPTIONAL, "likewise"},
         {0},
 };
 

@@ -312,6 +312,9 @@ def test_every_ban_that_was_acknowledged_is_there_after_a_kill(daemon):
     daemon.start()
     assert len(bans(daemon)) == 20
     assert text(daemon, "bans", "--check")[:2] == (0, "in force: 20 of 20\n")
+    ban(daemon, "198.51.100.99", "--jail", "web")
+    said = text(daemon, "bans", "--check", "--jail", "web")[:2]
+    assert said == (0, "in force of web: 1 of 1\n")
 
 
 def test_a_damaged_store_is_put_aside_and_filled_from_the_kernel(daemon, world):

@@ -162,7 +162,7 @@ def test_each_further_ban_lasts_longer_up_to_the_bound_and_says_so(daemon):
     assert (one["times"], lasts(one)) == (6, 20 * HOUR)  # what was asked for is not cut
     daemon.ask("unban", "192.0.2.80")
     _, out, _ = text(daemon, "ban", "192.0.2.80", "--for", "1h")
-    assert "it is the 7. time, and lasts longer for that" in out
+    assert "banned 7 times by now, and so for longer" in out
     daemon.ask("unban", "192.0.2.80")
     assert "until" not in ban(daemon, "192.0.2.80")  # for ever is for ever
 
