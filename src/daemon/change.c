@@ -96,11 +96,11 @@ static int put(Daemon *d, Target target) {
         claims_doubt(d);
         if (r < 0)
                 return r;
-        engine_keep_tracking(&d->engine);
-        /* before anything that waits for the disk */
+        /* before anything that waits for the disk, or for the kernel to finish what was changed */
         if (d->cuts_next && d->engine.changes.messages > 0)
                 (void)change_cut(d);
         d->cuts_next = false;
+        engine_keep_tracking(&d->engine);
         absence_note(d, target.kind != TARGET_NOTHING);
         if (target.kind != TARGET_NOTHING)
                 bans_resume(d);
