@@ -17,9 +17,11 @@
 #define BAN_TABLE "ringwall_bans"                        /* family inet */
 #define BAN_TIMEOUT_MAX_MS (UINT64_C(3155760000) * 1000) /* 100 years */
 #define BAN_PREFIXES_MAX 14 /* lengths of prefix of a family; each costs a look-up */
-#define BAN_COUNTED_MAX                                                                            \
-        65536 /* bans beyond these have no counters: each takes memory of                          \
-               * every processor's */
+/* Packets are counted of so many banned hosts at a time, of each family, and of so many networks
+ * and services: a counter takes memory of every processor's, and three times as long as a ban.
+ * Those of a host begin with its first packet; they go when none has come for so many days. */
+#define BAN_COUNTED_MAX 65536
+#define BAN_COUNTED_DAYS 30
 
 /* A host is 10.0.0.1/32, or an IPv6 network of 64 bits. Of services only hosts. */
 typedef struct BanEntry {
@@ -30,6 +32,8 @@ typedef struct BanEntry {
         uint8_t prefix;   /* 1 to 32 or 128 */
         uint8_t protocol; /* IPPROTO_...; 0: everything */
         bool is_there;    /* of what is added: the kernel may hold it already; its end is changed */
+        bool begins_anew; /* of a host that is added: packets of an earlier ban may be counted */
+        uint64_t packets; /* of a network or service that is added: that are counted already */
 } BanEntry;
 
 /* Who is never dropped, whatever the sets say. */
@@ -45,6 +49,8 @@ typedef struct BanFound {
         uint64_t packets; /* that were dropped, of both directions */
 } BanFound;
 
+#define BAN_PART_MAX 32768
+
 typedef struct BanTable BanTable;
 
 /* Borrows the link, whose socket becomes the table's owner. */
@@ -56,7 +62,10 @@ BanTable *ban_table_free(BanTable *t); /* accepts NULL, returns NULL; the kernel
  */
 
 /* Makes the table anew with just these, whatever there was; none: removes it. flags: TABLE_OWNER,
- * TABLE_PERSIST. never: in any order. -E2BIG past BAN_PREFIXES_MAX. */
+ * TABLE_PERSIST. never: in any order. -E2BIG past BAN_PREFIXES_MAX. Where there was no table, that
+ * is BAN_PART_MAX entries a transaction, and an error leaves a table with some of them: each part
+ * shuts out more than there was before, and the kernel needs 15 KiB for each element of a
+ * transaction while anybody listens (nft_link_set_hear()). */
 int ban_table_replace(BanTable *t,
                       uint32_t flags,
                       const BanEntry *entries,
@@ -70,14 +79,23 @@ int ban_table_change(
 int ban_table_set_never(BanTable *t, const BanRange *never, size_t n_never);
 int ban_table_remove(BanTable *t);
 
+/* Before one of these: finds out what is counted of those of the entries that are no hosts, of all
+ * or of those that are there. Of hosts the count is kept by itself, as far as the kernel has a
+ * table. */
+void ban_table_recall(BanTable *t, BanEntry *entries, size_t n, bool all);
+
 /* Whether ban_table_replace() has made a table, and nothing has removed it since as far as is known
  * here. */
 bool ban_table_is_made(const BanTable *t) _pure_;
 
 /* Asks the kernel for one. 1, 0 (it is not there, or over), or a negative errno. */
 int ban_table_find(BanTable *t, const BanEntry *key, BanFound *ret);
-/* Hands over all of them, also of a table that another program or an earlier one has made. 0, also
- * without a table; what take returned if negative; or a negative errno. */
+/* How many there are as the kernel counts them, ended ones that it has not collected included. 1;
+ * 0: it does not count (before 6.17); or a negative errno. */
+int ban_table_count(BanTable *t, uint64_t *ret);
+/* Hands over all of them. The kernel begins at the front of the set for each part of its answer:
+ * 65,536 take 0.2 s, a million 50 s (6.18). Also of a table that another program or an earlier one
+ * has made. 0, also without a table; what take returned if negative; or a negative errno. */
 int ban_table_read(BanTable *t, int (*take)(const BanFound *f, void *to), void *to);
 
 static inline void ban_table_freep(BanTable **t) {

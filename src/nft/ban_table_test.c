@@ -254,6 +254,58 @@ static void packets_are_counted(void **state) {
         assert_int_equal(found.packets, 5);
 }
 
+static uint64_t packets_of(Bench *b, const BanEntry *e) {
+        BanFound found;
+
+        assert_int_equal(ban_table_find(b->bans, e, &found), 1);
+        assert_true(found.is_counted);
+        return found.packets;
+}
+
+/* Of hosts the count begins with the first packet, of networks and services with the ban. */
+static void counts_outlive_all_but_the_ban(void **state) {
+        Bench *b = *state;
+        BanEntry all[] = {entry(PEER, 0), entry("127.0.8.0/24", 0),
+                          service("127.0.9.9", IPPROTO_UDP, b->port), entry("127.0.10.1", 0)};
+        static const char *const from[] = {PEER, OTHER, "127.0.9.9"};
+
+        replace(b, all, ARRAY_SIZE(all));
+        for (size_t i = 0; i < ARRAY_SIZE(from); i++)
+                for (size_t n = 0; n <= i; n++)
+                        assert_false(reaches(b, from[i]));
+        for (int round = 0; round < 2; round++) {
+                ban_table_recall(b->bans, all, ARRAY_SIZE(all), true);
+                if (round == 0)
+                        replace(b, all, ARRAY_SIZE(all)); /* as a restart does */
+                for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+                        all[i].timeout_ms = 60000;
+                        all[i].is_there = true;
+                }
+                if (round == 1) /* they are extended */
+                        assert_int_equal(ban_table_change(b->bans, all, ARRAY_SIZE(all), NULL, 0),
+                                         0);
+                for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+                        assert_int_equal(packets_of(b, &all[i]), i < 3 ? i + 1 : 0);
+        }
+}
+
+static void a_host_that_is_banned_again_is_counted_anew(void **state) {
+        Bench *b = *state;
+        BanEntry both[] = {entry(PEER, 0), entry(OTHER, 0)};
+
+        replace(b, both, 2);
+        assert_false(reaches(b, PEER));
+        assert_int_equal(ban_table_change(b->bans, NULL, 0, both, 1), 0);
+        assert_int_equal(ban_table_change(b->bans, both, 1, NULL, 0), 0);
+        assert_int_equal(packets_of(b, both), 0); /* after an unban */
+        assert_false(reaches(b, PEER));
+        assert_int_equal(packets_of(b, both), 1);
+        shell("nft delete element inet ringwall_bans hosts4 '{ " PEER " }'"); /* as its end does */
+        both[0].begins_anew = true;
+        assert_int_equal(ban_table_change(b->bans, both, 1, NULL, 0), 0);
+        assert_int_equal(packets_of(b, both), 0);
+}
+
 static int count(const BanFound *f, void *to) {
         size_t *n = to;
 
@@ -295,6 +347,53 @@ static void all_are_read_back_also_by_another(void **state) {
         assert_int_equal(ban_table_remove(b->bans), 0);
         assert_int_equal(ban_table_read(other, count, n), 0);
         assert_int_equal(n[0], MANY);
+}
+
+static void the_kernel_counts_what_is_there_whoever_took_some(void **state) {
+        Bench *b = *state;
+        const BanEntry all[] = {entry(PEER, 0), entry(OTHER, 60000), entry("127.3.0.0/20", 0)};
+        const BanRange never = {FAMILY_IPV4, {all[0].address, all[0].address}};
+        uint64_t n = 0;
+
+        assert_int_equal(ban_table_count(b->bans, &n), 1);
+        assert_int_equal(n, 0);
+        assert_int_equal(ban_table_replace(b->bans, 0, all, ARRAY_SIZE(all), &never, 1), 0);
+        if (ban_table_count(b->bans, &n) == 0) {
+                print_message("this kernel does not count\n");
+                return;
+        }
+        assert_int_equal(n, 3);
+        shell("nft delete element inet ringwall_bans hosts4 '{ " OTHER " }'");
+        assert_int_equal(ban_table_count(b->bans, &n), 1);
+        assert_int_equal(n, 2);
+}
+
+static int find_generation(Bench *b) {
+        uint32_t generation;
+
+        assert_int_equal(nft_link_generation(b->link, &generation), 0);
+        return (int)generation;
+}
+
+static void many_come_part_by_part_where_none_are_and_else_at_once(void **state) {
+        Bench *b = *state;
+        enum { MANY = 2 * BAN_PART_MAX + 1 };
+        BanEntry *many = calloc(MANY, sizeof(*many));
+        BanFound found;
+        int before = find_generation(b);
+
+        assert_non_null(many);
+        for (uint32_t i = 0; i < MANY; i++) {
+                many[i] = entry("10.0.0.0", 3600000);
+                many[i].address.low += i;
+        }
+        for (int round = 0; round < 2; round++) {
+                replace(b, many, MANY);
+                assert_int_equal(find_generation(b) - before, round == 0 ? 3 : 4);
+                assert_int_equal(ban_table_find(b->bans, &many[0], &found), 1);
+                assert_int_equal(ban_table_find(b->bans, &many[MANY - 1], &found), 1);
+        }
+        free(many);
 }
 
 static void nobody_else_changes_an_owned_table(void **state) {
@@ -347,7 +446,11 @@ int main(void) {
                 bench_test(a_ban_ends_by_itself),
                 bench_test(what_is_not_there_can_be_dropped),
                 bench_test(packets_are_counted),
+                bench_test(counts_outlive_all_but_the_ban),
+                bench_test(a_host_that_is_banned_again_is_counted_anew),
                 bench_test(all_are_read_back_also_by_another),
+                bench_test(the_kernel_counts_what_is_there_whoever_took_some),
+                bench_test(many_come_part_by_part_where_none_are_and_else_at_once),
                 bench_test(nobody_else_changes_an_owned_table),
                 bench_test(too_many_lengths_are_refused_and_nothing_changes),
         };
