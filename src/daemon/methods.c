@@ -36,7 +36,9 @@ static const RpcField event_fields[] = {
 static const RpcField drift_fields[] = {
         {"seen", RPC_INT, 0, "changes of the rules by other programs, since ringwalld was started"},
         {"undone", RPC_INT, 0, "of these"},
-        {"longest", RPC_INT, 0, "microseconds for which one of these was so"},
+        {"longest", RPC_INT, 0, "microseconds for which one of these could let something in"},
+        {"shut", RPC_BOOL, 0, "others change them without end: until that stops, only those who may rescue come in"},
+        {"times", RPC_INT, 0, "how often that was so"},
         {0},
 };
 
