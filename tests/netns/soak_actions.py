@@ -7,6 +7,7 @@ import collections
 import json
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ SOON = 120  # seconds that anything may take: only to give up
 BAN4, BAN6 = CLIENTS["banned"][1], CLIENTS["banned"][2] + "/128"
 INVALID = "ringwall: 1\ninbound: [{ allow: shh }]\n"
 # What may always be told beside what must be
-BESIDE = {"note", "cut", "alert", "undecided", "holds", "notice"}
+BESIDE = {"note", "cut", "alert", "undecided", "holds", "notice", "drift of bans"}
 WRITES = {"accept": accept_all, "flush rules": flush_rules, "delete": delete_table,
           "chain": lambda: new_chain("rival"), "adopt": adoption}
 
@@ -36,6 +37,7 @@ class Actions:
     def __init__(self, world, folder, model, rng, owned):
         self.world, self.model, self.rng, self.owned = world, model, rng, owned
         self.daemon, self.manager = Daemon(world, folder), Manager(folder)
+        threading.Thread(target=self.listen, daemon=True).start()
         self.last = collections.deque(maxlen=50)
         self.count, self.events = collections.Counter(), collections.Counter()
         self.number = 0  # of the last event that was seen
@@ -113,6 +115,9 @@ class Actions:
             found = [json.loads(line) for line in done.stdout.splitlines()]
             if not found or found[0]["number"] <= self.number + 1:
                 break
+        for e in found:
+            if e["text"].startswith("another program changed the bans"):
+                e["kind"] = "drift of bans"
         return [e for e in found if e["number"] > self.number]
 
     # --- policies ---
@@ -259,6 +264,7 @@ class Actions:
         self.write_list()
         if policy.listed == self.listed:
             return
+        self.world.file(self.text(policy))  # another one may have been tried since
         changed = replace(policy, listed=self.listed)
         self._between("policy", changed)
         self._between("kept", changed)
@@ -343,7 +349,7 @@ class Actions:
         looks_away = self.rng.random() < 0.4
         kind = self.rng.choice(("insert", "accept", "delete", "flush", "flush ruleset", "adopt"))
         self.note(f"{kind}, looking away: {looks_away}")
-        self.hole(banned if kind == "flush ruleset" else ())
+        self.hole(kind, banned)
         if looks_away:
             self.daemon.process.send_signal(signal.SIGSTOP)
         self.write(kind)
@@ -353,17 +359,15 @@ class Actions:
         wait_until(lambda: self.daemon.status()["drift"]["undone"] > seen, SOON, "that it is undone")
         self.healed(banned if kind == "flush ruleset" else ())
         self.expect("drift", "healed")
-        if kind == "flush ruleset":
-            self.optional.add("drift")  # of the bans
         if kind in ("adopt", "delete"):
             self.optional |= {"drift", "healed"}  # a transaction for each step
 
     def banned(self):
         return [n for n in ("banned4", "banned6") if self.model.of[n].value()]
 
-    def hole(self, banned):
-        self.model.set("hole", True, False)
-        for name in banned:
+    def hole(self, kind, banned):
+        self.model.set("hole", False, "open", *(["shut"] if kind == "flush" else []))
+        for name in banned if kind == "flush ruleset" else ():
             self.model.set(name, True, False)
 
     def healed(self, banned):
@@ -401,6 +405,11 @@ class Actions:
 
     # --- ringwalld itself ---
 
+    def listen(self):
+        """What it tells the service manager is read at once: it waits for that."""
+        while True:
+            self.manager.collect()
+
     def start(self):
         self.manager.start(self.daemon)
 
@@ -409,12 +418,13 @@ class Actions:
         rival = self.rng.random() < 0.5
         self.note(f"{number.name}, a rival meanwhile: {rival}")
         banned = self.banned()
+        kind = self.rng.choice(("insert", "accept", "delete", "flush", "flush ruleset"))
         if rival and not self.owned:
-            self.hole(banned)
+            self.note(kind)
+            self.hole(kind, banned)
         waited = self.waiting
         self.daemon.stop(number)
         if rival:
-            kind = self.rng.choice(("insert", "accept", "delete", "flush", "flush ruleset"))
             if self.owned:
                 self.attempt()
             else:
@@ -430,7 +440,7 @@ class Actions:
         else:
             self.expect("in-force")
         if rival and not self.owned:
-            self.healed(banned)
+            self.healed(banned if kind == "flush ruleset" else ())
             self.optional |= {"drift", "healed"}
         if waited and "pending" not in self.daemon.status():
             self.undone()
@@ -520,7 +530,7 @@ class Actions:
         """This host is open until something is applied."""
         self.note("unload")
         banned = self.banned()
-        self.hole(banned)
+        self.hole("flush ruleset", banned)
         self.model.set("kept", None)
         self.say("unload", "--yes")
         self.model.set("policy", None)

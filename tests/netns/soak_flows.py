@@ -61,7 +61,7 @@ class Flow:
         self.checked = now
         self.number, self.waits, self.next = 0, collections.OrderedDict(), now
         self.doomed = None  # when it was found to have to be dead
-        self.heard = False
+        self.known = True
         self.rest = b""
 
 
@@ -385,12 +385,20 @@ class Traffic:
                 self._end(flow, "found dead")
             return
         flow.live = flow.live and self.model.must_live(flow.lane, flow.checked, now)
+        # without a table conntrack may have known nothing of datagrams
+        flow.known = flow.known and not self.model.was("policy", None, flow.checked, now)
         flow.checked = now
+        if not flow.known and flow.lane.protocol == "udp":
+            self._end(flow, "unknown by now")
+            return
         if self.model.must_be_dead(flow.lane, now, now):
             self._doom(flow, now)
             return
         patience = LATE if flow.lane.protocol == "udp" else STALLED
         oldest = next(iter(flow.waits.values()), now)
+        if flow.waits and now - oldest > patience and self._was_shut(flow, oldest):
+            flow.waits.popitem(last=False)
+            return
         if flow.live and now - oldest > patience:
             self.wrong(flow.lane, oldest, "an open connection is dead that must live")
         elif not flow.live and now - oldest > 3:
@@ -401,6 +409,10 @@ class Traffic:
                 if flow.live:
                     self.wrong(flow.lane, flow.checked, "an open connection has an error")
                 self._end(flow, "broken")
+
+    def _was_shut(self, flow, sent):
+        """A datagram is not repeated, and a chain without rules lets none through."""
+        return flow.lane.protocol == "udp" and self.model.was("hole", "shut", sent, sent + SETTLED)
 
     def _open(self):
         lane = self.rng.choice(OPEN)
