@@ -7,9 +7,10 @@
 
 #include "nft/ban_table.h"
 
-#define BAN_REASON_MAX 500 /* bytes */
-#define BAN_NAME_MAX 64    /* bytes of a jail's or a source's name */
-#define BAN_EVER INT64_MAX /* an end that never comes */
+#define BAN_REASON_MAX 500  /* bytes */
+#define BAN_NAME_MAX 64     /* bytes of a jail's or a source's name */
+#define BAN_SERVICES_MAX 64 /* ports of one ban */
+#define BAN_EVER INT64_MAX  /* an end that never comes */
 #define BAN_SECONDS_MAX (INT64_C(100) * 365 * 86400)
 #define BAN_WIDEST_IPV4 16 /* the shortest prefix that may be banned */
 #define BAN_WIDEST_IPV6 32
@@ -21,6 +22,7 @@ typedef struct Ban {
         int64_t since_usec, until_usec;     /* CLOCK_REALTIME; BAN_EVER */
         int64_t times;                      /* how often so far, this time included; of any jail */
         int64_t uid;                        /* whose process asked for it */
+        bool is_restored; /* it went on before, and is not counted as another one */
 } Ban;
 
 /* "192.0.2.7", "2001:db8::5" (its /64), "198.51.100.0/24", "2001:db8::5/128". An IPv4 address

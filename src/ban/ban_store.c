@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "ban/ban_log.h"
 #include "ban/ban_store_parts.h"
 
 #define DAY_USEC (INT64_C(86400) * 1000000)
@@ -45,6 +46,8 @@ static const char *const texts[_QUERY_MAX] = {
         [QUERY_KEEP_PAST] = "INSERT INTO past VALUES (?1, ?2, ?3)" KEEP,
         [QUERY_KEEP_ALL_PAST] = "INSERT INTO past SELECT key, times, until FROM bans"
                                 " WHERE until <= ?1" KEEP,
+        [QUERY_KEEP_EACH] = "INSERT INTO past SELECT key, times, ?1 FROM bans WHERE true" KEEP,
+        [QUERY_DELETE_ALL] = "DELETE FROM bans",
         [QUERY_COUNT_ENDED] =
                 "SELECT count(*) FROM (SELECT max(until) AS last FROM bans WHERE key IN"
                 " (SELECT key FROM bans WHERE until <= ?1) GROUP BY key)"
@@ -137,10 +140,15 @@ static int check_version(BanStore *s) {
 static int try_open(const char *path, BanStore **ret) {
         _cleanup_(ban_store_closep) BanStore *s = calloc(1, sizeof(*s));
         mode_t before = umask(0077);
+        char log[4096];
         int r = 0;
 
+        (void)snprintf(log, sizeof(log), "%s-wal", path);
+        if (s) /* one that cannot be read SQLite will complain about */
+                (void)ban_log_read(log, &s->lacks_something);
         if (s && sqlite3_open_v2(path, &s->db,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW |
+                                         SQLITE_OPEN_NOMUTEX, /* one thread */
                                  NULL) != SQLITE_OK)
                 r = s->db ? ban_store_errno(s) : -ENOMEM;
         if (s && r == 0) {
@@ -163,8 +171,13 @@ static int put_aside(const char *path, char **ret) {
         static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
         char *aside = NULL, from[4096], to[4096];
 
-        if (asprintf(&aside, "%s.damaged-%lld", path, (long long)time(NULL)) < 0)
-                return -ENOMEM;
+        for (long long when = (long long)time(NULL);; when++) { /* an earlier one is kept */
+                if (asprintf(&aside, "%s.damaged-%lld", path, when) < 0)
+                        return -ENOMEM;
+                if (access(aside, F_OK) < 0)
+                        break;
+                free(aside);
+        }
         for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
                 (void)snprintf(from, sizeof(from), "%s%s", path, suffixes[i]);
                 (void)snprintf(to, sizeof(to), "%s%s", aside, suffixes[i]);
@@ -203,6 +216,46 @@ int ban_store_open(const char *folder, BanStore **ret, char **ret_aside, Diag *d
                 (void)diag_error(d, (Span){0}, "the bans in %s cannot be opened: %s", path,
                                  strerror(-r));
         return r;
+}
+
+/* 1: there is none of that name. */
+static int copy_file(int from, int to, const char *name) {
+        _cleanup_close_ int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), out = -1;
+        char buf[65536];
+        ssize_t n;
+
+        if (in < 0 && errno != ENOENT)
+                return -errno;
+        if (unlinkat(to, name, 0) < 0 && errno != ENOENT)
+                return -errno;
+        if (in < 0)
+                return 1;
+        out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (out < 0)
+                return -errno;
+        while ((n = read(in, buf, sizeof(buf))) > 0)
+                if (write(out, buf, (size_t)n) != n)
+                        return -ENOSPC;
+        return n < 0 ? -errno : 0;
+}
+
+int ban_store_copy(const char *from, const char *to) {
+        _cleanup_close_ int in = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), out = -1;
+        int r;
+
+        out = in >= 0 ? open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (out < 0)
+                return -errno;
+        r = copy_file(in, out, BAN_STORE_FILE);
+        if (r == 0) /* what was committed last is there alone */
+                r = copy_file(in, out, BAN_STORE_FILE "-wal");
+        else if (r > 0)
+                return -ENOENT;
+        return MIN(r, 0);
+}
+
+bool ban_store_lacks_something(const BanStore *s) {
+        return s->lacks_something;
 }
 
 BanStore *ban_store_close(BanStore *s) {
@@ -337,8 +390,9 @@ int ban_store_put(BanStore *s, const Ban *ban, int64_t now_usec, BanChange *ret)
                 r = ban_store_count_past(s, &ban->key, &past);
         if (r < 0)
                 return r;
-        row.times =
-                known.is_there || known.others_usec > 0 ? known.times : MAX(known.times, past) + 1;
+        row.times = MAX(known.times, past);
+        if (!known.is_there && known.others_usec == 0 && (!ban->is_restored || row.times == 0))
+                row.times++;
         if (known.is_there) {
                 row.since_usec = known.since_usec;
                 row.until_usec = MAX(known.until_usec, row.until_usec);
@@ -357,28 +411,21 @@ int ban_store_put(BanStore *s, const Ban *ban, int64_t now_usec, BanChange *ret)
 }
 
 static int
-remove_row(BanStore *s, const BanEntry *key, const char *jail, int64_t now, BanChange *ret) {
-        sqlite3_stmt *keep, *drop;
-        Known known;
-        int r = look_up(s, key, jail, now, &known);
+remove_row(BanStore *s, const BanEntry *key, const char *jail, int64_t now, int64_t times) {
+        sqlite3_stmt *keep = ban_store_query(s, QUERY_KEEP_PAST),
+                     *drop = keep ? ban_store_query(s, QUERY_DELETE) : NULL;
+        int r;
 
-        keep = r == 0 ? ban_store_query(s, QUERY_KEEP_PAST) : NULL;
-        drop = keep ? ban_store_query(s, QUERY_DELETE) : NULL;
         if (!drop)
-                return r < 0 ? r : ban_store_errno(s);
+                return ban_store_errno(s);
         bind_key(keep, 1, key);
-        (void)sqlite3_bind_int64(keep, 2, known.times);
+        (void)sqlite3_bind_int64(keep, 2, times);
         (void)sqlite3_bind_int64(keep, 3, now);
         r = ban_store_run(s, keep);
         if (r < 0)
                 return r;
         bind_key(drop, 1, key);
         bind_text(drop, 2, jail);
-        *ret = (BanChange){.key = *key,
-                           .was_there = known.is_there,
-                           .before_usec = MAX(known.until_usec, known.others_usec),
-                           .kernel_usec = known.others_usec,
-                           .times = known.times};
         return ban_store_run(s, drop);
 }
 
@@ -399,21 +446,51 @@ static int doom(const Ban *ban, void *to) {
         return row.jail && arena_append(d->arena, d->rows, d->n, row) ? 0 : -ENOMEM;
 }
 
+/* What cannot be written is told all the same, and nothing more is written then: the library may
+ * have ended the transaction. */
 static int remove_all(BanStore *s,
                       const Doomed *d,
                       int64_t now,
                       int (*take)(const BanChange *c, void *to),
                       void *to) {
-        for (size_t i = 0; i < d->n; i++) {
-                BanChange change;
-                int r = remove_row(s, &d->rows[i].key, d->rows[i].jail, now, &change);
+        int written = 0;
 
+        for (size_t i = 0; i < d->n; i++) {
+                const struct Row *row = &d->rows[i];
+                Known known;
+                int r = look_up(s, &row->key, row->jail, now, &known);
+
+                if (r == 0 && written == 0)
+                        written = remove_row(s, &row->key, row->jail, now, known.times);
                 if (r == 0)
-                        r = take(&change, to);
+                        r = take(&(BanChange){.key = row->key,
+                                              .was_there = known.is_there,
+                                              .before_usec =
+                                                      MAX(known.until_usec, known.others_usec),
+                                              .kernel_usec = known.others_usec,
+                                              .times = known.times},
+                                 to);
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return written;
+}
+
+int ban_store_drop_all(BanStore *s, int64_t now_usec, int64_t *ret_bans) {
+        sqlite3_stmt *keep = ban_store_query(s, QUERY_KEEP_EACH),
+                     *drop = keep ? ban_store_query(s, QUERY_DELETE_ALL) : NULL;
+        int r;
+
+        *ret_bans = 0;
+        if (!drop)
+                return ban_store_errno(s);
+        (void)sqlite3_bind_int64(keep, 1, now_usec);
+        r = ban_store_run(s, keep);
+        if (r == 0)
+                r = ban_store_run(s, drop);
+        if (r == 0)
+                *ret_bans = sqlite3_changes64(s->db);
+        return r;
 }
 
 int ban_store_drop(BanStore *s,

@@ -19,6 +19,12 @@ typedef struct BanStore BanStore;
  * errno, and why in d. */
 int ban_store_open(const char *folder, BanStore **ret, char **ret_aside, Diag *d);
 BanStore *ban_store_close(BanStore *s); /* accepts NULL, returns NULL */
+/* Something that was committed is gone: SQLite took its damaged log to end before that. After a
+ * loss of power it may look so, although nothing is. */
+bool ban_store_lacks_something(const BanStore *s) _pure_;
+/* As it is in a folder that cannot be written to, nobody having it open: for ban_store_open() in
+ * another one. What was copied there earlier is replaced. 0 or a negative errno. */
+int ban_store_copy(const char *from, const char *to);
 
 /* What stands between is there as a whole, and for ever once commit has returned 0; or not at all.
  */
@@ -64,12 +70,16 @@ int ban_store_read(BanStore *s,
                    int64_t now_usec,
                    int (*take)(const Ban *ban, void *to),
                    void *to);
-/* Between begin and commit: ends them, and hands over each one's key, with what is left of it. */
+/* Between begin and commit: ends them, and hands over each one's key, with what is left of it; also
+ * if they cannot be written down, which is told by a negative errno behind the last one. */
 int ban_store_drop(BanStore *s,
                    const BanFilter *f,
                    int64_t now_usec,
                    int (*take)(const BanChange *c, void *to),
                    void *to);
+
+/* Between begin and commit: ends all there are, however many, and counts them. */
+int ban_store_drop_all(BanStore *s, int64_t now_usec, int64_t *ret_bans);
 
 /* What the kernel is to hold: each key once, with the latest end as timeout_ms from now on. */
 int ban_store_read_kernel(BanStore *s,

@@ -17,6 +17,8 @@ typedef enum Query {
         QUERY_DELETE,
         QUERY_KEEP_PAST,
         QUERY_KEEP_ALL_PAST,
+        QUERY_KEEP_EACH,
+        QUERY_DELETE_ALL,
         QUERY_COUNT_ENDED,
         QUERY_EXPIRE,
         QUERY_FORGET,
@@ -30,6 +32,7 @@ typedef enum Query {
 
 struct BanStore {
         sqlite3 *db;
+        bool lacks_something;                 /* its log was damaged when it was opened */
         sqlite3_stmt *statements[_QUERY_MAX]; /* made when they are first needed */
 };
 

@@ -192,6 +192,30 @@ static void earlier_bans_are_counted_and_forgotten_in_time(void **state) {
         assert_int_equal(put(b, "192.0.2.7", "", later, BAN_EVER).times, 1);
 }
 
+static void what_is_restored_is_not_counted_as_another_one(void **state) {
+        Bench *b = *state;
+        BanEntry e = key(b, "192.0.2.7");
+        Ban ban = {.key = e,
+                   .jail = "sshd",
+                   .source = "",
+                   .reason = "",
+                   .since_usec = NOW,
+                   .until_usec = NOW + 600 * SECOND,
+                   .is_restored = true};
+        BanChange c;
+
+        for (int64_t earlier = 1; earlier <= 3; earlier++) {
+                assert_int_equal(ban_store_begin(b->store), 0);
+                assert_int_equal(ban_store_put(b->store, &ban, NOW, &c), 0);
+                assert_int_equal(ban_store_commit(b->store), 0);
+                assert_false(c.was_there);
+                assert_int_equal(c.times, earlier); /* the first one counts, whatever it says */
+                drop(b, &(BanFilter){.address = &e}, NOW);
+                assert_int_equal(put(b, "192.0.2.7", "", NOW, BAN_EVER).times, earlier + 1);
+                drop(b, &(BanFilter){.address = &e}, NOW);
+        }
+}
+
 static void lists_by_jail_time_address_and_in_pages(void **state) {
         Bench *b = *state;
         BanEntry e = key(b, "192.0.2.9"), s = e;
@@ -290,6 +314,28 @@ static void a_damaged_file_is_put_aside(void **state) {
         put(b, "192.0.2.7", "sshd", NOW, BAN_EVER);
 }
 
+static void a_copy_holds_what_was_committed_last(void **state) {
+        Bench *b = *state;
+        char folder[128], *aside = NULL;
+        BanStore *own = b->store;
+
+        (void)snprintf(folder, sizeof(folder), "%s/copy", b->folder);
+        assert_int_equal(mkdir(folder, 0700), 0);
+        put(b, "192.0.2.7", "sshd", NOW, BAN_EVER);
+        for (int i = 0; i < 2; i++) { /* an earlier copy is in the way */
+                assert_int_equal(ban_store_copy(b->folder, folder), 0);
+                assert_int_equal(ban_store_open(folder, &b->store, &aside, b->d), 0);
+                assert_null(aside);
+                assert_string_equal(list(b, &(BanFilter){0}, NOW), "192.0.2.7 sshd");
+                put(b, "192.0.2.8", "sshd", NOW, BAN_EVER);
+                b->store = ban_store_close(b->store);
+        }
+        b->store = own;
+        assert_string_equal(list(b, &(BanFilter){0}, NOW), "192.0.2.7 sshd");
+        assert_int_equal(ban_store_copy("/nowhere", folder), -ENOENT);
+        assert_int_equal(ban_store_copy("/", folder), -ENOENT);
+}
+
 static void nobody_else_opens_it(void **state) {
         Bench *b = *state;
         BanStore *other = NULL;
@@ -310,6 +356,24 @@ static void nobody_else_reads_it(void **state) {
         assert_int_equal(st.st_mode & 0077, 0);
 }
 
+static void all_of_them_are_dropped_at_once_and_remembered(void **state) {
+        Bench *b = *state;
+        BanEntry e = key(b, "192.0.2.7");
+        int64_t n = 0, times = 0;
+
+        put(b, "192.0.2.7", "sshd", NOW, NOW + SECOND);
+        put(b, "192.0.2.7", "nginx", NOW, BAN_EVER);
+        put(b, "198.51.100.0/24", "", NOW, BAN_EVER);
+        assert_int_equal(ban_store_begin(b->store), 0);
+        assert_int_equal(ban_store_drop_all(b->store, NOW, &n), 0);
+        assert_int_equal(ban_store_commit(b->store), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(ban_store_count_past(b->store, &e, &times), 0);
+        assert_int_equal(times, 1);
+        assert_int_equal(ban_store_count(b->store, NOW, &n, &times), 0);
+        assert_int_equal(n, 0);
+}
+
 #define bench_test(function) cmocka_unit_test_setup_teardown((function), setup, teardown)
 
 int main(void) {
@@ -319,10 +383,13 @@ int main(void) {
                 bench_test(a_second_ban_extends_and_never_shortens),
                 bench_test(each_jail_ends_its_own_ban_and_the_last_one_counts),
                 bench_test(earlier_bans_are_counted_and_forgotten_in_time),
+                bench_test(what_is_restored_is_not_counted_as_another_one),
                 bench_test(lists_by_jail_time_address_and_in_pages),
                 bench_test(beyond_the_limit_who_would_be_let_in_first_goes_first),
+                bench_test(all_of_them_are_dropped_at_once_and_remembered),
                 bench_test(the_kernel_gets_each_address_once),
                 bench_test(a_damaged_file_is_put_aside),
+                bench_test(a_copy_holds_what_was_committed_last),
                 bench_test(nobody_else_opens_it),
                 bench_test(nobody_else_reads_it),
         };

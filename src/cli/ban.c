@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "ban/ban.h"
 #include "cli/ban_words.h"
 #include "cli/input.h"
 #include "cli/output.h"
@@ -20,6 +21,7 @@ static const char ban_help[] =
         "      --reason=TEXT      to be shown by `ringwall bans`\n"
         "      --source=NAME      what found them\n"
         "      --jail=NAME        whose ban it is: each jail extends and ends its own\n"
+        "      --restored         it went on before, as what fail2ban restores: not counted anew\n"
         "      --services=LIST    only these: ssh,443/tcp; by the port that is "
         "dialled\n" REMOTE_HELP "      --json\n"
         "  -h, --help\n"
@@ -42,12 +44,10 @@ static const char unban_help[] =
         "  ringwall unban 203.0.113.9\n"
         "  ringwall unban --jail sshd\n";
 
-#define SERVICES_MAX 64 /* ports of one ban */
-
 typedef struct Options {
         const char *runtime_dir, *reason, *source, *jail, *services;
         json_int_t seconds;
-        bool json, all;
+        bool json, all, restored;
 } Options;
 
 /* ---- services as ports */
@@ -55,7 +55,7 @@ typedef struct Options {
 static int add_ports(json_t *list, const RangeSet *ports, const char *protocol) {
         for (size_t i = 0; i < ports->n_items; i++)
                 for (uint64_t p = ports->items[i].low.low; p <= ports->items[i].high.low; p++) {
-                        if (json_array_size(list) == SERVICES_MAX)
+                        if (json_array_size(list) == BAN_SERVICES_MAX)
                                 return -E2BIG;
                         (void)json_array_append_new(list,
                                                     json_sprintf("%" PRIu64 "/%s", p, protocol));
@@ -171,7 +171,7 @@ static int ban_all(const Options *o, char **addresses, int n) {
                         fprintf(stderr,
                                 "ringwall ban: --services takes names and ports, ssh,443/tcp, of "
                                 "at most %d ports in all\n",
-                                SERVICES_MAX);
+                                BAN_SERVICES_MAX);
                         return EXIT_USAGE;
                 }
         }
@@ -184,6 +184,8 @@ static int ban_all(const Options *o, char **addresses, int n) {
                 set_text(parameters, "jail", o->jail);
                 if (o->seconds > 0)
                         (void)json_object_set_new(parameters, "seconds", json_integer(o->seconds));
+                if (o->restored)
+                        (void)json_object_set_new(parameters, "restored", json_true());
                 if (services)
                         (void)json_object_set(parameters, "services", services);
                 r = call(o, "ban", "Ban", parameters);
@@ -218,6 +220,7 @@ static const struct option options[] = {
         {"source", required_argument, NULL, 's'},
         {"services", required_argument, NULL, 'S'},
         {"jail", required_argument, NULL, 'J'},
+        {"restored", no_argument, NULL, 'e'},
         {"all", no_argument, NULL, 'a'},
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
@@ -232,7 +235,7 @@ static int read_options(const Verb *verb, int argc, char **argv, Options *ret) {
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
                 if (c == '?' || c == 'h')
                         return c == 'h' ? verb_help(verb) : verb_usage(verb, NULL);
-                if (bans ? c == 'a' : strchr("frsS", c) != NULL)
+                if (bans ? c == 'a' : strchr("frsSe", c) != NULL)
                         return verb_usage(verb, "it takes no such option");
                 if (c == 'f' && !ban_words_seconds(optarg, &ret->seconds))
                         return verb_usage(verb, "--for takes a time from 1s to 100 years: 90s, "
@@ -242,6 +245,7 @@ static int read_options(const Verb *verb, int argc, char **argv, Options *ret) {
                 ret->services = c == 'S' ? optarg : ret->services;
                 ret->jail = c == 'J' ? optarg : ret->jail;
                 ret->runtime_dir = c == 'R' ? optarg : ret->runtime_dir;
+                ret->restored |= c == 'e';
                 ret->all |= c == 'a';
                 ret->json |= c == 'j';
         }

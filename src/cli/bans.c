@@ -5,6 +5,7 @@
 
 #include "cli/age.h"
 #include "cli/ban_words.h"
+#include "cli/bans_import.h"
 #include "cli/output.h"
 #include "cli/remote.h"
 
@@ -34,10 +35,6 @@ static const char help[] =
         "Examples:\n"
         "  ringwall bans 203.0.113.9\n"
         "  ringwall bans --import list.txt --for 1d --source blocklist\n";
-
-#define LINE_MAX_SIZE 4096               /* bytes of a line that is imported */
-#define BATCH_ENTRIES 2000               /* of one call, */
-#define BATCH_BYTES ((size_t)384 * 1024) /* and bytes of its lines */
 
 typedef struct Options {
         const char *runtime_dir, *jail, *import, *reason, *source;
@@ -193,162 +190,6 @@ static int check(const Options *o) {
         return r == EXIT_OK && enforced != desired ? EXIT_DIFFERS : r;
 }
 
-/* ---- import */
-
-typedef struct Import {
-        const Options *o;
-        const char *name;
-        json_t *entries;
-        size_t *lines; /* of the entries */
-        size_t bytes;
-        json_int_t added, extended, n_refused;
-        int kept; /* an ExitCode: whether all of it is stored and in force */
-} Import;
-
-static void refuse(Import *im, size_t line, const char *why) {
-        fprintf(stderr, "%s:%zu: %s\n", im->name, line, why);
-        im->n_refused++;
-}
-
-static int send_batch(Import *im) {
-        json_t *parameters, *reply = NULL, *refused;
-        int r;
-
-        if (json_array_size(im->entries) == 0)
-                return EXIT_OK;
-        parameters = json_pack("{s:o}", "entries", im->entries);
-        im->entries = json_array();
-        im->bytes = 0;
-        set_text(parameters, "jail", im->o->jail);
-        set_text(parameters, "reason", im->o->reason);
-        set_text(parameters, "source", im->o->source);
-        if (im->o->seconds > 0)
-                (void)json_object_set_new(parameters, "seconds", json_integer(im->o->seconds));
-        r = remote_call("bans", im->o->runtime_dir, "ImportBans", parameters, &reply);
-        if (r != EXIT_OK)
-                return r;
-        refused = json_object_get(reply, "refused");
-        for (size_t i = 0; i < json_array_size(refused); i++) {
-                const json_t *one = json_array_get(refused, i);
-
-                refuse(im, im->lines[number_of(one, "index")], text_of(one, "message"));
-        }
-        im->added += number_of(reply, "added");
-        im->extended += number_of(reply, "extended");
-        if (!json_is_true(json_object_get(reply, "stored")) ||
-            !json_is_true(json_object_get(reply, "inForce")))
-                im->kept = EXIT_FAILED;
-        json_decref(reply);
-        return EXIT_OK;
-}
-
-/* What the daemon would refuse the whole call for. */
-static bool is_entry(const json_t *entry) {
-        static const struct {
-                const char *key;
-                bool is_text;
-        } keys[] = {{"address", true}, {"service", true}, {"jail", true},   {"source", true},
-                    {"reason", true},  {"until", false},  {"since", false}, {"times", false},
-                    {"user", false},   {"packets", false}};
-        size_t n = 0;
-
-        if (!json_is_object(entry) || !json_object_get(entry, "address"))
-                return false;
-        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-                const json_t *value = json_object_get(entry, keys[i].key);
-
-                if (value && !(keys[i].is_text ? json_is_string(value) : json_is_integer(value)))
-                        return false;
-                n += value != NULL;
-        }
-        return n == json_object_size(entry);
-}
-
-static int add_entry(Import *im, json_t *entry, size_t line, size_t bytes) {
-        im->lines[json_array_size(im->entries)] = line;
-        if (json_array_append_new(im->entries, entry) < 0)
-                return EXIT_FAILED;
-        im->bytes += bytes + 64;
-        return json_array_size(im->entries) == BATCH_ENTRIES || im->bytes > BATCH_BYTES
-                       ? send_batch(im)
-                       : EXIT_OK;
-}
-
-static int take_line(Import *im, char *text, size_t size, size_t line) {
-        char *comment = *text == '{' ? NULL : strchr(text, '#'), *word, *rest = NULL;
-        json_t *entry;
-
-        if (size > LINE_MAX_SIZE || strlen(text) != size) {
-                refuse(im, line, "the line is longer than any ban, or has zero bytes");
-                return EXIT_OK;
-        }
-        if (*text == '{') {
-                entry = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-                if (entry && is_entry(entry))
-                        return add_entry(im, entry, line, size);
-                json_decref(entry);
-                refuse(im, line, "it is no object as --export --json writes it");
-                return EXIT_OK;
-        }
-        if (comment)
-                *comment = '\0';
-        word = strtok_r(text, " \t\r\n", &rest);
-        if (!word)
-                return EXIT_OK;
-        entry = json_pack("{s:s}", "address", word);
-        if (!entry || strtok_r(NULL, " \t\r\n", &rest)) {
-                json_decref(entry);
-                refuse(im, line, "one address or network a line, in UTF-8");
-                return EXIT_OK;
-        }
-        return add_entry(im, entry, line, size);
-}
-
-static int import_lines(Import *im, FILE *f) {
-        _cleanup_free_ char *text = NULL;
-        size_t room = 0, line = 0;
-        int r = EXIT_OK;
-        ssize_t n;
-
-        while (r == EXIT_OK && (n = getline(&text, &room, f)) >= 0)
-                r = take_line(im, text, (size_t)n, ++line);
-        if (r == EXIT_OK && ferror(f))
-                r = EXIT_FAILED;
-        return r == EXIT_OK ? send_batch(im) : r;
-}
-
-static int import(const Options *o) {
-        bool standard = streq(o->import, "-");
-        FILE *f = standard ? stdin : fopen(o->import, "re");
-        Import im = {.o = o, .name = standard ? "standard input" : o->import};
-        int r;
-
-        if (!f) {
-                fprintf(stderr, "ringwall bans: cannot open %s: %s\n", o->import, strerror(errno));
-                return EXIT_FAILED;
-        }
-        im.entries = json_array();
-        im.lines = calloc(BATCH_ENTRIES + 1, sizeof(*im.lines));
-        r = im.lines && im.entries ? import_lines(&im, f) : EXIT_FAILED;
-        if (!standard)
-                (void)fclose(f); /* only read */
-        json_decref(im.entries);
-        free(im.lines);
-        if (o->json)
-                (void)output_json(json_pack("{s:I, s:I, s:I}", "added", im.added, "extended",
-                                            im.extended, "refused", im.n_refused));
-        else
-                printf("%lld banned, %lld extended, %lld lines left out\n", (long long)im.added,
-                       (long long)im.extended, (long long)im.n_refused);
-        if (r == EXIT_OK && im.kept != EXIT_OK)
-                fputs("ringwall bans: not all of it is both on the disk and in force: see ringwall "
-                      "status\n",
-                      stderr);
-        if (r == EXIT_OK)
-                r = im.kept;
-        return r == EXIT_OK && im.n_refused > 0 ? EXIT_DIFFERS : r;
-}
-
 /* ---- command line */
 
 static int run(int argc, char **argv) {
@@ -396,7 +237,15 @@ static int run(int argc, char **argv) {
                 return verb_usage(&verb_bans,
                                   "one ADDRESS, or one of --import, --export and --check");
         if (o.import)
-                return import(&o);
+                return bans_import(&(BansImport){
+                        .runtime_dir = o.runtime_dir,
+                        .file = o.import,
+                        .jail = o.jail,
+                        .reason = o.reason,
+                        .source = o.source,
+                        .seconds = o.seconds,
+                        .json = o.json,
+                });
         if (o.check)
                 return check(&o);
         if (o.exports)

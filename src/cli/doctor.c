@@ -67,6 +67,8 @@ static int examine(const Tree *t, Findings *ret) {
         r = doctor_examine_kernel(t, abilities, n_abilities, r, ret);
         if (r == 0)
                 r = doctor_examine_settings(t, &settings, &net, rivals, n_rivals, ret);
+        if (r == 0)
+                r = doctor_examine_boot(t, ret);
         return r < 0 ? r : doctor_examine_surroundings(t, ret);
 }
 

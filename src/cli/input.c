@@ -41,8 +41,8 @@ static int load(Input *input, const char *file) {
                 return input_failed(-ENOMEM, "reading the policy");
         r = policy_load(input->arena, &paths, &input->policy, input->diag);
         if (r == -ENOENT && file && streq(file, POLICY_FILE_DEFAULT))
-                diag_hint(input->diag,
-                          "name a FILE, or write your policy there; 'ringwall init' begins one");
+                diag_hint(input->diag, "write your policy there ('ringwall init' begins one), or "
+                                       "name another file");
         input_print_messages(input);
         if (r == -EACCES)
                 return EXIT_NOT_PERMITTED;
@@ -72,7 +72,8 @@ static int check_claims(Input *input) {
 
 int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatures *features) {
         static const KernelFeatures all = {.fib_in_filter = true};
-        int r = stop_after ? 0 : effect_check(input->policy, input->diag);
+        bool advise = !stop_after && !input->unadvised;
+        int r = advise ? effect_check(input->policy, input->diag) : 0;
 
         if (r < 0)
                 return input_failed(r, "looking for rules without effect");

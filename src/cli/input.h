@@ -19,6 +19,7 @@ typedef struct Input {
         size_t n_printed;   /* messages that have been printed */
         bool quiet;         /* print none: the caller does it in another form */
         bool of_root;       /* every file must belong to root: the policy is to be put in force */
+        bool unadvised;     /* rules without effect are not looked for: that is advice */
         const PolicyDraft *draft; /* what one of its files is going to say; or NULL */
 } Input;
 

@@ -56,7 +56,7 @@ static bool is_kept_by_daemon(Engine *e) {
 }
 
 static int load(const char *file) {
-        _cleanup_(input_done) Input input = {.of_root = true};
+        _cleanup_(input_done) Input input = {.of_root = true, .unadvised = true};
         _cleanup_(arena_freep) Arena *said = arena_new(0);
         _cleanup_(engine_close) Engine e = {0};
         Diag *d = said ? diag_new(said) : NULL;

@@ -61,7 +61,8 @@ static bool print_mistakes(const json_t *parameters) {
 
 /* What people ask for is a command, and not a method. */
 static int report_permission(const char *verb, const char *method) {
-        static const char *const readers[] = {"Status", "History", "Alerts", "Events", "Drops"};
+        static const char *const readers[] = {"Status", "History", "Alerts",
+                                              "Events", "Drops",   "Bans"};
         const struct passwd *user = getpwuid(geteuid());
         bool reads = false;
 

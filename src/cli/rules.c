@@ -5,11 +5,10 @@
 #include <time.h>
 
 #include "base/text.h"
-#include "cli/change.h"
 #include "cli/lock.h"
 #include "cli/output.h"
 #include "cli/plan.h"
-#include "policy/rule_words.h"
+#include "cli/rules_parts.h"
 
 #define LOCK_SECONDS 10 /* that another change may take */
 
@@ -73,23 +72,6 @@ static const char remove_help[] =
         "  ringwall remove 2\n"
         "  ringwall remove allow ssh from 203.0.113.9\n";
 
-/* What the three work on. */
-typedef struct RuleChange {
-        Change change;
-        const Verb *verb;
-        RuleCommand command;
-        bool json;
-        Diag *diag;
-        Source line; /* what was said */
-        RuleFile file;
-        FileRule rule;     /* that was said */
-        bool has_verb;     /* and whether it allows or denies */
-        uint64_t number;   /* or which one; 0: by its words */
-        bool comes;        /* and is not there yet */
-        unsigned int at;   /* where it stands then */
-        unsigned int dash; /* the column in which its text begins there */
-} RuleChange;
-
 static int print_diag(const RuleChange *c, int code) {
         fflush(stdout);
         diag_print(c->diag, stderr, output_has_colour(stderr));
@@ -98,53 +80,6 @@ static int print_diag(const RuleChange *c, int code) {
 
 static int out_of_memory(const RuleChange *c) {
         return input_failed(-ENOMEM, c->verb->name);
-}
-
-/* ---- the list */
-
-static int list_json(const RuleChange *c) {
-        json_t *array = json_array();
-
-        for (size_t i = 0, n = 0; i < c->file.n_rules; i++) {
-                const FileRule *rule = &c->file.rules[i];
-                const char *text = file_rule_describe(c->change.arena, rule);
-
-                if (!rule->is_own)
-                        continue;
-                (void)json_array_append_new(
-                        array, json_pack("{sI ss ss sI sb}", "number", (json_int_t)++n, "rule",
-                                         text ? text : "", "file", c->change.path, "line",
-                                         (json_int_t)rule->line, "over", rule->is_over));
-        }
-        return output_json(array);
-}
-
-static int list(const RuleChange *c) {
-        static const char *const columns[] = {"NUMBER", "RULE", ""};
-        _cleanup_(output_table_freep) OutputTable *t =
-                output_table_new(columns, ARRAY_SIZE(columns));
-        size_t n = 0;
-
-        if (c->json)
-                return list_json(c);
-        for (size_t i = 0; t && i < c->file.n_rules; i++) {
-                const FileRule *rule = &c->file.rules[i];
-                char number[TEXT_NUMBER_MAX];
-                const char *text = file_rule_describe(c->change.arena, rule);
-
-                if (rule->is_own &&
-                    (!text ||
-                     output_table_add(t, (const char *[]){text_from_number(++n, number), text,
-                                                          rule->is_over ? "is over" : ""}) < 0))
-                        return out_of_memory(c);
-        }
-        if (!t)
-                return out_of_memory(c);
-        if (n > 0)
-                output_table_print(t);
-        else
-                printf("no rules of `ringwall allow` and `deny` in %s\n", c->change.path);
-        return EXIT_OK;
 }
 
 /* ---- which rules go */
@@ -306,78 +241,18 @@ static int make_text(RuleChange *c) {
         return EXIT_OK;
 }
 
-static void print_rule(const RuleChange *c, bool comes, const FileRule *rule) {
-        OutputStyle style = output_style(stdout);
-        const char *text = file_rule_describe(c->change.arena, rule);
-
-        printf("  %s%c%s %s%s\n", comes ? style.good : style.bad, comes ? '+' : '-', style.reset,
-               text ? text : "?", rule->is_over ? " (is over)" : "");
-}
-
-static void print_change(const RuleChange *c) {
-        if (!change_is_any(&c->change)) {
-                printf("%s says so already\n", c->change.path);
-                return;
-        }
-        puts(c->change.path);
-        for (size_t i = 0; i < c->file.n_rules; i++)
-                if (c->file.rules[i].goes)
-                        print_rule(c, false, &c->file.rules[i]);
-        if (c->comes)
-                print_rule(c, true, &c->rule);
-}
-
-static json_t *json_rules(const RuleChange *c, bool come) {
-        json_t *array = json_array();
-
-        for (size_t i = 0; i < c->file.n_rules && !come; i++)
-                if (c->file.rules[i].goes)
-                        (void)json_array_append_new(
-                                array, json_string(file_rule_describe(c->change.arena,
-                                                                      &c->file.rules[i])));
-        if (come && c->comes)
-                (void)json_array_append_new(
-                        array, json_string(file_rule_describe(c->change.arena, &c->rule)));
-        return array;
-}
-
-/* The daemon's answer, with what became of the file beside it. */
-static int print_json(const RuleChange *c, json_t *reply, bool written) {
-        int code = reply ? apply_code(reply) : EXIT_OK;
-
-        if (!reply)
-                reply = json_object();
-        (void)json_object_set_new(reply, "rulesFile", json_string(c->change.path));
-        (void)json_object_set_new(reply, "come", json_rules(c, true));
-        (void)json_object_set_new(reply, "go", json_rules(c, false));
-        (void)json_object_set_new(reply, "written", json_boolean(written));
-        return output_json(reply) == EXIT_OK ? code : EXIT_FAILED;
-}
-
-/* What is undone in force is not undone in the file, as with every file of a policy. */
-static void print_back(const RuleChange *c) {
-        size_t n = 1;
-
-        printf("%s keeps it even then", c->change.path);
-        for (size_t i = 0; i < c->file.n_rules; i++)
-                n += c->file.rules[i].is_own && !c->file.rules[i].goes;
-        if (c->comes)
-                printf(": `ringwall remove %zu` takes it out again", n);
-        putchar('\n');
-}
-
 static int finish(RuleChange *c, bool any, json_t *reply) {
         int code;
 
         if (c->json)
-                return print_json(c, reply, any);
+                return rules_print_json(c, reply, any);
         if (c->change.no_apply) {
                 puts("what is in force is as it was: ringwall apply");
                 return EXIT_OK;
         }
         code = apply_print(reply, &c->change.options);
         if (code == EXIT_AWAITING && any)
-                print_back(c);
+                rules_print_back(c);
         json_decref(reply);
         return code;
 }
@@ -399,7 +274,7 @@ static int carry_out(RuleChange *c) {
                 return r;
         any = change_is_any(&c->change);
         if (!c->json)
-                print_change(c);
+                rules_print_change(c);
         if (!c->json && c->change.files_differed)
                 puts("note: the policy's files say something else already than what is in force, "
                      "and that\n"
@@ -412,7 +287,7 @@ static int carry_out(RuleChange *c) {
                 (void)plan_add_json(&input, preview);
         if (c->change.options.dry_run) {
                 if (c->json)
-                        return print_json(c, json_incref(preview), false);
+                        return rules_print_json(c, json_incref(preview), false);
                 puts("nothing was done: --dry-run");
                 return EXIT_OK;
         }
@@ -486,7 +361,7 @@ static int run_words(RuleChange *c, char *const *words, size_t n_words) {
         if (r == EXIT_OK)
                 r = read_file(c);
         if (r == EXIT_OK && n_words == 0)
-                return list(c);
+                return rules_list(c);
         if (r == EXIT_OK)
                 r = choose(c);
         return r == EXIT_OK ? carry_out(c) : r;

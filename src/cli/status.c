@@ -198,6 +198,10 @@ static void print_status(const json_t *s) {
                 printf("files        %s says something else by now: ringwall plan, ringwall "
                        "apply\n",
                        text_of(s, "differingFile"));
+        if (json_is_false(json_object_get(s, "startsAtBoot")))
+                printf("%sboot%s         nothing will be in force after the next boot: systemctl "
+                       "enable ringwalld (if it is masked, unmask it first)\n",
+                       style.bad, style.reset);
         print_owner(s);
         print_claims(json_object_get(s, "claims"));
         print_drift(s);

@@ -66,6 +66,22 @@ static void print_step(const WorldStep *s) {
         printf("  %-10s%s\n", "way", text ? text : "?");
 }
 
+/* The command, where one rule of another program's does it. */
+static void print_remedy(const VerifyAnswer *answer) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const WorldStep *culprit = judge_culprit(answer);
+        const char *command = a && culprit ? judge_remedy(a, culprit) : NULL;
+
+        printf("  %-10s%s\n", "do",
+               command ? command
+               : answer->claim == VERIFY_ALWAYS || answer->claim == VERIFY_WAY_IN
+                       ? "see the table of the last step: the rule there refuses it, or sends it "
+                         "elsewhere"
+                       : "load the policy (ringwall apply) if it is not in force; else take out "
+                         "the "
+                         "rule that lets it in");
+}
+
 void verify_print_answer(const VerifyAnswer *a) {
         OutputStyle style = output_style(stdout);
         const char *colour = a->kind == VERIFY_PROVED ? style.good : style.bad;
@@ -76,12 +92,7 @@ void verify_print_answer(const VerifyAnswer *a) {
                 printf("  %-10s%s\n", "packet", a->connection ? a->connection : "?");
                 for (size_t i = 0; i < a->n_steps; i++)
                         print_step(&a->steps[i]);
-                printf("  %-10s%s\n", "do",
-                       a->claim == VERIFY_ALWAYS || a->claim == VERIFY_WAY_IN
-                               ? "see the table of the last step: the rule there refuses it, or "
-                                 "sends it elsewhere"
-                               : "load the policy (ringwall apply) if it is not in force; else "
-                                 "take out the rule that lets it in");
+                print_remedy(a);
         }
         for (size_t i = 0; i < a->n_reasons && a->kind == VERIFY_UNDECIDED; i++)
                 printf("  %-10s%s\n", i == 0 ? "hangs on" : "", a->reasons[i]);

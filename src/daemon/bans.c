@@ -51,7 +51,7 @@ static void call_gone(RpcCall *call, void *userdata) {
                 }
 }
 
-int bans_later(Daemon *d, RpcCall *call, const struct BanAct *act, const void *parameters) {
+int bans_later(Daemon *d, RpcCall *call, const BanCall *what) {
         Bans *b = d->bans;
 
         if (b->n_calls == b->calls_room) {
@@ -63,7 +63,7 @@ int bans_later(Daemon *d, RpcCall *call, const struct BanAct *act, const void *p
                 b->calls = grown;
                 b->calls_room = room;
         }
-        b->calls[b->n_calls++] = (BanCall){call, act, parameters};
+        b->calls[b->n_calls++] = *what;
         rpc_call_defer(call, call_gone, d);
         if (sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT) < 0)
                 bans_answer(d); /* at once, then */
@@ -73,7 +73,7 @@ int bans_later(Daemon *d, RpcCall *call, const struct BanAct *act, const void *p
 /* ---- what has changed by itself, or by others */
 
 /* With those that have ended: whoever takes them out of the store takes them off these numbers. */
-static void count(Daemon *d) {
+void bans_count(Daemon *d) {
         Bans *b = d->bans;
 
         if (ban_store_count(b->store, 0, &b->n_bans, &b->n_keys) < 0)
@@ -104,14 +104,14 @@ void bans_arm(Daemon *d) {
         int64_t now = bans_now(), next = BAN_EVER;
         uint64_t usec = TIMER_MAX_USEC;
 
-        if (b->n_bans == 0 && !b->is_dirty && !b->is_unsaved) {
+        if (b->n_bans == 0 && !b->is_dirty && !b->is_unsaved && !b->is_copy) {
                 (void)sd_event_source_set_enabled(b->timer,
                                                   SD_EVENT_OFF); /* else it finds nothing */
                 return;
         }
         if (ban_store_next_end(b->store, &next) == 0 && next != BAN_EVER)
                 usec = next > now ? MIN((uint64_t)(next - now), TIMER_MAX_USEC) : 0;
-        if (b->is_dirty || b->is_unsaved)
+        if (b->is_dirty || b->is_unsaved || b->is_copy)
                 usec = MIN(usec, RETRY_USEC);
         if (b->is_foreign)
                 usec = MIN(usec, HEAL_USEC);
@@ -120,14 +120,34 @@ void bans_arm(Daemon *d) {
                 daemon_say(d, LOG_ERR, "there is no timer for the bans' ends");
 }
 
+/* From the copy to the store itself, if it can be written by now. */
+static int leave_copy(Daemon *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        _cleanup_free_ char *aside = NULL;
+        Diag *quiet = a ? diag_new(a) : NULL;
+        BanStore *store = NULL;
+        int r = quiet ? ban_store_open(d->state_dir, &store, &aside, quiet) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        (void)ban_store_close(d->bans->store);
+        d->bans->store = store;
+        d->bans->is_copy = false;
+        d->bans->is_dirty = true; /* of what ended meanwhile the store knows nothing */
+        return 0;
+}
+
 static void save_unsaved(Daemon *d) {
         Bans *b = d->bans;
-        int64_t n = bans_save_found(d, "banned while it could not be written down");
+        int64_t n = b->is_copy ? leave_copy(d) : 0;
 
+        if (n == 0)
+                n = bans_save_found(d, "banned while it could not be written down");
         if (n < 0)
                 return;
+        bans_undone_clear(b);
         b->is_unsaved = false;
-        count(d);
+        bans_count(d);
         daemon_event(d, EVENT_NOTE, LOG_NOTICE, "bans can be written down again: %" PRId64 " were",
                      n);
 }
@@ -153,7 +173,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
         Bans *b = d->bans;
 
-        if (b->is_unsaved)
+        if (b->is_unsaved || b->is_copy)
                 save_unsaved(d);
         if (!b->is_unsaved && expire(d) < 0)
                 daemon_event(d, EVENT_FAILURE, LOG_ERR,
@@ -277,6 +297,36 @@ static void tell_damage(Daemon *d, const char *aside) {
                      aside, MAX(n, (int64_t)0));
 }
 
+/* A disk that is full, read-only or somebody else's lets nobody in who is banned. */
+static int open_copy(Daemon *d, Bans *b, int error, char **ret_aside) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Diag *quiet = a ? diag_new(a) : NULL;
+        int r = quiet ? ban_store_copy(d->state_dir, d->runtime_dir) : -ENOMEM;
+
+        if (r == 0)
+                r = ban_store_open(d->runtime_dir, &b->store, ret_aside, quiet);
+        if (r < 0)
+                return error;
+        b->is_copy = true;
+        daemon_event(d, EVENT_FAILURE, LOG_CRIT,
+                     "the store of bans can be read alone (%s): those in it are in force, and so "
+                     "are new ones, which would be lost with a restart; it is tried again",
+                     strerror(-error));
+        return 0;
+}
+
+/* What was written last may be gone from a store that else is whole. */
+static void tell_lacking(Daemon *d) {
+        int64_t n = bans_save_found(d, "the store was damaged");
+
+        if (n > 0)
+                daemon_event(d, EVENT_FAILURE, LOG_ALERT,
+                             "the log of the store of bans was damaged; %" PRId64
+                             " bans that the kernel holds were written down again: their reasons "
+                             "are lost",
+                             n);
+}
+
 static int open_store(Daemon *d, Bans *b) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         _cleanup_free_ char *aside = NULL;
@@ -285,8 +335,12 @@ static int open_store(Daemon *d, Bans *b) {
 
         if (diag)
                 daemon_say_all(d, diag);
+        if (r < 0 && r != -EOPNOTSUPP && r != -EBUSY)
+                r = open_copy(d, b, r, &aside);
         if (r == 0 && aside)
                 tell_damage(d, aside);
+        else if (r == 0 && ban_store_lacks_something(b->store))
+                tell_lacking(d);
         return r;
 }
 
@@ -295,7 +349,7 @@ static void restore(Daemon *d) {
         Bans *b = d->bans;
         int r = 0;
 
-        count(d);
+        bans_count(d);
         (void)expire(d); /* else the timer does */
         if (b->n_keys > 0)
                 r = bans_rebuild(d);
@@ -354,6 +408,7 @@ void bans_stop(Daemon *d) {
         b->table = ban_table_free(b->table);
         b->store = ban_store_close(b->store);
         free(b->calls);
+        bans_undone_clear(b);
         free(b);
         d->bans = NULL;
 }

@@ -14,6 +14,7 @@ typedef struct BanCall {
         RpcCall *call;
         const struct BanAct *act; /* of bans_request.c */
         const void *parameters;
+        size_t n; /* bans that it may be about */
 } BanCall;
 
 typedef struct Bans {
@@ -29,7 +30,10 @@ typedef struct Bans {
         bool is_suspended;                 /* unloaded on demand: nothing is in force */
         bool is_dirty;                     /* the kernel may hold something else than the store */
         bool is_unsaved;                   /* the kernel holds bans that could not be written */
-        bool is_foreign;                   /* dirty because another program wrote; and who: */
+        bool is_copy;                      /* the store's: the one on disk cannot be written */
+        struct BanUndone *undone; /* malloc'ed: unbans that could not be written down, in order */
+        size_t n_undone;
+        bool is_foreign; /* dirty because another program wrote; and who: */
         char by[64];
         uint64_t healed_usec; /* CLOCK_MONOTONIC: when another program's change was undone last */
 } Bans;
@@ -42,6 +46,7 @@ typedef struct BanTurn {
         int64_t now_usec;
         BanChange *changes; /* in order; the same key may come more than once */
         size_t n_changes;
+        bool is_emptied;               /* all bans were ended before the changes */
         int64_t n_ended, n_ended_keys; /* bans, and keys of the kernel's, that were over */
         int error;                     /* of the store: what was asked for is not written down */
 } BanTurn;
@@ -62,8 +67,10 @@ int64_t bans_enforced(Daemon *d);
 /* Writes down what the kernel holds and the store does not. How many, or a negative errno. */
 int64_t bans_save_found(Daemon *d, const char *reason);
 
-/* bans.c: the request is carried out with all others of this turn. */
-int bans_later(Daemon *d, RpcCall *call, const struct BanAct *act, const void *parameters);
+/* bans.c: the request is carried out with all others of this turn, or of one of the next. */
+int bans_later(Daemon *d, RpcCall *call, const BanCall *what);
+/* Counts what is in the store, which takes a second of a million. */
+void bans_count(Daemon *d);
 /* The timer is set for what comes next: an end, or another try. */
 void bans_arm(Daemon *d);
 
@@ -73,6 +80,7 @@ void bans_answer(Daemon *d);
 typedef struct BanRequest {
         const char *address, *jail, *source, *reason;
         int64_t seconds;
+        bool restored;
         RpcStrings services;
 } BanRequest;
 
@@ -80,6 +88,12 @@ typedef struct UnbanRequest {
         const char *address, *jail;
         bool all;
 } UnbanRequest;
+
+/* bans_undone.c: for unbans that are in force and could not be written down. Remembers one; 0 or
+ * -ENOMEM. Writes them all down, between begin and commit; and forgets them after it. */
+int bans_undone_add(Daemon *d, const UnbanRequest *request);
+int bans_undone_write(Daemon *d, int64_t now_usec);
+void bans_undone_clear(Bans *b);
 
 typedef struct BanListRequest {
         const char *address, *jail, *after;
@@ -93,8 +107,9 @@ typedef struct BanImportRequest {
 } BanImportRequest;
 
 #define BAN_INVALID RPC_INTERFACE ".BanInvalid"
-#define BAN_LIST_MAX 1000   /* of one answer */
-#define BAN_IMPORT_MAX 4000 /* entries of one call */
+#define BAN_LIST_MAX 1000    /* of one answer */
+#define BAN_IMPORT_MAX 10000 /* entries of one call */
+#define BAN_TURN_MAX 20000   /* of the calls of one turn, if there is more than one */
 
 int bans_request_ban(Daemon *d, RpcCall *call, const BanRequest *request);
 int bans_request_unban(Daemon *d, RpcCall *call, const UnbanRequest *request);

@@ -131,5 +131,5 @@ json_t *bans_status(Daemon *d) {
                 return NULL;
         return json_pack("{s:I, s:I, s:I, s:b, s:b}", "bans", (json_int_t)b->n_bans, "desired",
                          (json_int_t)b->n_keys, "enforced", (json_int_t)bans_enforced(d),
-                         "suspended", b->is_suspended, "unsaved", b->is_unsaved);
+                         "suspended", b->is_suspended, "unsaved", b->is_unsaved || b->is_copy);
 }

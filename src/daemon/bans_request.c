@@ -34,6 +34,7 @@ typedef struct Wish {
         int64_t until_usec; /* 0: not said */
         const char **services;
         size_t n_services;
+        bool is_restored;
 } Wish;
 
 typedef struct Outcome {
@@ -82,6 +83,11 @@ static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
         int r;
 
         *ret = (Outcome){.error = BAN_INVALID};
+        if (w->n_services > BAN_SERVICES_MAX) {
+                ret->why = arena_printf(turn->arena, "at most %d services can be shut at once",
+                                        BAN_SERVICES_MAX);
+                return ret->why ? 0 : -ENOMEM;
+        }
         r = ban_parse_address(turn->arena, w->address, &ret->key, &ret->why);
         if (r == -ENOMEM)
                 return r;
@@ -112,7 +118,8 @@ static int put_key(BanTurn *turn, const Wish *w, const BanEntry *key, int64_t ui
                    .reason = w->reason ? w->reason : "",
                    .since_usec = turn->now_usec,
                    .until_usec = BAN_EVER,
-                   .uid = uid};
+                   .uid = uid,
+                   .is_restored = w->is_restored};
         int r;
 
         if (w->until_usec > 0)
@@ -178,6 +185,7 @@ static int run_ban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
                 .seconds = q->seconds,
                 .services = q->services.items,
                 .n_services = q->services.n_items,
+                .is_restored = q->restored,
         };
         Outcome o;
         int r;
@@ -247,6 +255,35 @@ static int run_import(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
 
 /* ---- unban */
 
+/* Of an address, while the store cannot be written: what it says of other jails, which are to let
+ * in as well, stands until then; and what could not be written down is in the kernel alone. */
+static int note_unsaved(BanTurn *turn, const UnbanRequest *q, const BanEntry *key, size_t before) {
+        BanChange change = {.key = *key, .before_usec = 1};
+        bool holds = false;
+
+        for (size_t i = before; i < turn->n_changes && !q->jail; i++)
+                turn->changes[i].kernel_usec = 0;
+        if (q->jail && ban_store_holds(turn->d->bans->store, key, turn->now_usec, &holds) < 0)
+                holds = true;
+        return holds ? 0 : note_change(&change, turn);
+}
+
+static int unban_all(BanTurn *turn, BanAnswer *ret) {
+        int64_t n;
+        int r = ban_store_drop_all(turn->d->bans->store, turn->now_usec, &n);
+
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                turn->error = r;
+                n = turn->d->bans->n_bans;
+        }
+        turn->n_changes = 0;
+        turn->is_emptied = true;
+        ret->reply = json_pack("{s:I}", "unbanned", (json_int_t)n);
+        return 0;
+}
+
 static int run_unban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
         const UnbanRequest *q = call->parameters;
         BanFilter filter = {.jail = q->jail};
@@ -257,6 +294,8 @@ static int run_unban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
 
         if (!q->address && !q->jail && !q->all)
                 return refuse(ret, BAN_INVALID, "say whom: an address, a jail, or all");
+        if (!q->address && !q->jail)
+                return unban_all(turn, ret);
         if (q->address)
                 r = ban_parse_address(turn->arena, q->address, &key, &why);
         if (r == -EBADMSG)
@@ -268,6 +307,9 @@ static int run_unban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
                                    turn);
         if (r < 0 && r != -ENOMEM)
                 turn->error = r;
+        if (q->address && (turn->error < 0 || turn->d->bans->is_unsaved) &&
+            note_unsaved(turn, q, &key, before) < 0)
+                return -ENOMEM;
         for (size_t i = before; i < turn->n_changes; i++)
                 n += turn->changes[i].was_there;
         ret->reply = json_pack("{s:I}", "unbanned", (json_int_t)n);
@@ -290,8 +332,12 @@ static void tell_unsaved(Daemon *d, int error) {
         b->is_unsaved = true;
 }
 
-/* What the changes make of the counts. */
+/* What the turn makes of the counts. */
 static void count_changes(const BanTurn *turn, int64_t *bans, int64_t *keys) {
+        const Bans *b = turn->d->bans;
+
+        *bans = turn->is_emptied ? 0 : b->n_bans - turn->n_ended;
+        *keys = turn->is_emptied ? 0 : b->n_keys - turn->n_ended_keys;
         for (size_t i = 0; i < turn->n_changes; i++) {
                 const BanChange *c = &turn->changes[i];
 
@@ -304,7 +350,7 @@ static void count_changes(const BanTurn *turn, int64_t *bans, int64_t *keys) {
 static int finish(BanTurn *turn) {
         Daemon *d = turn->d;
         Bans *b = d->bans;
-        int64_t bans = b->n_bans - turn->n_ended, keys = b->n_keys - turn->n_ended_keys;
+        int64_t bans, keys;
         int r = turn->error;
 
         count_changes(turn, &bans, &keys);
@@ -319,9 +365,13 @@ static int finish(BanTurn *turn) {
                 tell_unsaved(d, r);
                 b->is_dirty = true; /* of what was to end, the store knows nothing */
         } else {
-                b->n_bans -= turn->n_ended;
-                b->n_keys -= turn->n_ended_keys;
-                count_changes(turn, &b->n_bans, &b->n_keys);
+                count_changes(turn, &bans, &keys);
+                b->n_bans = bans;
+                b->n_keys = keys;
+                if (b->n_undone > 0) { /* what was written first */
+                        bans_undone_clear(b);
+                        bans_count(d);
+                }
         }
         return bans_enforce(d, turn);
 }
@@ -337,9 +387,17 @@ static void answer(BanTurn *turn, const BanCall *call, BanAnswer *a, int r, int 
         } else {
                 (void)json_object_set_new(a->reply, "inForce",
                                           json_boolean(enforced == 0 && !b->is_suspended));
-                (void)json_object_set_new(a->reply, "stored", json_boolean(turn->error == 0));
+                (void)json_object_set_new(a->reply, "stored",
+                                          json_boolean(turn->error == 0 && !b->is_copy));
                 (void)rpc_call_reply(call->call, a->reply);
         }
+}
+
+static void remember_unbans(Daemon *d, const BanCall *calls, size_t n, const BanAnswer *answers) {
+        for (size_t i = 0; i < n; i++)
+                if (calls[i].act == &act_unban && !answers[i].why &&
+                    bans_undone_add(d, calls[i].parameters) < 0)
+                        daemon_say(d, LOG_ERR, "an unban is not written down, and may be undone");
 }
 
 static bool is_unsaid(const BanCall *call, int never) {
@@ -353,6 +411,7 @@ answer_all(BanTurn *turn, const BanCall *calls, size_t n, BanAnswer *answers, in
         int enforced, r = results ? 0 : -ENOMEM;
 
         if (ban_store_begin(turn->d->bans->store) < 0 ||
+            bans_undone_write(turn->d, turn->now_usec) < 0 ||
             ban_store_expire(turn->d->bans->store, turn->now_usec, &turn->n_ended,
                              &turn->n_ended_keys) < 0)
                 turn->error = -EIO;
@@ -363,6 +422,8 @@ answer_all(BanTurn *turn, const BanCall *calls, size_t n, BanAnswer *answers, in
                                               "found out")
                                      : calls[i].act->run(turn, &calls[i], &answers[i]);
         enforced = finish(turn);
+        if (turn->error < 0)
+                remember_unbans(turn->d, calls, n, answers);
         if (enforced < 0)
                 daemon_event(turn->d, EVENT_FAILURE, LOG_ERR,
                              "bans could not be put in force, and it is tried again: %s",
@@ -371,40 +432,62 @@ answer_all(BanTurn *turn, const BanCall *calls, size_t n, BanAnswer *answers, in
                 answer(turn, &calls[i], &answers[i], r < 0 ? r : results[i], enforced);
 }
 
+/* As many as one turn takes, at least one: others wait for the next, so that neither a transaction
+ * nor what else waits for the daemon grows with what is asked for. */
+static BanCall *take_calls(Bans *b, size_t *ret_n) {
+        BanCall *all = TAKE_PTR(b->calls), *rest;
+        size_t n = 0, sum = 0, left;
+
+        do
+                sum += all[n++].n;
+        while (n < b->n_calls && sum + all[n].n <= BAN_TURN_MAX);
+        left = b->n_calls - n;
+        rest = left > 0 ? malloc(left * sizeof(*rest)) : NULL;
+        if (rest)
+                memcpy(rest, all + n, left * sizeof(*rest));
+        else
+                n = b->n_calls; /* without memory, all at once */
+        b->calls = rest;
+        b->n_calls = b->calls_room = rest ? left : 0;
+        *ret_n = n;
+        return all;
+}
+
 void bans_answer(Daemon *d) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Bans *b = d->bans;
         BanTurn turn = {.d = d, .arena = a, .now_usec = bans_now()};
-        size_t n = b->n_calls;
-        _cleanup_free_ BanCall *calls = TAKE_PTR(b->calls);
+        size_t n = 0;
+        _cleanup_free_ BanCall *calls = take_calls(b, &n);
         _cleanup_free_ BanAnswer *answers = calloc(n + 1, sizeof(*answers));
 
-        b->n_calls = b->calls_room = 0;
         if (a && answers)
                 answer_all(&turn, calls, n, answers, bans_never_read(d, a, true, &turn.never));
         else
                 for (size_t i = 0; i < n; i++)
                         (void)rpc_call_fail(calls[i].call, "out of memory");
+        if (b->n_calls > 0)
+                (void)sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
         bans_arm(d);
 }
 
-static int later(Daemon *d, RpcCall *call, const BanAct *act, const void *parameters) {
+static int later(Daemon *d, RpcCall *call, const BanAct *act, const void *parameters, size_t n) {
         if (!d->bans)
                 return rpc_call_fail(call, "nobody can be banned: the store could not be opened; "
                                            "ringwalld's journal says why");
-        return bans_later(d, call, act, parameters);
+        return bans_later(d, call, &(BanCall){call, act, parameters, n});
 }
 
 int bans_request_ban(Daemon *d, RpcCall *call, const BanRequest *request) {
-        return later(d, call, &act_ban, request);
+        return later(d, call, &act_ban, request, 1 + request->services.n_items);
 }
 
 int bans_request_unban(Daemon *d, RpcCall *call, const UnbanRequest *request) {
-        return later(d, call, &act_unban, request);
+        return later(d, call, &act_unban, request, 1);
 }
 
 int bans_request_import(Daemon *d, RpcCall *call, const BanImportRequest *request) {
         if (json_array_size(request->entries) > BAN_IMPORT_MAX)
                 return rpc_call_fail(call, "at most %d in one call", BAN_IMPORT_MAX);
-        return later(d, call, &act_import, request);
+        return later(d, call, &act_import, request, json_array_size(request->entries));
 }

@@ -13,6 +13,7 @@
 #include "guard/lookout.h"
 #include "guard/store.h"
 #include "host/sshd.h"
+#include "host/unit.h"
 #include "rpc/call.h"
 #include "rpc/server.h"
 
@@ -133,6 +134,12 @@ typedef struct Daemon {
                 sd_event_source *timer;
         } panic;
 
+        struct {
+                sd_event_source *timer, *watch; /* watch: of the state directory */
+                bool is_state_lost;             /* likewise of is_lost */
+                bool is_lost; /* nothing starts it at the next boot, which has been said */
+        } outlook;
+
         bool is_noted;     /* that something is in force: see absence.c */
         EventLog log_file; /* every event */
         bool log_failed;   /* the last one could not be written, which has been said */
@@ -172,9 +179,17 @@ void claims_doubt(Daemon *d);
 /* Likewise, and who did. */
 void claims_note_commit(Daemon *d, const Commit *c);
 
+/* outlook.c: whether it runs after the next boot. */
+int outlook_start(Daemon *d);
+void outlook_stop(Daemon *d);
+/* What systemd does with the daemon's unit at the next boot. 0 or -ENOMEM. */
+int outlook_boot(UnitStart *ret);
+
 /* events.c: the log of events. */
 int events_start(Daemon *d);
 void events_stop(Daemon *d);
+/* The state directory may be another one by now: the chain goes on there. */
+void events_reopen(Daemon *d);
 
 /* links.c: follows links, addresses and routes, from when something is in force. What changes after
  * links_open() is not missed: so before the host is looked at. */

@@ -42,6 +42,15 @@ void events_stop(Daemon *d) {
         event_log_close(&d->log_file);
 }
 
+void events_reopen(Daemon *d) {
+        int folder = open(d->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (folder < 0)
+                return;
+        event_log_close(&d->log_file);
+        d->log_file.folder = folder;
+}
+
 static void write_down(Daemon *d, const DaemonEvent *e, uint64_t *ret_number) {
         Event event = {.time_usec = e->realtime_usec, .kind = e->kind, .text = e->text};
         int r;

@@ -89,6 +89,7 @@ static const RpcField status_out[] = {
         {"claims", RPC_OBJECT, 0, "what the policy claims, whatever other programs do", .fields = claims_fields},
         {"bans", RPC_OBJECT, RPC_OPTIONAL, "who is shut out; absent: the store cannot be opened", .fields = bans_fields},
         {"panic", RPC_OBJECT, RPC_OPTIONAL, "everything is closed but the rescue path", .fields = panic_fields},
+        {"startsAtBoot", RPC_BOOL, RPC_OPTIONAL, "systemd starts ringwalld at the next boot; absent: no unit is installed"},
         {"rules", RPC_INT, 0, "of the kernel's"},
         {"chains", RPC_INT, 0, "of the kernel's"},
         {"version", RPC_STRING, 0, "of ringwalld"},
@@ -282,6 +283,7 @@ static const RpcField ban_in[] = {
         {"source", RPC_STRING, RPC_OPTIONAL, "what program found it", offsetof(BanRequest, source)},
         {"jail", RPC_STRING, RPC_OPTIONAL, "whose ban it is: each jail ends its own", offsetof(BanRequest, jail)},
         {"services", RPC_STRING, RPC_ARRAY | RPC_OPTIONAL, "dialled ports, 22/tcp; absent: everything", offsetof(BanRequest, services)},
+        {"restored", RPC_BOOL, RPC_OPTIONAL, "it went on before, and is not counted as another one", offsetof(BanRequest, restored)},
         {0},
 };
 

@@ -95,6 +95,14 @@ static size_t count_rules(const Ruleset *rs) {
         return n;
 }
 
+static void add_boot(json_t *reply) {
+        UnitStart start;
+
+        if (outlook_boot(&start) == 0 && start != UNIT_MISSING)
+                (void)json_object_set_new(reply, "startsAtBoot",
+                                          json_boolean(start == UNIT_ENABLED));
+}
+
 json_t *request_status(Daemon *d) {
         ConfirmNow now = boot_now(d->boot);
         bool holds = engine_holds(&d->engine) == 1;
@@ -120,6 +128,7 @@ json_t *request_status(Daemon *d) {
                                           json_pack("{s:I}", "seconds", panic_seconds(d)));
         add_in_force(d, holds, reply);
         add_differences(d, holds, reply);
+        add_boot(reply);
         if (d->confirm.is_pending)
                 (void)json_object_set_new(
                         reply, "pending",

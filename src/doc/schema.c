@@ -5,7 +5,8 @@
 
 static const SchemaField *find_field(const Schema *schema, const char *key) {
         for (size_t i = 0; i < schema->n_fields; i++)
-                if (streq(schema->fields[i].key, key))
+                /* most keys differ in their first letter */
+                if (schema->fields[i].key[0] == key[0] && streq(schema->fields[i].key, key))
                         return &schema->fields[i];
         return NULL;
 }

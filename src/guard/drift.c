@@ -34,6 +34,8 @@ static int add_rule(Words *w, const PlanRule *rule) {
 }
 
 static int add_set(Words *w, const PlanSet *set) {
+        if (set->set->is_unlisted)
+                return add(w, arena_printf(w->arena, "set %s was changed", set->set->name));
         return add(w, arena_printf(w->arena, "set %s: %zu came, %zu are gone", set->set->name,
                                    set->n_come, set->n_go));
 }

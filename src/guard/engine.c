@@ -40,7 +40,8 @@ static void forget(Engine *e) {
         e->arena = arena_free(e->arena);
         e->host = arena_free(e->host);
         e->desired = NULL;
-        e->is_seen = e->was_right = false;
+        e->is_seen = e->was_right = e->is_settled = false;
+        e->large_right = 0;
 }
 
 void engine_close(Engine *e) {
@@ -88,15 +89,35 @@ static bool was_stuck(Engine *e, int error) {
 
 /* Once more where it was only the link, but not to wait a second time for a kernel that is silent.
  */
-static int read_live(Engine *e, Arena *a, Ruleset **ret) {
-        int r = nft_read(e->link, a, ret);
+static int read_live(Engine *e, Arena *a, const NftKnown *known, Ruleset **ret) {
+        int r = nft_read_known(e->link, a, known, ret);
 
         if (was_stuck(e, r) && r != -ETIMEDOUT)
-                r = nft_read(e->link, a, ret);
+                r = nft_read_known(e->link, a, known, ret);
         if (r == 0)
                 e->is_anothers = (*ret)->exists && (*ret)->flags & TABLE_OWNER &&
                                  (*ret)->owner != nft_link_port(e->link);
         return r;
+}
+
+/* Of large sets what was put in force is vouched for by the generation that it made, or by nobody
+ * else's being able to write; without either, each range is asked for. */
+static NftKnown known(const Engine *e) {
+        return (NftKnown){
+                .ruleset = e->desired,
+                .generation = e->large_right,
+                .if_owned = e->owns && e->is_settled,
+        };
+}
+
+/* live was turned into something in one transaction, or not. */
+static void note_written(Engine *e, const Ruleset *live, int r, const NftChanges *changes) {
+        if (r == 0 && changes->messages > 0)
+                e->large_right = live->generation == 0 ? 0 : MAX(live->generation + 1, 1U);
+        else if (r < 0 && r != -EBADMSG && r != -EAGAIN && r != -EPERM) {
+                e->large_right = 0;
+                e->is_settled = false;
+        }
 }
 
 /* Whether a table can be had that persists. A table that does is proof enough. */
@@ -142,8 +163,8 @@ static bool is_same(Engine *e, const Ruleset *live, const Ruleset *rs) {
         e->is_seen = is_in_force(live, rs) && (!e->owns || owns(e, live));
         e->seen = live->generation;
         if (e->is_seen) {
-                e->was_right = true;
-                e->right = live->generation;
+                e->was_right = e->is_settled = true;
+                e->right = e->large_right = live->generation;
         }
         return e->is_seen;
 }
@@ -167,13 +188,15 @@ static int write_rules(Engine *e, const Ruleset *live, Ruleset *rs, NftChanges *
 /* Reads, compares and writes, again if another program's transaction came in between. */
 static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
         for (int i = 0; i < TRIES; i++) {
+                NftKnown before = e->desired ? known(e) : (NftKnown){.ruleset = rs};
                 _cleanup_(arena_freep) Arena *a = arena_new(0);
                 Ruleset *live;
-                int r = a ? read_live(e, a, &live) : -ENOMEM;
+                int r = a ? read_live(e, a, &before, &live) : -ENOMEM;
 
                 if (r < 0)
                         return report_read(r, d);
                 r = write_rules(e, live, rs, ret, d);
+                note_written(e, live, r, ret);
                 (void)was_stuck(e, r);
                 if (r == 0 && ret->messages == 0)
                         (void)is_same(e, live, rs);
@@ -207,9 +230,10 @@ static int apply_reporting(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
 }
 
 static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
+        const NftKnown written = {rs, .generation = e->large_right, .if_owned = e->owns};
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Ruleset *live;
-        int r = a ? read_live(e, a, &live) : -ENOMEM;
+        int r = a ? read_live(e, a, &written, &live) : -ENOMEM;
 
         if (r < 0) {
                 (void)report_read(r, d);
@@ -235,8 +259,9 @@ static int keep(Engine *e, Arena **arena, Ruleset *rs, int r) {
         if (r < 0 && r != -EIO)
                 return r;
         forget(e);
-        e->is_seen = e->was_right = is_seen;
+        e->is_seen = e->was_right = e->is_settled = is_seen;
         e->right = e->seen;
+        e->large_right = is_seen ? e->seen : 0;
         e->arena = TAKE_PTR(*arena);
         e->desired = rs;
         return r;
@@ -356,7 +381,9 @@ void engine_keep_tracking(Engine *e) {
 }
 
 int engine_read(Engine *e, Arena *a, Ruleset **ret) {
-        return read_live(e, a, ret);
+        const NftKnown nothing = {0};
+
+        return read_live(e, a, &nothing, ret);
 }
 
 bool engine_is_as_desired(const Engine *e, const Ruleset *live) {
@@ -364,7 +391,9 @@ bool engine_is_as_desired(const Engine *e, const Ruleset *live) {
 }
 
 int engine_compare(Engine *e, Arena *a, bool at_once, Ruleset **ret_live) {
-        int r = at_once ? nft_read_once(e->link, a, ret_live) : read_live(e, a, ret_live);
+        const NftKnown before = known(e);
+        int r = at_once ? nft_read_known_once(e->link, a, &before, ret_live)
+                        : read_live(e, a, &before, ret_live);
 
         (void)was_stuck(e, r);
         if (r < 0)
@@ -377,6 +406,7 @@ static int heal(Engine *e, const Ruleset *live, const Ruleset *desired, Diag *d)
         NftChanges changes = {0};
         int r = nft_apply(e->link, live, desired, &changes, d);
 
+        note_written(e, live, r, &changes);
         (void)was_stuck(e, r);
         return r < 0 ? r : changes.messages > 0;
 }
@@ -440,11 +470,13 @@ int engine_complete_part(const Engine *e, Ruleset *live, const Touched *touched)
 int engine_heal_blind(Engine *e, Diag *d) {
         int r = nft_apply_blind(e->link, e->desired, d);
 
+        e->large_right = 0; /* others may go on */
         (void)was_stuck(e, r);
         return r < 0 ? r : 1;
 }
 
 int engine_holds(Engine *e) {
+        const NftKnown before = known(e);
         _cleanup_(arena_freep) Arena *a = NULL;
         Ruleset *live;
         int r;
@@ -452,17 +484,18 @@ int engine_holds(Engine *e) {
         if (is_still_seen(e))
                 return 1;
         a = arena_new(0);
-        r = a ? read_live(e, a, &live) : -ENOMEM;
+        r = a ? read_live(e, a, &before, &live) : -ENOMEM;
         if (r < 0)
                 return r;
         return e->desired ? is_same(e, live, e->desired) : !live->exists;
 }
 
 int engine_is_open(Engine *e) {
+        const NftKnown before = known(e);
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         bool input = false, forward = false;
         Ruleset *live;
-        int r = a ? read_live(e, a, &live) : -ENOMEM;
+        int r = a ? read_live(e, a, &before, &live) : -ENOMEM;
 
         if (r < 0)
                 return r;

@@ -26,9 +26,13 @@ typedef struct Engine {
         uint32_t seen;           /* and the kernel's generation then */
         bool was_right;          /* it was seen to be in force, */
         uint32_t right;          /* in that generation at last */
-        NftChanges changes;      /* that this took */
-        EngineOwner owner;       /* what is wanted */
-        bool asked_owner;        /* the kernel has been asked whether it can be had: */
+        /* The kernel's generation in which its large sets were as desired has them, 0: not known.
+         */
+        uint32_t large_right;
+        bool is_settled;    /* nothing was written since of which the outcome is not known */
+        NftChanges changes; /* that this took */
+        EngineOwner owner;  /* what is wanted */
+        bool asked_owner;   /* the kernel has been asked whether it can be had: */
         bool can_own;
         bool owns;            /* as read back: the table is the link's */
         bool is_anothers;     /* another program's, when it was read last */
@@ -81,7 +85,8 @@ int engine_read(Engine *e, Arena *a, Ruleset **ret);
 /* Whether what was read is what was put in force, whosever the table was. */
 bool engine_is_as_desired(const Engine *e, const Ruleset *live);
 
-/* Reads the table: whether it is what was put in force. 1, 0, or a negative errno; *ret lives in a.
+/* Reads the table: whether it is what was put in force. 1, 0, or a negative errno; *ret lives in a,
+ * no longer than what is in force. Large sets are not listed: see nft/large_set.h.
  * at_once: -EAGAIN where others change something meanwhile, instead of reading again. */
 int engine_compare(Engine *e, Arena *a, bool at_once, Ruleset **ret_live);
 /* Makes it so again, as fast as can be, from what was just read. It is not read back: compare

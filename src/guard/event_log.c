@@ -197,6 +197,10 @@ static void complain(Walk *w, const char *file, unsigned int number, const char 
 static void walk_chain(Walk *w, const char *file, unsigned int number, const Line *line) {
         if (w->begun && memcmp(w->hash, line->hash, sizeof(w->hash)) != 0)
                 complain(w, file, number, "it does not go on where the file before ends");
+        /* the file before this one is kept */
+        if (!w->begun && streq(file, EVENT_LOG_FILE) &&
+            !sodium_is_zero(line->hash, sizeof(line->hash)))
+                complain(w, file, number, EVENT_LOG_OLD ", the file before it, is gone");
         if (!w->begun)
                 w->from_first = sodium_is_zero(line->hash, sizeof(line->hash));
         memcpy(w->hash, line->hash, sizeof(w->hash));

@@ -183,6 +183,23 @@ static void the_whole_log_that_is_removed_is_found(void **state) {
         assert_int_equal(check(p, &found, &text), -ENOENT);
 }
 
+static void a_log_that_begins_in_the_middle_is_found(void **state) {
+        Place *p = *state;
+        EventCheck found;
+        const char *text;
+        Event e = {.time_usec = 9, .kind = EVENT_NOTE, .text = "after"};
+        EventLog log;
+
+        (void)write_events(p, 3, "before");
+        assert_int_equal(event_log_open(p->folder, &log, diag_new(p->arena)), 0);
+        assert_int_equal(unlinkat(p->folder, EVENT_LOG_FILE, 0), 0);
+        assert_int_equal(event_log_append(&log, &e), 0);
+        event_log_close(&log);
+        assert_int_equal(check(p, &found, &text), -EBADMSG);
+        assert_non_null(strstr(text, EVENT_LOG_OLD));
+        assert_int_equal(found.first, 4);
+}
+
 static void two_lines_that_change_places_are_found(void **state) {
         Place *p = *state;
         EventCheck found;
@@ -260,6 +277,7 @@ int main(void) {
                 place_test(every_line_that_is_removed_is_found),
                 place_test(a_beginning_that_is_removed_is_found),
                 place_test(the_whole_log_that_is_removed_is_found),
+                place_test(a_log_that_begins_in_the_middle_is_found),
                 place_test(two_lines_that_change_places_are_found),
                 place_test(a_line_that_was_broken_off_is_told_of_and_the_chain_goes_on),
                 place_test(a_large_log_goes_on_in_a_new_file_with_the_chain),

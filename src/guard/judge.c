@@ -52,6 +52,7 @@ static const char *clean(Arena *a, const char *name) {
 const char *judge_describe_step(Arena *a, const WorldStep *s) {
         const WorldTable *t = s->chain->table;
         const char *table = clean(a, t->name), *chain = clean(a, s->chain->name), *rule;
+        const char *does = world_step_effect(s);
 
         if (!table || !chain)
                 return NULL;
@@ -62,7 +63,7 @@ const char *judge_describe_step(Arena *a, const WorldStep *s) {
                        : "";
         return rule ? arena_printf(a, "%s %s, chain %s%s: %s", world_family_to_string(t->family),
                                    table, chain, rule,
-                                   s->nat ? "translates" : world_verdict_to_string(s->verdict.kind))
+                                   does ? does : world_verdict_to_string(s->verdict.kind))
                     : NULL;
 }
 
@@ -73,7 +74,7 @@ static bool is_ours(const WorldStep *s) {
 }
 
 /* What is refused was refused by the last step; what comes in goes on being judged after a step
- * that accepts, but not where it was meant to go after one that translates. */
+ * that accepts, but not where it was meant to go after one that translates or rewrites. */
 const WorldStep *judge_culprit(const VerifyAnswer *answer) {
         const WorldStep *last = answer->n_steps > 0 ? &answer->steps[answer->n_steps - 1] : NULL;
 
@@ -82,7 +83,7 @@ const WorldStep *judge_culprit(const VerifyAnswer *answer) {
                         return last;
         }
         for (size_t i = answer->n_steps; i > 0; i--)
-                if (answer->steps[i - 1].nat && !is_ours(&answer->steps[i - 1]))
+                if (world_step_effect(&answer->steps[i - 1]) && !is_ours(&answer->steps[i - 1]))
                         return &answer->steps[i - 1];
         return last;
 }

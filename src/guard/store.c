@@ -99,8 +99,7 @@ static void remove_unfinished(int folder) {
         (void)closedir(dir);
 }
 
-/* After store_seal() was broken off, or could not finish on a full disk. */
-static void finish_sealing(const Store *s) {
+void store_finish_sealing(Store *s) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         StoreEntry sealed, entry;
         const char *wrong;
@@ -111,7 +110,8 @@ static void finish_sealing(const Store *s) {
         if (faccessat(s->folder, STORE_ARMED, F_OK, 0) < 0)
                 (void)file_replace(s->folder, STORE_ARMED, "", 0);
         store_history_name(sealed.number, name);
-        if (store_read_entry(s, name, a, &entry, NULL, &wrong) < 0 || !entry.confirmed)
+        if (store_open_history(s) == 0 &&
+            (store_read_entry(s, name, a, &entry, NULL, &wrong) < 0 || !entry.confirmed))
                 (void)store_mark_confirmed(s, sealed.number, 0, NULL);
 }
 
@@ -121,7 +121,7 @@ int store_open(const char *folder, StoreMode mode, Store **ret, Diag *d) {
 
         if (!s)
                 return -ENOMEM;
-        s->folder = s->history = -1;
+        s->folder = s->history = s->sealed = -1;
         s->writable = mode == STORE_WRITE;
         s->path = strdup(folder);
         if (!s->path || sodium_init() < 0)
@@ -132,7 +132,8 @@ int store_open(const char *folder, StoreMode mode, Store **ret, Diag *d) {
         if (s->writable) {
                 remove_unfinished(s->folder);
                 remove_unfinished(s->history);
-                finish_sealing(s);
+                store_finish_sealing(s);
+                store_hold_sealed(s);
         }
         *ret = TAKE_PTR(s);
         return 0;
@@ -143,6 +144,7 @@ Store *store_close(Store *s) {
                 return NULL;
         closep(&s->folder);
         closep(&s->history);
+        closep(&s->sealed);
         free(s->path);
         free(s);
         return NULL;

@@ -105,6 +105,11 @@ int store_stage(Store *s, uint32_t number, Diag *d);
  * when, or a warning in d tells why it does not. -EBADMSG: it is not. */
 int store_seal(Store *s, uint32_t number, uint64_t now_usec, const StoreCaller *by, Diag *d);
 
+/* Writes again what somebody removed of what was confirmed: the folder, `sealed`, `armed`, and its
+ * entry in history (other entries are lost). 1 if something was missing, 0 if not, a negative errno
+ * if it is and cannot be written. */
+int store_mend(Store *s);
+
 int store_write_pending(Store *s, const Pending *pending, Diag *d);
 int store_remove_pending(Store *s, Diag *d);
 

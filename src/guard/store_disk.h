@@ -16,6 +16,7 @@
 struct Store {
         int folder;  /* open, and locked of STORE_WRITE */
         int history; /* open, or -1 as long as there is none */
+        int sealed;  /* likewise; of STORE_WRITE */
         bool writable;
         char *path;
 };
@@ -42,6 +43,13 @@ int store_read_entry(const Store *s,
                      const char **ret_wrong);
 /* Whether the entry can be read from there, and is the one with that number. */
 bool store_holds(const Store *s, const char *name, uint32_t number);
+
+/* Opens what is sealed now, for store_mend(). */
+void store_hold_sealed(Store *s);
+/* After store_seal() was broken off, or could not finish on a full disk. */
+void store_finish_sealing(Store *s);
+/* Makes the folder of history if there is none. 0 or a negative errno. */
+int store_open_history(Store *s);
 
 /* The numbers of all entries in history, the lowest first. 0, -ENOMEM, or what reading said. */
 int store_read_numbers(const Store *s, Arena *a, uint32_t **ret, size_t *ret_n);

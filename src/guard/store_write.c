@@ -181,7 +181,7 @@ static int next_number(const Store *s, uint32_t *ret) {
         return 0;
 }
 
-static int open_history(Store *s) {
+int store_open_history(Store *s) {
         if (s->history >= 0)
                 return 0;
         if (mkdirat(s->folder, STORE_HISTORY, 0700) < 0 && errno != EEXIST)
@@ -217,7 +217,7 @@ int store_add(Store *s, StoreEntry *entry, const StoreContent *content, Diag *d)
         if (body.size > STORE_ENTRY_MAX)
                 return diag_error(d, (Span){0}, "the compiled policy is larger than %zu MiB",
                                   STORE_ENTRY_MAX >> 20);
-        r = open_history(s);
+        r = store_open_history(s);
         if (r == 0)
                 r = next_number(s, &added.number);
         if (r < 0)
@@ -295,6 +295,7 @@ int store_seal(Store *s, uint32_t number, uint64_t now_usec, const StoreCaller *
         if (renameat(s->folder, STORE_STAGED, s->folder, STORE_SEALED) < 0)
                 return store_refuse(s, d, STORE_SEALED, -errno);
         /* from here on it is sealed, whatever else fails */
+        store_hold_sealed(s);
         if (fsync(s->folder) < 0)
                 diag_warning(d, (Span){0},
                              "the disk does not say that %s/" STORE_SEALED " is safe: %s", s->path,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/doctor.h"
 
+#include "host/unit.h"
+
 #define NAMES_SHOWN 5
 
 const char *finding_kind_to_string(FindingKind kind) {
@@ -408,4 +410,31 @@ int doctor_examine_surroundings(const Tree *t, Findings *ret) {
                              .advice =
                                      "let it through there, too, what the policy allows; and keep "
                                      "it closed to the rest, so that one mistake is not enough"});
+}
+
+/* ---- the next boot */
+
+int doctor_examine_boot(const Tree *t, Findings *ret) {
+        UnitStart start;
+        const char *path;
+        int r = unit_read_start(t, UNIT_DAEMON, &start, &path);
+
+        if (r < 0 || start == UNIT_MISSING || start == UNIT_ENABLED)
+                return r;
+        return add(t, ret,
+                   (Finding){.kind = FINDING_PROBLEM,
+                             .id = "boot",
+                             .what = arena_printf(t->arena,
+                                                  "ringwalld does not start when this host boots: "
+                                                  "its unit is %s",
+                                                  start == UNIT_MASKED ? "masked" : "disabled"),
+                             .seen = start == UNIT_MASKED
+                                             ? arena_printf(t->arena, "%s leads to /dev/null", path)
+                                             : "no target of systemd's wants " UNIT_DAEMON,
+                             .why = "after the next boot nothing is in force until somebody starts "
+                                    "it",
+                             .advice = start == UNIT_MASKED
+                                               ? "systemctl unmask ringwalld && systemctl enable "
+                                                 "ringwalld"
+                                               : "systemctl enable ringwalld"});
 }

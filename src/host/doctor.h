@@ -46,3 +46,6 @@ int doctor_examine_settings(const Tree *t,
                             Findings *ret);
 /* What may filter before the packets reach this host. */
 int doctor_examine_surroundings(const Tree *t, Findings *ret);
+/* Whether the policy comes into force when the host boots. Nothing where no unit is installed: then
+ * nobody knows what starts the daemon. */
+int doctor_examine_boot(const Tree *t, Findings *ret);

@@ -265,6 +265,23 @@ static void names_the_providers_firewall(void **state) {
         }
 }
 
+static void a_unit_that_does_not_start_is_a_problem(void **state) {
+        static const char unit[] = "/etc/systemd/system/ringwalld.service";
+        const Tree *t = *state;
+        Findings none = {0}, disabled = {0}, masked = {0};
+
+        assert_int_equal(doctor_examine_boot(t, &none), 0);
+        assert_int_equal(none.n_items, 0);
+        tree_write(t, "/usr/lib/systemd/system/ringwalld.service", "");
+        assert_int_equal(doctor_examine_boot(t, &disabled), 0);
+        assert_string_equal(get(&disabled, "boot").advice, "systemctl enable ringwalld");
+        assert_int_equal(get(&disabled, "boot").kind, FINDING_PROBLEM);
+        tree_link(t, unit, "/dev/null");
+        assert_int_equal(doctor_examine_boot(t, &masked), 0);
+        assert_non_null(strstr(get(&masked, "boot").what, "masked"));
+        assert_non_null(strstr(get(&masked, "boot").seen, unit));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(another_manager_is_a_problem_and_a_writer_a_note),
@@ -279,6 +296,7 @@ int main(void) {
                 tree_test(bridges_say_whether_their_frames_are_seen),
                 tree_test(many_interfaces_are_counted),
                 tree_test(names_the_providers_firewall),
+                tree_test(a_unit_that_does_not_start_is_a_problem),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/rivals.h"
 
-#include <glob.h>
-
 #include "base/text.h"
+#include "host/unit.h"
 
 #define NAMES_MAX 6
 
@@ -240,25 +239,6 @@ static int look_at_legacy_tables(const Tree *t, Rival *rival) {
         return 0;
 }
 
-/* The first file of the pattern, as the host knows it; NULL if there is none. */
-static int find_first(const Tree *t, const char *pattern, const char **ret) {
-        const char *full = tree_path(t, "%s", pattern);
-        glob_t found;
-        int r = full ? glob(full, 0, NULL, &found) : GLOB_NOSPACE;
-
-        *ret = NULL;
-        if (r == 0) {
-                char *path = arena_strdup(t->arena, found.gl_pathv[0] + strlen(t->root));
-
-                globfree(&found);
-                if (!path)
-                        return -ENOMEM;
-                tree_clean(path);
-                *ret = path;
-        }
-        return r == GLOB_NOSPACE ? -ENOMEM : 0;
-}
-
 static int look_at_libvirt(const Tree *t, Rival *rival) {
         static const struct {
                 const char *pattern;
@@ -270,7 +250,7 @@ static int look_at_libvirt(const Tree *t, Rival *rival) {
 
         for (size_t i = 0; i < ARRAY_SIZE(signs); i++) {
                 const char *path;
-                int r = find_first(t, signs[i].pattern, &path);
+                int r = tree_find(t, signs[i].pattern, &path);
 
                 if (r < 0)
                         return r;
@@ -280,31 +260,14 @@ static int look_at_libvirt(const Tree *t, Rival *rival) {
         return 0;
 }
 
-/* A unit is enabled by a link in a folder of what wants or requires it, and masked by a link to
- * nowhere. */
 static int look_for_unit(const Tree *t, const char *unit, Rival *rival) {
-        static const char *const patterns[] = {"/etc/systemd/system/*.wants/%s",
-                                               "/etc/systemd/system/*.requires/%s",
-                                               "/usr/lib/systemd/system/*.wants/%s"};
-        const char *target;
+        const char *path;
+        UnitStart start;
+        int r = unit_read_start(t, unit, &start, &path);
 
-        if (tree_read_link(t, tree_path(t, "/etc/systemd/system/%s", unit), &target) == 0 &&
-            streq(target, "/dev/null"))
-                return 0;
-        for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
-                char pattern[128];
-                const char *path, *wanted = strchr(patterns[i], '%');
-                int r;
-
-                (void)snprintf(pattern, sizeof(pattern), "%.*s%s", (int)(wanted - patterns[i]),
-                               patterns[i], unit);
-                r = find_first(t, pattern, &path);
-                if (r < 0)
-                        return r;
-                if (path)
-                        return set(t, rival, RIVAL_ENABLED, "the unit is enabled: %s", path);
-        }
-        return 0;
+        if (r < 0 || start != UNIT_ENABLED)
+                return r;
+        return set(t, rival, RIVAL_ENABLED, "the unit is enabled: %s", path);
 }
 
 /* The processes, looked through once for all of the table. */
@@ -340,7 +303,7 @@ static int take_process(const Tree *t, pid_t pid, const char *comm, void *to) {
 static int look(const Tree *t, const Row *row, Rival *rival) {
         for (size_t i = 0; i < NAMES_MAX && row->files[i]; i++) {
                 const char *path;
-                int r = find_first(t, row->files[i], &path);
+                int r = tree_find(t, row->files[i], &path);
 
                 if (r == 0 && path && rival->state == RIVAL_ABSENT)
                         r = set(t, rival, RIVAL_INSTALLED, "there is %s", path);

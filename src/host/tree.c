@@ -2,6 +2,7 @@
 #include "host/tree.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <sys/stat.h>
 
@@ -91,6 +92,24 @@ int tree_read_link(const Tree *t, const char *path, const char **ret) {
                 return -ENAMETOOLONG;
         *ret = arena_strndup(t->arena, buf, (size_t)n);
         return *ret ? 0 : -ENOMEM;
+}
+
+int tree_find(const Tree *t, const char *pattern, const char **ret) {
+        const char *full = tree_path(t, "%s", pattern);
+        glob_t found;
+        int r = full ? glob(full, 0, NULL, &found) : GLOB_NOSPACE;
+
+        *ret = NULL;
+        if (r == 0) {
+                char *path = arena_strdup(t->arena, found.gl_pathv[0] + strlen(t->root));
+
+                globfree(&found);
+                if (!path)
+                        return -ENOMEM;
+                tree_clean(path);
+                *ret = path;
+        }
+        return r == GLOB_NOSPACE ? -ENOMEM : 0;
 }
 
 int tree_has(const char *path) {

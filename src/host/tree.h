@@ -24,6 +24,9 @@ int tree_read(const Tree *t, const char *path, char **ret, size_t *ret_size);
 int tree_read_word(const Tree *t, const char *path, const char **ret);
 /* Where a symbolic link points to. */
 int tree_read_link(const Tree *t, const char *path, const char **ret);
+/* The first file whose path in the tree fits the pattern (glob(7)), as the host knows it; NULL if
+ * there is none. 0 or -ENOMEM. */
+int tree_find(const Tree *t, const char *pattern, const char **ret);
 /* 1 if there is such a file, whatever it is; 0 if not; negative errno if it cannot be told. */
 int tree_has(const char *path);
 

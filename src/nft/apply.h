@@ -5,14 +5,19 @@
  * no other table is touched, and the owner flag is never set. */
 
 #include "nft/difference.h"
+#include "nft/large_set.h"
 #include "nft/link.h"
 
 /* Reads the whole table. Without one, ret's `exists` is false. Repeats while other programs change
  * the kernel's rules, for a second at most: then -EBUSY. Else -ENOMEM, -EPERM, -ETIMEDOUT, ... */
 int nft_read(NftLink *link, Arena *a, Ruleset **ret);
 
+/* The same, but large sets that are known are not listed: see nft/large_set.h. Such a set is read
+ * as it is known, and borrows its elements, or it is_unlisted where it is otherwise. */
+int nft_read_known(NftLink *link, Arena *a, const NftKnown *known, Ruleset **ret);
+
 /* The same without repeating it: -EAGAIN if the rules changed meanwhile. */
-int nft_read_once(NftLink *link, Arena *a, Ruleset **ret);
+int nft_read_known_once(NftLink *link, Arena *a, const NftKnown *known, Ruleset **ret);
 
 /* A batch to be sent as it is, by whomever and whenever, that makes the whole table, and is refused
  * (EEXIST, of its second message) where there is one. Its messages are numbered from 1; the last

@@ -6,6 +6,8 @@
 
 #include "nft/attribute.h"
 
+#define SET_COUNT 20 /* NFTA_SET_COUNT of later headers */
+
 const char *ban_decode_set_name(const struct nlmsghdr *h) {
         Attributes a;
 
@@ -13,6 +15,13 @@ const char *ban_decode_set_name(const struct nlmsghdr *h) {
                 return NULL;
         attributes_of_message(h, &a);
         return attribute_string(&a, NFTA_SET_NAME);
+}
+
+bool ban_decode_count(const struct nlmsghdr *h, uint32_t *ret) {
+        Attributes a;
+
+        attributes_of_message(h, &a);
+        return attribute_u32(&a, SET_COUNT, ret);
 }
 
 int ban_decode_one(const BanFound *f, void *to) {

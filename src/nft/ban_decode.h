@@ -14,6 +14,8 @@ typedef struct BanDecoder {
 
 /* The name of the set in one of a list of sets; NULL: there is none. */
 const char *ban_decode_set_name(const struct nlmsghdr *h);
+/* How many elements the kernel says that it has; false: a kernel before 6.17, which does not. */
+bool ban_decode_count(const struct nlmsghdr *h, uint32_t *ret);
 /* Hands over each element of messages of a dump, or of one answer. What is over, and what could be
  * none of ours, is passed over. 0, or what take returned if negative. */
 int ban_decode_elements(BanDecoder *d, const void *bytes, size_t size);

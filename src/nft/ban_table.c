@@ -113,6 +113,24 @@ put_entries(BanTable *t, NftBatch *b, const Needed *needed, const BanEntry *entr
                 t->n_counted += n;
 }
 
+/* Whether the kernel has such a table, whoever made it. 1, 0, or a negative errno. */
+static int is_there(const BanTable *t) {
+        _cleanup_(nft_bytes_done) NftBytes sets = {0};
+        int r = nft_link_dump(t->link, NFT_MSG_GETSET, BAN_TABLE, NULL, &sets);
+
+        if (r == -ENOENT)
+                return 0;
+        return r < 0 ? r : sets.size > 0;
+}
+
+static int change_parts(BanTable *t, const BanEntry *entries, size_t n) {
+        int r = 0;
+
+        for (size_t i = 0; i < n && r == 0; i += BAN_PART_MAX)
+                r = ban_table_change(t, entries + i, MIN((size_t)BAN_PART_MAX, n - i), NULL, 0);
+        return r;
+}
+
 int ban_table_replace(BanTable *t,
                       uint32_t flags,
                       const BanEntry *entries,
@@ -121,14 +139,19 @@ int ban_table_replace(BanTable *t,
                       size_t n_never) {
         _cleanup_(nft_batch_freep) NftBatch *b = NULL;
         BanTable made = {.link = t->link, .is_made = true};
+        size_t n_first = n_entries;
         Needed needed;
         int r;
 
         if (n_entries == 0)
                 return ban_table_remove(t);
         r = find_needed(entries, n_entries, &needed);
+        if (r == 0 && n_entries > BAN_PART_MAX)
+                r = is_there(t);
         if (r < 0)
                 return r;
+        if (r == 0)
+                n_first = MIN(n_entries, (size_t)BAN_PART_MAX);
         b = nft_batch_new(nft_link_sequence(t->link), 0);
         if (!b)
                 return -ENOMEM;
@@ -141,11 +164,12 @@ int ban_table_replace(BanTable *t,
                 r = ban_put_never(b, never, n_never);
         if (r < 0)
                 return r;
-        put_entries(&made, b, &needed, entries, n_entries);
+        put_entries(&made, b, &needed, entries, n_first);
         r = send_batch(t, b);
-        if (r == 0)
-                *t = made;
-        return r;
+        if (r < 0)
+                return r;
+        *t = made;
+        return change_parts(t, entries + n_first, n_entries - n_first);
 }
 
 int ban_table_change(
@@ -227,6 +251,29 @@ int ban_table_find(BanTable *t, const BanEntry *key, BanFound *ret) {
                 return r;
         r = ban_decode_elements(&decoder, bytes.data, bytes.size);
         return r < 0 ? r : decoder.n > 0;
+}
+
+int ban_table_count(BanTable *t, uint64_t *ret) {
+        _cleanup_(nft_bytes_done) NftBytes sets = {0};
+        int r = nft_link_dump(t->link, NFT_MSG_GETSET, BAN_TABLE, NULL, &sets);
+
+        *ret = 0;
+        if (r == -ENOENT)
+                return 1;
+        if (r < 0)
+                return r;
+        message_for_each(h, sets.data, sets.size) {
+                const char *name = ban_decode_set_name(h);
+                BanSet set;
+                uint32_t n;
+
+                if (!name || !ban_set_parse(name, &set))
+                        continue;
+                if (!ban_decode_count(h, &n))
+                        return 0;
+                *ret += n;
+        }
+        return 1;
 }
 
 int ban_table_read(BanTable *t, int (*take)(const BanFound *f, void *to), void *to) {

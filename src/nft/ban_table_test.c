@@ -297,6 +297,53 @@ static void all_are_read_back_also_by_another(void **state) {
         assert_int_equal(n[0], MANY);
 }
 
+static void the_kernel_counts_what_is_there_whoever_took_some(void **state) {
+        Bench *b = *state;
+        const BanEntry all[] = {entry(PEER, 0), entry(OTHER, 60000), entry("127.3.0.0/20", 0)};
+        const BanRange never = {FAMILY_IPV4, {all[0].address, all[0].address}};
+        uint64_t n = 0;
+
+        assert_int_equal(ban_table_count(b->bans, &n), 1);
+        assert_int_equal(n, 0);
+        assert_int_equal(ban_table_replace(b->bans, 0, all, ARRAY_SIZE(all), &never, 1), 0);
+        if (ban_table_count(b->bans, &n) == 0) {
+                print_message("this kernel does not count\n");
+                return;
+        }
+        assert_int_equal(n, 3);
+        shell("nft delete element inet ringwall_bans hosts4 '{ " OTHER " }'");
+        assert_int_equal(ban_table_count(b->bans, &n), 1);
+        assert_int_equal(n, 2);
+}
+
+static int find_generation(Bench *b) {
+        uint32_t generation;
+
+        assert_int_equal(nft_link_generation(b->link, &generation), 0);
+        return (int)generation;
+}
+
+static void many_come_part_by_part_where_none_are_and_else_at_once(void **state) {
+        Bench *b = *state;
+        enum { MANY = 2 * BAN_PART_MAX + 1 };
+        BanEntry *many = calloc(MANY, sizeof(*many));
+        BanFound found;
+        int before = find_generation(b);
+
+        assert_non_null(many);
+        for (uint32_t i = 0; i < MANY; i++) {
+                many[i] = entry("10.0.0.0", 3600000);
+                many[i].address.low += i;
+        }
+        for (int round = 0; round < 2; round++) {
+                replace(b, many, MANY);
+                assert_int_equal(find_generation(b) - before, round == 0 ? 3 : 4);
+                assert_int_equal(ban_table_find(b->bans, &many[0], &found), 1);
+                assert_int_equal(ban_table_find(b->bans, &many[MANY - 1], &found), 1);
+        }
+        free(many);
+}
+
 static void nobody_else_changes_an_owned_table(void **state) {
         Bench *b = *state;
         _cleanup_(nft_link_closep) NftLink *link = NULL;
@@ -348,6 +395,8 @@ int main(void) {
                 bench_test(what_is_not_there_can_be_dropped),
                 bench_test(packets_are_counted),
                 bench_test(all_are_read_back_also_by_another),
+                bench_test(the_kernel_counts_what_is_there_whoever_took_some),
+                bench_test(many_come_part_by_part_where_none_are_and_else_at_once),
                 bench_test(nobody_else_changes_an_owned_table),
                 bench_test(too_many_lengths_are_refused_and_nothing_changes),
         };

@@ -8,6 +8,10 @@
         (NFT_SET_ANONYMOUS | NFT_SET_CONSTANT | NFT_SET_INTERVAL | NFT_SET_MAP | NFT_SET_CONCAT |  \
          NFT_SET_EVAL | NFT_SET_TIMEOUT | NFT_SET_EXPR)
 
+#ifndef NFTA_SET_COUNT
+#define NFTA_SET_COUNT 20 /* since Linux 6.16; of intervals, each counts once */
+#endif
+
 /* Somebody else's: named, but nothing in it can be relied on. */
 static void disown(Set *set, const char *why) {
         set->n_types = 0;
@@ -75,6 +79,7 @@ int decode_set(Decoder *d, const Attributes *a) {
         }
         attributes_inside(a, NFTA_SET_DESC, &description);
         (void)attribute_u32(&description, NFTA_SET_DESC_SIZE, &set->room); /* absent: no limit */
+        (void)attribute_u32(a, NFTA_SET_COUNT, &set->n_told); /* absent on older kernels */
         set->is_map = flags & NFT_SET_MAP;
         set->interval = flags & NFT_SET_INTERVAL;
         set->dynamic = flags & NFT_SET_EVAL;

@@ -4,6 +4,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include "nft/encode.h"
+#include "nft/large_set.h"
 #include "nft/owner.h"
 #include "ruleset/statement.h"
 
@@ -112,6 +113,21 @@ static bool has_room(const Set *live, const Set *desired) {
         return live->room == 0 || desired->n_elements <= live->room;
 }
 
+/* What the kernel is told of the gap before the first interval. */
+static bool same_gap(const Set *a, const Set *b) {
+        return u128_is_zero(a->elements[0].key[0].low) == u128_is_zero(b->elements[0].key[0].low);
+}
+
+/* Intervals are taken out and put in one by one only where there are many: the kernel looks at each
+ * beside its neighbours. */
+static bool is_filled_anew(const Set *live, const Set *desired) {
+        if (live->is_unlisted)
+                return true;
+        if (!live->interval || set_equal(live, desired))
+                return false;
+        return !large_set_is(live) || !large_set_is(desired) || !same_gap(live, desired);
+}
+
 static bool same_rules(const Chain *a, const Chain *b) {
         if (a->n_rules != b->n_rules)
                 return false;
@@ -203,8 +219,7 @@ static void decide(Difference *d) {
                 const Set *live = p->live;
 
                 p->refill = live && p->desired && !p->recreate && !live->dynamic &&
-                            ((d->everything && live->is_map) ||
-                             (live->interval && !set_equal(live, p->desired)));
+                            ((d->everything && live->is_map) || is_filled_anew(live, p->desired));
         }
 }
 
@@ -218,9 +233,13 @@ static int compare_elements(const Set *set, const Element *a, const Element *b) 
         return 0;
 }
 
-static bool same_element(const Element *a, const Element *b) {
+/* Of two that begin in the same place. */
+static bool same_element(const Set *set, const Element *a, const Element *b) {
         size_t size = comment_size(a->origin.text);
 
+        for (size_t i = 0; i < set->n_types; i++)
+                if (!u128_equal(a->key[i].high, b->key[i].high))
+                        return false;
         return a->verdict.kind == b->verdict.kind && !a->verdict.chain == !b->verdict.chain &&
                (!a->verdict.chain || streq(a->verdict.chain->name, b->verdict.chain->name)) &&
                size == comment_size(b->origin.text) &&
@@ -232,6 +251,8 @@ static size_t encode_missing(NftBatch *b, const Set *of, const Set *other, bool 
         EncodeList list;
         size_t n = 0;
 
+        if (of->elements == other->elements && of->n_elements == other->n_elements)
+                return 0;
         encode_list_start(&list, b, of, removes);
         for (size_t i = 0, j = 0; i < of->n_elements; i++) {
                 int c = -1;
@@ -240,7 +261,7 @@ static size_t encode_missing(NftBatch *b, const Set *of, const Set *other, bool 
                        (c = compare_elements(of, &of->elements[i], &other->elements[j])) > 0)
                         j++;
                 if (j < other->n_elements && c == 0 &&
-                    same_element(&of->elements[i], &other->elements[j]))
+                    same_element(of, &of->elements[i], &other->elements[j]))
                         continue;
                 encode_list_add(&list, &of->elements[i]);
                 n++;
@@ -262,8 +283,8 @@ static void remove_set(Difference *d, const Pair *p) {
         if (goes || p->refill) {
                 if (goes ? d->empties_maps && live->is_map : !live->dynamic)
                         encode_flush_set(d->batch, live);
-                d->changes.elements_removed += live->n_elements;
-        } else if (!live->interval && !live->dynamic)
+                d->changes.elements_removed += live->is_unlisted ? live->n_told : live->n_elements;
+        } else if (!live->dynamic)
                 d->changes.elements_removed += encode_missing(d->batch, live, p->desired, true);
         if (goes) {
                 encode_delete_set(d->batch, live);
@@ -322,7 +343,7 @@ static void add_set(Difference *d, const Set *desired) {
         if (comes || p->refill) {
                 encode_elements(d->batch, desired, desired->name, 0);
                 d->changes.elements_added += desired->n_elements;
-        } else if (!desired->interval && !desired->dynamic)
+        } else if (!desired->dynamic)
                 d->changes.elements_added += encode_missing(d->batch, desired, p->live, false);
 }
 

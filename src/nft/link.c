@@ -303,7 +303,7 @@ int nft_link_dump(NftLink *link, uint16_t type, const char *table, const char *s
         return nft_link_dump_family(link, type, NFPROTO_INET, table, set, ret);
 }
 
-/* Takes in one datagram of an answer to one question. 1: it is in; 0: it is not. */
+/* Takes in one datagram of answers, which an acknowledgement ends. 1: all are in; 0: more come. */
 static int answer_part(NftLink *link, size_t size, uint32_t sequence, NftBytes *ret) {
         message_for_each(h, link->received, size) {
                 int r;
@@ -311,11 +311,56 @@ static int answer_part(NftLink *link, size_t size, uint32_t sequence, NftBytes *
                 if (h->nlmsg_seq != sequence)
                         continue;
                 if (h->nlmsg_type == NLMSG_ERROR)
-                        return message_error(h) < 0 ? message_error(h) : -EPROTO;
+                        return message_error(h) < 0 ? message_error(h) : 1;
                 r = nft_bytes_append(ret, h, MNL_ALIGN(h->nlmsg_len));
-                return r < 0 ? r : 1;
+                if (r < 0)
+                        return r;
         }
         return 0;
+}
+
+static void put_key(struct nlmsghdr *h, const NftKey *key) {
+        struct nlattr *element = mnl_attr_nest_start(h, NFTA_LIST_ELEM);
+        struct nlattr *data = mnl_attr_nest_start(h, NFTA_SET_ELEM_KEY);
+
+        mnl_attr_put(h, NFTA_DATA_VALUE, key->size, key->bytes);
+        mnl_attr_nest_end(h, data);
+        if (key->flags)
+                mnl_attr_put_u32(h, NFTA_SET_ELEM_FLAGS, htonl(key->flags));
+        mnl_attr_nest_end(h, element);
+}
+
+int nft_link_get_elements(NftLink *link,
+                          const char *table,
+                          const char *set,
+                          const NftKey *keys,
+                          size_t n,
+                          NftBytes *ret) {
+        unsigned char buf[1024 + NFT_KEYS_MAX * (NFT_KEY_MAX + 24)] = {0};
+        struct nlmsghdr *h = request(link, buf, NFT_MSG_GETSETELEM, NLM_F_ACK);
+        uint32_t sequence = h->nlmsg_seq;
+        struct nlattr *list;
+        int r;
+
+        if (strlen(table) + strlen(set) > 512)
+                return -ENAMETOOLONG;
+        if (n > NFT_KEYS_MAX)
+                return -E2BIG;
+        mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, table);
+        mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, set);
+        list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS);
+        for (size_t i = 0; i < n; i++)
+                put_key(h, &keys[i]);
+        mnl_attr_nest_end(h, list);
+        r = send_all(link, h, h->nlmsg_len);
+        while (r == 0) {
+                ssize_t size = receive(link, 0);
+
+                if (size < 0)
+                        return (int)size;
+                r = answer_part(link, (size_t)size, sequence, ret);
+        }
+        return r < 0 ? r : 0;
 }
 
 int nft_link_get_element(NftLink *link,
@@ -324,32 +369,12 @@ int nft_link_get_element(NftLink *link,
                          const void *key,
                          size_t size,
                          NftBytes *ret) {
-        unsigned char buf[1024] = {0};
-        struct nlmsghdr *h = request(link, buf, NFT_MSG_GETSETELEM, 0);
-        uint32_t sequence = h->nlmsg_seq;
-        struct nlattr *list, *element, *data;
-        int r;
+        NftKey one = {.size = size};
 
-        if (strlen(table) + strlen(set) + size > sizeof(buf) / 2)
-                return -ENAMETOOLONG;
-        mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, table);
-        mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, set);
-        list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS);
-        element = mnl_attr_nest_start(h, NFTA_LIST_ELEM);
-        data = mnl_attr_nest_start(h, NFTA_SET_ELEM_KEY);
-        mnl_attr_put(h, NFTA_DATA_VALUE, size, key);
-        mnl_attr_nest_end(h, data);
-        mnl_attr_nest_end(h, element);
-        mnl_attr_nest_end(h, list);
-        r = send_all(link, h, h->nlmsg_len);
-        while (r == 0) {
-                ssize_t n = receive(link, 0);
-
-                if (n < 0)
-                        return (int)n;
-                r = answer_part(link, (size_t)n, sequence, ret);
-        }
-        return r < 0 ? r : 0;
+        if (size > sizeof(one.bytes))
+                return -E2BIG;
+        memcpy(one.bytes, key, size);
+        return nft_link_get_elements(link, table, set, &one, 1, ret);
 }
 
 /* What the kernel says about an error beside its number. */

@@ -71,8 +71,25 @@ int nft_link_dump_family(NftLink *link,
                          const char *set,
                          NftBytes *ret);
 
-/* Asks for one element of a set of the family inet by its key, and appends the answer. 0; -ENOENT
- * if it is not there; or a negative errno. */
+/* Which element of a set is asked for. */
+#define NFT_KEY_MAX 48   /* bytes of a key */
+#define NFT_KEYS_MAX 256 /* in one question: the answers have to fit into the socket's buffer */
+
+typedef struct NftKey {
+        unsigned char bytes[NFT_KEY_MAX];
+        size_t size;
+        uint32_t flags; /* NFT_SET_ELEM_INTERVAL_END: the end of an interval, or 0 */
+} NftKey;
+
+/* Asks for n elements, NFT_KEYS_MAX at most, of a set of the family inet, and appends the answers
+ * in that order. 0; -ENOENT at the first that is not there; or a negative errno. */
+int nft_link_get_elements(NftLink *link,
+                          const char *table,
+                          const char *set,
+                          const NftKey *keys,
+                          size_t n,
+                          NftBytes *ret);
+/* One of them. */
 int nft_link_get_element(NftLink *link,
                          const char *table,
                          const char *set,

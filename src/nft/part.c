@@ -4,10 +4,12 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include "nft/decode.h"
+#include "nft/large_set.h"
 
 typedef struct PartRead {
         NftLink *link;
         NftBytes bytes;
+        const Ruleset *known;
         const Touched *touched;
         bool steady;
 } PartRead;
@@ -36,8 +38,15 @@ static int read_chains(PartRead *p) {
         return r;
 }
 
+/* To fill it anew takes less than to list it. */
+static bool is_large(const PartRead *p, const char *name) {
+        const Set *known = ruleset_find_set(p->known, name);
+
+        return known && large_set_is(known);
+}
+
 static int read_elements(const char *name, void *userdata) {
-        return dump(userdata, NFT_MSG_GETSETELEM, name);
+        return is_large(userdata, name) ? 0 : dump(userdata, NFT_MSG_GETSETELEM, name);
 }
 
 /* The sets and, but for those that the kernel fills itself, what is in them. */
@@ -124,7 +133,7 @@ int part_read(NftLink *link,
               const Touched *touched,
               bool steady,
               Ruleset **ret) {
-        PartRead p = {.link = link, .touched = touched, .steady = steady};
+        PartRead p = {.link = link, .known = known, .touched = touched, .steady = steady};
         uint32_t generation = 0;
         int r = steady ? read_steadily(&p, a, &generation) : read_all(&p, a);
 
@@ -133,6 +142,8 @@ int part_read(NftLink *link,
                                 known, ret);
         if (r == 0)
                 (*ret)->generation = generation;
+        for (size_t i = 0; r == 0 && i < (*ret)->n_sets; i++)
+                (*ret)->sets[i]->is_unlisted = is_large(&p, (*ret)->sets[i]->name);
         nft_bytes_done(&p.bytes);
         return r == -EINTR ? -EAGAIN : r;
 }

@@ -2,7 +2,8 @@
 #pragma once
 
 /* Of the table as it was known, the part that was touched since: what is to be read, and put right,
- * where the rest is as it was. The whole of it costs too much while something is wrong. */
+ * where the rest is as it was. Large sets are not listed (is_unlisted), but filled anew. The whole
+ * of it costs too much while something is wrong. */
 
 #include "nft/link.h"
 #include "nft/touched.h"

@@ -139,15 +139,16 @@ static int decode_rules(Loader *l, const Node *n, SectionId id, bool *ret_allows
         if (reserve_rules(l, id, n->n_items) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < n->n_items; i++) {
-                PolicyRule rule;
-                int r = rule_decode(l, n->items[i], id, &rule);
+                PolicyRule *rule = &s->rules[s->n_rules]; /* one of them once it is good */
+                int r = rule_decode(l, n->items[i], id, rule);
 
-                if (n->items[i]->kind == NODE_MAPPING && node_find(n->items[i], "allow"))
+                if (!*ret_allows && n->items[i]->kind == NODE_MAPPING &&
+                    node_find(n->items[i], "allow"))
                         *ret_allows = true;
-                if (r == 0 && rule.until > 0 && rule.until <= l->now)
+                if (r == 0 && rule->until > 0 && rule->until <= l->now)
                         continue;
                 if (r == 0)
-                        s->rules[s->n_rules++] = rule;
+                        s->n_rules++;
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)

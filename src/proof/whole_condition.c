@@ -256,6 +256,33 @@ static DiagramId compare_holds(Whole *x, const WorldExpr *e, const Byte *b) {
         return DIAGRAM_ALL;
 }
 
+static bool rewrites(const WorldChain *c) {
+        for (size_t i = 0; i < c->n_rules; i++)
+                for (size_t k = 0; k < c->rules[i].n_exprs; k++)
+                        if (c->rules[i].exprs[k].kind == WORLD_SET_PAYLOAD)
+                                return true;
+        return false;
+}
+
+static const char *find_rewriter(Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                if (rewrites(c))
+                        return arena_printf(x->arena,
+                                            "what chain '%s' of table '%s' rewrites in packets",
+                                            c->name, c->table->name);
+        }
+        return "";
+}
+
+/* Why a test has no answer, for who has to do something about it. */
+static const char *describe_vague(Whole *x, const WorldExpr *e) {
+        if (!x->rewriter)
+                x->rewriter = find_rewriter(x);
+        return x->rewriter && *x->rewriter ? x->rewriter : e->name;
+}
+
 /* Without an answer, both. */
 void whole_test(Whole *x,
                 const WorldExpr *e,
@@ -288,7 +315,7 @@ void whole_test(Whole *x,
         if (x->vague) {
                 /* the registers, or the set, may be others when it is asked again */
                 if (!x->collecting)
-                        whole_note(x, e->name);
+                        whole_note(x, describe_vague(x, e));
                 *ret_may = *ret_not = DIAGRAM_ALL;
                 return;
         }

@@ -129,6 +129,8 @@ struct Whole {
         size_t n_arrivals;
         const char **unknown;
         size_t n_unknown;
+        const char
+                *rewriter; /* whose rules rewrite packets, in words, or ""; NULL: not looked for */
         Stage stage;
         uint8_t pf;               /* of the chains of STAGE_INGRESS: NFPROTO_NETDEV, or 0 */
         const RangeSet **watched; /* see whole_watch() */

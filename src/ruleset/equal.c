@@ -27,7 +27,8 @@ static bool element_equal(const Set *set, const Element *a, const Element *b) {
 
 bool set_equal(const Set *a, const Set *b) {
         if (!streq_null(a->name, b->name) || a->n_types != b->n_types || a->is_map != b->is_map ||
-            a->counted != b->counted || a->dynamic != b->dynamic)
+            a->counted != b->counted || a->dynamic != b->dynamic || a->is_unlisted ||
+            b->is_unlisted)
                 return false;
         if (a->dynamic && (a->timeout != b->timeout || a->room != b->room))
                 return false;
@@ -39,6 +40,8 @@ bool set_equal(const Set *a, const Set *b) {
         for (size_t i = 0; i < a->n_types; i++)
                 if (a->types[i] != b->types[i])
                         return false;
+        if (a->elements == b->elements)
+                return true; /* borrowed: see nft/large_set.h */
         for (size_t i = 0; i < a->n_elements && !a->dynamic; i++)
                 if (!element_equal(a, &a->elements[i], &b->elements[i]))
                         return false;

@@ -6,6 +6,8 @@
  *   loopback → cut connections → established → invalid → essentials → anti-spoofing → protected →
  *   deny → allow → default
  *
+ * (what is accepted as established anyway need not come by all that is judged before it)
+ *
  * in three base chains. A first packet that arrives here goes input → inbound; one that the kernel
  * translated, wherever it goes, is judged as inbound too, by what the client dialled; what passes
  * through goes forward → routed; what this host sends goes output → outbound. */
@@ -49,10 +51,17 @@ static int fill_prerouting(Lower *l, const Chains *c) {
         return lower_always(l, chain, verdict_of(VERDICT_ACCEPT), NULL) ? 0 : -ENOMEM;
 }
 
+/* Whether the chains of what comes from outside look up whose a source is, for IPv4 too. */
+static bool looks_up_sources(const Lower *l, const Chains *c) {
+        return !c->prerouting && l->features->own_source_routed;
+}
+
 static int fill_input(Lower *l, const Chains *c) {
         Chain *chain = c->input;
         Rule *dialled;
 
+        if (!looks_up_sources(l, c) && lower_established(l, chain, true) < 0)
+                return -ENOMEM;
         if (lower_match_interface(
                     l,
                     lower_always(l, chain, verdict_of(VERDICT_ACCEPT), "always: loopback is free"),
@@ -107,6 +116,8 @@ static int lower_protected_networks(Lower *l, Chain *chain, const Chain *target)
 static int fill_forward(Lower *l, const Chains *c) {
         Chain *chain = c->forward;
 
+        if (!looks_up_sources(l, c) && lower_established(l, chain, true) < 0)
+                return -ENOMEM;
         /* what is no business of the policy comes first, whatever it bears */
         if (lower_bridge_frames(l, chain, c->bridged) < 0 || lower_loopback_sources(l, chain) < 0 ||
             (!c->prerouting && lower_own_source(l, chain) < 0))
@@ -131,11 +142,10 @@ static int fill_forward(Lower *l, const Chains *c) {
 static int fill_output(Lower *l, const Chains *c) {
         Chain *chain = c->output;
 
-        if (lower_loopback_addresses(l, chain, view_header.address, "lo", VERDICT_ACCEPT,
+        if (lower_established(l, chain, false) < 0 ||
+            lower_loopback_addresses(l, chain, view_header.address, "lo", VERDICT_ACCEPT,
                                      "always: loopback is free") < 0 ||
             lower_cut(l, chain) < 0 ||
-            lower_state(l, chain, CT_STATE_ESTABLISHED, verdict_of(VERDICT_ACCEPT),
-                        "always: established") < 0 ||
             lower_state(l, chain, CT_STATE_RELATED, verdict_to(VERDICT_JUMP, c->related), NULL) <
                     0 ||
             lower_invalid(l, chain) < 0 ||
@@ -306,12 +316,14 @@ static int fill_chains(Lower *l, const Chains *c) {
         return r;
 }
 
-int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a, Ruleset **ret) {
+static int
+lower(const Policy *policy, const KernelFeatures *features, bool pairs, Arena *a, Ruleset **ret) {
         _cleanup_(arena_freep) Arena *scratch = arena_new(0);
         Lower l = {.policy = policy,
                    .arena = a,
                    .scratch = scratch,
                    .features = features,
+                   .pair_rules = pairs,
                    .rs = ruleset_new(a)};
         Chains chains = {0};
         int r;
@@ -329,4 +341,15 @@ int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a
                 return r;
         *ret = l.rs;
         return 0;
+}
+
+int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a, Ruleset **ret) {
+        return lower(policy, features, false, a, ret);
+}
+
+int ruleset_lower_paired(const Policy *policy,
+                         const KernelFeatures *features,
+                         Arena *a,
+                         Ruleset **ret) {
+        return lower(policy, features, true, a, ret);
 }

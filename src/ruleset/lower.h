@@ -21,6 +21,9 @@ typedef struct RuleChain RuleChain;
 /* A zone's set that was already made. */
 typedef struct ZoneSet ZoneSet;
 
+/* What of a section stands in sets of pairs. */
+typedef struct SectionPairs SectionPairs;
+
 typedef struct Lower {
         const Policy *policy;
         Ruleset *rs;
@@ -28,6 +31,9 @@ typedef struct Lower {
         Arena *scratch;     /* emptied after each condition */
         ZoneSet *zone_sets; /* a uthash table; its items live in the arena */
         const KernelFeatures *features;
+        bool pair_rules;             /* see lower_pairs() */
+        bool has[_RULE_VERB_MAX][2]; /* of the section's rules: by verb, and whether limited */
+        SectionPairs *pairs[_SECTION_MAX];
         bool mute;               /* in a hook where the kernel can refuse without an answer only */
         Chain *refuse;           /* rejects; made when the first rule needs it */
         RuleChain *rule_chains;  /* of rules with limits or a log: likewise */
@@ -74,6 +80,11 @@ const Chain *lower_default_chain(Lower *l, SectionId id, Verdict verdict, Origin
 
 /* The chains of `nat`; nothing without it. 0 or -ENOMEM. */
 int lower_nat(Lower *l);
+
+/* Where all rules of a section that the pass `pair` would take are of its simplest kind, appends
+ * the lookups of their pairs; which rules have been taken by that goes to ret_taken, NULL if none.
+ * The pairs are those of the first call for a section, whatever the view. 0 or -ENOMEM. */
+int lower_pairs(Lower *l, SectionId id, Chain *chain, const View *view, const bool **ret_taken);
 
 /* The set of a zone's interfaces or addresses, made at the first call. NULL without memory. */
 const Set *lower_zone_set(Lower *l, const Zone *zone, const RangeSet *ranges, TypeId type);

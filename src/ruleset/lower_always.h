@@ -27,6 +27,9 @@ int lower_match_interface(Lower *l, Rule *rule, FieldId field, const char *name)
 /* The explicit refusal at the end of a base chain. */
 int lower_end(Lower *l, Chain *chain);
 int lower_invalid(Lower *l, Chain *chain);
+/* Accepts at once what the rules behind it would accept as established, after all else that they
+ * ask; from_outside: which also ask for its source. Nothing, where that takes a look at routes. */
+int lower_established(Lower *l, Chain *chain, bool from_outside);
 /* Drops what belongs to a connection that was cut. */
 int lower_cut(Lower *l, Chain *chain);
 /* A rule for each of the loopback ranges in address[family]; out: the interface, or NULL. */

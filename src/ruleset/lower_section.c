@@ -82,6 +82,13 @@ static bool has_parts(const ServiceSet *s, unsigned int parts) {
         return (ports && parts & PART_PORTS) || (others && parts & PART_OTHERS);
 }
 
+/* A long list is not gone through for rules that it does not have. */
+static void find_kinds(Lower *l, const Section *section) {
+        memset(l->has, 0, sizeof(l->has));
+        for (size_t i = 0; i < section->n_rules; i++)
+                l->has[section->rules[i].verb][is_limited(&section->rules[i])] = true;
+}
+
 static int lower_rules(Lower *l,
                        SectionId id,
                        Chain *chain,
@@ -89,10 +96,11 @@ static int lower_rules(Lower *l,
                        RuleVerb verb,
                        bool limited,
                        unsigned int parts,
+                       const bool *taken,
                        Verdict verdict) {
         const Section *section = &l->policy->sections[id];
 
-        for (size_t i = 0; i < section->n_rules; i++) {
+        for (size_t i = 0; i < section->n_rules && l->has[verb][limited]; i++) {
                 const PolicyRule *rule = &section->rules[i];
                 Origin origin = {.at = rule->at};
                 Condition c = {
@@ -110,7 +118,7 @@ static int lower_rules(Lower *l,
                 Verdict v = verdict;
                 int r;
 
-                if (rule->verb != verb || is_limited(rule) != limited)
+                if (rule->verb != verb || is_limited(rule) != limited || (taken && taken[i]))
                         continue;
                 /* one with a chain of its own gets it here, wherever its rules are */
                 if (!has_parts(&rule->services.set, parts) && !lower_needs_chain(rule))
@@ -180,6 +188,7 @@ static int lower_default(Lower *l, SectionId id, Chain *chain, Verdict refuse) {
 int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool protect) {
         const Section *section = &l->policy->sections[id];
         Verdict refuse, accept = verdict_of(VERDICT_ACCEPT);
+        const bool *taken = NULL;
         bool mixes;
         int r;
 
@@ -187,6 +196,7 @@ int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool p
         if (r < 0)
                 return r;
         mixes = refuse.kind == VERDICT_DROP;
+        find_kinds(l, section);
         /* most rules become one, or one a family */
         if (section->n_rules >= MANY_RULES)
                 r = chain_reserve(l->rs, chain, 2 * section->n_rules);
@@ -195,18 +205,20 @@ int lower_section(Lower *l, SectionId id, Chain *chain, const View *view, bool p
         if (r == 0 && protect && !mixes)
                 r = lower_protected(l, chain, view, PART_PORTS);
         if (r == 0)
-                r = lower_rules(l, id, chain, view, RULE_DENY, false, PART_OTHERS, refuse);
+                r = lower_rules(l, id, chain, view, RULE_DENY, false, PART_OTHERS, NULL, refuse);
         if (r == 0 && protect && mixes)
                 r = lower_protected(l, chain, view, PART_PORTS);
         if (r == 0)
-                r = lower_rules(l, id, chain, view, RULE_DENY, false, PART_PORTS, refuse);
+                r = lower_rules(l, id, chain, view, RULE_DENY, false, PART_PORTS, NULL, refuse);
+        if (r == 0)
+                r = lower_pairs(l, id, chain, view, &taken);
         /* what one rule admits without a limit need not use up another's */
         for (unsigned int limited = 0; limited < 2; limited++) {
                 if (r == 0)
-                        r = lower_rules(l, id, chain, view, RULE_ALLOW, limited, PART_PORTS,
+                        r = lower_rules(l, id, chain, view, RULE_ALLOW, limited, PART_PORTS, taken,
                                         accept);
                 if (r == 0)
-                        r = lower_rules(l, id, chain, view, RULE_ALLOW, limited, PART_OTHERS,
+                        r = lower_rules(l, id, chain, view, RULE_ALLOW, limited, PART_OTHERS, NULL,
                                         accept);
         }
         if (r == 0 && id == SECTION_ROUTED)

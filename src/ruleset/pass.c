@@ -34,7 +34,8 @@ int ruleset_compile(const Policy *policy,
 
         if (stop_after && !streq(stop_after, "lower") && !find_pass(stop_after))
                 return -ENOENT;
-        r = ruleset_lower(policy, features, a, &rs);
+        r = stop_after ? ruleset_lower(policy, features, a, &rs)
+                       : ruleset_lower_paired(policy, features, a, &rs);
         if (r == 0)
                 r = ruleset_verify(rs, d);
         for (size_t i = 0; i < n_passes && r == 0; i++) {

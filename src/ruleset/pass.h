@@ -26,10 +26,15 @@ extern const size_t n_passes;
 
 /* The rules exactly as POLICY.md words them, one after the other. */
 int ruleset_lower(const Policy *policy, const KernelFeatures *features, Arena *a, Ruleset **ret);
+/* The same with what the pass `pair` would do to most of them done at once; see lower_pairs.c. */
+int ruleset_lower_paired(const Policy *policy,
+                         const KernelFeatures *features,
+                         Arena *a,
+                         Ruleset **ret);
 
 /* Lowers, then runs every pass and verifies after each. stop_after: a pass's name or "lower", after
- * which to stop; NULL runs all. -ENOENT if no pass has that name, -ENOMEM, or -EBADMSG with d
- * filled if a pass broke a rule of ruleset_verify(). */
+ * which to stop; NULL runs all, and may take a shorter way to the same end. -ENOENT if no pass has
+ * that name, -ENOMEM, or -EBADMSG with d filled if a pass broke a rule of ruleset_verify(). */
 int ruleset_compile(const Policy *policy,
                     const KernelFeatures *features,
                     const char *stop_after,

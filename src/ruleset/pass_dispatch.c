@@ -11,10 +11,15 @@
  * decided; atoms with the same rules share a chain. Meaning is kept since a packet meets the same
  * rules as before, in the same order, and comes back where none of them ends.
  *
+ * A protocol's one or two atoms are compared, which costs a packet less than a lookup does. Where
+ * an atom has only one rule, and the rule no other atom, that rule needs no chain either.
+ *
  * Where many lines say the same of different ports, "allow 8443 from office", the ports that each
  * has for itself lead to one chain, and the map's elements know the lines. */
 
 #define ALIKE_MIN 64 /* lines; below, each keeps a counter of its own */
+
+#define COMPARE_MAX 2 /* atoms; looking up costs what two and a half comparisons do */
 
 #define ENTRIES_MAX ((size_t)4 << 20) /* rules written into atoms' chains before it is given up */
 
@@ -335,7 +340,46 @@ static int make_chains(Run *run, const char *protocol) {
         return 0;
 }
 
-/* The rule that looks the protocol's ports up, appended to `into`. */
+static bool is_alone(const Run *run, const Atom *atom) {
+        for (size_t i = 0; i < run->n_atoms; i++)
+                if (&run->atoms[i] != atom && run->atoms[i].chain == atom->chain)
+                        return false;
+        return atom->n_rules == 1;
+}
+
+/* The matches that the lookup does not decide, behind those that stand in its place. */
+static int append_rest(Ruleset *rs, Rule *rule, const PortRule *p) {
+        size_t n = rule->n_matches + (size_t)p->n_rest;
+        Match *matches = arena_alloc_array(rs->arena, n, sizeof(Match));
+
+        if (!matches)
+                return -ENOMEM;
+        memcpy(matches, rule->matches, rule->n_matches * sizeof(Match));
+        if (p->n_rest > 0)
+                memcpy(matches + rule->n_matches, p->rest, p->n_rest * sizeof(Match));
+        rule->matches = matches;
+        rule->n_matches = (uint32_t)n;
+        return 0;
+}
+
+static int make_comparison(Run *run, Chain *into, uint8_t protocol, const Atom *atom) {
+        const PortRule *only = is_alone(run, atom) ? &run->rules[atom->rules[0]] : NULL;
+        Range ports = {u128(atom->low), u128(atom->high)};
+        RangeSet set = {.items = &ports, .n_items = 1};
+        Rule *rule = only ? chain_add_rule(run->rs, into, only->rule->verdict, only->rule->origin)
+                          : chain_add_rule(run->rs, into, verdict_to(VERDICT_JUMP, atom->chain),
+                                           (Origin){0});
+
+        if (!rule || rule_match_value(run->rs, rule, FIELD_L4PROTO, protocol) < 0 ||
+            rule_match_ranges(run->rs, rule, run->rules[0].field, &set) < 0)
+                return -ENOMEM;
+        if (!only)
+                return 0;
+        rule->counted = only->rule->counted;
+        return append_rest(run->rs, rule, only);
+}
+
+/* What leads to the chains of the protocol's ports, appended to `into`. */
 static int make_lookup(Run *run, Chain *into, uint8_t protocol) {
         const char *name = type_symbol_name(TYPE_INET_PROTO, protocol);
         char map_name[RULESET_NAME_MAX + 1];
@@ -344,6 +388,12 @@ static int make_lookup(Run *run, Chain *into, uint8_t protocol) {
 
         if (make_chains(run, name) < 0)
                 return -ENOMEM;
+        if (run->n_atoms <= COMPARE_MAX) {
+                for (size_t i = 0; i < run->n_atoms; i++)
+                        if (make_comparison(run, into, protocol, &run->atoms[i]) < 0)
+                                return -ENOMEM;
+                return 0;
+        }
         (void)snprintf(map_name, sizeof(map_name), "%s-%s", run->name, name);
         map = ruleset_add_set(run->rs, map_name, TYPE_INET_SERVICE);
         if (!map)

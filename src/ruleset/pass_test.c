@@ -345,6 +345,81 @@ static void lines_that_say_the_same_of_their_ports_share_a_chain_and_stay_told_a
         assert_int_equal(v, VERDICT_DROP);
 }
 
+/* Allows n ports, and 1000 and 1001 of UDP by one line; the lines are 1, 2, ... and 9. */
+static Ruleset *few_ports(Arena *a, unsigned int n) {
+        Range both = {u128(1000), u128(1001)};
+        Range network = {u128(0x0a000000), u128(0x0affffff)};
+        RangeSet services = {.items = &both, .n_items = 1};
+        RangeSet sources = {.items = &network, .n_items = 1};
+        Ruleset *rs = many_sources(a, 0);
+        Chain *section = ruleset_find_chain(rs, "inbound");
+
+        for (unsigned int i = 0; i <= n; i++) {
+                bool last = i == n;
+                Rule *rule = chain_add_rule(rs, section, verdict_of(VERDICT_ACCEPT),
+                                            origin_of(rs, last ? 9 : i + 1));
+
+                rule->counted = true;
+                assert_int_equal(rule_match_ranges(rs, rule, FIELD_IP_SADDR, &sources), 0);
+                assert_int_equal(
+                        rule_match_value(rs, rule, FIELD_L4PROTO, last ? IPPROTO_UDP : IPPROTO_TCP),
+                        0);
+                if (last)
+                        assert_int_equal(rule_match_ranges(rs, rule, FIELD_DPORT, &services), 0);
+                else
+                        assert_int_equal(rule_match_value(rs, rule, FIELD_DPORT, 1000 + i), 0);
+        }
+        for (size_t i = 0; i < n_passes; i++)
+                assert_int_equal(passes[i].run(rs), 0);
+        return rs;
+}
+
+static void few_ports_are_compared_and_not_looked_up(void **state) {
+        Arena *a = *state;
+
+        for (unsigned int n = 1; n <= 3; n++) {
+                Ruleset *rs = few_ports(a, n);
+                Chain *section = ruleset_find_chain(rs, "inbound");
+                VerdictKind v;
+
+                assert_int_equal(rs->n_sets, n > 2);
+                assert_int_equal(rs->n_chains, n > 2 ? 2 + n : 2);
+                assert_int_equal(section->n_rules, n > 2 ? 2 : n + 1);
+                assert_true(section->rules[section->n_rules - 1].counted);
+                for (unsigned int i = 0; i < n; i++) {
+                        assert_int_equal(ask(a, rs, u128(0x0a000001), 1000 + i, &v)->at.line,
+                                         i + 1);
+                        assert_int_equal(v, VERDICT_ACCEPT);
+                        (void)ask(a, rs, u128(0x0b000001), 1000 + i, &v);
+                        assert_int_equal(v, VERDICT_DROP);
+                }
+                (void)ask(a, rs, u128(0x0a000001), 1000 + n, &v);
+                assert_int_equal(v, VERDICT_DROP);
+        }
+}
+
+static void a_line_of_two_ports_is_counted_at_one_place(void **state) {
+        Arena *a = *state;
+        Ruleset *rs = many_sources(a, 0);
+        Chain *section = ruleset_find_chain(rs, "inbound");
+        Rule *rule = chain_add_rule(rs, section, verdict_of(VERDICT_ACCEPT), origin_of(rs, 1));
+        Range list[] = {range_single(u128(1000)), range_single(u128(1002))};
+        RangeSet services = {.items = list, .n_items = 2};
+        VerdictKind v;
+
+        assert_int_equal(rule_match_value(rs, rule, FIELD_L4PROTO, IPPROTO_TCP), 0);
+        assert_int_equal(rule_match_ranges(rs, rule, FIELD_DPORT, &services), 0);
+        for (size_t i = 0; i < n_passes; i++)
+                assert_int_equal(passes[i].run(rs), 0);
+        assert_int_equal(rs->n_sets, 0);
+        assert_int_equal(rules_of(rs, "inbound-tcp-1000"), 1);
+        assert_int_equal(section->n_rules, 2);
+        for (unsigned int port = 1000; port < 1003; port++) {
+                (void)ask(a, rs, u128(1), port, &v);
+                assert_int_equal(v, port == 1001 ? VERDICT_DROP : VERDICT_ACCEPT);
+        }
+}
+
 static void passes_have_names_of_their_own_and_a_summary(void **state) {
         for (size_t i = 0; i < n_passes; i++) {
                 assert_true(strlen(passes[i].summary) > 0);
@@ -360,6 +435,8 @@ int main(void) {
                 unit_arena_test(sources_with_a_port_each_become_a_few_lookups),
                 unit_arena_test(
                         lines_that_say_the_same_of_their_ports_share_a_chain_and_stay_told_apart),
+                unit_arena_test(few_ports_are_compared_and_not_looked_up),
+                unit_arena_test(a_line_of_two_ports_is_counted_at_one_place),
                 unit_arena_test(a_merged_rule_still_knows_the_line_of_each_source),
                 cmocka_unit_test(passes_have_names_of_their_own_and_a_summary),
         };

@@ -16,7 +16,7 @@ typedef struct Occurrence {
         const char *text;      /* the origin's whole text, or the rule itself */
         const char *section;   /* whose way leads there */
         const char *condition; /* the rule without its comment */
-        const char *protocol;  /* of a lookup by ports; or NULL */
+        const char *protocol;  /* of a lookup or comparison of ports; or NULL */
         Range ports;
         bool from_policy;
 } Occurrence;
@@ -141,24 +141,74 @@ static const char *lookup_protocol(const Rule *rule) {
         return NULL;
 }
 
-static int add_ways(Collector *c, const char *section, const Rule *lookup) {
-        const Set *map = lookup->map;
-        const char *protocol = lookup_protocol(lookup);
+static bool is_of_ports(const Match *m) {
+        return m->op == MATCH_IN && m->n_fields == 1 && !m->set->name &&
+               (m->fields[0] == FIELD_DPORT || m->fields[0] == FIELD_CT_DPORT);
+}
 
-        if (!map || map->n_types != 1 || map->types[0] != TYPE_INET_SERVICE || !protocol)
+/* The ports that a rule compares, as few are, and not looks up; NULL if it asks for none. */
+static const Set *compared_ports(const Rule *rule) {
+        for (size_t i = 0; i < rule->n_matches && lookup_protocol(rule); i++)
+                if (is_of_ports(&rule->matches[i]))
+                        return rule->matches[i].set;
+        return NULL;
+}
+
+/* The rule without its ports and their protocol, as it would stand behind a lookup. */
+static int without_ports(Arena *a, const Rule *rule, Rule *ret) {
+        Match *matches = arena_alloc_array(a, MAX(rule->n_matches, 1UL), sizeof(Match));
+        uint32_t n = 0;
+
+        if (!matches)
+                return -ENOMEM;
+        for (size_t i = 0; i < rule->n_matches; i++) {
+                const Match *m = &rule->matches[i];
+
+                if (!is_of_ports(m) && (m->n_fields != 1 || m->fields[0] != FIELD_L4PROTO))
+                        matches[n++] = *m;
+        }
+        *ret = *rule;
+        ret->matches = matches;
+        ret->n_matches = n;
+        return 0;
+}
+
+static int add_ways(Arena *a, Ways *ways, const char *section, const Rule *rule, Range ports) {
+        Way way = {.section = section, .protocol = lookup_protocol(rule), .ports = ports};
+
+        return arena_append(a, ways->items, ways->n_items, way) ? 0 : -ENOMEM;
+}
+
+static int add_ways_of_map(Collector *c, const char *section, const Rule *lookup) {
+        const Set *map = lookup->map;
+
+        if (!map || map->n_types != 1 || map->types[0] != TYPE_INET_SERVICE ||
+            !lookup_protocol(lookup))
                 return 0;
         for (size_t i = 0; i < map->n_elements; i++) {
                 const Element *e = &map->elements[i];
-                Way way = {.section = section, .protocol = protocol, .ports = e->key[0]};
-                Ways *ways;
 
-                if (!e->verdict.chain)
-                        continue;
-                ways = &c->ways[e->verdict.chain->scratch];
-                if (!arena_append(c->arena, ways->items, ways->n_items, way))
+                if (e->verdict.chain && add_ways(c->arena, &c->ways[e->verdict.chain->scratch],
+                                                 section, lookup, e->key[0]) < 0)
                         return -ENOMEM;
         }
         return 0;
+}
+
+static int add_ways_of_ports(Arena *a, Ways *ways, const char *section, const Rule *rule) {
+        const Set *ports = compared_ports(rule);
+
+        for (size_t i = 0; ports && i < ports->n_elements; i++)
+                if (add_ways(a, ways, section, rule, ports->elements[i].key[0]) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+/* Lookups and jumps without an origin are how it is done, not what is done. */
+static bool is_wiring(const Rule *rule) {
+        return comment_size(rule->origin.text) == 0 &&
+               (rule->verdict.kind == VERDICT_JUMP || rule->verdict.kind == VERDICT_GOTO ||
+                rule->verdict.kind == VERDICT_MAP);
 }
 
 static int find_ways(Collector *c, const Ruleset *rs) {
@@ -170,10 +220,20 @@ static int find_ways(Collector *c, const Ruleset *rs) {
         for (size_t i = 0; i < rs->n_chains; i++) {
                 const Chain *chain = rs->chains[i];
 
-                for (size_t j = 0; j < chain->n_rules; j++)
-                        if (chain->rules[j].verdict.kind == VERDICT_MAP &&
-                            add_ways(c, section_of(chain->name), &chain->rules[j]) < 0)
-                                return -ENOMEM;
+                for (size_t j = 0; j < chain->n_rules; j++) {
+                        const Rule *rule = &chain->rules[j];
+                        const char *section = section_of(chain->name);
+                        int r = 0;
+
+                        if (rule->verdict.kind == VERDICT_MAP)
+                                r = add_ways_of_map(c, section, rule);
+                        else if (is_wiring(rule) && is_section(chain->name))
+                                r = add_ways_of_ports(c->arena,
+                                                      &c->ways[rule->verdict.chain->scratch],
+                                                      section, rule);
+                        if (r < 0)
+                                return r;
+                }
         }
         return 0;
 }
@@ -184,15 +244,25 @@ static int add_occurrence(Collector *c, const Chain *chain, const Rule *rule) {
         Occurrence o = {.text = rule->origin.text, .section = section_of(chain->name)};
         const Ways *ways = &c->ways[chain->scratch];
         size_t size = comment_size(o.text);
+        Rule rest = *rule;
+        Ways own = {0};
 
-        o.condition = print_condition(c->arena, rule);
         o.key = size > 0 ? arena_strndup(c->arena, o.text, size) : "";
-        if (!o.condition || !o.key)
+        if (!o.key)
+                return -ENOMEM;
+        o.from_policy = size > 0 && (place_size(o.key) > 0 ||
+                                     (is_section(o.section) && !startswith(o.key, "always:")));
+        if (o.from_policy && compared_ports(rule)) {
+                if (add_ways_of_ports(c->arena, &own, o.section, rule) < 0 ||
+                    without_ports(c->arena, rule, &rest) < 0)
+                        return -ENOMEM;
+                ways = &own;
+        }
+        o.condition = print_condition(c->arena, &rest);
+        if (!o.condition)
                 return -ENOMEM;
         if (size == 0)
                 o.text = o.condition;
-        o.from_policy = size > 0 && (place_size(o.key) > 0 ||
-                                     (is_section(o.section) && !startswith(o.key, "always:")));
         if (!o.from_policy)
                 o.section = chain->name;
         if (ways->n_items == 0)
@@ -208,13 +278,6 @@ static int add_occurrence(Collector *c, const Chain *chain, const Rule *rule) {
                         return -ENOMEM;
         }
         return 0;
-}
-
-/* Lookups and jumps without an origin are how it is done, not what is done. */
-static bool is_wiring(const Rule *rule) {
-        return comment_size(rule->origin.text) == 0 &&
-               (rule->verdict.kind == VERDICT_JUMP || rule->verdict.kind == VERDICT_GOTO ||
-                rule->verdict.kind == VERDICT_MAP);
 }
 
 static int find_occurrences(Collector *c, const Ruleset *rs) {

@@ -85,6 +85,9 @@ struct Set {
         uint32_t timeout; /* of a dynamic set, in seconds since the source was last seen; 0: none */
         uint32_t room;    /* elements that fit; 0: no limit. Of a set to be made it counts for
                            * dynamic ones alone */
+        /* Of one read from the kernel: it is too large to be listed, and holds anything. */
+        bool is_unlisted;
+        uint32_t n_told;         /* likewise: elements, as the kernel counts them; 0: untold */
         const SetSource *source; /* or NULL */
         Element *elements;
         size_t n_elements;
@@ -164,7 +167,7 @@ typedef struct Rule {
         FieldId map_fields[RULESET_FIELDS_MAX];
         uint64_t packets, bytes; /* as read from the kernel */
         Verdict verdict;
-        const Set *map; /* of VERDICT_MAP */
+        const Set *map;          /* of VERDICT_MAP */
         const NatTarget *target; /* of VERDICT_DNAT */
         Origin origin;
         uint64_t handle; /* of a rule read from the kernel */
@@ -227,8 +230,8 @@ Chain *ruleset_add_nat_chain(Ruleset *rs, const char *name, Hook hook, int prior
 NamedLimit *ruleset_add_limit(Ruleset *rs, const char *name, PacketLimit limit);
 Set *ruleset_add_set(Ruleset *rs, const char *name, TypeId type);
 Set *ruleset_anonymous_set(Ruleset *rs, TypeId type);
-/* A set of one field with the given ranges, sorted and joined. name may be NULL: such a set is shared
- * by all that ask for the same one, and so must not be changed. */
+/* A set of one field with the given ranges, sorted and joined. name may be NULL: such a set is
+ * shared by all that ask for the same one, and so must not be changed. */
 Set *ruleset_set_of_ranges(Ruleset *rs, const char *name, TypeId type, const RangeSet *ranges);
 /* Makes room for about n rules in a chain that has none yet: what of it is not used costs nothing.
  * 0, or -ENOMEM. */

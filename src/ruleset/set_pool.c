@@ -10,42 +10,29 @@ static uint64_t hash_range(uint64_t hash, Range r) {
         return mix(mix(mix(mix(hash, r.low.high), r.low.low), r.high.high), r.high.low);
 }
 
-/* Where the set is, or will be. */
-static Set **pool_place(const SetPool *pool, TypeId type, const RangeSet *ranges, uint64_t hash) {
-        for (size_t i = hash;; i++) {
-                Set **place = &pool->sets[i & (pool->size - 1)], *set = *place;
-                size_t n = 0;
-
-                if (!set)
-                        return place;
-                if (set->types[0] != type || set->n_elements != ranges->n_items)
-                        continue;
-                while (n < ranges->n_items &&
-                       range_equal(set->elements[n].key[0], ranges->items[n]))
-                        n++;
-                if (n == ranges->n_items)
-                        return place;
-        }
+static bool has_ranges(const Set *set, TypeId type, const RangeSet *ranges) {
+        if (set->types[0] != type || set->n_elements != ranges->n_items)
+                return false;
+        for (size_t i = 0; i < ranges->n_items; i++)
+                if (!range_equal(set->elements[i].key[0], ranges->items[i]))
+                        return false;
+        return true;
 }
 
 static int pool_grow(Ruleset *rs) {
         SetPool old = *rs->pool, new = {.size = MAX(old.size * 2, 64UL), .n_sets = old.n_sets};
 
-        new.sets = arena_alloc_array(rs->arena, new.size, sizeof(new.sets[0]));
-        if (!new.sets)
+        new.places = arena_alloc_array(rs->arena, new.size, sizeof(new.places[0]));
+        if (!new.places)
                 return -ENOMEM;
         for (size_t i = 0; i < old.size; i++) {
-                const Set *set = old.sets[i];
-                uint64_t hash;
+                size_t at = old.places[i].hash;
 
-                if (!set)
+                if (!old.places[i].set)
                         continue;
-                hash = (uint64_t)set->types[0];
-                for (size_t j = 0; j < set->n_elements; j++)
-                        hash = hash_range(hash, set->elements[j].key[0]);
-                while (new.sets[hash & (new.size - 1)])
-                        hash++;
-                new.sets[hash & (new.size - 1)] = old.sets[i];
+                while (new.places[at & (new.size - 1)].set)
+                        at++;
+                new.places[at & (new.size - 1)] = old.places[i];
         }
         *rs->pool = new;
         return 0;
@@ -60,5 +47,12 @@ Set **set_pool_find(Ruleset *rs, TypeId type, const RangeSet *ranges) {
                 return NULL;
         for (size_t i = 0; i < ranges->n_items; i++)
                 hash = hash_range(hash, ranges->items[i]);
-        return pool_place(rs->pool, type, ranges, hash);
+        for (size_t i = hash;; i++) {
+                PooledSet *place = &rs->pool->places[i & (rs->pool->size - 1)];
+
+                if (!place->set)
+                        place->hash = hash; /* of the one that will be made */
+                if (!place->set || (place->hash == hash && has_ranges(place->set, type, ranges)))
+                        return &place->set;
+        }
 }

@@ -6,9 +6,15 @@
 
 #include "ruleset/ruleset.h"
 
+/* The hash stands beside the set: most places that are looked at hold another one. */
+typedef struct PooledSet {
+        uint64_t hash;
+        Set *set;
+} PooledSet;
+
 /* A table with open addressing, never more than half full. */
 struct SetPool {
-        Set **sets;
+        PooledSet *places;
         size_t size; /* a power of two, or 0 */
         size_t n_sets;
 };

@@ -342,3 +342,15 @@ void world_print(const World *w, FILE *f) {
         for (size_t i = 0; i < w->n_chains; i++)
                 print_chain(w->chains[i], f);
 }
+
+const char *world_step_effect(const WorldStep *s) {
+        if (s->nat)
+                return "translates";
+        for (size_t i = 0; s->rule && i < s->rule->n_exprs; i++) {
+                if (s->rule->exprs[i].kind == WORLD_SET_PAYLOAD)
+                        return "rewrites it";
+                if (s->rule->exprs[i].kind == WORLD_NOTRACK)
+                        return "hides it from conntrack";
+        }
+        return NULL;
+}

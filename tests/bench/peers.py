@@ -13,7 +13,7 @@ import shapes
 from measure import ROOT, TIMEOUT, call
 from rulers import BUS
 
-PACKAGES = ("nftables", "iptables", "ipset", "ufw", "firewalld", "dbus-daemon")
+PACKAGES = ("nftables", "iptables", "ipset", "ufw", "firewalld", "fail2ban", "sshguard", "dbus-daemon")
 
 
 def install():

@@ -49,6 +49,7 @@ GROUPS = {
     "Loading and changing": ("load-10000", "compiled-10000", "load-10", "change", "zone", "zone-1000000"),
     "Where the time of a load goes": ("stages",),
     "Packets": ("packet", "packet-peers", "reload"),
+    "Bans": ("bans", "bans-packets"),
     "Small things": ("start", "check", "daemon", "drift"),
 }
 HEAD = """# What ringwall costs

@@ -14,6 +14,7 @@ from image import SUITE, call, mirror
 PACKAGES = ["systemd", "systemd-sysv", "iproute2", "nftables", "openssh-server"]
 # Other firewalls, and what they need: fetched with the rest, installed where a test wants them.
 RIVALS = ["ufw", "iptables", "firewalld", "dbus"]
+FAIL2BAN = ["fail2ban"]
 MAKE_SECONDS, TOOL_SECONDS = 900, 120
 # What has nothing to do in such a machine.
 MASKED = """
@@ -80,6 +81,7 @@ def make(folder, package):
     inside(root, "systemctl", "mask", *MASKED)
     inside(root, "systemctl", "enable", "network.service")
     _fetch(root, folder / "debs", RIVALS)
+    _fetch(root, folder / "fail2ban", FAIL2BAN)
     stamp.write_text(digest)
     return root
 
@@ -135,16 +137,25 @@ def install(root, folder, package):
 def add_rivals(root, lowers, folder):
     """A layer with other firewalls installed over the others; none of them was started, nor is at the next
     boot. root: as make() returned it."""
-    at, layer = folder / "adding", folder / "rivals"
+    return _add(root, lowers, folder, "debs", ["systemctl", "disable", "firewalld.service"])
+
+
+def add_fail2ban(root, lowers, folder):
+    """Likewise, but it starts at the next boot, with the settings that it has then."""
+    return _add(root, lowers, folder, "fail2ban", ["systemctl", "enable", "fail2ban.service"])
+
+
+def _add(root, lowers, folder, source, last):
+    at, layer = folder / "adding", folder / source
     lay_over(lowers, layer, at)
     try:
         debs = at / "root/debs"
-        shutil.copytree(root.parent / "debs", debs, ignore=shutil.ignore_patterns("partial", "lock"))
+        shutil.copytree(root.parent / source, debs, ignore=shutil.ignore_patterns("partial", "lock"))
         names = sorted(f"/root/debs/{path.name}" for path in debs.glob("*.deb"))
         # their order is dpkg's business only once all of them are there
         inside(at, "dpkg", "--force-unsafe-io", "--force-depends", "--unpack", *names)
         inside(at, "dpkg", "--force-unsafe-io", "--configure", "-a")
-        inside(at, "systemctl", "disable", "firewalld.service")
+        inside(at, *last)
         shutil.rmtree(debs)
     finally:
         call(["umount", at])

@@ -89,6 +89,21 @@ def test_confined_as_it_is_it_proves_what_other_programs_leave_of_the_policy(gua
     wait_until(lambda: claims()["broken"] == [], 20, "all to hold")
 
 
+def test_who_takes_it_out_of_the_next_boot_is_seen(guarded):
+    def events():
+        return guarded.run("ringwall", "events", "-n", "50").stdout
+
+    assert "boot" not in guarded.run("ringwall", "status").stdout
+    guarded.run("systemctl", "disable", "ringwalld")
+    assert "systemctl enable ringwalld" in guarded.run("ringwall", "status").stdout
+    doctor = guarded.run("ringwall", "doctor", check=False)
+    assert doctor.returncode == 8 and "its unit is disabled" in doctor.stdout, doctor.stdout
+    guarded.run("systemctl", "restart", "ringwalld")  # or within a minute
+    wait_until(lambda: "after the next boot nothing will be in force" in events(), 20, "the event")
+    guarded.run("systemctl", "enable", "ringwalld")
+    assert "next boot" not in guarded.run("ringwall", "status").stdout.split("last ")[0]
+
+
 def test_what_can_be_gone_back_to_is_completed(guarded):
     words = ["/usr/share/ringwall/complete", "ringwall", "rollback", ""]
     assert [line.split()[0] for line in guarded.run(*words).stdout.splitlines()][-1] == "1"

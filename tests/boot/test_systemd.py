@@ -123,6 +123,19 @@ def test_a_change_that_nobody_confirmed_does_not_outlive_the_boot(up):
     assert status["state"] == "closed" and "pending" not in status
 
 
+def test_bans_are_in_force_after_a_boot_whatever_ended_the_one_before(up):
+    up.run("ringwall", "ban", "198.51.100.7", "--for", "1h", "--reason", "kept")
+    for end in (up.cut_power, up.power_off):
+        end()
+        up.plug_in()
+        up.boot()
+        assert "in force: 1 bans" in up.tell()  # before it said that it is ready
+        assert active_since(up, DAEMON) < active_since(up, "network-pre.target")
+        listed = up.run("ringwall", "bans").stdout
+        assert "198.51.100.7" in listed and "kept" in listed
+        assert "inet ringwall_bans" in up.tables()
+
+
 # What happens to the disk with the state before the daemon starts.
 DISK = """[Unit]
 DefaultDependencies=no

@@ -74,7 +74,7 @@ class Host:
         return child
 
     def inside(self, *argv):
-        return ["nsenter", "-t", str(self.first.pid), "-n", "-m", *argv]
+        return ["nsenter", "-t", str(self.first.pid), "-n", "-m", f"--wd={self.folder}", *argv]
 
     def serve(self, name, where, *more):
         program = self.folder / "bin" / name
@@ -82,7 +82,8 @@ class Host:
         shutil.copy(os.path.realpath("/usr/bin/python3"), program)
         script = self.folder / "listen"
         script.write_text(LISTEN)
-        self.start(self.inside(str(program), str(script), where, *more), env={**os.environ, "PYTHONHOME": "/usr"})
+        # of a command line only the beginning is read, so that no long path may stand in it
+        self.start(self.inside(f"bin/{name}", "listen", where, *more), env={**os.environ, "PYTHONHOME": "/usr"})
 
     def init(self, *args, env=None):
         return subprocess.run(self.inside(RINGWALL, "init", *args), stdin=subprocess.DEVNULL, capture_output=True,

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from runner import BUILD, ROOT, Count, Failed, Step, read_junit, read_testlog
@@ -172,7 +173,7 @@ RULERS = [
 BOOTED = [
     f"tests/boot/test_{name}.py" for name in ("systemd", "package", "walk", "takeover")
 ]
-BOOTED_LONG = ["tests/boot/test_systemd_long.py", "tests/boot/test_takeover_long.py"]
+BOOTED_LONG = [f"tests/boot/test_{name}_long.py" for name in ("systemd", "takeover", "bans")]
 
 
 def boot(*paths, check=False):
@@ -227,6 +228,19 @@ def prover_attack(rulesets, mutants):
         seed = ["--seed", run.options.seed] if run.options.seed is not None else []
         counts = ["--rulesets", rulesets, "--mutants", mutants]
         run.call([PROVER, *seed, *counts], run.program("gcc"))
+        return Count(passed=1)
+
+    return step
+
+
+def power_cuts(count):
+    """What a disk holds of the bans when its power is cut."""
+
+    def step(run):
+        build(run, "gcc")
+        seed = run.options.seed if run.options.seed is not None else int(time.time())
+        env = {"RINGWALL_CUTS": str(count), "RINGWALL_SEED": str(seed)}
+        run.call([BUILD / "gcc/tests/ban_ban_store_cut_test"], env)
         return Count(passed=1)
 
     return step
@@ -326,8 +340,11 @@ RUN = [
     ),
     Step(
         "docker",
-        "verify and init beside a real Docker and ufw",
-        with_packages(DOCKER, pytest("tests/docker/test_verify.py", "tests/docker/test_init.py")),
+        "verify, init and bans beside a real Docker and ufw",
+        with_packages(
+            DOCKER,
+            pytest(*(f"tests/docker/test_{name}.py" for name in ("verify", "init", "bans"))),
+        ),
         420,
         True,
         True,
@@ -453,6 +470,22 @@ def long_steps(options):
             "rules that are too complex to be proved: words, and no more memory than there may be",
             pytest("tests/cli/complex_long.py"),
             600,
+            True,
+            True,
+        ),
+        Step(
+            "fail2ban",
+            "5,000 bans at once by fail2ban's own server",
+            with_packages(["fail2ban"], pytest("tests/netns/test_fail2ban.py", options=["--bans=5000"])),
+            1800,
+            True,
+            True,
+        ),
+        Step(
+            "power",
+            "bans on a disk whose power is cut 50,000 times, after each that was acknowledged and amidst",
+            power_cuts(50000),
+            900,
             True,
             True,
         ),

@@ -248,6 +248,27 @@ def test_a_spoofed_own_address_does_not_join_an_open_connection(world, family):
     assert exchange(one, two)
 
 
+def test_a_spoofed_loopback_address_does_not_join_an_open_connection(world):
+    """As container engines have it, the kernel routes loopback's addresses. A packet that came in with
+    one would be of the host's connection to itself, for conntrack knows no interfaces."""
+    for interface in ("all", "eth0", "eth1"):
+        routed = {f"net__ipv4__conf__{interface}__route_localnet": 1}
+        world.lab.sysctl("fw", **routed, **{f"net__ipv4__conf__{interface}__accept_local": 0})
+    world.forget()
+    world.use("ringwall: 1\ninbound: [{ allow: any, from: anywhere }]\n")
+    own = "127.0.0.9"  # 127.0.0.1, which lo bears, is refused by the kernel itself
+    with world.lab.inside("fw"):
+        pair = [world.talk.keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)]
+    for s, (here, there) in zip(pair, ((6001, 6002), (6002, 6001))):
+        s.bind((own, here))
+        s.connect((own, there))
+        s.settimeout(20)
+    assert exchange(*pair)
+    spoofed = Packet(4, address(own)[1], address(own)[1], UDP, 6001, 6002)
+    assert world.fate("lan", spoofed, world.raw(4, UDP)) == "dropped"
+    assert exchange(*pair)
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_spoofed_own_address_does_not_join_a_containers_connection_to_this_host(world, family):
     """A container asks this host by its own address; the internet answers in this host's name, and

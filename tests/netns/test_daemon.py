@@ -387,6 +387,23 @@ def test_a_shell_that_outlived_its_connection_is_not_believed(world, daemon, mon
     assert daemon.ask("confirm", "--same-connection")[0] == 0
 
 
+def test_what_is_taken_out_of_the_state_directory_is_there_for_the_next_start(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    for path in sorted(daemon.state.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+    def told():
+        return ringwall(world.lab, "events", "--runtime-dir", str(daemon.runtime)).stdout
+
+    wait_until(lambda: "had been removed from" in told(), 20, "the event")
+    daemon.stop(signal.SIGKILL)
+    world.lab.nft("flush ruleset")
+    daemon.start()
+    status = daemon.status()
+    assert status["state"] == "closed" and status["number"] == 1
+
+
 def test_the_lockdown_comes_where_the_store_cannot_be_trusted(world, daemon):
     daemon.start()
     daemon.apply(EXAMPLE, "--no-confirm")

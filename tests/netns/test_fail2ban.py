@@ -5,6 +5,7 @@ what fail2ban prolongs, unbans, flushes and restores goes the same way."""
 import os
 import shutil
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -30,11 +31,25 @@ port = ssh
 protocol = tcp
 usedns = no
 ignoreself = false
+ignoreip = 198.51.100.50
 [sshd]
 action = ringwall[name=sshd, port="ssh,8080", protocol=tcp, ringwall="{program}", options="--runtime-dir {runtime}"]
 [all]
 maxretry = 100
 action = ringwall-allports[name=all, ringwall="{program}", options="--runtime-dir {runtime}"]
+[longer]
+maxretry = 100
+bantime = 600
+bantime.increment = true
+bantime.formula = ban.Time + 4
+action = ringwall-allports[name=longer, ringwall="{program}", options="--runtime-dir {runtime}"]
+[many]
+maxretry = 1
+logpath = {folder}/many
+action = ringwall[name=many, port="ssh", ringwall="{program}", options="--runtime-dir {runtime}"]
+[hasty]
+maxretry = 100
+action = ringwall-allports[name=hasty, ringwall="{program}", options="--runtime-dir {runtime}", patience=1]
 [ever]
 maxretry = 100
 bantime = -1
@@ -51,7 +66,8 @@ class Fail2ban(Ruler):
             os.symlink(f"/etc/fail2ban/{name}", f"{self.folder}/{name}")
         shutil.copytree(ACTIONS, f"{self.folder}/action.d")
         write(f"{self.folder}/fail2ban.local", f"[Definition]\ndbfile = {self.folder}/bans.db\n")
-        write(f"{self.folder}/watched", "")
+        for name in ("watched", "many"):
+            write(f"{self.folder}/{name}", "")
         text = JAIL.format(folder=self.folder, program=PROGRAM, runtime=runtime)
         write(f"{self.folder}/jail.conf", text)
         self.base = ["-c", self.folder, "-s", f"{self.folder}/socket", "-p", f"{self.folder}/pid"]
@@ -67,10 +83,30 @@ class Fail2ban(Ruler):
     def client(self, *words):
         return self.run("fail2ban-client", *self.base, *words)
 
+    def begin_client(self, *words):
+        """It ends when the server has done it."""
+        return self.lab.popen("fw", ["fail2ban-client", *self.base, *words], stdout=-3, env=self.env)
+
+    def everything_said(self):
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def remember(self, jail, address, ago, seconds):
+        """A ban of earlier, in its database, while it does not run."""
+        row = (jail, address, int(time.time()) - ago, seconds, 1, '{"matches": [], "failures": 3}')
+        with sqlite3.connect(f"{self.folder}/bans.db") as db:
+            for table in ("bans", "bips"):
+                names = "jail, ip, timeofban, bantime, bancount, data"
+                db.execute(f"INSERT INTO {table} ({names}) VALUES (?, ?, ?, ?, ?, ?)", row)
+        db.close()
+
     def fail(self, address, times):
-        with open(f"{self.folder}/watched", "a", encoding="utf-8") as f:
-            for _ in range(times):
-                when = time.strftime("%b %d %H:%M:%S")
+        self.write_lines("watched", [address] * times)
+
+    def write_lines(self, log, addresses):
+        when = time.strftime("%b %d %H:%M:%S")
+        with open(f"{self.folder}/{log}", "a", encoding="utf-8") as f:
+            for address in addresses:
                 f.write(f"{when} box sshd[4242]: Failed password for root from {address} port 40000 ssh2\n")
 
 
@@ -133,21 +169,115 @@ def test_bans_by_hand_networks_ipv6_and_bans_without_an_end(fail2ban, daemon):
 
 
 def test_what_is_never_banned_is_an_error_in_fail2bans_log(fail2ban, daemon):
+    """It tries twice, as fail2ban does with all that fails, and goes on with others."""
     fail2ban.client("set", "all", "banip", "127.0.0.5")
-    wait_until(lambda: "127.0.0.5 is never banned" in fail2ban.said(), DEADLINE, "the reason")
-    assert "127.0.0.5" not in {b["address"] for b in bans(daemon)}
-    fail2ban.client("set", "all", "unbanip", "127.0.0.5")
+    wait_until(lambda: "Error banning 127.0.0.5" in fail2ban.said(), DEADLINE, "the end of the tries")
+    fail2ban.client("set", "all", "banip", "198.51.100.8")
+    wait_for_bans(fail2ban, daemon, "all", ["192.0.2.0/24", "2001:db8:9::7", "198.51.100.8"])
+    said = fail2ban.everything_said()
+    assert said.count("ringwall ban: 127.0.0.5 is never banned: it is loopback") == 2, said
+    assert "Invariant check failed" not in said
+    fail2ban.client("set", "all", "unbanip", "127.0.0.5", "198.51.100.8")
+    wait_for_bans(fail2ban, daemon, "all", ["192.0.2.0/24", "2001:db8:9::7"])
 
 
-def test_a_restart_of_fail2ban_brings_its_bans_back_and_unban_all_ends_them(fail2ban, daemon):
-    before = {b["address"] for b in bans(daemon)}
-    assert len(before) == 3
+def test_whom_a_jail_ignores_is_not_banned(fail2ban, daemon):
+    fail2ban.fail("198.51.100.50", 5)
+    fail2ban.fail("198.51.100.51", 5)
+    wait_for_bans(fail2ban, daemon, "sshd", ["198.51.100.51"])
+    assert "Ignore 198.51.100.50" in fail2ban.everything_said()
+    fail2ban.client("set", "sshd", "unbanip", "198.51.100.51")
+    wait_for_bans(fail2ban, daemon, "sshd", [])
+
+
+def test_a_restart_of_fail2ban_brings_its_bans_back(fail2ban, daemon):
+    """As they were: with the same end, and none counted as another one."""
+    fail2ban.client("reload")
+    before = {b["address"]: b for b in bans(daemon)}
+    assert before.keys() == {"198.51.100.7", "192.0.2.0/24", "2001:db8:9::7"}
     fail2ban.end()
     wait_until(lambda: bans(daemon) == [], DEADLINE, "the flush")
+    fail2ban.remember("all", "198.51.100.70", 1800, 3600)
+    fail2ban.remember("all", "198.51.100.71", 3600, 3600)
+    fail2ban.remember("longer", "198.51.100.72", 7200, 600)
     fail2ban.begin()
     wait_until(
-        lambda: {b["address"] for b in bans(daemon)} == before, DEADLINE, f"the same bans\n{fail2ban.said()}"
+        lambda: {b["address"] for b in bans(daemon)} == before.keys() | {"198.51.100.70"},
+        DEADLINE,
+        f"the same bans\n{fail2ban.said()}",
     )
+    after = {b["address"]: b for b in bans(daemon)}
+    half = after.pop("198.51.100.70")
+    assert 1500 < half["until"] / 1e6 - time.time() < 1810
+    for address, b in after.items():
+        assert b["times"] == before[address]["times"], b
+        assert ("until" in b) == ("until" in before[address]), b
+
+
+def test_a_ban_that_fail2ban_prolongs_is_prolonged(fail2ban, daemon):
+    """The second one of an address, in that jail: fail2ban bans first, and says for how long later."""
+    fail2ban.client("set", "longer", "banip", "198.51.100.72")
+    wait_for_bans(fail2ban, daemon, "longer", ["198.51.100.72"])
+    spans = lambda: [(b["until"] - b["since"]) / 1e6 for b in bans(daemon, "--jail", "longer")]
+    wait_until(lambda: spans()[0] > 603, DEADLINE, f"four seconds more\n{fail2ban.said()}")
+    assert bans(daemon, "--jail", "longer")[0]["times"] == 1
+
+
+def test_unbanning_all_ends_the_bans_of_all_jails(fail2ban, daemon):
+    assert {b["jail"] for b in bans(daemon)} == {"all", "ever", "longer"}
+    fail2ban.client("unban", "--all")
+    wait_until(lambda: bans(daemon) == [], DEADLINE, "the flush")
+
+
+def test_what_is_done_while_ringwalld_is_away_is_done_when_it_is_back(fail2ban, daemon):
+    """The actions wait for it: nobody is forgotten."""
+    fail2ban.client("set", "all", "banip", "198.51.100.20")
+    wait_for_bans(fail2ban, daemon, "all", ["198.51.100.20"])
+    for verb, left in (("banip", ["198.51.100.20", "198.51.100.21"]), ("unbanip", ["198.51.100.20"])):
+        daemon.stop(signal.SIGKILL)
+        client = fail2ban.begin_client("set", "all", verb, "198.51.100.21")
+        word = "Ban" if verb == "banip" else "Unban"
+        wait_until(lambda w=word: f"[all] {w} 198.51.100.21" in fail2ban.said(), DEADLINE, verb)
+        daemon.start()
+        assert client.wait(DEADLINE) == 0
+        wait_for_bans(fail2ban, daemon, "all", left)
+    fail2ban.client("unban", "--all")
+    wait_until(lambda: bans(daemon) == [], DEADLINE, "the flush")
+
+
+def test_what_was_banned_while_ringwalld_was_away_for_long_comes_with_a_restart(fail2ban, daemon):
+    """And what was banned before is unbanned as ever."""
+    fail2ban.client("set", "hasty", "banip", "198.51.100.30")
+    wait_for_bans(fail2ban, daemon, "hasty", ["198.51.100.30"])
+    daemon.stop(signal.SIGKILL)
+    fail2ban.client("set", "hasty", "banip", "198.51.100.31")
+    said = fail2ban.said()
+    assert "nobody answers at" in said and "Error banning 198.51.100.31" in said
+    daemon.start()
+    fail2ban.client("set", "hasty", "unbanip", "198.51.100.30")
+    wait_for_bans(fail2ban, daemon, "hasty", [])
+    fail2ban.end()
+    fail2ban.begin()
+    wait_for_bans(fail2ban, daemon, "hasty", ["198.51.100.31"])
+    fail2ban.client("unban", "--all")
+    wait_until(lambda: bans(daemon) == [], DEADLINE, "the flush")
+
+
+def test_many_at_once_are_all_banned(fail2ban, daemon, request):
+    """Half of them by lines of a log, and half by hand, in one command. Then all end in one."""
+    count = request.config.getoption("--bans")
+    addresses = [f"198.{18 + i // 62500}.{i // 250 % 250}.{i % 250 + 1}" for i in range(count)]
+    begun = time.monotonic()
+    client = fail2ban.begin_client("set", "many", "banip", *addresses[: count // 2])
+    fail2ban.write_lines("many", addresses[count // 2 :])
+    number = lambda: daemon.status()["bans"]["bans"]
+    seconds = DEADLINE + count // 4
+    wait_until(lambda: time.sleep(0.1) or number() == count, seconds, f"{count} bans\n{fail2ban.said()}")
+    assert client.wait(DEADLINE) == 0
+    print(f"{count} bans of fail2ban's: {count / (time.monotonic() - begun):.0f} a second")
+    assert {b["address"] for b in bans(daemon, "--jail", "many")} == set(addresses)
+    status = daemon.status()["bans"]
+    assert status["enforced"] == status["desired"] == count
     fail2ban.client("unban", "--all")
     wait_until(lambda: bans(daemon) == [], DEADLINE, "the flush")
 

@@ -111,6 +111,18 @@ def test_a_policy_with_a_mistake_leaves_the_old_one_in_force(world):
     assert listing(world, "ruleset") == before
 
 
+def test_load_gives_no_advice_and_proves_what_is_claimed(world):
+    covered = world.file(with_inbound("allow: ntp", "{ allow: ntp, from: lan }"))
+    assert "covers this one" in ringwall(None, "check", covered).stderr
+    assert ringwall(world.lab, "load", covered).stderr == ""
+    before = listing(world, "ruleset")
+    claim = "expect:\n  - { deny: ntp, from: lan }\n"
+    wrong = world.file(with_inbound("allow: ntp") + claim, "wrong.yaml")
+    done = ringwall(world.lab, "load", wrong, check=False)
+    assert done.returncode == 3 and "does not hold" in done.stderr
+    assert listing(world, "ruleset") == before
+
+
 def test_load_refuses_the_namespace_of_process_1(world):
     """In a namespace of its own, with a process 1 of its own that lives in the same network."""
     script = (

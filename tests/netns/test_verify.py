@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 
@@ -82,11 +83,24 @@ def test_a_port_that_is_written_into_packets_behind_the_rules_is_found(world, fa
     broken = verify(world, 10)[0]
     assert broken["answer"] == "refuted", broken
     assert "port 443" in broken["packet"] and "port 5432" in broken["packet"]
+    # what it says to do is what helps
+    said = ringwall(world.lab, "verify", "--policy", world.file(EXAMPLE), check=False).stdout
+    (remedy,) = set(re.findall(r"^  do +(.*)$", said, re.M))
+    assert remedy.startswith(f"nft delete rule {family} other in handle") and "rewrites it" in said
+    world.lab.run("fw", remedy.split())
+    assert [c["answer"] for c in verify(world, 0)] == ["proved", "proved"]
     # what changes neither addresses nor ports does not matter
     world.lab.nft(f"flush chain {family} other in")
     hops = "ip ttl set 9" if family == "ip" else "ip6 hoplimit set 9"
     world.lab.nft(f"add rule {family} other in {hops}")
     assert [c["answer"] for c in verify(world, 0)] == ["proved", "proved"]
+
+
+def test_who_rewrites_what_the_rules_then_ask_for_is_named(world):
+    world.use(EXAMPLE)
+    world.lab.nft(other("prerouting", "ip daddr 203.0.113.1 tcp dport 443 tcp dport set 5432", priority=-350))
+    undecided = verify(world, 11)[0]
+    assert "what chain 'theirs' of table 'other' rewrites in packets" in undecided["hangs-on"]
 
 
 def test_what_the_proof_does_not_know_is_named(world):

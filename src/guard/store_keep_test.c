@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guard/store_unit.h"
+
+static uint32_t sealed_number(StoreTest *t) {
+        StoreEntry entry;
+
+        return store_read_sealed(t->store, t->arena, &entry, NULL, t->d) == 0 ? entry.number : 0;
+}
+
+static size_t history_size(StoreTest *t) {
+        StoreListed *list;
+        size_t n;
+
+        assert_int_equal(store_list(t->store, t->arena, &list, &n, t->d), 0);
+        return n;
+}
+
+static void remove_all(const StoreTest *t) {
+        assert_int_equal(nftw(t->folder, store_test_remove, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void what_is_whole_is_left_alone(void **state) {
+        StoreTest *t = *state;
+
+        (void)store_test_open(t);
+        assert_int_equal(store_mend(t->store), 0);
+        store_test_confirm(t, 1);
+        assert_int_equal(store_mend(t->store), 0);
+        (void)store_test_open(t);
+        assert_int_equal(store_mend(t->store), 0);
+}
+
+static void each_thing_that_is_removed_comes_back(void **state) {
+        static const char *const names[] = {"sealed", "armed", "history/00000002", "history"};
+        StoreTest *t = *state;
+
+        (void)store_test_open(t);
+        store_test_confirm(t, 1);
+        store_test_confirm(t, 2);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                const char *path = store_test_path(t, names[i]);
+
+                assert_int_equal(nftw(path, store_test_remove, 8, FTW_DEPTH | FTW_PHYS), 0);
+                /* one entry of many is no loss for the next boot */
+                assert_int_equal(store_mend(t->store), strchr(names[i], '/') ? 0 : 1);
+                assert_int_equal(store_mend(t->store), 0);
+                (void)store_test_open(t);
+                assert_int_equal(sealed_number(t), 2);
+                assert_int_equal(access(store_test_path(t, "armed"), F_OK), 0);
+                assert_true(history_size(t) >= 1);
+        }
+}
+
+static void with_the_folder_itself_gone_the_next_change_can_be_written(void **state) {
+        StoreTest *t = *state;
+
+        (void)store_test_open(t);
+        store_test_confirm(t, 1);
+        remove_all(t);
+        assert_int_equal(store_mend(t->store), 1);
+        assert_int_equal(sealed_number(t), 1);
+        store_test_confirm(t, 2);
+        (void)store_test_open(t);
+        assert_int_equal(sealed_number(t), 2);
+        assert_int_equal(history_size(t), 2);
+}
+
+static void where_another_store_was_put_it_is_not_overwritten(void **state) {
+        StoreTest *t = *state, other = *t;
+
+        (void)store_test_open(t);
+        store_test_confirm(t, 1);
+        remove_all(t);
+        other.store = NULL;
+        (void)store_test_open(&other); /* and locks it */
+        assert_int_equal(store_mend(t->store), -EWOULDBLOCK);
+        other.store = store_close(other.store);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                store_test(what_is_whole_is_left_alone),
+                store_test(each_thing_that_is_removed_comes_back),
+                store_test(with_the_folder_itself_gone_the_next_change_can_be_written),
+                store_test(where_another_store_was_put_it_is_not_overwritten),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
