@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 
+from lab import wait_until
 from soak_model import CLIENTS, HTTPS, OUTWARD, ROUTED, SHUT, SSH, STEADY, Lane
 from talk import NETWORK
 
@@ -53,6 +54,12 @@ OPEN = [
 ] + [Lane("lan", f, "udp", ROUTED, "routed") for f in FAMILIES]
 
 
+def machine_drops():
+    """Packets of whatever network that found no room in a processor's queue."""
+    with open("/proc/net/softnet_stat", encoding="ascii") as f:
+        return sum(int(line.split()[1], 16) for line in f)
+
+
 class Flow:
     """An open connection, of which each datagram or line is answered."""
 
@@ -75,6 +82,8 @@ class Traffic:
         self.number, self.port = 0, PORTS[0]
         self.poll, self.handlers = select.epoll(), {}
         self.connecting, self.flows, self.long = {}, [], {}
+        self.is_ending = False  # nothing new is begun
+        self.drops = collections.deque([(0.0, machine_drops())], maxlen=1000)  # when there were more
         self.peers, self.accepted = {}, {}  # client's address and port → server's end
         self._serve()
         self.thread = threading.Thread(target=self._guarded, daemon=True)
@@ -85,6 +94,11 @@ class Traffic:
     def stop(self):
         self.ended.set()
         self.thread.join(60)
+
+    def drain(self):
+        """Until all that was sent is decided."""
+        self.is_ending = True
+        wait_until(lambda: self.problems or not (self.waits or self.connecting), 60, "the last packets")
 
     def _guarded(self):
         try:
@@ -258,7 +272,9 @@ class Traffic:
                 return
             del self.waits[number]
             self.count["kept out"] += not must
-            if must:
+            if must and self._machine_dropped(sent):
+                self.count["lost by the machine"] += 1
+            elif must:
                 self.wrong(lane, born, f"a datagram was lost that must pass (sent at {sent:.3f})")
 
     # --- connections ---
@@ -396,7 +412,7 @@ class Traffic:
             return
         patience = LATE if flow.lane.protocol == "udp" else STALLED
         oldest = next(iter(flow.waits.values()), now)
-        if flow.waits and now - oldest > patience and self._was_shut(flow, oldest):
+        if flow.waits and now - oldest > patience and self._may_be_lost(flow, oldest):
             flow.waits.popitem(last=False)
             return
         if flow.live and now - oldest > patience:
@@ -410,9 +426,14 @@ class Traffic:
                     self.wrong(flow.lane, flow.checked, "an open connection has an error")
                 self._end(flow, "broken")
 
-    def _was_shut(self, flow, sent):
+    def _may_be_lost(self, flow, sent):
         """A datagram is not repeated, and a chain without rules lets none through."""
-        return flow.lane.protocol == "udp" and self.model.was("hole", "shut", sent, sent + SETTLED)
+        return flow.lane.protocol == "udp" and (
+            self.model.was("hole", "shut", sent, sent + SETTLED) or self._machine_dropped(sent)
+        )
+
+    def _machine_dropped(self, sent):
+        return any(sent - 1 < when < sent + SETTLED + 1 for when, _ in self.drops)
 
     def _open(self):
         lane = self.rng.choice(OPEN)
@@ -430,9 +451,12 @@ class Traffic:
     # --- all together ---
 
     def _round(self):
-        self._datagrams()
-        now = time.monotonic()
-        if len(self.connecting) < MAX_CONNECTING:
+        now, drops = time.monotonic(), machine_drops()
+        if drops != self.drops[-1][1]:
+            self.drops.append((now, drops))
+        if not self.is_ending:
+            self._datagrams()
+        if not self.is_ending and len(self.connecting) < MAX_CONNECTING:
             if self.rng.random() < 0.5:
                 self._knock(self.rng.choice(CONNECTIONS), False)
             if len(self.flows) < MAX_FLOWS and self.rng.random() < 0.5:
