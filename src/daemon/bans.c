@@ -72,10 +72,11 @@ int bans_later(Daemon *d, RpcCall *call, const BanCall *what) {
 
 /* ---- what has changed by itself, or by others */
 
+/* With those that have ended: whoever takes them out of the store takes them off these numbers. */
 void bans_count(Daemon *d) {
         Bans *b = d->bans;
 
-        if (ban_store_count(b->store, bans_now(), &b->n_bans, &b->n_keys) < 0)
+        if (ban_store_count(b->store, 0, &b->n_bans, &b->n_keys) < 0)
                 daemon_event(d, EVENT_FAILURE, LOG_ERR, "the bans cannot be counted: %s",
                              ban_store_error(b->store));
 }

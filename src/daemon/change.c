@@ -73,8 +73,13 @@ static int put(Daemon *d, Target target) {
         int r;
 
         /* what should be in force is decided as ever, and comes when the panic is over */
-        if (d->panic.is_on)
-                return d->engine.desired ? 0 : entry_put_lockdown(d);
+        if (d->panic.is_on && d->engine.desired)
+                return 0;
+        if (d->panic.is_on) { /* at the start: nobody has read yet whose the rules are to be */
+                if (target.kind == TARGET_ENTRY)
+                        entry_keep_settings(d, target.entry);
+                return entry_put_lockdown(d);
+        }
         switch (target.kind) {
         case TARGET_NOTHING:
                 r = engine_remove(&d->engine, &was_there, d->diag);

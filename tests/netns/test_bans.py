@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -315,6 +316,21 @@ def test_every_ban_that_was_acknowledged_is_there_after_a_kill(daemon):
     ban(daemon, "198.51.100.99", "--jail", "web")
     said = text(daemon, "bans", "--check", "--jail", "web")[:2]
     assert said == (0, "in force of web: 1 of 1\n")
+
+
+def test_bans_that_end_while_it_is_dead_take_no_others_with_them(daemon, world):
+    ban(daemon, WAN, "--for", "1h")
+    ends = [ban(daemon, f"198.51.100.{i}", "--for", "1s")["until"] for i in (1, 2, 3)]
+    daemon.stop(signal.SIGKILL)
+    wait_until(lambda: time.time() * 1000000 > max(ends), SOON, "the end of three bans")
+    daemon.start()
+    assert [b["address"] for b in bans(daemon)] == [WAN]
+    assert is_shut(daemon, WAN, "wan", world.address("host", 4), 22)
+    assert daemon.status()["bans"]["enforced"] == daemon.status()["bans"]["desired"] == 1
+    # nor do those that come later
+    ban(daemon, "198.51.100.4", "--for", "1s")
+    wait_until(lambda: len(bans(daemon)) == 1, SOON, "the end of another ban")
+    assert is_shut(daemon, WAN, "wan", world.address("host", 4), 22)
 
 
 def test_a_damaged_store_is_put_aside_and_filled_from_the_kernel(daemon, world):
