@@ -100,7 +100,6 @@ bool entry_files_differ(const Daemon *d) {
         return !a || entry_differing_file(d, a) != NULL;
 }
 
-/* Without it nothing says which file was in force: the first that is no catalogue. */
 /* A lockdown or a panic forgets them not: just then somebody has to be told. */
 static void keep_alerts(Daemon *d, const Alerts *alerts) {
         char *run = alerts->run ? strdup(alerts->run) : NULL;
@@ -112,30 +111,64 @@ static void keep_alerts(Daemon *d, const Alerts *alerts) {
         d->alerts.webhook = webhook;
 }
 
-static void keep_file(Daemon *d, const StoreContent *content) {
-        const char *name = content->texts.n_sources > 1 ? content->texts.sources[1].name : "";
+/* Likewise. Without memory the former ones stay. */
+static void keep_ban_rules(Daemon *d, const StoreBans *bans) {
+        Arena *a = arena_new(0);
+        StoreBans copy;
 
-        (void)snprintf(d->file, sizeof(d->file), "%s", name);
-        keep_marks(d, content);
+        if (!a || store_bans_copy(a, bans, &copy) < 0) {
+                daemon_say(d, LOG_ERR, "the policy's rules for bans could not be taken over");
+                (void)arena_free(a);
+                return;
+        }
+        (void)arena_free(d->ban_rules_arena);
+        d->ban_rules_arena = a;
+        d->ban_rules = copy;
+}
+
+static void keep_settings(Daemon *d, const StoreContent *content) {
         d->settings = content->settings;
         d->settings.rescue = NULL; /* lives in the entry's arena */
         d->settings.n_rescue = 0;
         d->settings.alerts = (Alerts){0};
         keep_alerts(d, &content->settings.alerts);
+        d->settings.bans = (StoreBans){0};
+        keep_ban_rules(d, &content->settings.bans);
+}
+
+/* Without it nothing says which file was in force: the first that is no catalogue. */
+static void keep_file(Daemon *d, const StoreContent *content) {
+        const char *name = content->texts.n_sources > 1 ? content->texts.sources[1].name : "";
+
+        (void)snprintf(d->file, sizeof(d->file), "%s", name);
+        keep_marks(d, content);
+        keep_settings(d, content);
+}
+
+static int read_entry(Daemon *d, uint32_t number, Arena *a, StoreContent *ret) {
+        StoreEntry entry;
+        int r = store_read(d->store, number, a, &entry, ret, d->diag);
+
+        return r == -ENOENT ? store_read_sealed(d->store, a, &entry, ret, d->diag) : r;
+}
+
+void entry_keep_settings(Daemon *d, uint32_t number) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        StoreContent content;
+
+        if (a && read_entry(d, number, a, &content) == 0)
+                keep_settings(d, &content);
 }
 
 static int try_put(Daemon *d, uint32_t number) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         StoreContent content;
-        StoreEntry entry;
         Ruleset *rs;
         int r;
 
         if (!a)
                 return -ENOMEM;
-        r = store_read(d->store, number, a, &entry, &content, d->diag);
-        if (r == -ENOENT)
-                r = store_read_sealed(d->store, a, &entry, &content, d->diag);
+        r = read_entry(d, number, a, &content);
         if (r == 0)
                 r = copy_read(&content, &d->engine.features, a, &rs, d->diag);
         if (r < 0)

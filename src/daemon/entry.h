@@ -7,6 +7,9 @@
 
 /* Brings an entry of the store into force. 0, or a negative errno with the reason in d->diag. */
 int entry_put(Daemon *d, uint32_t number);
+/* Only what the entry's policy says of how the daemon works: whose the rules are, who is told of
+ * events. One that cannot be read changes nothing. */
+void entry_keep_settings(Daemon *d, uint32_t number);
 /* Everything closed but the way in of those who may rescue. */
 int entry_put_lockdown(Daemon *d);
 /* No policy is in force any more. */

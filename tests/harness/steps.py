@@ -250,7 +250,7 @@ def soak(minutes):
     def step(run):
         build(run, "gcc")
         seed = ["--seed", run.options.seed] if run.options.seed is not None else []
-        run.call([SOAK, *seed, "--minutes", minutes, "--keep", BUILD / "logs"], run.program("gcc"))
+        run.call([SOAK, *seed, "--minutes", minutes], run.program("gcc"))
         return Count(passed=1)
 
     return step

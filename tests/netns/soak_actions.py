@@ -1,45 +1,42 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What happens in a soak, one after the other, drawn by lot: what administrators do, what other programs
-do, what becomes of the host and of ringwalld. Each action knows what it makes of the model, and which
+"""What happens in a soak, one after the other, drawn by lot: what administrators do, and what
+befalls (soak_mishaps.py). Each action knows what it makes of the model, and which
 events have to tell of it."""
 
 import collections
 import json
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 
 from lab import wait_until
 from program import ringwall
-from rival import accept_all, adoption, commit, delete_table, flush_rules, new_chain
+from soak_mishaps import SOON, Mishaps, Wrong
 from soak_model import CLIENTS, draw
 from test_daemon import Daemon
 from test_owner import Manager
 
 CONFIRM = 10  # seconds: the shortest that there is
 IN_TIME = 5  # as long as this, a change that waits can be decided
-SOON = 120  # seconds that anything may take: only to give up
 BAN4, BAN6 = CLIENTS["banned"][1], CLIENTS["banned"][2] + "/128"
 INVALID = "ringwall: 1\ninbound: [{ allow: shh }]\n"
 # What may always be told beside what must be
-BESIDE = {"note", "cut", "alert", "undecided", "holds", "notice"}
-WRITES = {"accept": accept_all, "flush rules": flush_rules, "delete": delete_table,
-          "chain": lambda: new_chain("rival"), "adopt": adoption}
+BESIDE = {"note", "cut", "alert", "undecided", "holds", "notice", "drift of bans"}
 
 
-class Wrong(AssertionError):
-    pass
-
-
-class Actions:
+class Actions(Mishaps):
     def __init__(self, world, folder, model, rng, owned):
         self.world, self.model, self.rng, self.owned = world, model, rng, owned
         self.daemon, self.manager = Daemon(world, folder), Manager(folder)
+        threading.Thread(target=self.listen, daemon=True).start()
         self.last = collections.deque(maxlen=50)
         self.count, self.events = collections.Counter(), collections.Counter()
+        self.slowest = collections.Counter()  # seconds
         self.number = 0  # of the last event that was seen
-        self.listed, self.confirmed, self.waiting = False, [], None
+        self.listed, self.waiting = False, None
+        self.confirmed = collections.deque(maxlen=20)  # (number, policy)
         self.vpn, self.links = "wg0", 0
         self.expected = collections.Counter()
         self.optional = set()
@@ -62,8 +59,12 @@ class Actions:
         self.watch_the_time()
         if not rows_still(self, name):
             return
+        start = time.monotonic()
         function(self)
+        self.slowest[name] = max(self.slowest[name], time.monotonic() - start)
         self.count[name] += 1
+        if self.waiting and time.monotonic() > self.waiting[1] + CONFIRM - 1:  # a slow machine
+            self.time_out()
         self.check_events()
 
     def note(self, text):
@@ -113,6 +114,9 @@ class Actions:
             found = [json.loads(line) for line in done.stdout.splitlines()]
             if not found or found[0]["number"] <= self.number + 1:
                 break
+        for e in found:
+            if e["text"].startswith("another program changed the bans"):
+                e["kind"] = "drift of bans"
         return [e for e in found if e["number"] > self.number]
 
     # --- policies ---
@@ -129,14 +133,12 @@ class Actions:
     def text(self, policy):
         return policy.text("auto" if self.owned else "off", CONFIRM)
 
-    def is_another(self, policy):
-        """Not the one in force, of which there would be nothing to tell."""
-        return policy != self.model.of["policy"].value()
-
     def drawn(self):
+        """Not the one in force, of which there would be nothing to tell."""
+        now = self.model.of["policy"].value()
         while True:
             policy = draw(self.rng, self.listed)
-            if self.is_another(policy):
+            if not now or is_another(policy, now):
                 return policy
 
     def apply_for_good(self):
@@ -149,19 +151,18 @@ class Actions:
         if code != 0:
             raise Wrong(f"apply: exit {code}: {answer}")
         self.model.set("policy", policy)
-        self.settle(policy)
+        self.settle(policy, answer["number"])
         self.expect("in-force")
 
     def _between(self, name, value):
         self.model.set(name, value, *self.model.of[name].now())
 
-    def settle(self, policy):
+    def settle(self, policy, number):
         """It is confirmed, and what it does not admit was cut."""
         self.waiting = None
         self.model.set("kept", policy)
         self.model.set("pending", False)
-        if policy not in self.confirmed[-1:]:
-            self.confirmed.append(policy)
+        self.confirmed.append((number, policy))
 
     def apply(self):
         policy = self.drawn()
@@ -174,15 +175,19 @@ class Actions:
         self.model.set("pending", True, *self.model.of["pending"].now())
         start = time.monotonic()
         code, answer = function()
+        self.expect("in-force")
+        if code == 0 and not answer["changed"]:  # it means the same
+            self.model.set("policy", policy)
+            self.settle(policy, answer["number"])
+            return
         if code != 9:
             raise Wrong(f"apply: exit {code}: {answer}")
         base = self.model.of["kept"].value()
-        self.waiting = (policy, start)
+        self.waiting = (policy, start, answer["number"])
         self.model.set("policy", policy)
         self.model.set("pending", True)
         self.model.set("policy", policy, base, at=start + CONFIRM - 0.1)
         self.model.set("pending", True, False, at=start + CONFIRM - 0.1)
-        self.expect("in-force")
 
     def watch_the_time(self):
         """What is about to be undone is waited for."""
@@ -216,7 +221,7 @@ class Actions:
             self.time_out()
             return
         self.model.set("policy", policy)
-        self.settle(policy)
+        self.settle(policy, answer["number"])
         self.expect("confirmed")
 
     def roll_back(self):
@@ -225,16 +230,16 @@ class Actions:
         self.undone()
         self.expect("in-force")
 
-    def go_back(self):
-        """To the confirmed one before."""
-        policy = self.confirmed[-2]
-        self._await(policy, lambda: self.daemon.ask("rollback"))
-        self.decide_going_back(policy)
+    def former(self):
+        """Numbers of what was confirmed lately and is something else."""
+        now = self.model.of["policy"].value()
+        return [number for number, policy in self.confirmed if is_another(policy, now)]
 
-    def decide_going_back(self, policy):
-        """It is not known as the former one of what comes next: it stays here."""
-        del policy
-        self.roll_back()
+    def go_back(self):
+        number = self.rng.choice(self.former())
+        policy = dict(self.confirmed)[number]
+        self.note(f"{number}: {sorted(policy.rules)} {policy.antispoof}, listed: {policy.listed}")
+        self._await(policy, lambda: self.daemon.ask("rollback", str(number)))
 
     def apply_nonsense(self):
         code, answer = self.daemon.apply(INVALID)
@@ -259,6 +264,7 @@ class Actions:
         self.write_list()
         if policy.listed == self.listed:
             return
+        self.world.file(self.text(policy))  # another one may have been tried since
         changed = replace(policy, listed=self.listed)
         self._between("policy", changed)
         self._between("kept", changed)
@@ -272,7 +278,7 @@ class Actions:
             self.daemon.process.send_signal(signal.SIGHUP)
             wait_until(lambda: "in-force" in [e["kind"] for e in self.read_events()], SOON, "SIGHUP")
         self.model.set("policy", changed)
-        self.settle(changed)
+        self.settle(changed, self.daemon.status()["number"])
 
     # --- panic ---
 
@@ -312,7 +318,7 @@ class Actions:
 
     def ban_many(self):
         """Of whom there is no traffic."""
-        n = self.rng.randrange(1, 50)
+        n = self.rng.randrange(1, 10)
         addresses = [f"198.18.{self.rng.randrange(4)}.{self.rng.randrange(256)}" for _ in range(n)]
         self.say("ban", *addresses, "--for", self.rng.choice(("1s", "10s", "1h")))
         if self.rng.random() < 0.5:
@@ -323,210 +329,24 @@ class Actions:
                         check=False)
         return done.returncode == 0
 
-    # --- other programs ---
-
-    def attempt(self):
-        """What the kernel refuses, of a table that is owned."""
-        name = self.rng.choice(list(WRITES))
-        self.note(name)
-        with self.world.lab.inside("fw"):
-            taken = commit(WRITES[name]()) == 0
-        if taken:
-            raise Wrong(f"the kernel took what a rival did to the table: {name}")
-        if self.rng.random() < 0.3:
-            self.world.lab.run("fw", ["nft", "flush", "ruleset"])
-
-    def drift(self):
-        """What the daemon puts right at once, or as soon as it looks again."""
-        seen = self.daemon.status()["drift"]["undone"]
-        banned = self.banned()
-        looks_away = self.rng.random() < 0.4
-        kind = self.rng.choice(("insert", "accept", "delete", "flush", "flush ruleset", "adopt"))
-        self.note(f"{kind}, looking away: {looks_away}")
-        self.hole(banned if kind == "flush ruleset" else ())
-        if looks_away:
-            self.daemon.process.send_signal(signal.SIGSTOP)
-        self.write(kind)
-        if looks_away:
-            time.sleep(self.rng.uniform(0.1, 1.0))  # so that something gets in
-            self.daemon.process.send_signal(signal.SIGCONT)
-        wait_until(lambda: self.daemon.status()["drift"]["undone"] > seen, SOON, "that it is undone")
-        self.healed(banned if kind == "flush ruleset" else ())
-        self.expect("drift", "healed")
-        if kind == "flush ruleset":
-            self.optional.add("drift")  # of the bans
-        if kind in ("adopt", "delete"):
-            self.optional |= {"drift", "healed"}  # a transaction for each step
-
-    def banned(self):
-        return [n for n in ("banned4", "banned6") if self.model.of[n].value()]
-
-    def hole(self, banned):
-        self.model.set("hole", True, False)
-        for name in banned:
-            self.model.set(name, True, False)
-
-    def healed(self, banned):
-        def is_closed():
-            status = self.daemon.status()
-            return status["state"] in ("closed", "panic") and status["readBack"]
-
-        wait_until(is_closed, SOON, "that what should be is in force")
-        if banned:
-            wait_until(self.bans_in_force, SOON, "the bans")
-        self.model.set("hole", False)
-        for name in banned:
-            self.model.set(name, True)
-
-    def write(self, kind):
-        run = lambda *words: self.world.lab.run("fw", ["nft", *words])
-        if kind == "insert":
-            run("insert rule inet ringwall input accept")
-        elif kind == "flush ruleset":
-            run("flush", "ruleset")
-        else:
-            steps = {"accept": [accept_all], "delete": [delete_table], "flush": [flush_rules],
-                     "adopt": [delete_table, adoption]}[kind]
-            with self.world.lab.inside("fw"):
-                for step in steps:
-                    commit(step())
-
-    def foreign_table(self):
-        """Another program's, which has nothing to do with ringwall's."""
-        if ("inet", "other") in self.world.lab.tables():
-            self.world.lab.nft("delete table inet other")
-        else:
-            self.world.lab.nft("table inet other { set s { type ipv4_addr; elements = { 192.0.2.1 } }\n"
-                               "chain c { type filter hook input priority 0; accept; }; }")
-
-    # --- ringwalld itself ---
-
-    def start(self):
-        self.manager.start(self.daemon)
-
-    def restart(self):
-        number = self.rng.choice((signal.SIGTERM, signal.SIGKILL, signal.SIGKILL))
-        rival = self.rng.random() < 0.5
-        self.note(f"{number.name}, a rival meanwhile: {rival}")
-        banned = self.banned()
-        if rival and not self.owned:
-            self.hole(banned)
-        waited = self.waiting
-        self.daemon.stop(number)
-        if rival:
-            kind = self.rng.choice(("insert", "accept", "delete", "flush", "flush ruleset"))
-            if self.owned:
-                self.attempt()
-            else:
-                self.write(kind)
-        if self.rng.random() < 0.5:
-            time.sleep(self.rng.uniform(0, 0.5))
-        self.start()
-        self.expect("failure" if number == signal.SIGKILL else "note")
-        if number == signal.SIGTERM:
-            self.expect("note")
-        if self.panic():
-            self.expect("panic")
-        else:
-            self.expect("in-force")
-        if rival and not self.owned:
-            self.healed(banned)
-            self.optional |= {"drift", "healed"}
-        if waited and "pending" not in self.daemon.status():
-            self.undone()
-            self.optional |= {"undone", "in-force"}
-        if waited:
-            self.optional.add("undone")
-
-    # --- the host ---
-
-    def route(self):
-        value = self.model.of["route"].value()
-        self.model.set("route", True, False)
-        word = "del" if value else "add"
-        self.world.lab.ip("fw", f"route {word} 198.51.100.0/24 via 203.0.113.2\n"
-                                f"route {word} 2001:db8:99::/64 via 2001:db8:ffff::2\n")
-        self.model.set("route", not value)
-
-    def near(self):
-        value = self.model.of["near"].value()
-        for name in ("near", "home"):
-            self.model.set(name, True, False)
-        word, more = ("del", "") if value else ("add", " nodad")
-        self.world.lab.ip("fw", f"addr {word} 192.0.2.1/24 dev eth0\n"
-                                f"addr {word} 2001:db8:77::1/64 dev eth0{more}\n")
-        self.model.set("near", not value)
-        if not self.panic():
-            wait_until(lambda: self.follows(not value), SOON, "that the network is followed")
-            self.model.set("home", not value)
-
-    def follows(self, is_there):
-        """A set that no rule needs is not there."""
-        if "home" not in self.model.of["policy"].value().rules:
-            return True
-        for family, network in (("ipv4", "192.0.2.0"), ("ipv6", "2001:db8:77::")):
-            words = ["nft", "-j", "list", "set", "inet", "ringwall", f"home-{family}"]
-            if (network in self.world.lab.run("fw", words).stdout) != is_there:
-                return False
-        return True
-
-    def vpn_link(self):
-        """Down and up, perhaps by another name."""
-        name = self.rng.choice(("wg0", "wg9"))
-        self.model.set("vpn", None, self.vpn)
-        lines = f"link set {self.vpn} down\n"
-        if name != self.vpn:
-            lines += f"link set {self.vpn} name {name}\n"
-        self.world.lab.ip("fw", lines)
-        self.vpn = name
-        self.model.set("vpn", None, name)
-        self.world.lab.ip("fw", f"link set {name} up\n")
-        self.model.set("vpn", name, at=time.monotonic() + 3)
-
-    def guest_link(self):
-        self.model.set("guest", True, False)
-        self.world.lab.ip("fw", "link set eth1.20 down\n")
-        time.sleep(self.rng.uniform(0, 0.2))
-        self.world.lab.ip("fw", "link set eth1.20 up\n")
-        self.model.set("guest", True, at=time.monotonic() + 3)
-
-    def another_link(self):
-        self.links += 1
-        name, n = f"more{self.links}", self.links % 200
-        kind = self.rng.choice(("veth peer name peer", "bridge"))
-        self.world.lab.ip("fw", f"link add {name} type {kind}\naddr add 10.77.{n}.1/24 dev {name}\n"
-                                f"addr add fd00:77:{n:x}::1/64 dev {name} nodad\nlink set {name} up\n")
-        if self.rng.random() < 0.3:
-            self.world.lab.ip("fw", f"link set {name} down\nlink set {name} name x{name}\n"
-                                    f"link set x{name} up\n")
-            name = "x" + name
-        self.world.lab.ip("fw", f"link del {name}\n")
-
-    # --- whoever only looks ---
-
-    def look(self):
-        policy = os.path.join(self.world.folder, "policy.yaml")
-        question = "tcp from 203.0.113.2 to 7100 in eth0"
-        verb = self.rng.choice(("status", "history", "drops", "bans", "show", "explain", "plan"))
-        if verb in ("status", "history", "drops", "bans"):
-            self.say(verb)
-            return
-        words = {"show": ("--live",), "explain": (question, "--live"), "plan": (policy,)}[verb]
-        done = ringwall(self.world.lab, verb, *words, check=False)
-        if done.returncode not in (0, 8, 3):  # 3: the file is not the one in force
-            raise Wrong(f"{verb} {words}: exit {done.returncode}: {done.stdout}{done.stderr}")
-
     def unload(self):
         """This host is open until something is applied."""
         self.note("unload")
         banned = self.banned()
-        self.hole(banned)
+        self.hole("flush ruleset", banned)
         self.model.set("kept", None)
         self.say("unload", "--yes")
         self.model.set("policy", None)
         self.expect("unloaded")
         self.apply_for_good()
         self.healed(banned)
+
+
+def is_another(policy, than):
+    """By the rules that it becomes."""
+    matters = "not-listed" in policy.rules
+    key = lambda p: (p.rules, p.antispoof, p.listed and matters)
+    return key(policy) != key(than)
 
 
 def calm(a):
@@ -545,7 +365,7 @@ ACTIONS = [
     ("confirm", lambda a: calm(a) and a.waiting, 40, Actions.confirm),
     ("rollback", lambda a: calm(a) and a.waiting, 12, Actions.roll_back),
     ("time-out", lambda a: calm(a) and a.waiting, 3, Actions.time_out),
-    ("rollback to the former", lambda a: settled(a) and len(a.confirmed) > 1, 0, Actions.go_back),
+    ("rollback to a former one", lambda a: settled(a) and a.former(), 3, Actions.go_back),
     ("apply an invalid one", calm, 3, Actions.apply_nonsense),
     ("apply the same", settled, 3, Actions.apply_the_same),
     ("list changed", settled, 8, Actions.change_list),

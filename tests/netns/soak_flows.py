@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 
+from lab import wait_until
 from soak_model import CLIENTS, HTTPS, OUTWARD, ROUTED, SHUT, SSH, STEADY, Lane
 from talk import NETWORK
 
@@ -53,6 +54,12 @@ OPEN = [
 ] + [Lane("lan", f, "udp", ROUTED, "routed") for f in FAMILIES]
 
 
+def machine_drops():
+    """Packets of whatever network that found no room in a processor's queue."""
+    with open("/proc/net/softnet_stat", encoding="ascii") as f:
+        return sum(int(line.split()[1], 16) for line in f)
+
+
 class Flow:
     """An open connection, of which each datagram or line is answered."""
 
@@ -61,7 +68,7 @@ class Flow:
         self.checked = now
         self.number, self.waits, self.next = 0, collections.OrderedDict(), now
         self.doomed = None  # when it was found to have to be dead
-        self.heard = False
+        self.known = True
         self.rest = b""
 
 
@@ -75,6 +82,8 @@ class Traffic:
         self.number, self.port = 0, PORTS[0]
         self.poll, self.handlers = select.epoll(), {}
         self.connecting, self.flows, self.long = {}, [], {}
+        self.is_ending = False  # nothing new is begun
+        self.drops = collections.deque([(0.0, machine_drops())], maxlen=1000)  # when there were more
         self.peers, self.accepted = {}, {}  # client's address and port → server's end
         self._serve()
         self.thread = threading.Thread(target=self._guarded, daemon=True)
@@ -85,6 +94,11 @@ class Traffic:
     def stop(self):
         self.ended.set()
         self.thread.join(60)
+
+    def drain(self):
+        """Until all that was sent is decided."""
+        self.is_ending = True
+        wait_until(lambda: self.problems or not (self.waits or self.connecting), 60, "the last packets")
 
     def _guarded(self):
         try:
@@ -258,7 +272,9 @@ class Traffic:
                 return
             del self.waits[number]
             self.count["kept out"] += not must
-            if must:
+            if must and self._machine_dropped(sent):
+                self.count["lost by the machine"] += 1
+            elif must:
                 self.wrong(lane, born, f"a datagram was lost that must pass (sent at {sent:.3f})")
 
     # --- connections ---
@@ -385,12 +401,20 @@ class Traffic:
                 self._end(flow, "found dead")
             return
         flow.live = flow.live and self.model.must_live(flow.lane, flow.checked, now)
+        # without a table conntrack may have known nothing of datagrams
+        flow.known = flow.known and not self.model.was("policy", None, flow.checked, now)
         flow.checked = now
+        if not flow.known and flow.lane.protocol == "udp":
+            self._end(flow, "unknown by now")
+            return
         if self.model.must_be_dead(flow.lane, now, now):
             self._doom(flow, now)
             return
         patience = LATE if flow.lane.protocol == "udp" else STALLED
         oldest = next(iter(flow.waits.values()), now)
+        if flow.waits and now - oldest > patience and self._may_be_lost(flow, oldest):
+            flow.waits.popitem(last=False)
+            return
         if flow.live and now - oldest > patience:
             self.wrong(flow.lane, oldest, "an open connection is dead that must live")
         elif not flow.live and now - oldest > 3:
@@ -401,6 +425,15 @@ class Traffic:
                 if flow.live:
                     self.wrong(flow.lane, flow.checked, "an open connection has an error")
                 self._end(flow, "broken")
+
+    def _may_be_lost(self, flow, sent):
+        """A datagram is not repeated, and a chain without rules lets none through."""
+        return flow.lane.protocol == "udp" and (
+            self.model.was("hole", "shut", sent, sent + SETTLED) or self._machine_dropped(sent)
+        )
+
+    def _machine_dropped(self, sent):
+        return any(sent - 1 < when < sent + SETTLED + 1 for when, _ in self.drops)
 
     def _open(self):
         lane = self.rng.choice(OPEN)
@@ -418,9 +451,12 @@ class Traffic:
     # --- all together ---
 
     def _round(self):
-        self._datagrams()
-        now = time.monotonic()
-        if len(self.connecting) < MAX_CONNECTING:
+        now, drops = time.monotonic(), machine_drops()
+        if drops != self.drops[-1][1]:
+            self.drops.append((now, drops))
+        if not self.is_ending:
+            self._datagrams()
+        if not self.is_ending and len(self.connecting) < MAX_CONNECTING:
             if self.rng.random() < 0.5:
                 self._knock(self.rng.choice(CONNECTIONS), False)
             if len(self.flows) < MAX_FLOWS and self.rng.random() < 0.5:

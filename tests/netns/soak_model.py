@@ -141,7 +141,7 @@ BEGINNING = {
     "policy": None,  # what judges new connections; None: nothing is in force
     "kept": None,  # what was confirmed, by which open connections are kept
     "pending": False,
-    "hole": False,  # something else may be in the kernel
+    "hole": False,  # "open": somebody may have taken rules away; "shut": perhaps all but the drop at the end
     "panic": False,
     "banned4": False,
     "banned6": False,
@@ -199,9 +199,10 @@ def _ends(lane, world):
         return False
     if lane.client == "banned" and world[f"banned{lane.family}"]:
         return True
-    if lane.section == "outbound":
+    if lane.section == "outbound" or lane.port == SSH and lane.client == "lan":  # the rescue path
         return False
-    return world["panic"] or not world["policy"].judges(lane, world)
+    # nothing is cut because a link goes
+    return world["panic"] or not world["policy"].judges(lane, dict(world, vpn="wg0"))
 
 
 @functools.cache
@@ -273,6 +274,10 @@ class Model:
 
     def must_be_dead(self, lane, start, end):
         return all(_ends(lane, w) for w in self._worlds(lane, start, end))
+
+    def was(self, name, value, start, end):
+        """Whether it may have been."""
+        return value in self.of[name].between(start, end)
 
     def describe(self, lane, start, end):
         """What it knows of what decides about that lane."""

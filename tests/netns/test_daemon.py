@@ -366,7 +366,7 @@ def test_a_rollback_after_a_restart_can_be_confirmed(world, daemon):
     daemon.start()
     daemon.apply(EXAMPLE, "--no-confirm")
     daemon.apply(with_inbound("{ allow: ssh }"), "--no-confirm")
-    daemon.ask("unload", "--yes")
+    ringwall(world.lab, "unload", "--yes", "--runtime-dir", str(daemon.runtime))
     daemon.stop(signal.SIGKILL)
     daemon.start()
     code, answer = daemon.ask("rollback", "1")

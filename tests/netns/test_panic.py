@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`ringwall panic`: everything closed at once but the rescue path, until it is taken back."""
 
+import json
 import signal
+import socket
 
 import pytest
 
@@ -140,6 +142,29 @@ def test_what_others_change_is_undone_in_a_panic_too(world, daemon):
     daemon.ask("panic", "on")
     world.lab.run("fw", ["nft", "flush ruleset"])
     wait_until(lambda: daemon.status()["drift"]["undone"] > 0, 10, "the heal")
+    assert closed(world)
+
+
+def alerts(daemon):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(str(daemon.runtime / "io.ringwall"))
+        s.send(b'{"method":"io.ringwall.Alerts"}\0')
+        return json.loads(s.recv(4096).rstrip(b"\0"))["parameters"]
+
+
+def test_started_in_a_panic_it_knows_whose_the_rules_are_and_who_is_told(world, daemon):
+    daemon.start()
+    settings = 'rescue: lan, ownership: off, alerts: { webhook: "https://example.org/x" }'
+    daemon.apply(f"settings: {{ {settings} }}\n" + EXAMPLE, "--no-confirm")
+    daemon.ask("panic", "on")
+    daemon.stop(signal.SIGKILL)
+    world.lab.run("fw", ["nft", "flush ruleset"])
+    daemon.start()
+    assert closed(world) and not daemon.status()["owned"]
+    assert alerts(daemon) == {"webhook": "https://example.org/x"}
+    world.lab.run("fw", ["nft", "insert rule inet ringwall input accept"])
+    wait_until(lambda: daemon.status()["drift"]["undone"] > 0, 20, "the heal")
     assert closed(world)
 
 
