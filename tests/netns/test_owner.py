@@ -3,8 +3,10 @@
 where a service manager keeps the socket (sd_pid_notify_with_fds(3))."""
 
 import os
+import re
 import signal
 import socket
+import sys
 
 import pytest
 
@@ -117,6 +119,39 @@ def test_no_other_program_can_change_the_rules(world, daemon):
     # ours are taken as ever
     daemon.apply(EXAMPLE.replace("https", "ssh"), "--no-confirm")
     assert reach(world, 22) == "open" and daemon.status()["owned"]
+
+
+# Takes the daemon's sockets of nf_tables out of it, pidfd_getfd(2), and deletes the table with each.
+STOLEN = """
+import ctypes, os, socket, struct, sys
+pid, call = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True).syscall
+held = os.pidfd_open(pid)
+
+def message(kind, body, flags):
+    return struct.pack("IHHII", 16 + len(body), kind, flags, 1, 0) + body
+
+all_of_them = struct.pack("BBH", 0, 0, socket.htons(10))  # NFNL_SUBSYS_NFTABLES
+table = struct.pack("BBH", 1, 0, 0) + struct.pack("HH", 13, 1) + b"ringwall".ljust(12, b"\\0")
+batch = message(16, all_of_them, 1) + message(0xa02, table, 1) + message(17, all_of_them, 1)
+for n in map(int, os.listdir(f"/proc/{pid}/fd")):
+    fd = call(438, held, n, 0)  # -1: closed meanwhile
+    if fd >= 0 and os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
+        taken = socket.socket(fileno=fd)
+        if taken.family == socket.AF_NETLINK and taken.proto == 12:
+            taken.send(batch)
+"""
+
+
+@pytest.mark.parametrize("settings", ["", "settings: { ownership: off }\n"])
+def test_who_writes_with_the_daemons_own_socket_is_somebody_else(world, daemon, settings):
+    daemon.start()
+    daemon.apply(settings + EXAMPLE, "--no-confirm")
+    world.lab.run("fw", [sys.executable, "-c", STOLEN, str(daemon.process.pid)])
+    wait_until(lambda: daemon.status()["drift"]["undone"] >= 1, 20, "the heal")
+    status = daemon.status()
+    assert status["state"] == "closed" and status["readBack"], daemon.log()
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    assert re.search(r"all of them were removed; by python\S* \(process", daemon.log()), daemon.log()
 
 
 def test_a_rule_that_slipped_in_while_nobody_owned_the_table_is_gone(world, daemon):
