@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "guard/beside.h"
+#include "nft/shut.h"
 #include "ruleset/ruleset.h"
 #include "world/print.h"
 
@@ -70,7 +71,8 @@ const char *judge_describe_step(Arena *a, const WorldStep *s) {
 static bool is_ours(const WorldStep *s) {
         const WorldTable *t = s->chain->table;
 
-        return streq(world_family_to_string(t->family), "inet") && streq(t->name, RULESET_TABLE);
+        return streq(world_family_to_string(t->family), "inet") &&
+               (streq(t->name, RULESET_TABLE) || streq(t->name, SHUT_TABLE));
 }
 
 /* The last of another program's steps that does something to the packet; of these one that rewrites

@@ -7,10 +7,12 @@
 #define IPV4 2
 
 static const WorldTable ours = {.family = INET, .name = "ringwall"},
+                        siege = {.family = INET, .name = "ringwall_shut"},
                         docker = {.family = IPV4, .name = "nat"},
                         odd = {.family = IPV4, .name = "a\nb"};
 static const WorldChain inbound = {.table = &ours, .name = "inbound"},
                         published = {.table = &docker, .name = "DOCKER"},
+                        shut = {.table = &siege, .name = "input"},
                         strange = {.table = &odd, .name = "\x1b[2J"};
 static const WorldRule allow = {.handle = 5, .comment = "policy.yaml:3: allow https"},
                        dnat = {.handle = 12}, drop = {.handle = 7};
@@ -22,6 +24,7 @@ static const WorldStep translates = {&published, &dnat, {.kind = WORLD_ACCEPT}, 
                        admits = {&inbound, &allow, {.kind = WORLD_ACCEPT}, NULL},
                        policy = {&inbound, NULL, {.kind = WORLD_DROP}, NULL},
                        refuses = {&strange, &drop, {.kind = WORLD_DROP}, NULL},
+                       shuts = {&shut, &drop, {.kind = WORLD_DROP}, NULL},
                        rewrites = {&strange, &mangle, {.kind = WORLD_CONTINUE}, NULL};
 
 static void a_step_is_told_in_one_line_whatever_names_it_has(void **state) {
@@ -70,6 +73,7 @@ static void only_another_programs_rule_is_to_be_taken_out(void **state) {
                             "nft delete rule ip nat DOCKER handle 12");
         assert_null(judge_remedy(*state, &admits));
         assert_null(judge_remedy(*state, &policy));
+        assert_null(judge_remedy(*state, &shuts));
         assert_null(judge_remedy(*state, &refuses)); /* not for a shell */
 }
 
