@@ -322,6 +322,8 @@ static int compare(Expected *x, size_t number, DiagramId region) {
                         continue;
                 if (!v->sent && !verify_is_settled(v, f.destination))
                         continue;
+                if (x->allow && !v->sent && !whole_may_lead_back(v->whole, f.source, packet.in))
+                        continue;
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)
                         return r;
@@ -380,6 +382,8 @@ static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
                 if (!verify_find(v, bad, &liked, point))
                         continue;
                 verify_make_packet(v, point, &liked, &packet, &f);
+                if (x->allow && !v->sent && !whole_may_lead_back(v->whole, f.source, packet.in))
+                        continue;
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)
                         return r;

@@ -113,6 +113,15 @@ def test_what_is_rewritten_to_a_port_that_no_claim_is_about_refutes_none(world):
     assert len(answers) == 3 and all(answer == "undecided" for _, answer in answers), answers
 
 
+@pytest.mark.parametrize("line", ["rule add iif eth0 lookup 77", "addr add 203.0.113.1/24 dev docker0"])
+def test_where_routes_are_not_known_an_answer_is_given_all_the_same(world, line):
+    policy = EXAMPLE + "expect:\n  - { allow: https, from: internet, to: 203.0.113.1 }\n"
+    world.use(policy)
+    world.lab.ip("fw", line + "\n")
+    done = ringwall(world.lab, "verify", "--policy", world.file(policy), "--json", check=False)
+    assert done.returncode in (0, 11), done.stdout + done.stderr  # nothing is refuted by a spoofed packet
+
+
 def test_what_the_proof_does_not_know_is_named(world):
     world.use(EXAMPLE)
     insert(world, "input meta cpu 7 tcp dport 11434 accept")
