@@ -334,7 +334,7 @@ RUN = [
             ["python3-pytest-xdist", *RULERS],
             pytest("tests/netns", options=["-n", "3", "--dist", "loadfile"]),
         ),
-        420,
+        600,
         True,
         True,
     ),
