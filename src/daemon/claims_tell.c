@@ -23,7 +23,8 @@ static void drop_authors(ClaimWatch *w, size_t n) {
         w->n_authors = kept - n;
 }
 
-/* Looked up at once, while they are still there; so many and no more, however fast they come. */
+/* Looked up at once, while they are still there, unless the lookout was quicker; so many and no
+ * more, however fast they come. */
 void claims_note_author(Daemon *d, const Commit *c) {
         ClaimWatch *w = d->claims;
         size_t kept = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX);
@@ -45,7 +46,8 @@ void claims_note_author(Daemon *d, const Commit *c) {
                            .who = {.login_uid = WHO_UNKNOWN_LOGIN}};
         memcpy(a->table, c->table, sizeof(a->table));
         tree.arena = a->arena;
-        if (d->drift.sees_pids && tree.arena)
+        if (d->drift.sees_pids && tree.arena &&
+            !(d->drift.lookout && lookout_find(d->drift.lookout, c->generation, a->arena, &a->who)))
                 (void)who_read(&tree, c, &a->who); /* else it stays unknown */
 }
 

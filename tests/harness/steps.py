@@ -340,10 +340,12 @@ RUN = [
     ),
     Step(
         "docker",
-        "verify, init and bans beside a real Docker and ufw",
+        "verify, init, bans and who it was, beside a real Docker and ufw",
         with_packages(
             DOCKER,
-            pytest(*(f"tests/docker/test_{name}.py" for name in ("verify", "init", "bans"))),
+            pytest(
+                *(f"tests/docker/test_{name}.py" for name in ("verify", "init", "bans", "changers"))
+            ),
         ),
         420,
         True,
@@ -444,7 +446,9 @@ def long_steps(options):
         Step(
             "docker",
             "the rules of a real Docker and ufw: evaluator and kernel, 100,000 packets",
-            with_packages(DOCKER, pytest("tests/docker", options=["--packets=50000"])),
+            with_packages(
+                DOCKER, pytest("tests/docker", options=["--packets=50000", "--published=25"])
+            ),
             1800,
             True,
             True,

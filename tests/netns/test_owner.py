@@ -37,7 +37,7 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
         self.socket.settimeout(0.2)
-        self.kept = {}
+        self.kept, self.told = {}, []  # told: signs of life, and for how long to wait for one
 
     def collect(self):
         while True:
@@ -45,6 +45,7 @@ class Manager:
                 text, fds, _, _ = socket.recv_fds(self.socket, 4096, 4)
             except TimeoutError:
                 return
+            self.told += [line for line in text.decode().splitlines() if line.startswith("WATCHDOG")]
             words = dict(line.split("=", 1) for line in text.decode().splitlines() if "=" in line)
             if words.get("FDSTORE") == "1":
                 assert words["FDPOLL"] == "0" and len(fds) == 1
@@ -52,10 +53,10 @@ class Manager:
             for fd in fds:
                 os.close(fd)
 
-    def start(self, daemon):
+    def start(self, daemon, **more):
         """Hands on what was kept, from the third descriptor on."""
         self.collect()
-        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(self.path)}
+        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(self.path), **more}
         words = [DAEMON, "--state-dir", daemon.state, "--runtime-dir", daemon.runtime]
         script = 'exec "$@"'
         if self.kept:
@@ -236,3 +237,24 @@ def test_unloaded_on_demand_it_is_gone(world, daemon, manager):
     ringwall(world.lab, "unload", "--yes", "--runtime-dir", str(daemon.runtime))
     assert ("inet", "ringwall") not in world.lab.tables()
     assert reach(world, 22) == "open"
+
+
+def test_a_large_transaction_is_announced_with_the_time_that_it_may_take(world, daemon, manager, tmp_path):
+    """systemd waits so long for a sign of life, and no longer once the kernel has taken it."""
+    wait = 100000  # microseconds: what is large is measured by it
+    manager.start(daemon, WATCHDOG_USEC=str(wait))
+    daemon.apply(EXAMPLE, "--no-confirm")
+    manager.collect()
+    assert "WATCHDOG=1" in manager.told and not any("USEC" in line for line in manager.told)
+    manager.told.clear()
+    many = tmp_path / "many"
+    many.write_text("".join(f"11.{i // 256}.{i % 256}.0/25\n" for i in range(4000)))
+    policy = EXAMPLE.replace("zones:\n", f"zones:\n  many: {{ file: {many} }}\n")
+    assert daemon.apply(policy.replace("from: [lan, vpn]", "from: [lan, vpn, many]"), "--no-confirm")[0] == 0
+    manager.collect()
+    (longer, again), (first, last) = zip(
+        *((line, i) for i, line in enumerate(manager.told) if line.startswith("WATCHDOG_USEC="))
+    )
+    assert int(longer.split("=")[1]) > 2 * wait and again == f"WATCHDOG_USEC={wait}"
+    # it counts from then on, both times
+    assert manager.told[first + 1] == manager.told[last + 1] == "WATCHDOG=1"
