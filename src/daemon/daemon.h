@@ -144,6 +144,7 @@ typedef struct Daemon {
 
         int watch_fd; /* of links, addresses and routes */
         sd_event_source *watch, *settle;
+        struct if_nameindex *links; /* owned, or NULL: as they were called */
         uint64_t retry_usec; /* until what could not be followed is tried again; 0: it could */
         bool is_retrying;    /* that is what `settle` waits for */
 
