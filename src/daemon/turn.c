@@ -11,12 +11,15 @@
  * nor does a timer, or a thread, on its behalf. One transaction is one step, however large, and the
  * kernel's own: for that, systemd is asked to wait as long as it may take. */
 
-#define TOLD_USEC UINT64_C(1000000)             /* no more often */
-#define TURN_MAX_USEC (300 * UINT64_C(1000000)) /* then it hangs, even if it gets on */
-/* 10,000 rules are 5 MiB, and take half a second on a busy machine; a million prefixes are 80, and
- * half a minute. */
-#define LARGE_SIZE ((size_t)8 << 20)
-#define LARGE_RATE ((size_t)256 << 10) /* bytes in a second: a slow machine's, ten times over */
+#define USEC_PER_SEC UINT64_C(1000000)
+#define SIGNS 8                            /* at most so many in the time that systemd waits */
+#define TURN_MAX_USEC (300 * USEC_PER_SEC) /* then it hangs, even if it gets on */
+/* Bytes of a transaction in a second: 10,000 rules are 5 MiB, and take half a second on a busy
+ * machine; what is quick enough at the first of these rates is not announced. A million prefixes
+ * are 80 MiB, and take half a minute: the second is what a slow machine may need, ten times over.
+ */
+#define USUAL_RATE ((size_t)800 << 10)
+#define SLOW_RATE ((size_t)256 << 10)
 
 static uint64_t monotonic_usec(void) {
         struct timespec t = {0};
@@ -47,6 +50,7 @@ static void wait_for(Daemon *d, uint64_t usec) {
 void turn_step(void *context, size_t to_send) {
         Daemon *d = context;
         uint64_t now, iteration = 0;
+        bool is_large;
 
         if (d->turn.watchdog_usec == 0)
                 return;
@@ -62,8 +66,9 @@ void turn_step(void *context, size_t to_send) {
         }
         if (now - d->turn.since_usec > TURN_MAX_USEC)
                 return;
-        if (to_send > LARGE_SIZE)
-                wait_for(d, d->turn.watchdog_usec + to_send / LARGE_RATE * UINT64_C(1000000));
-        if (to_send > LARGE_SIZE || now - d->turn.told_usec >= TOLD_USEC)
+        is_large = to_send * USEC_PER_SEC / USUAL_RATE > d->turn.watchdog_usec;
+        if (is_large)
+                wait_for(d, d->turn.watchdog_usec + to_send * USEC_PER_SEC / SLOW_RATE);
+        if (is_large || now - d->turn.told_usec >= d->turn.watchdog_usec / SIGNS)
                 tell(d, now);
 }
