@@ -29,13 +29,13 @@ class Daemon:
         self.state, self.runtime = folder / "state", folder / "run"
         self.process = None
 
-    def start(self, *args, ready=True, under=()):
+    def start(self, *args, ready=True, under=(), **more):
         with open(self.folder / "log", "ab") as log:
             self.process = self.world.lab.popen(
                 "fw",
                 [*under, DAEMON, "--state-dir", self.state, "--runtime-dir", self.runtime, *args],
                 stderr=log,
-                env=ENVIRONMENT,
+                env={**ENVIRONMENT, **more},
             )
         if ready:
             wait_until(lambda: self.ask("status")[0] == 0, 10, "the daemon's first answer")
