@@ -47,7 +47,8 @@ static void unmap(BanEntry *e) {
         e->address.low &= UINT32_MAX;
 }
 
-int ban_parse_address(Arena *a, const char *text, BanEntry *ret, const char **ret_why) {
+int ban_parse_address(
+        Arena *a, const char *text, unsigned int ipv6, BanEntry *ret, const char **ret_why) {
         BanEntry e = {0};
         unsigned int length;
         bool is_single;
@@ -81,7 +82,7 @@ int ban_parse_address(Arena *a, const char *text, BanEntry *ret, const char **re
         e.address = range.low;
         unmap(&e);
         if (is_single && e.family == FAMILY_IPV6)
-                e.prefix = BAN_HOST_IPV6;
+                e.prefix = (uint8_t)ipv6;
         cut_to_prefix(&e);
         *ret = e;
         return 0;

@@ -12,9 +12,7 @@
 #define BAN_SERVICES_MAX 64 /* ports of one ban */
 #define BAN_EVER INT64_MAX  /* an end that never comes */
 #define BAN_SECONDS_MAX (INT64_C(100) * 365 * 86400)
-#define BAN_WIDEST_IPV4 16 /* the shortest prefix that may be banned */
-#define BAN_WIDEST_IPV6 32
-#define BAN_HOST_IPV6 64 /* a single IPv6 address stands for its /64, unless its prefix is said */
+#define BAN_HOST_IPV6 64 /* of which services may be shut */
 
 typedef struct Ban {
         BanEntry key;                       /* without its timeout */
@@ -25,9 +23,10 @@ typedef struct Ban {
         bool is_restored; /* it went on before, and is not counted as another one */
 } Ban;
 
-/* "192.0.2.7", "2001:db8::5" (its /64), "198.51.100.0/24", "2001:db8::5/128". An IPv4 address
- * within IPv6 is taken for IPv4. 0, or -EBADMSG, and why (of static memory or of a). */
-int ban_parse_address(Arena *a, const char *text, BanEntry *ret, const char **ret_why);
+/* "192.0.2.7", "2001:db8::5" (its /ipv6: 64, say), "198.51.100.0/24", "2001:db8::5/128". An IPv4
+ * address within IPv6 is taken for IPv4. 0, or -EBADMSG, and why (of static memory or of a). */
+int ban_parse_address(
+        Arena *a, const char *text, unsigned int ipv6, BanEntry *ret, const char **ret_why);
 /* "22/tcp": into protocol and port of an entry that is a host. Likewise. */
 int ban_parse_service(Arena *a, const char *text, BanEntry *e, const char **ret_why);
 /* Why a text cannot be one's reason (or name, of at most `max` bytes): NULL if it can. */

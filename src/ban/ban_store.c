@@ -40,7 +40,7 @@ static const char *const texts[_QUERY_MAX] = {
         [QUERY_ROLLBACK] = "ROLLBACK",
         [QUERY_OF_KEY] = "SELECT jail, until, times, since, source, reason FROM bans"
                          " WHERE key = ?1",
-        [QUERY_PAST] = "SELECT times FROM past WHERE key = ?1",
+        [QUERY_PAST] = "SELECT times FROM past WHERE key = ?1 AND last >= ?2",
         [QUERY_PUT] = "INSERT OR REPLACE INTO bans VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         [QUERY_DELETE] = "DELETE FROM bans WHERE key = ?1 AND jail = ?2",
         [QUERY_KEEP_PAST] = "INSERT INTO past VALUES (?1, ?2, ?3)" KEEP,
@@ -55,8 +55,13 @@ static const char *const texts[_QUERY_MAX] = {
         [QUERY_EXPIRE] = "DELETE FROM bans WHERE until <= ?1",
         [QUERY_FORGET] = "DELETE FROM past WHERE last < ?1 OR last <"
                          " (SELECT last FROM past ORDER BY last DESC LIMIT 1 OFFSET 1000000)",
-        [QUERY_COUNT] = "SELECT count(*), count(DISTINCT key) FROM bans WHERE until > ?1",
-        [QUERY_FIRST_TO_END] = "SELECT key, jail FROM bans ORDER BY until LIMIT ?1",
+        /* along the primary key: DISTINCT would sort all keys once more */
+        [QUERY_COUNT] = "SELECT coalesce(sum(n), 0), count(*) FROM"
+                        " (SELECT count(*) AS n FROM bans WHERE until > ?1 GROUP BY key)",
+        [QUERY_COUNT_OF] = "SELECT count(*) FROM bans WHERE until > ?1"
+                           " AND (jail = ?2 OR (jail = '' AND source = ?2))",
+        [QUERY_FIRST_TO_END] = "SELECT key, jail FROM bans WHERE until < 9223372036854775807"
+                               " ORDER BY until LIMIT ?1",
         [QUERY_NEXT_END] = "SELECT min(until) FROM bans",
         /* a number of zero bytes stands for what is not asked for */
         [QUERY_LIST] = "SELECT key, jail, since, until, times, uid, source, reason FROM bans"
@@ -347,7 +352,11 @@ int ban_store_holds(BanStore *s, const BanEntry *key, int64_t now_usec, bool *re
         return r;
 }
 
-int ban_store_count_past(BanStore *s, const BanEntry *key, int64_t *ret) {
+static int64_t forgotten_usec(int64_t now_usec) {
+        return now_usec - BAN_STORE_FORGET_DAYS * DAY_USEC;
+}
+
+int ban_store_count_past(BanStore *s, const BanEntry *key, int64_t now_usec, int64_t *ret) {
         sqlite3_stmt *q = ban_store_query(s, QUERY_PAST);
         int step, r = 0;
 
@@ -355,6 +364,7 @@ int ban_store_count_past(BanStore *s, const BanEntry *key, int64_t *ret) {
         if (!q)
                 return ban_store_errno(s);
         bind_key(q, 1, key);
+        (void)sqlite3_bind_int64(q, 2, forgotten_usec(now_usec));
         step = sqlite3_step(q);
         if (step == SQLITE_ROW)
                 *ret = sqlite3_column_int64(q, 0);
@@ -387,7 +397,7 @@ int ban_store_put(BanStore *s, const Ban *ban, int64_t now_usec, BanChange *ret)
         int r = look_up(s, &ban->key, ban->jail, now_usec, &known);
 
         if (r == 0 && known.times == 0)
-                r = ban_store_count_past(s, &ban->key, &past);
+                r = ban_store_count_past(s, &ban->key, now_usec, &past);
         if (r < 0)
                 return r;
         row.times = MAX(known.times, past);
@@ -559,7 +569,7 @@ int ban_store_expire(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *
                 return r;
         r = count_ended(s, now_usec, &keys);
         for (size_t i = 0; i < ARRAY_SIZE(order) && r == 0; i++) {
-                int64_t forgotten = now_usec - BAN_STORE_FORGET_DAYS * DAY_USEC;
+                int64_t forgotten = forgotten_usec(now_usec);
                 sqlite3_stmt *q = ban_store_query(s, order[i]);
 
                 if (q)

@@ -9,7 +9,6 @@
 #include "base/diag.h"
 
 #define BAN_STORE_FILE "bans.sqlite"
-#define BAN_STORE_MAX 1000000    /* bans; beyond, who would be let in first goes first */
 #define BAN_STORE_FORGET_DAYS 30 /* after its last ban a former one is forgotten */
 
 typedef struct BanStore BanStore;
@@ -49,13 +48,16 @@ typedef struct BanChange {
 int ban_store_put(BanStore *s, const Ban *ban, int64_t now_usec, BanChange *ret);
 /* Whether any jail bans just that. */
 int ban_store_holds(BanStore *s, const BanEntry *key, int64_t now_usec, bool *ret);
-/* How often the address was banned before, not counting a ban that goes on. */
-int ban_store_count_past(BanStore *s, const BanEntry *key, int64_t *ret);
+/* How often the address was banned before, not counting a ban that goes on, nor what is to be
+ * forgotten. */
+int ban_store_count_past(BanStore *s, const BanEntry *key, int64_t now_usec, int64_t *ret);
 
 /* NULL and zero: not asked for. */
 typedef struct BanFilter {
         const char *jail;
-        const BanEntry *address;    /* that address, all its services included */
+        const BanEntry *address; /* that address, all its services included */
+        Family family;           /* if within: bans whose first address is one of these */
+        const Range *within;
         int64_t since_usec;         /* that began then or later */
         const unsigned char *after; /* a key and */
         size_t after_size;
@@ -90,7 +92,8 @@ int ban_store_read_kernel(BanStore *s,
 /* Between begin and commit: removes what is over, and forgets what has been over for long. Counts
  * bans that were removed, and keys that nobody bans any more. */
 int ban_store_expire(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *ret_keys);
-/* Between begin and commit: removes so many of those that would end first. */
+/* Between begin and commit: removes so many of those that would end first; never one that does not
+ * end. */
 int ban_store_trim(BanStore *s,
                    int64_t n,
                    int64_t now_usec,
@@ -98,6 +101,8 @@ int ban_store_trim(BanStore *s,
                    void *to);
 /* Bans of jails, and different keys among them: looks at all of them. */
 int ban_store_count(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *ret_keys);
+/* How many a jail has, or, of those that are no jail's, a program: looks at all of them. */
+int ban_store_count_of(BanStore *s, const char *name, int64_t now_usec, int64_t *ret);
 /* When the next one ends; BAN_EVER: none does. */
 int ban_store_next_end(BanStore *s, int64_t *ret);
 

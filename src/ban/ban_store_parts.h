@@ -23,6 +23,7 @@ typedef enum Query {
         QUERY_EXPIRE,
         QUERY_FORGET,
         QUERY_COUNT,
+        QUERY_COUNT_OF,
         QUERY_FIRST_TO_END,
         QUERY_NEXT_END,
         QUERY_LIST,

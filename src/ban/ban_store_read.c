@@ -15,27 +15,43 @@ static bool read_key(sqlite3_stmt *q, BanEntry *ret) {
         return ban_key_read(sqlite3_column_blob(q, 0), (size_t)sqlite3_column_bytes(q, 0), ret);
 }
 
-/* The keys of an address, whichever services they are about, stand in a row. */
-static void bind_range(sqlite3_stmt *q, const BanFilter *f) {
-        static const unsigned char last[] = {0xff};
+/* Keys from low to high. The statement finds where to begin by ?4, behind which it lists: a key
+ * that is cut off stands before all that begin so. */
+static void
+bind_keys(sqlite3_stmt *q, const BanFilter *f, const BanEntry *first, const BanEntry *last) {
         unsigned char low[BAN_KEY_BYTES_MAX], high[BAN_KEY_BYTES_MAX];
-        BanEntry key;
-        size_t size;
+        size_t size = ban_key_write(first, low);
 
-        if (!f->address) {
-                (void)sqlite3_bind_blob(q, 6, "", 0, SQLITE_STATIC);
-                (void)sqlite3_bind_blob(q, 7, last, sizeof(last), SQLITE_STATIC);
-                return;
-        }
-        key = *f->address;
-        size = ban_key_write(&key, low);
-        if (key.protocol == 0) {
-                key.protocol = UINT8_MAX;
-                key.port = UINT16_MAX;
-        }
-        (void)ban_key_write(&key, high);
+        (void)ban_key_write(last, high);
         (void)sqlite3_bind_blob(q, 6, low, (int)size, SQLITE_TRANSIENT);
         (void)sqlite3_bind_blob(q, 7, high, (int)size, SQLITE_TRANSIENT);
+        if (!f->after)
+                (void)sqlite3_bind_blob(q, 4, low, (int)size - 1, SQLITE_TRANSIENT);
+}
+
+/* The keys of an address, whichever services they are about, stand in a row; and those of
+ * neighbouring addresses. */
+static void bind_range(sqlite3_stmt *q, const BanFilter *f) {
+        static const unsigned char end[] = {0xff};
+        BanEntry first = {.family = f->family}, last = first;
+
+        if (f->address) {
+                first = last = *f->address;
+                if (last.protocol == 0) {
+                        last.protocol = UINT8_MAX;
+                        last.port = UINT16_MAX;
+                }
+        } else if (f->within) {
+                first.address = f->within->low;
+                last.address = f->within->high;
+                last.prefix = last.protocol = UINT8_MAX;
+                last.port = UINT16_MAX;
+        } else {
+                (void)sqlite3_bind_blob(q, 6, "", 0, SQLITE_STATIC);
+                (void)sqlite3_bind_blob(q, 7, end, sizeof(end), SQLITE_STATIC);
+                return;
+        }
+        bind_keys(q, f, &first, &last);
 }
 
 static void bind_filter(sqlite3_stmt *q, const BanFilter *f, int64_t now_usec) {
@@ -119,6 +135,22 @@ int ban_store_count(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *r
                 *ret_bans = sqlite3_column_int64(q, 0);
                 *ret_keys = sqlite3_column_int64(q, 1);
         } else
+                r = ban_store_errno(s);
+        (void)sqlite3_reset(q);
+        return r;
+}
+
+int ban_store_count_of(BanStore *s, const char *name, int64_t now_usec, int64_t *ret) {
+        sqlite3_stmt *q = ban_store_query(s, QUERY_COUNT_OF);
+        int r = 0;
+
+        if (!q)
+                return ban_store_errno(s);
+        (void)sqlite3_bind_int64(q, 1, now_usec);
+        (void)sqlite3_bind_text(q, 2, name, -1, SQLITE_TRANSIENT);
+        if (sqlite3_step(q) == SQLITE_ROW)
+                *ret = sqlite3_column_int64(q, 0);
+        else
                 r = ban_store_errno(s);
         (void)sqlite3_reset(q);
         return r;

@@ -55,7 +55,7 @@ static BanEntry key(Bench *b, const char *address) {
         const char *why;
         BanEntry e;
 
-        assert_int_equal(ban_parse_address(b->arena, address, &e, &why), 0);
+        assert_int_equal(ban_parse_address(b->arena, address, 64, &e, &why), 0);
         return e;
 }
 
@@ -182,7 +182,7 @@ static void earlier_bans_are_counted_and_forgotten_in_time(void **state) {
 
         put(b, "192.0.2.7", "sshd", NOW, NOW + 10 * SECOND);
         assert_int_equal(expire(b, NOW + 20 * SECOND), 101);
-        assert_int_equal(ban_store_count_past(b->store, &e, &times), 0);
+        assert_int_equal(ban_store_count_past(b->store, &e, NOW, &times), 0);
         assert_int_equal(times, 1);
         assert_int_equal(put(b, "192.0.2.7", "sshd", NOW + 30 * SECOND, NOW + 40 * SECOND).times,
                          2);
@@ -265,6 +265,43 @@ static void beyond_the_limit_who_would_be_let_in_first_goes_first(void **state) 
         assert_int_equal(ban_store_commit(b->store), 0);
         assert_string_equal(ban_print_address(&last.key, buf), "192.0.2.2");
         assert_string_equal(list(b, &(BanFilter){0}, NOW), "192.0.2.1 , 192.0.2.3 ");
+        /* but never a ban that does not end */
+        assert_int_equal(ban_store_begin(b->store), 0);
+        assert_int_equal(ban_store_trim(b->store, 9, NOW, add_change, &last), 0);
+        assert_int_equal(ban_store_commit(b->store), 0);
+        assert_string_equal(list(b, &(BanFilter){0}, NOW), "192.0.2.3 ");
+}
+
+static void bans_are_found_by_where_they_begin_and_counted_by_whose_they_are(void **state) {
+        Bench *b = *state;
+        BanEntry around = key(b, "198.51.100.0/24");
+        Range within = ban_range(&around);
+        int64_t n = 0;
+
+        put(b, "198.51.99.255", "sshd", NOW, BAN_EVER);
+        put(b, "198.51.100.0", "sshd", NOW, BAN_EVER);
+        put(b, "198.51.100.0/25", "sshd", NOW, BAN_EVER);
+        put(b, "198.51.100.255", "nginx", NOW, BAN_EVER);
+        put(b, "198.51.101.0", "nginx", NOW, NOW + SECOND);
+        put(b, "2001:db8::1", "sshd", NOW, BAN_EVER);
+        assert_string_equal(list(b, &(BanFilter){.family = FAMILY_IPV4, .within = &within}, NOW),
+                            "198.51.100.0/25 sshd, 198.51.100.0 sshd, 198.51.100.255 nginx");
+        assert_int_equal(ban_store_count_of(b->store, "sshd", NOW, &n), 0);
+        assert_int_equal(n, 4);
+        assert_int_equal(ban_store_count_of(b->store, "nginx", NOW + 2 * SECOND, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(ban_store_count_of(b->store, "nobody", NOW, &n), 0);
+        assert_int_equal(n, 0);
+}
+
+static void what_was_over_long_ago_counts_no_more_even_before_it_is_removed(void **state) {
+        Bench *b = *state;
+        BanEntry e = key(b, "192.0.2.7");
+        int64_t later = NOW + (BAN_STORE_FORGET_DAYS + 1) * INT64_C(86400) * SECOND;
+
+        put(b, "192.0.2.7", "", NOW, BAN_EVER);
+        drop(b, &(BanFilter){.address = &e}, NOW);
+        assert_int_equal(put(b, "192.0.2.7", "", later, BAN_EVER).times, 1);
 }
 
 static int add_entry(const BanEntry *e, void *to) {
@@ -368,7 +405,7 @@ static void all_of_them_are_dropped_at_once_and_remembered(void **state) {
         assert_int_equal(ban_store_drop_all(b->store, NOW, &n), 0);
         assert_int_equal(ban_store_commit(b->store), 0);
         assert_int_equal(n, 3);
-        assert_int_equal(ban_store_count_past(b->store, &e, &times), 0);
+        assert_int_equal(ban_store_count_past(b->store, &e, NOW, &times), 0);
         assert_int_equal(times, 1);
         assert_int_equal(ban_store_count(b->store, NOW, &n, &times), 0);
         assert_int_equal(n, 0);
@@ -386,6 +423,8 @@ int main(void) {
                 bench_test(what_is_restored_is_not_counted_as_another_one),
                 bench_test(lists_by_jail_time_address_and_in_pages),
                 bench_test(beyond_the_limit_who_would_be_let_in_first_goes_first),
+                bench_test(bans_are_found_by_where_they_begin_and_counted_by_whose_they_are),
+                bench_test(what_was_over_long_ago_counts_no_more_even_before_it_is_removed),
                 bench_test(all_of_them_are_dropped_at_once_and_remembered),
                 bench_test(the_kernel_gets_each_address_once),
                 bench_test(a_damaged_file_is_put_aside),

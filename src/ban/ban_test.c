@@ -22,7 +22,7 @@ static void addresses_and_networks_are_read(void **state) {
                 const char *why = NULL;
                 BanEntry e, again;
 
-                unit_equal(rows[i].text, ban_parse_address(*state, rows[i].text, &e, &why), 0);
+                unit_equal(rows[i].text, ban_parse_address(*state, rows[i].text, 64, &e, &why), 0);
                 unit_string(rows[i].text, ban_print_address(&e, buf), rows[i].expected);
                 unit_true(rows[i].text, ban_key_read(key, ban_key_write(&e, key), &again));
                 unit_string(rows[i].text, ban_print_address(&again, buf), rows[i].expected);
@@ -51,7 +51,7 @@ static void what_is_no_address_is_told(void **state) {
                 const char *why = NULL;
                 BanEntry e;
 
-                unit_equal(rows[i].text, ban_parse_address(*state, rows[i].text, &e, &why),
+                unit_equal(rows[i].text, ban_parse_address(*state, rows[i].text, 64, &e, &why),
                            -EBADMSG);
                 unit_string(rows[i].text, why, rows[i].why);
         }
@@ -74,7 +74,7 @@ static void services_belong_to_hosts(void **state) {
                 BanEntry e;
                 int r;
 
-                assert_int_equal(ban_parse_address(*state, rows[i].address, &e, &why), 0);
+                assert_int_equal(ban_parse_address(*state, rows[i].address, 64, &e, &why), 0);
                 r = ban_parse_service(*state, rows[i].service, &e, &why);
                 unit_equal(rows[i].service, r, rows[i].is_one ? 0 : -EBADMSG);
                 if (r == 0)

@@ -15,6 +15,7 @@ typedef struct NeverRange {
 typedef struct Never {
         NeverRange *items; /* in an arena */
         size_t n_items;
+        RangeSet said[_FAMILY_MAX]; /* by the policy, bans.never; normalised */
 } Never;
 
 /* What holds on every host: loopback, link-local, multicast, the unspecified address. 0 or -ENOMEM.
@@ -22,9 +23,15 @@ typedef struct Never {
 int never_add_always(Arena *a, Never *never);
 int never_add(Arena *a, Never *never, Family family, Range range, const char *why);
 
-/* The first that a ban of the key would touch; NULL: none. */
-const NeverRange *never_find(const Never *never, const BanEntry *key) _pure_;
+/* The first that a ban of the key would touch; false: none. */
+bool never_find(const Never *never, const BanEntry *key, NeverRange *ret);
+/* Whether all of the key is among them, so that a ban of it would shut out nobody; and why. */
+bool never_covers(const Never *never, const BanEntry *key, NeverRange *ret);
 
 /* Why the key may not be banned, for people: it touches one of those, or is wider than the prefix
- * of the family may be; NULL if it may. Of a. -ENOMEM is NULL and *ret_r. */
-const char *never_refuse(Arena *a, const Never *never, const BanEntry *key, int *ret_r);
+ * of its family may be; NULL if it may. Of a. -ENOMEM is NULL and *ret_r. */
+const char *never_refuse(Arena *a,
+                         const Never *never,
+                         const unsigned int widest[static _FAMILY_MAX],
+                         const BanEntry *key,
+                         int *ret_r);

@@ -3,6 +3,8 @@
 
 #include "base/unit.h"
 
+static const unsigned int widest[_FAMILY_MAX] = {16, 32};
+
 static Range range_of(const char *text, Family *family) {
         Range range;
 
@@ -45,9 +47,9 @@ static void what_would_lock_somebody_out_is_refused_with_the_reason(void **state
                 BanEntry e;
                 int r = 0;
 
-                unit_equal(rows[i].address, ban_parse_address(*state, rows[i].address, &e, &why),
-                           0);
-                said = never_refuse(*state, &never, &e, &r);
+                unit_equal(rows[i].address,
+                           ban_parse_address(*state, rows[i].address, 64, &e, &why), 0);
+                said = never_refuse(*state, &never, widest, &e, &r);
                 unit_equal(rows[i].address, r, 0);
                 if (e.prefix == 0)
                         unit_string(rows[i].address, said,
@@ -57,8 +59,63 @@ static void what_would_lock_somebody_out_is_refused_with_the_reason(void **state
         }
 }
 
+static BanEntry key_of(Arena *a, const char *text) {
+        const char *why;
+        BanEntry key;
+
+        if (ban_parse_address(a, text, 64, &key, &why) < 0)
+                fail_msg("%s", why);
+        return key;
+}
+
+static void what_the_policy_says_is_never_banned_either(void **state) {
+        static const char *const said[] = {"198.51.100.7", "198.51.100.16/28", "203.0.113.0/24"};
+        static const struct {
+                const char *address;
+                bool touches, covered;
+        } rows[] = {
+                {"198.51.100.7", true, true},     {"198.51.100.8", false, false},
+                {"198.51.100.0/29", true, false}, {"198.51.100.16", true, true},
+                {"198.51.100.31", true, true},    {"198.51.100.32", false, false},
+                {"198.51.100.0/24", true, false}, {"203.0.113.0/24", true, true},
+                {"203.0.112.0/23", true, false},  {"203.0.114.0", false, false},
+                {"2001:db8::1", false, false},
+        };
+        Never never = {0};
+        NeverRange n;
+
+        for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+                Family family;
+                Range range = range_of(said[i], &family);
+
+                assert_int_equal(range_set_add(*state, &never.said[family], range), 0);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                BanEntry key = key_of(*state, rows[i].address);
+
+                unit_equal(rows[i].address, never_find(&never, &key, &n), rows[i].touches);
+                unit_equal(rows[i].address, never_covers(&never, &key, &n), rows[i].covered);
+        }
+}
+
+static void how_wide_a_ban_may_be_is_the_callers_to_say(void **state) {
+        static const unsigned int narrow[_FAMILY_MAX] = {24, 48}, wide[_FAMILY_MAX] = {8, 16};
+        BanEntry key = key_of(*state, "198.51.0.0/16");
+        Never never = {0};
+        int r;
+
+        assert_string_equal(never_refuse(*state, &never, narrow, &key, &r),
+                            "198.51.0.0/16 is too wide: nothing wider than a /24 is banned");
+        assert_null(never_refuse(*state, &never, widest, &key, &r));
+        key = key_of(*state, "8.0.0.0/8");
+        assert_null(never_refuse(*state, &never, wide, &key, &r));
+        assert_int_equal(r, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                unit_arena_test(what_the_policy_says_is_never_banned_either),
+                unit_arena_test(how_wide_a_ban_may_be_is_the_callers_to_say),
                 unit_arena_test(what_would_lock_somebody_out_is_refused_with_the_reason),
         };
 

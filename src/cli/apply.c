@@ -103,7 +103,12 @@ int apply_print(const json_t *reply, const ApplyOptions *options) {
                 return EXIT_OK;
         }
         if (!json_is_true(json_object_get(reply, "changed"))) {
-                printf("%s is in force already: nothing changed\n", file);
+                if (json_object_get(reply, "number"))
+                        printf("%s is in force: change %lld, which changes no rule, only what "
+                               "stands beside them\n",
+                               file, number_of(reply, "number"));
+                else
+                        printf("%s is in force already: nothing changed\n", file);
                 return EXIT_OK;
         }
         printf("%s is in force: change %lld\n", file, number_of(reply, "number"));

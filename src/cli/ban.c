@@ -12,15 +12,18 @@
 static const char ban_help[] =
         "Shuts addresses and networks out, from this host, its containers and all that it routes:\n"
         "before anything else is asked, and open connections with them. A single IPv6 address\n"
-        "stands for its /64; write /128 for just that one. A second ban extends the first. Who "
-        "may\n"
-        "never be banned (this host, its gateways and name servers, its containers, and whoever\n"
-        "administers it over SSH just now) is refused, and the answer says so.\n"
+        "stands for its /64 (or what the policy says: bans.ipv6); write /128 for just that one. A\n"
+        "second ban extends the first; who was banned before may be banned for longer\n"
+        "(bans.escalate). Who may never be banned (this host, its gateways and name servers, its\n"
+        "containers, whoever administers it over SSH just now, and bans.never) is refused, and "
+        "the\n"
+        "answer says so.\n"
         "\n"
         "      --for=TIME         10m, 2h, 3d or 1w; else until they are unbanned\n"
         "      --reason=TEXT      to be shown by `ringwall bans`\n"
         "      --source=NAME      what found them\n"
         "      --jail=NAME        whose ban it is: each jail extends and ends its own\n"
+        "      --wide             also networks wider than bans.widest; not with --jail, --source\n"
         "      --restored         it went on before, as what fail2ban restores: not counted anew\n"
         "      --services=LIST    only these: ssh,443/tcp; by the port that is "
         "dialled\n" REMOTE_HELP "      --json\n"
@@ -47,7 +50,7 @@ static const char unban_help[] =
 typedef struct Options {
         const char *runtime_dir, *reason, *source, *jail, *services;
         json_int_t seconds;
-        bool json, all, restored;
+        bool json, all, wide, restored;
 } Options;
 
 /* ---- services as ports */
@@ -105,9 +108,14 @@ static void print_ban(const json_t *reply) {
                until ? "until " : "until it is unbanned",
                until ? ban_words_time(json_integer_value(until), when) : "");
         if (json_integer_value(json_object_get(reply, "times")) > 1)
-                printf("; it is the %lld. time",
-                       (long long)json_integer_value(json_object_get(reply, "times")));
+                printf("; banned %lld times by now%s",
+                       (long long)json_integer_value(json_object_get(reply, "times")),
+                       json_is_true(json_object_get(reply, "escalated")) ? ", and so for longer"
+                                                                         : "");
         putchar('\n');
+        if (json_object_get(reply, "widened"))
+                printf("%s is banned with it, for several networks of it are\n",
+                       json_string_value(json_object_get(reply, "widened")));
 }
 
 static void print_unban(const json_t *reply) {
@@ -184,6 +192,8 @@ static int ban_all(const Options *o, char **addresses, int n) {
                 set_text(parameters, "jail", o->jail);
                 if (o->seconds > 0)
                         (void)json_object_set_new(parameters, "seconds", json_integer(o->seconds));
+                if (o->wide)
+                        (void)json_object_set_new(parameters, "wide", json_true());
                 if (o->restored)
                         (void)json_object_set_new(parameters, "restored", json_true());
                 if (services)
@@ -220,6 +230,7 @@ static const struct option options[] = {
         {"source", required_argument, NULL, 's'},
         {"services", required_argument, NULL, 'S'},
         {"jail", required_argument, NULL, 'J'},
+        {"wide", no_argument, NULL, 'w'},
         {"restored", no_argument, NULL, 'e'},
         {"all", no_argument, NULL, 'a'},
         {"json", no_argument, NULL, 'j'},
@@ -235,7 +246,7 @@ static int read_options(const Verb *verb, int argc, char **argv, Options *ret) {
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
                 if (c == '?' || c == 'h')
                         return c == 'h' ? verb_help(verb) : verb_usage(verb, NULL);
-                if (bans ? c == 'a' : strchr("frsSe", c) != NULL)
+                if (bans ? c == 'a' : strchr("frsSwe", c) != NULL)
                         return verb_usage(verb, "it takes no such option");
                 if (c == 'f' && !ban_words_seconds(optarg, &ret->seconds))
                         return verb_usage(verb, "--for takes a time from 1s to 100 years: 90s, "
@@ -247,6 +258,7 @@ static int read_options(const Verb *verb, int argc, char **argv, Options *ret) {
                 ret->runtime_dir = c == 'R' ? optarg : ret->runtime_dir;
                 ret->restored |= c == 'e';
                 ret->all |= c == 'a';
+                ret->wide |= c == 'w';
                 ret->json |= c == 'j';
         }
         return -1; /* go on */

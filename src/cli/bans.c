@@ -24,8 +24,9 @@ static const char help[] =
         "                         and networks, # comments, or objects as --export --json writes\n"
         "      --for=TIME --reason=TEXT --source=NAME\n"
         "                         of what --import bans, unless a line says it\n"
-        "      --check            whether the kernel shuts out all that should be\n" REMOTE_HELP
-        "      --json\n"
+        "      --check            whether the kernel shuts out all that should be; with "
+        "--jail\n"
+        "                         all of that jail's, one by one\n" REMOTE_HELP "      --json\n"
         "  -h, --help\n"
         "\n"
         "Exit status: with an ADDRESS 8 if nothing bans it; of --import 8 if lines were left out; "
@@ -190,6 +191,40 @@ static int check(const Options *o) {
         return r == EXIT_OK && enforced != desired ? EXIT_DIFFERS : r;
 }
 
+typedef struct JailCheck {
+        json_int_t desired, enforced;
+        json_t *missing;
+} JailCheck;
+
+static int take_enforced(json_t *ban, void *to) {
+        JailCheck *c = to;
+        bool enforced = json_is_true(json_object_get(ban, "enforced"));
+
+        c->desired++;
+        c->enforced += enforced;
+        if (!enforced && json_array_append(c->missing, json_object_get(ban, "address")) < 0)
+                return EXIT_FAILED;
+        return EXIT_OK;
+}
+
+/* One jail's are asked for one by one. */
+static int check_jail(const Options *o) {
+        JailCheck c = {.missing = json_array()};
+        int r = each_ban(o, NULL, take_enforced, &c);
+
+        if (r == EXIT_OK && o->json)
+                r = output_json(json_pack("{s:s, s:I, s:I, s:O}", "jail", o->jail, "desired",
+                                          c.desired, "enforced", c.enforced, "missing", c.missing));
+        else if (r == EXIT_OK) {
+                printf("in force of %s: %lld of %lld\n", o->jail, (long long)c.enforced,
+                       (long long)c.desired);
+                for (size_t i = 0; i < json_array_size(c.missing); i++)
+                        printf("  not %s\n", json_string_value(json_array_get(c.missing, i)));
+        }
+        json_decref(c.missing);
+        return r == EXIT_OK && c.enforced != c.desired ? EXIT_DIFFERS : r;
+}
+
 /* ---- command line */
 
 static int run(int argc, char **argv) {
@@ -247,7 +282,7 @@ static int run(int argc, char **argv) {
                         .json = o.json,
                 });
         if (o.check)
-                return check(&o);
+                return o.jail ? check_jail(&o) : check(&o);
         if (o.exports)
                 return each_ban(&o, NULL, export_line, &o);
         return list(&o, optind < argc ? argv[optind] : NULL);

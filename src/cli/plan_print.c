@@ -241,7 +241,7 @@ static void print_headline(const PlanInput *p) {
                    *where = p->voice.applies ? "on this host" : "in this network namespace";
 
         if (!p->plan->differs)
-                printf("%s is in force %s: ringwall %s %schange%s nothing\n", p->input.policy->file,
+                printf("%s is in force %s: ringwall %s %schange%s no rule\n", p->input.policy->file,
                        where, verb, would, s);
         else if (p->live->exists)
                 printf("ringwall %s %schange%s this %s:\n", verb, would, s, where);

@@ -154,6 +154,10 @@ static void print_drift(const json_t *s) {
                        seen, seen == 1 ? "" : "s",
                        (long long)json_integer_value(json_object_get(drift, "undone")),
                        longest / 1000, longest / 100 % 10);
+        if (json_is_true(json_object_get(drift, "shut")))
+                puts("shut         another program keeps changing the rules: until it stops, "
+                     "nothing "
+                     "comes in but those who may rescue, and what was open before");
 }
 
 static void print_bans(const json_t *s) {

@@ -6,12 +6,15 @@
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "nft/ban_table.h"
+#include "nft/shut.h"
 #include "nft/world_read.h"
 #include "world/print.h"
 
-/* What the policy says is told in the policy's words; of who is banned it knows nothing. */
+/* What the policy says is told in the policy's words; of who is banned it knows nothing, nor of
+ * what is shut for a while. */
 static bool is_ours(const WorldTable *table) {
-        return streq_null(table->owner, "ringwall") && !streq(table->name, BAN_TABLE);
+        return streq_null(table->owner, "ringwall") && !streq(table->name, BAN_TABLE) &&
+               !streq(table->name, SHUT_TABLE);
 }
 
 /* Chains of ARP are not on the way of a packet that the kernel takes for IP. */

@@ -17,7 +17,7 @@ int64_t bans_now(void) {
         return (int64_t)daemon_now();
 }
 
-static uint64_t monotonic_usec(void) {
+uint64_t bans_monotonic(void) {
         struct timespec t = {0};
 
         (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
@@ -25,7 +25,7 @@ static uint64_t monotonic_usec(void) {
 }
 
 int64_t bans_clock(void) {
-        return bans_now() - (int64_t)monotonic_usec();
+        return bans_now() - (int64_t)bans_monotonic();
 }
 
 /* The store's ends are times of day, the kernel's count down by themselves, and not while the
@@ -166,7 +166,7 @@ static void heal(Daemon *d) {
                              "the bans could not be put in force, and it is tried again: %s",
                              strerror(-r));
         b->is_foreign = b->is_foreign && r < 0;
-        b->healed_usec = monotonic_usec();
+        b->healed_usec = bans_monotonic();
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -214,7 +214,7 @@ static int on_flush(sd_event_source *s, void *userdata) {
         Bans *b = d->bans;
 
         if (b->is_foreign && b->is_dirty && !b->is_unsaved &&
-            monotonic_usec() - b->healed_usec >= HEAL_USEC)
+            bans_monotonic() - b->healed_usec >= HEAL_USEC)
                 heal(d);
         if (b->n_calls > 0)
                 bans_answer(d);
@@ -256,9 +256,10 @@ void bans_resume(Daemon *d) {
                 return;
         b->is_suspended = false;
         /* whose the table is to be may be said otherwise by now; and who may not be banned */
-        if (was_suspended || owned != (d->settings.ownership != OWNERSHIP_OFF))
+        if (was_suspended || owned != (d->settings.ownership != OWNERSHIP_OFF)) {
+                bans_obey(d);
                 renew(d, true);
-        else
+        } else
                 bans_follow_host(d);
 }
 
@@ -267,17 +268,20 @@ void bans_follow_host(Daemon *d) {
         Bans *b = d->bans;
         BanRange *list;
         Never never;
+        size_t n;
         int r = a ? 0 : -ENOMEM;
 
         if (!b || b->is_suspended || !ban_table_is_made(b->table))
                 return;
+        bans_obey(d);
+        if (!ban_table_is_made(b->table))
+                return;
         if (r == 0)
                 r = bans_never_read(d, a, false, &never);
-        list = r == 0 ? arena_alloc_array(a, never.n_items + 1, sizeof(*list)) : NULL;
-        for (size_t i = 0; list && i < never.n_items; i++)
-                list[i] = (BanRange){never.items[i].family, never.items[i].range};
         if (r == 0)
-                r = list ? ban_table_set_never(b->table, list, never.n_items) : -ENOMEM;
+                r = bans_never_list(a, &never, &list, &n);
+        if (r == 0)
+                r = ban_table_set_never(b->table, list, n);
         if (r < 0) {
                 b->is_dirty = true;
                 bans_arm(d);
@@ -351,6 +355,7 @@ static void restore(Daemon *d) {
 
         bans_count(d);
         (void)expire(d); /* else the timer does */
+        bans_obey(d);
         if (b->n_keys > 0)
                 r = bans_rebuild(d);
         else
@@ -371,6 +376,10 @@ int bans_start(Daemon *d) {
         int r = b ? 0 : -ENOMEM;
 
         d->bans = b;
+        if (r == 0)
+                b->limits = calloc(1, sizeof(*b->limits));
+        if (r == 0 && !b->limits)
+                r = -ENOMEM;
         if (r == 0)
                 b->table = ban_table_new(d->engine.link);
         if (r == 0 && !b->table)
@@ -408,6 +417,7 @@ void bans_stop(Daemon *d) {
         b->table = ban_table_free(b->table);
         b->store = ban_store_close(b->store);
         free(b->calls);
+        free(b->limits);
         bans_undone_clear(b);
         free(b);
         d->bans = NULL;

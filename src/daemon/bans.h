@@ -6,6 +6,7 @@
  * before both are done, the disk first. */
 
 #include "ban/ban_store.h"
+#include "ban/limits.h"
 #include "ban/never.h"
 #include "daemon/daemon.h"
 
@@ -23,6 +24,7 @@ typedef struct Bans {
         sd_event_source *flush, *timer;
         BanCall *calls; /* malloc'ed */
         size_t n_calls, calls_room;
+        Limits *limits;                    /* of jails and programs */
         int64_t n_bans, n_keys;            /* in the store */
         bool has_prefix[_FAMILY_MAX][129]; /* that some ban has, or had since the table was made */
         uint32_t flags;                    /* that the table was made with */
@@ -48,15 +50,19 @@ typedef struct BanTurn {
         size_t n_changes;
         bool is_emptied;               /* all bans were ended before the changes */
         int64_t n_ended, n_ended_keys; /* bans, and keys of the kernel's, that were over */
+        int64_t n_bans;                /* that are there with these changes */
         int error;                     /* of the store: what was asked for is not written down */
 } BanTurn;
 
 int64_t bans_now(void);
+uint64_t bans_monotonic(void); /* CLOCK_MONOTONIC, microseconds */
 /* By how much that differs from CLOCK_MONOTONIC, microseconds: changes if somebody sets the clock,
  * and while the machine sleeps. */
 int64_t bans_clock(void);
 /* Into the turn's arena. 0 or a negative errno: nobody knows, and nobody is banned. */
 int bans_never_read(Daemon *d, Arena *a, bool with_sessions, Never *ret);
+/* For the kernel. 0 or -ENOMEM. */
+int bans_never_list(Arena *a, const Never *never, BanRange **ret, size_t *ret_n);
 
 /* bans_kernel.c: brings the changes into the kernel, or makes its table anew from the store. 0 or a
  * negative errno. */
@@ -76,11 +82,38 @@ void bans_arm(Daemon *d);
 
 /* bans_request.c: all that waits, and the answers. */
 void bans_answer(Daemon *d);
+/* What a transaction of the store begins and ends with; the kernel is brought up to it. now_usec,
+ * d and arena are set; errors of the store are in turn->error. 0, or why it is not in force. */
+void bans_begin(BanTurn *turn);
+int bans_finish(BanTurn *turn);
+/* A BanChange into the turn, of which this is `to`. 0 or -ENOMEM. */
+int bans_note_change(const BanChange *change, void *to);
+
+/* bans_rules.c: what the policy's `bans` makes of it. What is refused has a reason in *ret_why, of
+ * the turn's arena; 0 or -ENOMEM. */
+
+/* Whether the jail or program may ask for that now; nobody (""): by hand, always. */
+int bans_charge(BanTurn *turn, const char *name, int64_t cost, const char **ret_why);
+/* Notes that it has n more. */
+void bans_charge_new(BanTurn *turn, const char *name, int64_t n);
+/* Room for one more, unless the jail's ban of the key is there: what ends soonest goes. */
+int bans_make_room(BanTurn *turn, const BanEntry *key, const char *jail, const char **ret_why);
+/* Why no ban of that length can be added; NULL: it can. */
+const char *bans_check_length(BanTurn *turn, const BanEntry *key);
+/* After a ban of the key until then: bans what is to be banned with it. ret: the widest of those,
+ * or unchanged. */
+int bans_widen(BanTurn *turn, const BanEntry *key, int64_t until_usec, int64_t uid, BanEntry *ret);
+/* After the end of bans of the key: ends what came of widening; by_hand: all of it that holds the
+ * key, else what holds no other ban. */
+int bans_narrow(BanTurn *turn, const BanEntry *key, bool by_hand);
+/* Lets go whom the host or the policy never bans by now, and how many there are too many; says so.
+ */
+void bans_obey(Daemon *d);
 
 typedef struct BanRequest {
         const char *address, *jail, *source, *reason;
         int64_t seconds;
-        bool restored;
+        bool wide, restored;
         RpcStrings services;
 } BanRequest;
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <sys/random.h>
 #include <syslog.h>
+#include <systemd/sd-daemon.h>
 
 #include "daemon/bans.h"
 #include "nft/owner.h"
 
 /* What the store says comes into the kernel. */
 
-#define SAMPLE 256 /* bans that are looked up to tell of all of them */
+#define SAVING_PART 16384 /* bans of the kernel's, between two signs of life */
+#define SAMPLE 256        /* bans that are looked up to tell of all of them */
 
 static uint32_t table_flags(Daemon *d) {
         return d->settings.ownership != OWNERSHIP_OFF && engine_can_own(&d->engine)
@@ -42,19 +44,9 @@ static int add_entry(const BanEntry *e, void *to) {
 /* For the kernel. Who is connected now is no reason to let them in for ever. */
 static int read_ranges(Daemon *d, Arena *a, BanRange **ret, size_t *ret_n) {
         Never never;
-        BanRange *list;
         int r = bans_never_read(d, a, false, &never);
 
-        if (r < 0)
-                return r;
-        list = arena_alloc_array(a, never.n_items + 1, sizeof(*list));
-        if (!list)
-                return -ENOMEM;
-        for (size_t i = 0; i < never.n_items; i++)
-                list[i] = (BanRange){never.items[i].family, never.items[i].range};
-        *ret = list;
-        *ret_n = never.n_items;
-        return 0;
+        return r < 0 ? r : bans_never_list(a, &never, ret, ret_n);
 }
 
 int bans_rebuild(Daemon *d) {
@@ -74,6 +66,7 @@ int bans_rebuild(Daemon *d) {
                 r = read_ranges(d, a, &never, &n_never);
         if (r == 0) {
                 b->flags = table_flags(d);
+                ban_table_recall(b->table, list.items, list.n, true);
                 r = ban_table_replace(b->table, b->flags, list.items, list.n, never, n_never);
         }
         free(list.items);
@@ -115,6 +108,7 @@ static int sum_up(BanTurn *turn, Entries *add, Entries *drop) {
                         end++;
                 last = order[end - 1].change;
                 e.is_there = first->before_usec > 0;
+                e.begins_anew = !e.is_there && last->times > 1;
                 e.timeout_ms = ban_timeout(last->kernel_usec, turn->now_usec);
                 if (last->kernel_usec == 0)
                         r = add_entry(&e, drop);
@@ -145,6 +139,8 @@ static int change_table(Daemon *d, BanTurn *turn) {
         Entries add = {.bans = b}, drop = {.bans = b};
         int r = sum_up(turn, &add, &drop);
 
+        if (r == 0)
+                ban_table_recall(b->table, add.items, add.n, false);
         if (r == 0 && add.n + drop.n <= BAN_PART_MAX)
                 r = ban_table_change(b->table, add.items, add.n, drop.items, drop.n);
         else if (r == 0)
@@ -257,6 +253,7 @@ typedef struct Saving {
         BanStore *store;
         const char *reason;
         int64_t now_usec, n;
+        size_t seen;
 } Saving;
 
 static int save_found(const BanFound *f, void *to) {
@@ -272,6 +269,9 @@ static int save_found(const BanFound *f, void *to) {
         bool holds;
         int r = ban_store_holds(s->store, &ban.key, s->now_usec, &holds);
 
+        /* a million take the kernel longer than the watchdog waits, and that is no hang */
+        if (++s->seen % SAVING_PART == 0)
+                (void)sd_notify(0, "WATCHDOG=1");
         if (r < 0 || holds)
                 return r;
         s->n++;

@@ -21,6 +21,7 @@ static int add_ban(const Ban *ban, void *to) {
         Listing *l = to;
         char address[ADDRESS_TEXT_MAX], service[BAN_SERVICE_TEXT_MAX];
         BanFound found;
+        int r;
         json_t *object =
                 json_pack("{s:s, s:I, s:I, s:I}", "address", ban_print_address(&ban->key, address),
                           "since", (json_int_t)ban->since_usec, "times", (json_int_t)ban->times,
@@ -32,8 +33,10 @@ static int add_ban(const Ban *ban, void *to) {
         add_text(object, "reason", ban->reason);
         if (ban->until_usec != BAN_EVER)
                 (void)json_object_set_new(object, "until", json_integer(ban->until_usec));
-        if (l->counts && ban_table_find(l->d->bans->table, &ban->key, &found) == 1 &&
-            found.is_counted)
+        r = l->counts ? ban_table_find(l->d->bans->table, &ban->key, &found) : -ENODATA;
+        if (r >= 0)
+                (void)json_object_set_new(object, "enforced", json_boolean(r == 1));
+        if (r == 1 && found.is_counted)
                 (void)json_object_set_new(object, "packets",
                                           json_integer((json_int_t)found.packets));
         l->last_size = ban_key_write(&ban->key, l->last);
@@ -102,14 +105,15 @@ int bans_request_list(Daemon *d, RpcCall *call, const BanListRequest *q) {
                 return rpc_call_fail(call, "the store of bans could not be opened");
         }
         if (r == 0 && q->address)
-                r = ban_parse_address(a, q->address, &key, &why);
+                r = ban_parse_address(a, q->address, 128, &key,
+                                      &why); /* and all that is around it */
         if (r == 0 && q->after && !parse_cursor(q->after, after, &f)) {
                 r = -EBADMSG;
                 why = "'after' is not what an answer said";
         }
         if (q->address)
                 f.address = &key;
-        l.counts = q->address || d->bans->n_keys <= BAN_COUNTED_MAX;
+        l.counts = q->address || q->jail || d->bans->n_keys <= BAN_COUNTED_MAX;
         if (r == 0)
                 r = q->address ? list_address(d, &f, &l)
                                : ban_store_read(d->bans->store, &f, bans_now(), add_ban, &l);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <syslog.h>
 
+#include "ban/escalate.h"
 #include "daemon/bans.h"
 
 /* Who is to be banned and unbanned, and the answers. */
@@ -34,13 +35,15 @@ typedef struct Wish {
         int64_t until_usec; /* 0: not said */
         const char **services;
         size_t n_services;
-        bool is_restored;
+        bool is_import, is_wide, is_restored;
 } Wish;
 
 typedef struct Outcome {
         BanChange change; /* of the last service, or the only one */
         BanEntry key;
         const char *error, *why; /* NULL: it is banned */
+        bool is_longer;          /* than what was asked for */
+        BanEntry widened;        /* with it; prefix 0: none */
 } Outcome;
 
 static const char *check_texts(BanTurn *turn, const Wish *w) {
@@ -62,24 +65,29 @@ static const char *check_texts(BanTurn *turn, const Wish *w) {
         return NULL;
 }
 
-static const char *check_lengths(BanTurn *turn, const BanEntry *key) {
-        Bans *b = turn->d->bans;
-        size_t n = 0;
+/* By whom, if not by hand. */
+static const char *name_of(const Wish *w) {
+        return w->jail && *w->jail ? w->jail : w->source ? w->source : "";
+}
 
-        if (key->protocol != 0 || b->has_prefix[key->family][key->prefix])
-                return NULL;
-        for (size_t i = 0; i < ARRAY_SIZE(b->has_prefix[0]); i++)
-                n += b->has_prefix[key->family][i];
-        if (n < BAN_PREFIXES_MAX)
-                return NULL;
-        return arena_printf(turn->arena,
-                            "networks of %d different lengths of prefix are banned already: ban "
-                            "those of another length",
-                            BAN_PREFIXES_MAX);
+static const char *check_width(BanTurn *turn, const Wish *w, const BanEntry *key, int *ret_r) {
+        static const unsigned int ever[_FAMILY_MAX] = {BANS_WIDEST_IPV4, BANS_WIDEST_IPV6};
+        const unsigned int *widest = turn->d->ban_rules.rules.widest;
+        const char *why =
+                never_refuse(turn->arena, &turn->never, w->is_wide ? ever : widest, key, ret_r);
+
+        if (!why || w->is_wide || key->prefix >= widest[key->family] ||
+            key->prefix < ever[key->family] || *name_of(w))
+                return why;
+        why = arena_printf(turn->arena, "%s; by hand, --wide bans down to a /%u", why,
+                           ever[key->family]);
+        *ret_r = why ? 0 : -ENOMEM;
+        return why;
 }
 
 /* Everything that can be said against it before anything is done. */
 static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
+        int64_t cost;
         int r;
 
         *ret = (Outcome){.error = BAN_INVALID};
@@ -88,29 +96,64 @@ static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
                                         BAN_SERVICES_MAX);
                 return ret->why ? 0 : -ENOMEM;
         }
-        r = ban_parse_address(turn->arena, w->address, &ret->key, &ret->why);
+        r = ban_parse_address(turn->arena, w->address,
+                              w->n_services > 0 ? BAN_HOST_IPV6 : turn->d->ban_rules.rules.ipv6,
+                              &ret->key, &ret->why);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
                 return 0;
         ret->why = check_texts(turn, w);
+        if (!ret->why && w->is_wide && *name_of(w))
+                ret->why = "wider than the policy says is banned by hand alone, without a jail "
+                           "and a source";
         if (ret->why)
                 return 0;
         ret->error = REFUSED;
-        ret->why = never_refuse(turn->arena, &turn->never, &ret->key, &r);
+        ret->why = check_width(turn, w, &ret->key, &r);
         if (r == 0 && !ret->why)
-                ret->why = check_lengths(turn, &ret->key);
-        return r;
+                ret->why = bans_check_length(turn, &ret->key);
+        if (r < 0 || ret->why || w->is_import)
+                return r;
+        ret->error = RPC_FAILED;
+        cost = w->is_restored ? 0 : limits_cost(&ret->key) * (int64_t)MAX(w->n_services, 1UL);
+        return bans_charge(turn, name_of(w), cost, &ret->why);
 }
 
-static int note_change(const BanChange *change, void *to) {
+int bans_note_change(const BanChange *change, void *to) {
         BanTurn *turn = to;
 
+        turn->n_bans += change->until_usec > 0 ? !change->was_there : -(int64_t)change->was_there;
         return arena_append(turn->arena, turn->changes, turn->n_changes, *change) ? 0 : -ENOMEM;
 }
 
+/* Who was banned before is banned for longer: the store knows how often that was once it has
+ * written the ban down. */
+static int escalate(BanTurn *turn, const Wish *w, Ban *ban, BanChange *change, bool *ret_longer) {
+        const Escalation *e = &turn->d->ban_rules.rules.escalate;
+        int64_t seconds = escalate_seconds(e, w->seconds, change->times);
+        BanChange longer;
+        int r;
+
+        if (w->is_import || w->is_restored || seconds == w->seconds)
+                return 0;
+        ban->until_usec = turn->now_usec + seconds * SECOND;
+        r = ban_store_put(turn->d->bans->store, ban, turn->now_usec, &longer);
+        if (r < 0)
+                return r;
+        *ret_longer = true;
+        change->until_usec = longer.until_usec;
+        change->kernel_usec = longer.kernel_usec;
+        return 0;
+}
+
 /* A disk that is full does not keep anybody from being shut out. */
-static int put_key(BanTurn *turn, const Wish *w, const BanEntry *key, int64_t uid, BanChange *ret) {
+static int put_key(BanTurn *turn,
+                   const Wish *w,
+                   const BanEntry *key,
+                   int64_t uid,
+                   BanChange *ret,
+                   bool *ret_longer) {
         Bans *b = turn->d->bans;
         Ban ban = {.key = *key,
                    .jail = w->jail ? w->jail : "",
@@ -127,6 +170,8 @@ static int put_key(BanTurn *turn, const Wish *w, const BanEntry *key, int64_t ui
         else if (w->seconds > 0)
                 ban.until_usec = turn->now_usec + w->seconds * SECOND;
         r = ban_store_put(b->store, &ban, turn->now_usec, ret);
+        if (r == 0)
+                r = escalate(turn, w, &ban, ret, ret_longer);
         if (r < 0) {
                 turn->error = r;
                 *ret = (BanChange){.key = *key,
@@ -137,7 +182,7 @@ static int put_key(BanTurn *turn, const Wish *w, const BanEntry *key, int64_t ui
         }
         if (key->protocol == 0)
                 b->has_prefix[key->family][key->prefix] = true;
-        return note_change(ret, turn);
+        return bans_note_change(ret, turn);
 }
 
 static int ban_one(BanTurn *turn, const Wish *w, int64_t uid, Outcome *ret) {
@@ -154,9 +199,17 @@ static int ban_one(BanTurn *turn, const Wish *w, int64_t uid, Outcome *ret) {
                 keys[i] = ret->key;
                 r = ban_parse_service(turn->arena, w->services[i], &keys[i], &ret->why);
         }
-        ret->error = r < 0 ? BAN_INVALID : NULL;
-        for (size_t i = 0; i < MAX(w->n_services, 1UL) && r == 0; i++)
-                r = put_key(turn, w, &keys[i], uid, &ret->change);
+        ret->error = r < 0 ? BAN_INVALID : RPC_FAILED;
+        for (size_t i = 0; i < MAX(w->n_services, 1UL) && r == 0; i++) {
+                r = bans_make_room(turn, &keys[i], w->jail ? w->jail : "", &ret->why);
+                if (r < 0 || ret->why)
+                        break;
+                r = put_key(turn, w, &keys[i], uid, &ret->change, &ret->is_longer);
+                if (r == 0 && !w->is_import)
+                        bans_charge_new(turn, name_of(w), !ret->change.was_there);
+        }
+        if (r == 0 && !ret->why && !w->is_import)
+                r = bans_widen(turn, &keys[0], ret->change.until_usec, uid, &ret->widened);
         return r == -EBADMSG ? 0 : r;
 }
 
@@ -168,6 +221,11 @@ static json_t *json_change(const Outcome *o) {
 
         if (o->change.until_usec != BAN_EVER)
                 (void)json_object_set_new(object, "until", json_integer(o->change.until_usec));
+        if (o->is_longer)
+                (void)json_object_set_new(object, "escalated", json_true());
+        if (o->widened.prefix > 0)
+                (void)json_object_set_new(object, "widened",
+                                          json_string(ban_print_address(&o->widened, buf)));
         return object;
 }
 
@@ -185,6 +243,7 @@ static int run_ban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
                 .seconds = q->seconds,
                 .services = q->services.items,
                 .n_services = q->services.n_items,
+                .is_wide = q->wide,
                 .is_restored = q->restored,
         };
         Outcome o;
@@ -218,6 +277,7 @@ static int import_one(BanTurn *turn, const BanCall *call, const json_t *entry, O
                 .until_usec = until,
                 .services = &service,
                 .n_services = service != NULL,
+                .is_import = true,
         };
 
         if (until != 0 && until <= turn->now_usec) {
@@ -265,7 +325,7 @@ static int note_unsaved(BanTurn *turn, const UnbanRequest *q, const BanEntry *ke
                 turn->changes[i].kernel_usec = 0;
         if (q->jail && ban_store_holds(turn->d->bans->store, key, turn->now_usec, &holds) < 0)
                 holds = true;
-        return holds ? 0 : note_change(&change, turn);
+        return holds ? 0 : bans_note_change(&change, turn);
 }
 
 static int unban_all(BanTurn *turn, BanAnswer *ret) {
@@ -280,36 +340,74 @@ static int unban_all(BanTurn *turn, BanAnswer *ret) {
         }
         turn->n_changes = 0;
         turn->is_emptied = true;
+        turn->n_bans = 0;
         ret->reply = json_pack("{s:I}", "unbanned", (json_int_t)n);
         return 0;
 }
 
+/* Of a single IPv6 address all that it may have been banned as; else just that. */
+static int drop_address(BanTurn *turn, const UnbanRequest *q, size_t before, const char **ret_why) {
+        const unsigned int lengths[] = {turn->d->ban_rules.rules.ipv6, 128, BAN_HOST_IPV6};
+        size_t n = strchr(q->address, '/') || !strchr(q->address, ':') ? 1 : ARRAY_SIZE(lengths);
+        Bans *b = turn->d->bans;
+        BanEntry key;
+        const BanFilter filter = {.address = &key, .jail = q->jail};
+
+        for (size_t i = 0; i < n; i++) {
+                int r = ban_parse_address(turn->arena, q->address, lengths[i], &key, ret_why);
+
+                if (r == 0)
+                        r = ban_store_drop(b->store, &filter, turn->now_usec, bans_note_change,
+                                           turn);
+                if (r == -EBADMSG && *ret_why)
+                        return r;
+                if (r < 0 && r != -ENOMEM)
+                        turn->error = r;
+                if (r == -ENOMEM ||
+                    ((turn->error < 0 || b->is_unsaved) && note_unsaved(turn, q, &key, before) < 0))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int drop_jail(BanTurn *turn, const char *jail) {
+        const BanFilter filter = {.jail = jail};
+        int r = ban_store_drop(turn->d->bans->store, &filter, turn->now_usec, bans_note_change,
+                               turn);
+
+        if (r < 0 && r != -ENOMEM)
+                turn->error = r;
+        return r == -ENOMEM ? r : 0;
+}
+
+/* What widening made of those that were ended. */
+static int narrow_all(BanTurn *turn, const UnbanRequest *q, size_t before) {
+        size_t n = turn->n_changes;
+        int r = 0;
+
+        for (size_t i = before; i < n && r == 0 && turn->error == 0; i++)
+                if (turn->changes[i].was_there)
+                        r = bans_narrow(turn, &turn->changes[i].key, q->address && !q->jail);
+        if (r < 0 && r != -ENOMEM)
+                turn->error = r;
+        return r == -ENOMEM ? r : 0;
+}
+
 static int run_unban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {
         const UnbanRequest *q = call->parameters;
-        BanFilter filter = {.jail = q->jail};
         const char *why = NULL;
         size_t before = turn->n_changes, n = 0;
-        BanEntry key;
-        int r = 0;
+        int r;
 
         if (!q->address && !q->jail && !q->all)
                 return refuse(ret, BAN_INVALID, "say whom: an address, a jail, or all");
         if (!q->address && !q->jail)
                 return unban_all(turn, ret);
-        if (q->address)
-                r = ban_parse_address(turn->arena, q->address, &key, &why);
-        if (r == -EBADMSG)
+        r = q->address ? drop_address(turn, q, before, &why) : drop_jail(turn, q->jail);
+        if (why)
                 return refuse(ret, BAN_INVALID, why);
-        if (q->address)
-                filter.address = &key;
         if (r == 0)
-                r = ban_store_drop(turn->d->bans->store, &filter, turn->now_usec, note_change,
-                                   turn);
-        if (r < 0 && r != -ENOMEM)
-                turn->error = r;
-        if (q->address && (turn->error < 0 || turn->d->bans->is_unsaved) &&
-            note_unsaved(turn, q, &key, before) < 0)
-                return -ENOMEM;
+                r = narrow_all(turn, q, before);
         for (size_t i = before; i < turn->n_changes; i++)
                 n += turn->changes[i].was_there;
         ret->reply = json_pack("{s:I}", "unbanned", (json_int_t)n);
@@ -346,17 +444,22 @@ static void count_changes(const BanTurn *turn, int64_t *bans, int64_t *keys) {
         }
 }
 
+void bans_begin(BanTurn *turn) {
+        Bans *b = turn->d->bans;
+
+        if (ban_store_begin(b->store) < 0 || bans_undone_write(turn->d, turn->now_usec) < 0 ||
+            ban_store_expire(b->store, turn->now_usec, &turn->n_ended, &turn->n_ended_keys) < 0)
+                turn->error = -EIO;
+        turn->n_bans = b->n_bans - turn->n_ended;
+}
+
 /* The disk first. Whatever became of it, the kernel shuts out. */
-static int finish(BanTurn *turn) {
+int bans_finish(BanTurn *turn) {
         Daemon *d = turn->d;
         Bans *b = d->bans;
         int64_t bans, keys;
         int r = turn->error;
 
-        count_changes(turn, &bans, &keys);
-        if (r == 0)
-                r = ban_store_trim(b->store, bans - BAN_STORE_MAX, turn->now_usec, note_change,
-                                   turn);
         if (r == 0)
                 r = ban_store_commit(b->store);
         if (r < 0) {
@@ -410,18 +513,14 @@ answer_all(BanTurn *turn, const BanCall *calls, size_t n, BanAnswer *answers, in
         _cleanup_free_ int *results = calloc(n + 1, sizeof(*results));
         int enforced, r = results ? 0 : -ENOMEM;
 
-        if (ban_store_begin(turn->d->bans->store) < 0 ||
-            bans_undone_write(turn->d, turn->now_usec) < 0 ||
-            ban_store_expire(turn->d->bans->store, turn->now_usec, &turn->n_ended,
-                             &turn->n_ended_keys) < 0)
-                turn->error = -EIO;
+        bans_begin(turn);
         for (size_t i = 0; i < n && r == 0; i++)
                 results[i] = is_unsaid(&calls[i], never)
                                      ? refuse(&answers[i], RPC_FAILED,
                                               "nobody is banned now: who may not be cannot be "
                                               "found out")
                                      : calls[i].act->run(turn, &calls[i], &answers[i]);
-        enforced = finish(turn);
+        enforced = bans_finish(turn);
         if (turn->error < 0)
                 remember_unbans(turn->d, calls, n, answers);
         if (enforced < 0)

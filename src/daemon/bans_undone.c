@@ -27,7 +27,8 @@ int bans_undone_add(Daemon *d, const UnbanRequest *request) {
         int r = a ? 0 : -ENOMEM;
 
         if (r == 0 && request->address)
-                r = ban_parse_address(a, request->address, &one.address, &why);
+                r = ban_parse_address(a, request->address, d->ban_rules.rules.ipv6, &one.address,
+                                      &why);
         if (r < 0)
                 return r;
         if (request->jail && !(one.jail = strdup(request->jail)))

@@ -6,6 +6,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/entry.h"
+#include "daemon/siege.h"
 #include "guard/boot.h"
 #include "guard/cut.h"
 #include "guard/lockdown.h"
@@ -82,6 +83,8 @@ static int put(Daemon *d, Target target) {
         switch (target.kind) {
         case TARGET_NOTHING:
                 r = engine_remove(&d->engine, &was_there, d->diag);
+                if (r == 0)
+                        siege_end(d);
                 break;
         case TARGET_LOCKDOWN:
                 r = entry_put_lockdown(d);
@@ -98,6 +101,10 @@ static int put(Daemon *d, Target target) {
         claims_doubt(d);
         if (r < 0)
                 return r;
+        /* before anything that waits for the disk, or for the kernel to finish what was changed */
+        if (d->cuts_next && d->engine.changes.messages > 0)
+                (void)change_cut(d);
+        d->cuts_next = false;
         engine_keep_tracking(&d->engine);
         absence_note(d, target.kind != TARGET_NOTHING);
         if (target.kind != TARGET_NOTHING)
@@ -274,13 +281,16 @@ int change_start(Daemon *d) {
         panic_start(d);
         now = boot_now(d->boot);
         confirm_start(&d->confirm, &found, &now, &plan);
+        /* something else was in force while nobody watched, and let in what this does not */
+        d->cuts_next = found.pending_state == PENDING_NONE;
         r = change_run(d, &plan);
         if (r == 0 && d->panic.is_on && !d->engine.desired) /* nothing was confirmed yet */
                 r = put(d, d->confirm.in_force);
-        /* an undoing before the first event, see change_run(); or something else was in force while
-         * nobody watched, and let in what this does not */
-        if ((found.pending_state != PENDING_NONE || d->engine.changes.messages > 0) &&
-            !d->confirm.is_pending && d->confirm.is_known &&
+        d->cuts_next = false;
+        if (d->was_parked && r == 0)
+                siege_end_anothers(d);
+        /* an undoing before the first event, see change_run() */
+        if (found.pending_state != PENDING_NONE && !d->confirm.is_pending && d->confirm.is_known &&
             d->confirm.in_force.kind != TARGET_NOTHING)
                 (void)change_cut(d);
         if (found.pending_state != PENDING_NONE) /* what is undone is nobody else's doing */

@@ -11,6 +11,7 @@
 #include "guard/engine.h"
 #include "guard/event_log.h"
 #include "guard/lookout.h"
+#include "guard/pace.h"
 #include "guard/store.h"
 #include "host/sshd.h"
 #include "host/unit.h"
@@ -46,14 +47,21 @@ typedef struct DriftGuard {
         DriftAuthor authors[DRIFT_AUTHORS_MAX];
         Touched touched;             /* by others since the rules were last seen to be right, */
         uint32_t touched_generation; /* and when last */
-        size_t n_authors;    /* who touched the table and was not told of yet; may be more */
-        bool is_dirty;       /* something may have changed since it was compared */
-        bool is_told;        /* what differs has been told of, and stays */
-        bool is_blind;       /* that nothing can be compared has been told of */
-        uint64_t since_usec; /* CLOCK_MONOTONIC: when it was noticed that something differs; 0:
-                              * nothing  does */
-        uint64_t paid_usec;  /* likewise: each heal moves it on */
-        bool is_paced;       /* that it has to wait for its turn has been told of */
+        size_t n_authors;     /* who touched the table and was not told of yet; may be more */
+        bool is_dirty;        /* something may have changed since it was compared */
+        bool is_told;         /* what differs has been told of, and stays */
+        bool is_blind;        /* that nothing can be compared has been told of */
+        uint64_t since_usec;  /* CLOCK_MONOTONIC: when it was noticed that something differs; 0:
+                               * nothing  does */
+        uint64_t closed_usec; /* likewise: since when that lets nothing in any more; 0: it does */
+        Pace pace;            /* what is done against those who do it without end: */
+        Arena *shut_arena;    /* owned; of */
+        Ruleset *shut;        /* what comes beside the rules then, or NULL, */
+        const Ruleset *shut_for;                  /* made for that of the engine's */
+        bool is_shut_ours;                        /* nobody else can take it away */
+        uint64_t paid_usec;                       /* likewise: each that is told of moves it on, */
+        bool is_paced;                            /* which has been told of; and */
+        uint64_t n_untold;                        /* those that were not */
         uint64_t n_drifts, n_heals, longest_usec; /* since the daemon was started */
 } DriftGuard;
 
@@ -86,17 +94,21 @@ typedef struct Daemon {
         const char *catalogue;
         const char *state_dir, *runtime_dir;
         bool standalone; /* a policy was named on the command line: it is put in force at start */
+        bool was_parked; /* the engine's socket is one that a daemon before this one has left */
+        bool cuts_next;  /* what comes into force next cuts what it does not admit, at once */
 
         Store *store;
         Confirm confirm;
         char boot[CONFIRM_BOOT_MAX];
         sd_event_source *timer; /* of an unconfirmed change */
         uint64_t since_usec;    /* since when this is in force, CLOCK_REALTIME */
-        StoreSettings settings; /* of what is in force; without its zones and alerts */
+        StoreSettings settings; /* of what is in force; without its zones, alerts and bans */
         struct {
                 char *run, *webhook; /* owned, or NULL */
         } alerts;                    /* of the policy that is in force, or was before a lockdown */
-        char file[4096];             /* the policy's that is in force, or "" */
+        Arena *ban_rules_arena;
+        StoreBans ban_rules; /* of the policy that is in force, or was before a lockdown */
+        char file[4096];     /* the policy's that is in force, or "" */
         Arena *marks_arena;
         FileMark *marks; /* its own files, as they were */
         size_t n_marks;

@@ -3,9 +3,10 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <syslog.h>
-#include <time.h>
 
+#include "base/cpu_time.h"
 #include "daemon/change.h"
+#include "daemon/siege.h"
 #include "guard/drift.h"
 #include "guard/who.h"
 
@@ -17,20 +18,16 @@
 
 #define FIRST_PID_NAMESPACE 0xEFFFFFFCU
 #define TICK_USEC (60 * UINT64_C(1000000)) /* should the kernel ever not tell */
+#define READY_USEC UINT64_C(1000000)       /* from the start on; then others are done */
 #define RETRY_USEC (100 * UINT64_C(1000))
-/* Two that undo each other's changes would go on for ever at full speed. */
+#define SHUT_USEC (2 * UINT64_C(1000)) /* until what others can take away is put there again */
+/* Nobody reads of each of very many; and where the host cannot be shut, two that undo each other's
+ * changes would go on for ever at full speed. */
 #define WINDOW_USEC UINT64_C(1000000)
-#define PACE_USEC (WINDOW_USEC / HEALS_MAX)
+#define PACE_USEC (WINDOW_USEC / TOLD_MAX)
 #define LATE_MAX 5     /* others were quicker so often: then nothing is read any more */
 #define CATCH_UP_MAX 3 /* others may go on */
-#define HEALS_MAX 10   /* in a window, and at that pace from then on */
-
-static uint64_t monotonic_usec(void) {
-        struct timespec t = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
+#define TOLD_MAX 10    /* in a window, and at that pace from then on */
 
 /* Until then nobody's transactions are looked at: whoever commits without end would keep everybody
  * else from being answered. What does not fit into the buffer meanwhile stands for anything. */
@@ -74,6 +71,7 @@ static void remember(const Commit *c, void *to) {
         if (!c->touches_ours)
                 return;
         note_author(drift, c);
+        pace_note(&drift->pace, drift_now());
         drift->is_dirty = true;
         touched_merge(&drift->touched, &c->touched);
         drift->touched_generation = c->generation;
@@ -112,6 +110,7 @@ static void drop_authors(DriftGuard *drift, size_t n) {
 /* Anything may have been committed, and by whom is not known. */
 static void lose_track(Daemon *d) {
         d->drift.is_dirty = true;
+        pace_note(&d->drift.pace, drift_now());
         touched_add_all(&d->drift.touched);
         (void)nft_link_generation(d->engine.link, &d->drift.touched_generation);
         drop_authors(&d->drift, DRIFT_AUTHORS_MAX);
@@ -214,10 +213,12 @@ static const char *describe_who(Daemon *d, Arena *a, uint32_t generation) {
         return text ? text : "somebody unknown";
 }
 
-/* What differed does no more. Returns for how long it did, in microseconds. */
+/* What differed does no more. Returns for how long that may have let something in, in
+ * microseconds. */
 static uint64_t finish(Daemon *d) {
         DriftGuard *drift = &d->drift;
-        uint64_t usec = monotonic_usec() - drift->since_usec;
+        uint64_t end = drift->closed_usec != 0 ? drift->closed_usec : drift_now();
+        uint64_t usec = end - MIN(end, drift->since_usec);
 
         /* until a change is confirmed, what was open before it stays; it is cut when that is
          * decided */
@@ -226,47 +227,96 @@ static uint64_t finish(Daemon *d) {
         drift->since_usec = 0;
         drift->n_heals++;
         drift->longest_usec = MAX(drift->longest_usec, usec);
+        pace_spend(&drift->pace, drift_now(), usec);
         return usec;
 }
 
-/* Whether it may be undone at once; else it is tried again when it may. */
-static bool may_heal(Daemon *d) {
-        DriftGuard *drift = &d->drift;
-        uint64_t now = monotonic_usec(), start = now > WINDOW_USEC ? now - WINDOW_USEC : 0;
+/* Whether one more is told of, or done where the host cannot be shut. */
+static bool is_in_turn(DriftGuard *drift, uint64_t now) {
+        uint64_t start = now > WINDOW_USEC ? now - WINDOW_USEC : 0;
 
         if (drift->paid_usec <= start) {
                 drift->paid_usec = start;
                 drift->is_paced = false;
         }
-        if (drift->paid_usec + PACE_USEC <= now) {
-                drift->paid_usec += PACE_USEC;
-                return true;
+        if (drift->paid_usec + PACE_USEC > now)
+                return false;
+        drift->paid_usec += PACE_USEC;
+        return true;
+}
+
+static bool wait_for_turn(Daemon *d, uint64_t usec) {
+        d->drift.is_dirty = true;
+        retry_in(d, usec);
+        return false;
+}
+
+/* Whether it may be undone at once, as long as that costs little; else it is tried again when it
+ * may, with the host shut until then. since: from when on it may have been open. */
+static bool may_heal(Daemon *d, uint64_t since) {
+        DriftGuard *drift = &d->drift;
+        uint64_t now = drift_now();
+
+        since = drift->since_usec != 0 ? drift->since_usec : since;
+        if (pace_is_shut(&drift->pace)) {
+                uint64_t wait = pace_wait(&drift->pace, now);
+
+                return wait == 0 || wait_for_turn(d, MIN(wait, RETRY_USEC));
         }
+        if (!pace_is_over(&drift->pace, now, now - since))
+                return true;
+        if (siege_begin(d, since))
+                return wait_for_turn(d, RETRY_USEC);
+        if (is_in_turn(drift, now))
+                return true;
         if (!drift->is_paced)
                 daemon_event(d, EVENT_DRIFT, LOG_ALERT,
                              "another program keeps changing the rules: they are put right no more "
                              "than %d times a second",
-                             HEALS_MAX);
+                             TOLD_MAX);
         drift->is_paced = true;
-        drift->is_dirty = true;
-        retry_in(d, drift->paid_usec + PACE_USEC - now);
+        return wait_for_turn(d, drift->paid_usec + PACE_USEC - now);
+}
+
+/* Of so many that nobody would read them, some are only counted. */
+static bool may_tell(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+
+        if (is_in_turn(drift, drift_now()))
+                return true;
+        if (!drift->is_paced)
+                daemon_event(
+                        d, EVENT_DRIFT, LOG_ALERT,
+                        "another program keeps changing the rules: each time they are put right, "
+                        "and no more than %d times a second that is told",
+                        TOLD_MAX);
+        drift->is_paced = true;
+        drift->n_untold++;
         return false;
 }
 
-/* Once of what differs. live NULL: nobody knows. */
-static void tell(Daemon *d, Arena *a, const Ruleset *live) {
+/* Once of what differs. live NULL: nobody knows. Whether it was told. */
+static bool tell(Daemon *d, Arena *a, const Ruleset *live) {
+        DriftGuard *drift = &d->drift;
         /* what may be of several generations is laid at everybody's door */
-        uint32_t generation =
-                live && live->generation != 0 ? live->generation : d->drift.generation;
-        const char *what;
+        uint32_t generation = live && live->generation != 0 ? live->generation : drift->generation;
+        const char *what, *who, *more = "";
 
-        if (d->drift.is_told)
-                return;
-        d->drift.is_told = true;
+        if (drift->is_told)
+                return true;
+        if (!may_tell(d))
+                return false;
+        drift->is_told = true;
         (void)read_commits(d); /* of what was read, all are here by now; errors come again */
         what = live ? drift_describe(a, live, d->engine.desired) : "faster than they can be read";
-        daemon_event(d, EVENT_DRIFT, LOG_ALERT, "another program changed the rules: %s; by %s",
-                     what ? what : "something", describe_who(d, a, generation));
+        who = describe_who(d, a, generation);
+        if (drift->n_untold > 0)
+                more = arena_printf(a, "; and %" PRIu64 " times before, which was not told",
+                                    drift->n_untold);
+        drift->n_untold = 0;
+        daemon_event(d, EVENT_DRIFT, LOG_ALERT, "another program changed the rules: %s%s; by %s",
+                     what ? what : "something", more ? more : "", who);
+        return true;
 }
 
 static void tell_undone(Daemon *d, uint64_t usec) {
@@ -278,11 +328,19 @@ static void tell_undone(Daemon *d, uint64_t usec) {
  * this host's networks, or by whoever made it. */
 static void settle(Daemon *d) {
         DriftGuard *drift = &d->drift;
+        uint64_t wait;
 
         if (drift->since_usec != 0 && d->settings.drift != DRIFT_ALERT)
                 tell_undone(d, finish(d));
         drift->since_usec = 0;
         drift->is_told = false;
+        if (!pace_is_shut(&drift->pace))
+                return;
+        wait = pace_right(&drift->pace, drift_now());
+        if (wait > 0)
+                (void)wait_for_turn(d, MIN(wait, RETRY_USEC));
+        else
+                siege_end(d);
 }
 
 static void notice(DriftGuard *drift, uint64_t since_usec) {
@@ -362,8 +420,9 @@ static Check heal(Daemon *d, Arena *a, Ruleset *live, Known known, uint64_t star
         /* without memory what was not touched is told of as gone: it was undone all the same */
         if (known == KNOWN_PART)
                 (void)engine_complete_part(&d->engine, live, &drift->touched);
-        tell(d, a, live);
-        tell_undone(d, usec);
+        if (tell(d, a, live))
+                tell_undone(d, usec);
+        siege_prepare(d);
         return CHECK_UNSURE;
 }
 
@@ -374,8 +433,10 @@ static Check check(Daemon *d, Arena *a, bool at_once, uint64_t start) {
         int r;
 
         drift->is_dirty = false;
-        if (!d->engine.desired)
+        if (!d->engine.desired) {
+                siege_end(d);
                 return CHECK_RIGHT;
+        }
         r = engine_compare(&d->engine, a, true, &live);
         if (r == -EAGAIN) {
                 drift->is_dirty = true;
@@ -391,10 +452,10 @@ static Check check(Daemon *d, Arena *a, bool at_once, uint64_t start) {
                 drop_authors(drift, DRIFT_AUTHORS_MAX); /* nothing is left of what they did */
                 return CHECK_RIGHT;
         }
-        if (d->settings.drift != DRIFT_ALERT && (at_once || may_heal(d)))
+        if (d->settings.drift != DRIFT_ALERT && (at_once || may_heal(d, start)))
                 return heal(d, a, live, KNOWN_ALL, start);
         notice(drift, start);
-        tell(d, a, live);
+        (void)tell(d, a, live);
         return CHECK_WAITS;
 }
 
@@ -406,7 +467,7 @@ static Check check_part(Daemon *d, Arena *a, bool steady, uint64_t start) {
                 return CHECK_UNSURE;
         if (read_part(d, a, steady, &live) < 0)
                 return CHECK_LATE;
-        return may_heal(d) ? heal(d, a, live, KNOWN_PART, start) : check(d, a, false, start);
+        return may_heal(d, start) ? heal(d, a, live, KNOWN_PART, start) : check(d, a, false, start);
 }
 
 /* Nothing can be read while others go on like that. */
@@ -415,33 +476,44 @@ static Check check_blindly(Daemon *d, Arena *a, uint64_t start) {
                 tell_blind(d, a, -EBUSY);
                 return wait_for(d, RETRY_USEC);
         }
-        return may_heal(d) ? heal(d, a, NULL, KNOWN_NOTHING, start) : CHECK_WAITS;
+        return may_heal(d, start) ? heal(d, a, NULL, KNOWN_NOTHING, start) : CHECK_WAITS;
+}
+
+/* Others were quicker too often, or for too long. */
+static bool is_too_late(Daemon *d, unsigned int n_late, uint64_t start) {
+        uint64_t now = drift_now();
+
+        return n_late >= LATE_MAX || (n_late > 0 && !pace_is_shut(&d->drift.pace) &&
+                                      pace_is_over(&d->drift.pace, now, now - start));
 }
 
 /* First what is quick; then what cannot be overtaken; and then what is certain: nothing is taken
  * for healed that was not seen to be. */
 static void check_until_right(Daemon *d) {
-        uint64_t start = monotonic_usec();
+        uint64_t start = drift_now(), computed = cpu_time_usec();
         unsigned int n_late = 0;
         bool is_sure = false;
 
         for (;;) {
                 _cleanup_(arena_freep) Arena *a = arena_new(0);
+                uint64_t before = computed;
                 Check found;
 
                 if (!a)
                         found = wait_for(d, RETRY_USEC);
-                else if (n_late >= LATE_MAX)
+                else if (is_too_late(d, n_late, start))
                         found = check_blindly(d, a, start);
                 else if (is_sure)
                         found = check(d, a, false, start);
                 else
                         found = check_part(d, a, n_late == 0, start);
+                computed = cpu_time_usec();
+                pace_spend(&d->drift.pace, drift_now(), computed - before);
                 if (found == CHECK_RIGHT || found == CHECK_WAITS)
                         return;
                 n_late = found == CHECK_LATE ? n_late + 1 : 0;
                 if (found == CHECK_UNSURE)
-                        start = monotonic_usec();
+                        start = drift_now();
                 /* once something was put right; or if others are too quick for either, in turn */
                 is_sure = found == CHECK_UNSURE || !is_sure;
         }
@@ -465,16 +537,35 @@ void drift_catch_up(Daemon *d) {
                 if (!d->drift.is_dirty && (!d->engine.desired || engine_holds(&d->engine) != 0))
                         return;
                 a = arena_new(0);
-                if (!a || check(d, a, true, monotonic_usec()) == CHECK_RIGHT)
+                if (!a || check(d, a, true, drift_now()) == CHECK_RIGHT)
                         return;
         }
 }
 
+/* Whether it is not worth looking yet. */
+static bool waits_for_calm(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+        uint64_t before = drift->pace.n_changes, wait;
+
+        (void)read_commits(d); /* an error is met again by on_commits() */
+        if (drift->pace.n_changes != before)
+                siege_go_on(d);
+        wait = drift->pace.right_usec != 0 ? pace_right(&drift->pace, drift_now())
+                                           : pace_wait(&drift->pace, drift_now());
+        if (wait > 0)
+                (void)wait_for_turn(d, MIN(wait, drift->is_shut_ours ? RETRY_USEC : SHUT_USEC));
+        drift->is_dirty = true;
+        return wait > 0;
+}
+
 static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
+        DriftGuard *drift = &d->drift;
 
-        (void)sd_event_source_set_enabled(d->drift.io, SD_EVENT_ON);
-        if (d->drift.is_dirty)
+        (void)sd_event_source_set_enabled(drift->io, SD_EVENT_ON);
+        if (pace_is_shut(&drift->pace) && d->engine.desired && waits_for_calm(d))
+                return 0;
+        if (drift->is_dirty)
                 check_until_right(d);
         return 0;
 }
@@ -488,6 +579,8 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                 d->drift.generation = generation;
                 check_until_right(d);
         }
+        if (d->engine.desired && !d->engine.owns)
+                siege_prepare(d);
         (void)sd_event_source_set_time_relative(s, TICK_USEC);
         (void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
         return 0;
@@ -520,7 +613,7 @@ int drift_start(Daemon *d) {
         if (r >= 0)
                 r = sd_event_source_set_enabled(drift->retry, SD_EVENT_OFF);
         if (r >= 0)
-                r = sd_event_add_time_relative(d->event, &drift->tick, CLOCK_MONOTONIC, TICK_USEC,
+                r = sd_event_add_time_relative(d->event, &drift->tick, CLOCK_MONOTONIC, READY_USEC,
                                                TICK_USEC / 4, on_tick, d);
         return r < 0 ? r : 0;
 }
@@ -532,6 +625,7 @@ void drift_stop(Daemon *d) {
         drift->retry = sd_event_source_disable_unref(drift->retry);
         drift->tick = sd_event_source_disable_unref(drift->tick);
         drift->lookout = lookout_free(drift->lookout);
+        siege_done(d);
         nft_link_set_hear(d->engine.link, NULL, NULL);
         commit_watch_close(&drift->watch);
 }

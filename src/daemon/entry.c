@@ -111,12 +111,29 @@ static void keep_alerts(Daemon *d, const Alerts *alerts) {
         d->alerts.webhook = webhook;
 }
 
+/* Likewise. Without memory the former ones stay. */
+static void keep_ban_rules(Daemon *d, const StoreBans *bans) {
+        Arena *a = arena_new(0);
+        StoreBans copy;
+
+        if (!a || store_bans_copy(a, bans, &copy) < 0) {
+                daemon_say(d, LOG_ERR, "the policy's rules for bans could not be taken over");
+                (void)arena_free(a);
+                return;
+        }
+        (void)arena_free(d->ban_rules_arena);
+        d->ban_rules_arena = a;
+        d->ban_rules = copy;
+}
+
 static void keep_settings(Daemon *d, const StoreContent *content) {
         d->settings = content->settings;
         d->settings.rescue = NULL; /* lives in the entry's arena */
         d->settings.n_rescue = 0;
         d->settings.alerts = (Alerts){0};
         keep_alerts(d, &content->settings.alerts);
+        d->settings.bans = (StoreBans){0};
+        keep_ban_rules(d, &content->settings.bans);
 }
 
 /* Without it nothing says which file was in force: the first that is no catalogue. */

@@ -36,7 +36,9 @@ static const RpcField event_fields[] = {
 static const RpcField drift_fields[] = {
         {"seen", RPC_INT, 0, "changes of the rules by other programs, since ringwalld was started"},
         {"undone", RPC_INT, 0, "of these"},
-        {"longest", RPC_INT, 0, "microseconds for which one of these was so"},
+        {"longest", RPC_INT, 0, "microseconds for which one of these could let something in"},
+        {"shut", RPC_BOOL, 0, "others change them without end: until that stops, only those who may rescue come in"},
+        {"times", RPC_INT, 0, "how often that was so"},
         {0},
 };
 
@@ -282,6 +284,7 @@ static const RpcField ban_in[] = {
         {"reason", RPC_STRING, RPC_OPTIONAL, "why", offsetof(BanRequest, reason)},
         {"source", RPC_STRING, RPC_OPTIONAL, "what program found it", offsetof(BanRequest, source)},
         {"jail", RPC_STRING, RPC_OPTIONAL, "whose ban it is: each jail ends its own", offsetof(BanRequest, jail)},
+        {"wide", RPC_BOOL, RPC_OPTIONAL, "also wider than the policy says (bans.widest); not with a jail or a source", offsetof(BanRequest, wide)},
         {"services", RPC_STRING, RPC_ARRAY | RPC_OPTIONAL, "dialled ports, 22/tcp; absent: everything", offsetof(BanRequest, services)},
         {"restored", RPC_BOOL, RPC_OPTIONAL, "it went on before, and is not counted as another one", offsetof(BanRequest, restored)},
         {0},
@@ -292,6 +295,8 @@ static const RpcField ban_out[] = {
         {"until", RPC_INT, RPC_OPTIONAL, "microseconds since 1970; absent: until it is unbanned"},
         {"extended", RPC_BOOL, 0, "the jail had banned it already"},
         {"times", RPC_INT, 0, "how often so far, this time included"},
+        {"escalated", RPC_BOOL, RPC_OPTIONAL, "it lasts longer than was asked for, for that (bans.escalate)"},
+        {"widened", RPC_STRING, RPC_OPTIONAL, "the network that is banned with it, as several of it are (bans.ipv6)"},
         {"inForce", RPC_BOOL, 0, "the kernel shuts it out"},
         {"stored", RPC_BOOL, 0, "it is on disk"},
         {0},
@@ -322,6 +327,7 @@ static const RpcField ban_fields[] = {
         {"source", RPC_STRING, RPC_OPTIONAL, "what program found it"},
         {"reason", RPC_STRING, RPC_OPTIONAL, "why"},
         {"packets", RPC_INT, RPC_OPTIONAL, "that were dropped since it came into the kernel"},
+        {"enforced", RPC_BOOL, RPC_OPTIONAL, "the kernel holds it, now; absent: not looked at"},
         {0},
 };
 
@@ -352,6 +358,7 @@ static const RpcField import_fields[] = {
         {"times", RPC_INT, RPC_OPTIONAL, "not looked at"},
         {"user", RPC_INT, RPC_OPTIONAL, "not looked at"},
         {"packets", RPC_INT, RPC_OPTIONAL, "not looked at"},
+        {"enforced", RPC_BOOL, RPC_OPTIONAL, "likewise"},
         {0},
 };
 

@@ -35,6 +35,7 @@ int park_open(Daemon *d) {
 
         if (fd >= 0) {
                 r = engine_open_with(&d->engine, fd);
+                d->was_parked = r == 0;
                 if (r == 0)
                         return 0; /* it is in the store as well, and stays there */
                 (void)close(fd);

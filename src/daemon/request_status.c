@@ -115,11 +115,12 @@ json_t *request_status(Daemon *d) {
 
         if (!reply)
                 return NULL;
-        (void)json_object_set_new(reply, "drift",
-                                  json_pack("{s:I, s:I, s:I}", "seen",
-                                            (json_int_t)d->drift.n_drifts, "undone",
-                                            (json_int_t)d->drift.n_heals, "longest",
-                                            (json_int_t)d->drift.longest_usec));
+        (void)json_object_set_new(
+                reply, "drift",
+                json_pack("{s:I, s:I, s:I, s:b, s:I}", "seen", (json_int_t)d->drift.n_drifts,
+                          "undone", (json_int_t)d->drift.n_heals, "longest",
+                          (json_int_t)d->drift.longest_usec, "shut", pace_is_shut(&d->drift.pace),
+                          "times", (json_int_t)d->drift.pace.n_shut));
         (void)json_object_set_new(reply, "claims", claims_json(d));
         if (d->bans)
                 (void)json_object_set_new(reply, "bans", bans_status(d));

@@ -3,7 +3,6 @@
 
 #include <yaml.h>
 
-#include "doc/plain.h"
 #include "doc/syntax.h"
 #include "doc/text_check.h"
 
@@ -404,11 +403,18 @@ static int parse_document(Builder *b, const Node **ret) {
         return r;
 }
 
-int node_parse_whole(Arena *a, Arena *texts, const Source *source, const Node **ret, Diag *d) {
-        _cleanup_free_ Builder *b = calloc(1, sizeof(*b));
+int node_parse(Arena *a, Arena *texts, const Source *source, const Node **ret, Diag *d) {
+        _cleanup_free_ Builder *b = NULL;
         const Node *n;
         int r;
 
+        if (source->size > NODE_SIZE_MAX)
+                return diag_error(d, (Span){.source = source}, "this file is larger than %zu MiB",
+                                  NODE_SIZE_MAX >> 20);
+        r = text_check(source, d);
+        if (r < 0)
+                return r;
+        b = calloc(1, sizeof(*b));
         if (!b || !yaml_parser_initialize(&b->parser))
                 return -ENOMEM;
         b->arena = a;
@@ -425,21 +431,6 @@ int node_parse_whole(Arena *a, Arena *texts, const Source *source, const Node **
                 return r;
         *ret = n;
         return 0;
-}
-
-int node_parse(Arena *a, Arena *texts, const Source *source, const Node **ret, Diag *d) {
-        int r;
-
-        if (source->size > NODE_SIZE_MAX)
-                return diag_error(d, (Span){.source = source}, "this file is larger than %zu MiB",
-                                  NODE_SIZE_MAX >> 20);
-        r = text_check(source, d);
-        if (r < 0)
-                return r;
-        r = plain_parse(a, texts, source, ret);
-        if (r != 0)
-                return MIN(r, 0);
-        return node_parse_whole(a, texts, source, ret, d);
 }
 
 const NodeEntry *node_find(const Node *n, const char *key) {

@@ -1,19 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "doc/plain.h"
-#include "doc/text_check.h"
+#include "doc/node.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* What the short way reads libyaml reads, and finds nothing wrong with. */
-static void compare_ways(Arena *a, const Source *source) {
-        const Node *one, *other;
-        Diag *d = diag_new(a);
-
-        if (!d || text_check(source, d) < 0 || plain_parse(a, a, source, &one) <= 0)
-                return;
-        if (node_parse_whole(a, a, source, &other, d) == -EBADMSG || d->n_errors > 0)
-                abort();
-}
 
 /* Any bytes are a tree or an error with a message, and the message can be printed. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -32,6 +20,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (r == 0 && (n->height > NODE_DEPTH_MAX || n->size > NODE_COUNT_MAX))
                 abort();
         diag_print(d, null, false);
-        compare_ways(a, &source);
         return 0;
 }

@@ -5,6 +5,7 @@
 #include "nft/owner.h"
 #include "nft/part.h"
 #include "nft/probe.h"
+#include "nft/shut.h"
 #include "nft/sysctl.h"
 #include "proof/claim.h"
 #include "ruleset/refused.h"
@@ -473,6 +474,27 @@ int engine_heal_blind(Engine *e, Diag *d) {
         e->large_right = 0; /* others may go on */
         (void)was_stuck(e, r);
         return r < 0 ? r : 1;
+}
+
+int engine_shut(Engine *e, Ruleset *rs) {
+        int r = nft_shut(e->link, rs);
+
+        (void)was_stuck(e, r);
+        return r;
+}
+
+int engine_unshut(Engine *e) {
+        int r = nft_unshut(e->link);
+
+        (void)was_stuck(e, r);
+        return r;
+}
+
+int engine_unshut_if_any(Engine *e) {
+        int r = nft_unshut_if_any(e->link);
+
+        (void)was_stuck(e, r);
+        return r;
 }
 
 int engine_holds(Engine *e) {

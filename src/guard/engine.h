@@ -104,6 +104,12 @@ int engine_complete_part(const Engine *e, Ruleset *live, const Touched *touched)
 /* Heals whatever is there, without reading anything: where others are too fast for that. */
 int engine_heal_blind(Engine *e, Diag *d);
 
+/* Shuts the host beside its table, with what rs, made by lockdown_make(), admits, whatever others
+ * do to that; see nft/shut.h. 1, 0, or a negative errno. */
+int engine_shut(Engine *e, Ruleset *rs);
+int engine_unshut(Engine *e);
+int engine_unshut_if_any(Engine *e); /* as nft_unshut_if_any() */
+
 /* Whether the kernel holds what was put in force, and still as the link's own if it was. Reads it
  * only if any program has changed any rule since it was read last. 1, 0, or a negative errno. */
 int engine_holds(Engine *e);

@@ -5,16 +5,27 @@
 #include "nft/kernel_unit.h"
 
 #define N_BRIDGES 12
-#define N_TABLES 3000 /* more than the kernel lists before somebody reads */
+#define N_TABLES 3000 /* more than the kernel lists before somebody reads, */
+#define N_AT_ONCE 100 /* made so many at a time: nft's memory grows with the square */
 
 static void put_something(Engine *e, Diag *d) {
         Arena *a = arena_new(0);
+        Diag before = *d;
         Ruleset *rs;
+        int r;
 
         assert_int_equal(lockdown_compile(NULL, 0, NULL, 0, LOCKDOWN_MARK, &e->features, a, &rs, d),
                          0);
         assert_non_null(ruleset_find_set(rs, RULESET_BRIDGE_FRAMES));
-        unit_equal("put", engine_put_ruleset(e, &a, rs, d), 0);
+        r = engine_put_ruleset(e, &a, rs, d);
+        if (r == -EBADMSG && engine_learn(e)) { /* as older kernels lack something */
+                *d = before;
+                assert_int_equal(
+                        lockdown_compile(NULL, 0, NULL, 0, LOCKDOWN_MARK, &e->features, a, &rs, d),
+                        0);
+                r = engine_put_ruleset(e, &a, rs, d);
+        }
+        unit_equal("put", r, 0);
         assert_null(a);
 }
 
@@ -86,14 +97,17 @@ static int next_fd(void) {
 static void a_link_that_is_stuck_can_be_used_again(void **state) {
         Test *t = *state;
         _cleanup_(engine_close) Engine e = {0};
-        FILE *nft = popen(NFT " -f -", "we");
         bool was_there;
         int fd;
 
-        assert_non_null(nft);
-        for (int i = 0; i < N_TABLES; i++)
-                fprintf(nft, "add table ip table-with-a-long-name-number-%d\n", i);
-        assert_int_equal(pclose(nft), 0);
+        for (int i = 0; i < N_TABLES; i += N_AT_ONCE) {
+                FILE *nft = popen(NFT " -f -", "we");
+
+                assert_non_null(nft);
+                for (int j = i; j < i + N_AT_ONCE; j++)
+                        fprintf(nft, "add table ip table-with-a-long-name-number-%d\n", j);
+                assert_int_equal(pclose(nft), 0);
+        }
         fd = next_fd();
         assert_int_equal(engine_open(&e), 0);
         put_something(&e, t->d);

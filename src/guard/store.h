@@ -49,6 +49,14 @@ typedef struct StoreEntry {
         unsigned char digest[STORE_DIGEST_SIZE]; /* of the content */
 } StoreEntry;
 
+/* The policy's `bans`. */
+typedef struct StoreBans {
+        BanSettings rules; /* without its `never`: */
+        ZonePart *never;   /* addresses, and interfaces whose networks are meant as they are then:
+                            * `fixed`, `connected`, `without` */
+        size_t n_never;
+} StoreBans;
+
 /* Settings that must be known without a compiler. */
 typedef struct StoreSettings {
         unsigned int confirm; /* seconds */
@@ -59,6 +67,7 @@ typedef struct StoreSettings {
         Ownership ownership;
         Drift drift;
         Alerts alerts;
+        StoreBans bans;
 } StoreSettings;
 
 /* The entry itself: all that it takes to bring it into force, and to compile it anew. */
@@ -86,6 +95,8 @@ static inline void store_closep(Store **s) {
 
 /* What the policy's settings say; lives in a and points into the policy. 0 or -ENOMEM. */
 int store_settings(Arena *a, const Policy *policy, StoreSettings *ret);
+/* A copy that lives as long as the arena. 0 or -ENOMEM. */
+int store_bans_copy(Arena *a, const StoreBans *from, StoreBans *ret);
 
 /* Appends an entry to the history, not confirmed; entry's number and digest are set. Entries beyond
  * STORE_HISTORY_MAX go, unconfirmed ones first, the oldest first; never the sealed one, one that

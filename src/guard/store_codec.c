@@ -325,11 +325,73 @@ static void get_owners(ByteReader *r, Arena *a, PolicyTexts *ret) {
         ret->n_owners = r->wrong ? 0 : n;
 }
 
-static void put_alerts(ByteWriter *out, const Alerts *alerts) {
-        if (!alerts->run && !alerts->webhook)
-                return; /* as it was written before there were any */
-        put_text(out, alerts->run);
-        put_text(out, alerts->webhook);
+static bool has_bans(const StoreBans *s) {
+        const BanSettings *b = &s->rules;
+        BanSettings plain;
+
+        ban_settings_init(&plain);
+        return s->n_never > 0 || b->escalate.factor != 0 || b->ipv6 != plain.ipv6 ||
+               b->ipv6_cap != plain.ipv6_cap || b->max != plain.max ||
+               memcmp(b->widest, plain.widest, sizeof(plain.widest)) != 0;
+}
+
+static void put_bans(ByteWriter *out, const StoreBans *s) {
+        const BanSettings *b = &s->rules;
+
+        bytes_put_number(out, b->escalate.factor);
+        bytes_put_number(out, b->escalate.longest);
+        bytes_put_number(out, b->ipv6);
+        bytes_put_number(out, b->ipv6_cap);
+        bytes_put_number(out, b->max);
+        bytes_put_number(out, b->widest[FAMILY_IPV4]);
+        bytes_put_number(out, b->widest[FAMILY_IPV6]);
+        bytes_put_number(out, s->n_never);
+        for (size_t i = 0; i < s->n_never; i++) {
+                put_ranges(out, &s->never[i].connected);
+                for (Family family = 0; family < _FAMILY_MAX; family++) {
+                        put_ranges(out, &s->never[i].fixed[family]);
+                        put_ranges(out, &s->never[i].without[family]);
+                }
+        }
+}
+
+static void get_bans(ByteReader *r, Arena *a, StoreBans *ret) {
+        BanSettings *b = &ret->rules;
+        size_t n;
+
+        b->escalate.factor = (unsigned int)bytes_get_number(r, BANS_FACTOR_MAX);
+        b->escalate.longest = (unsigned int)bytes_get_number(r, BANS_LONGEST_MAX);
+        b->ipv6 = (unsigned int)bytes_get_number(r, 128);
+        b->ipv6_cap = (unsigned int)bytes_get_number(r, 128);
+        b->max = (unsigned int)bytes_get_number(r, BANS_MAX);
+        b->widest[FAMILY_IPV4] = (unsigned int)bytes_get_number(r, 32);
+        b->widest[FAMILY_IPV6] = (unsigned int)bytes_get_number(r, 128);
+        if (!r->wrong && (b->ipv6 == 0 || b->ipv6_cap == 0 || b->max == 0))
+                bytes_fail(r, "what is said of bans cannot be");
+        n = bytes_get_count(r, 5);
+        ret->never = arena_alloc_array(a, MAX(n, 1UL), sizeof(ZonePart));
+        if (!ret->never)
+                bytes_fail(r, "there is not enough memory");
+        for (size_t i = 0; i < n && !r->wrong; i++) {
+                ret->never[i] = (ZonePart){.any_interface = true};
+                get_ranges(r, a, 128, &ret->never[i].connected);
+                for (Family f = 0; f < _FAMILY_MAX; f++) {
+                        get_ranges(r, a, family_width(f), &ret->never[i].fixed[f]);
+                        get_ranges(r, a, family_width(f), &ret->never[i].without[f]);
+                }
+        }
+        ret->n_never = r->wrong ? 0 : n;
+}
+
+/* What does not differ from what is so anyway is left out at the end: an entry is written as it was
+ * before there were alerts, or rules for bans. */
+static void put_later(ByteWriter *out, const StoreSettings *s) {
+        if (!s->alerts.run && !s->alerts.webhook && !has_bans(&s->bans))
+                return;
+        put_text(out, s->alerts.run);
+        put_text(out, s->alerts.webhook);
+        if (has_bans(&s->bans))
+                put_bans(out, &s->bans);
 }
 
 void store_put_content(ByteWriter *out, const StoreContent *content) {
@@ -340,11 +402,12 @@ void store_put_content(ByteWriter *out, const StoreContent *content) {
         put_blob(out, content->image, content->image_size);
         bytes_put_number(out, texts->n_files);
         put_owners(out, texts);
-        put_alerts(out, &content->settings.alerts);
+        put_later(out, &content->settings);
 }
 
 void store_get_content(ByteReader *r, Arena *a, StoreContent *ret) {
         *ret = (StoreContent){0};
+        ban_settings_init(&ret->settings.bans.rules);
         get_settings(r, a, &ret->settings);
         get_sources(r, a, &ret->texts);
         ret->image = get_blob(r, &ret->image_size);
@@ -357,6 +420,9 @@ void store_get_content(ByteReader *r, Arena *a, StoreContent *ret) {
                 return; /* likewise: it tells nobody of events */
         ret->settings.alerts.run = get_text(r, a);
         ret->settings.alerts.webhook = get_text(r, a);
+        if (!r->wrong && r->at == r->end)
+                return; /* likewise: bans are as if it said nothing of them */
+        get_bans(r, a, &ret->settings.bans);
         expect_end(r);
 }
 

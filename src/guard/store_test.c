@@ -629,6 +629,50 @@ static void alerts_are_kept_and_an_entry_without_them_is_as_it_was(void **state)
         }
 }
 
+static void rules_for_bans_are_kept_and_an_entry_without_them_is_as_it_was(void **state) {
+        StoreTest *t = *state;
+        StoreContent without = store_test_content(t->arena, 1), with = without, back;
+        _cleanup_(byte_writer_donep) ByteWriter plain = {0}, longer = {0};
+        ZonePart never = {.any_interface = true};
+        ByteReader r;
+
+        without.settings.alerts.run = with.settings.alerts.run = "/bin/tell";
+        assert_int_equal(range_set_add(t->arena, &never.fixed[FAMILY_IPV4],
+                                       (Range){u128(0x0a000000), u128(0x0affffff)}),
+                         0);
+        assert_int_equal(
+                range_set_add(t->arena, &never.connected, range_single(interface_value("lan0"))),
+                0);
+        with.settings.bans.rules.escalate = (Escalation){2, 86400};
+        with.settings.bans.rules.ipv6_cap = 48;
+        with.settings.bans.never = &never;
+        with.settings.bans.n_never = 1;
+        store_put_content(&plain, &without);
+        store_put_content(&longer, &with);
+        assert_memory_equal(plain.bytes, longer.bytes, plain.size);
+        r = byte_reader(plain.bytes, plain.size);
+        store_get_content(&r, t->arena, &back);
+        assert_null(r.wrong);
+        assert_int_equal(back.settings.bans.rules.ipv6_cap, 64);
+        assert_int_equal(back.settings.bans.rules.max, BANS_MAX);
+        r = byte_reader(longer.bytes, longer.size);
+        store_get_content(&r, t->arena, &back);
+        assert_null(r.wrong);
+        assert_int_equal(back.settings.bans.rules.escalate.factor, 2);
+        assert_int_equal(back.settings.bans.rules.escalate.longest, 86400);
+        assert_int_equal(back.settings.bans.rules.ipv6, 64);
+        assert_int_equal(back.settings.bans.rules.ipv6_cap, 48);
+        assert_int_equal(back.settings.bans.n_never, 1);
+        assert_true(range_set_equal(&back.settings.bans.never[0].fixed[FAMILY_IPV4],
+                                    &never.fixed[FAMILY_IPV4]));
+        assert_true(range_set_equal(&back.settings.bans.never[0].connected, &never.connected));
+        for (size_t size = plain.size + 1; size < longer.size; size++) {
+                r = byte_reader(longer.bytes, size);
+                store_get_content(&r, t->arena, &back);
+                assert_non_null(r.wrong);
+        }
+}
+
 static StoreSettings settings_of(Arena *a, const char *text) {
         static const char catalogue[] = "ringwall: 1\n"
                                         "zones:\n"
@@ -681,6 +725,18 @@ static void settings_are_what_the_policy_says(void **state) {
         assert_true(range_set_contains(&s.rescue[1].interfaces, interface_value("wg0")));
         assert_true(s.rescue[2].any_interface && !s.rescue[2].any_address);
         assert_true(range_set_contains(&s.rescue[2].addresses[FAMILY_IPV4], u128(0xcb007107)));
+        assert_int_equal(s.bans.n_never, 0);
+        assert_int_equal(s.bans.rules.widest[FAMILY_IPV4], 16);
+        s = settings_of(t->arena, "ringwall: 1\n"
+                                  "zones: { lan: { connected: eth0 } }\n"
+                                  "bans: { never: [lan, 203.0.113.7, private], max: 5 }\n");
+        assert_int_equal(s.bans.rules.max, 5);
+        assert_int_equal(s.bans.n_never, 3);
+        /* followed as they change, unlike the way in of the rescue */
+        assert_int_equal(s.bans.never[0].fixed[FAMILY_IPV4].n_items, 0);
+        assert_true(range_set_contains(&s.bans.never[0].connected, interface_value("eth0")));
+        assert_true(range_set_contains(&s.bans.never[1].fixed[FAMILY_IPV4], u128(0xcb007107)));
+        assert_true(range_set_contains(&s.bans.never[2].fixed[FAMILY_IPV4], u128(0x0a000001)));
         s = settings_of(t->arena, "ringwall: 1\nsettings: { rescue: anywhere }\n");
         assert_int_equal(s.n_rescue, 1);
         assert_true(s.rescue[0].any_interface && s.rescue[0].any_address);
@@ -713,6 +769,7 @@ int main(void) {
                 store_test(the_latest_peer_comes_first_and_once),
                 store_test(a_message_that_is_too_long_is_refused),
                 store_test(alerts_are_kept_and_an_entry_without_them_is_as_it_was),
+                store_test(rules_for_bans_are_kept_and_an_entry_without_them_is_as_it_was),
                 store_test(settings_are_what_the_policy_says),
         };
 

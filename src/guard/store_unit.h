@@ -74,6 +74,7 @@ static inline StoreContent store_test_content(Arena *a, unsigned int n) {
         Source *files = arena_alloc_array(a, 2, sizeof(Source));
         ZonePart *rescue = arena_new0(a, ZonePart);
         char *image = arena_printf(a, "image %u", n);
+        BanSettings bans;
 
         assert_true(files && rescue && image);
         files[0] = (Source){.name = "catalogue.yaml", .text = "ringwall: 1\n", .size = 12};
@@ -84,6 +85,7 @@ static inline StoreContent store_test_content(Arena *a, unsigned int n) {
         assert_int_equal(range_set_add(a, &rescue->addresses[FAMILY_IPV4],
                                        (Range){u128(0x0a000000U + n), u128(0x0a0000ff)}),
                          0);
+        ban_settings_init(&bans);
         return (StoreContent){
                 .texts = {.sources = files,
                           .n_sources = 2,
@@ -95,7 +97,8 @@ static inline StoreContent store_test_content(Arena *a, unsigned int n) {
                              .n_rescue = 1,
                              .mark = 0x10000000,
                              .cut_denied = true,
-                             .drift = DRIFT_ALERT},
+                             .drift = DRIFT_ALERT,
+                             .bans = {.rules = bans}},
                 .image = image,
                 .image_size = strlen(image) + 1,
         };

@@ -12,7 +12,8 @@
 
 #define PRIORITY_RAW (-300)       /* NF_IP_PRI_RAW: before connection tracking */
 #define PRIORITY_AFTER_SOURCE 150 /* behind NF_IP_PRI_NAT_SRC: ports are as they were dialled */
-#define NEST_SIZE_MAX 60000       /* bytes of elements in a message: a nest's length has 16 bits */
+#define HITS_MS (UINT64_C(86400000) * BAN_COUNTED_DAYS)
+#define NEST_SIZE_MAX 60000 /* bytes of elements in a message: a nest's length has 16 bits */
 
 /* nft's numbers of types (src/datatype.c of nftables), by which it lists the sets. */
 #define TYPE_ADDRESS(family) ((family) == FAMILY_IPV4 ? 7U : 8U)
@@ -65,6 +66,15 @@ bool ban_set_parse(const char *name, BanSet *ret) {
                 return true;
         }
         return false;
+}
+
+const char *ban_hits_name(Family family, char buf[static BAN_SET_NAME_MAX]) {
+        (void)snprintf(buf, BAN_SET_NAME_MAX, "hits%c", digit(family));
+        return buf;
+}
+
+bool ban_set_is_of_hosts(BanSet set) {
+        return !set.of_services && set.prefix == host_prefix(set.family);
 }
 
 static size_t address_size(Family family) {
@@ -218,8 +228,8 @@ static void put_verdict(BanRule *rule, int32_t code, const char *chain) {
 
 /* Of packets from somebody, and of those to somebody. */
 typedef struct Direction {
-        const char *base, *asks,
-                *found; /* chains, without the family's digit behind the last two */
+        const char *base, *asks, *found,
+                *host; /* chains, without the family's digit behind all but the first */
         uint32_t hook;
         int32_t priority;
         uint32_t offset4, offset6; /* of the address in the header */
@@ -227,8 +237,9 @@ typedef struct Direction {
 } Direction;
 
 static const Direction directions[] = {
-        {"prerouting", "from", "banned", NF_INET_PRE_ROUTING, PRIORITY_RAW, 12, 8, 2},
-        {"postrouting", "to", "silenced", NF_INET_POST_ROUTING, PRIORITY_AFTER_SOURCE, 16, 24, 0},
+        {"prerouting", "from", "banned", "host", NF_INET_PRE_ROUTING, PRIORITY_RAW, 12, 8, 2},
+        {"postrouting", "to", "silenced", "unheard", NF_INET_POST_ROUTING, PRIORITY_AFTER_SOURCE,
+         16, 24, 0},
 };
 
 static void put_address(BanRule *rule, const Direction *d, Family family) {
@@ -276,17 +287,49 @@ static void put_branch(NftBatch *b, const Direction *d, Family family) {
         rule_close(&rule);
 }
 
-static void put_found(NftBatch *b, const Direction *d, Family family) {
+static void put_counter(struct nlmsghdr *h, uint16_t type, uint64_t packets) {
+        struct nlattr *nest = mnl_attr_nest_start(h, type), *data;
+
+        mnl_attr_put_strz(h, NFTA_EXPR_NAME, "counter");
+        data = mnl_attr_nest_start(h, NFTA_EXPR_DATA);
+        if (packets > 0)
+                mnl_attr_put_u64(h, NFTA_COUNTER_PACKETS, htobe64(packets));
+        mnl_attr_nest_end(h, data);
+        mnl_attr_nest_end(h, nest);
+}
+
+/* A rule of its own: where the set has no more room, the rule ends here, and the next one drops. */
+static void put_count(NftBatch *b, const Direction *d, Family family, const char *chain) {
+        BanRule rule = rule_open(b, chain);
+        char name[BAN_SET_NAME_MAX];
+        struct nlmsghdr *h;
+
+        put_address(&rule, d, family);
+        put_mask(&rule, (BanSet){family, (uint8_t)host_prefix(family), false});
+        h = expression_open(&rule, "dynset");
+        mnl_attr_put_strz(h, NFTA_DYNSET_SET_NAME, ban_hits_name(family, name));
+        mnl_attr_put_u32(h, NFTA_DYNSET_OP, htonl(NFT_DYNSET_OP_UPDATE));
+        mnl_attr_put_u32(h, NFTA_DYNSET_SREG_KEY, htonl(NFT_REG_1));
+        mnl_attr_put_u64(h, NFTA_DYNSET_TIMEOUT, htobe64(HITS_MS));
+        put_counter(h, NFTA_DYNSET_EXPR, 0);
+        expression_close(&rule);
+        rule_close(&rule);
+}
+
+static void put_found(NftBatch *b, const Direction *d, Family family, bool of_hosts) {
         char chain[BAN_SET_NAME_MAX], never[BAN_SET_NAME_MAX];
         BanRule rule;
 
-        chain_name(chain, d->found, family);
+        chain_name(chain, of_hosts ? d->host : d->found, family);
         chain_name(never, "never", family);
+        put_chain(b, chain, NULL);
         rule = rule_open(b, chain);
         put_address(&rule, d, family);
         put_lookup(&rule, never);
         put_verdict(&rule, NFT_RETURN, NULL);
         rule_close(&rule);
+        if (of_hosts)
+                put_count(b, d, family, chain);
         rule = rule_open(b, chain);
         put_verdict(&rule, NF_DROP, NULL);
         rule_close(&rule);
@@ -319,6 +362,12 @@ static void put_new_set(NftBatch *b, const char *name, uint32_t flags, uint32_t 
         mnl_attr_put_u32(h, NFTA_SET_FLAGS, htonl(flags));
         mnl_attr_put_u32(h, NFTA_SET_KEY_TYPE, htonl(type));
         mnl_attr_put_u32(h, NFTA_SET_KEY_LEN, htonl((uint32_t)size));
+        if (flags & NFT_SET_EVAL) {
+                struct nlattr *nest = mnl_attr_nest_start(h, NFTA_SET_DESC);
+
+                mnl_attr_put_u32(h, NFTA_SET_DESC_SIZE, htonl(BAN_COUNTED_MAX));
+                mnl_attr_nest_end(h, nest);
+        }
         nft_batch_push(b, &(NftSubject){.kind = SUBJECT_SET, .name = NULL});
 }
 
@@ -328,6 +377,8 @@ void ban_put_ground(NftBatch *b) {
 
                 chain_name(name, "never", f);
                 put_new_set(b, name, NFT_SET_INTERVAL, TYPE_ADDRESS(f), address_size(f));
+                put_new_set(b, ban_hits_name(f, name), NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                            TYPE_ADDRESS(f), address_size(f));
         }
         for (size_t i = 0; i < ARRAY_SIZE(directions); i++) {
                 const Direction *d = &directions[i];
@@ -339,9 +390,8 @@ void ban_put_ground(NftBatch *b) {
                         chain_name(name, d->asks, f);
                         put_chain(b, name, NULL);
                         put_branch(b, d, f);
-                        chain_name(name, d->found, f);
-                        put_chain(b, name, NULL);
-                        put_found(b, d, f);
+                        put_found(b, d, f, false);
+                        put_found(b, d, f, true);
                 }
         }
 }
@@ -358,7 +408,7 @@ static void put_question(NftBatch *b, const Direction *d, BanSet set) {
         BanRule rule;
 
         chain_name(chain, d->asks, set.family);
-        chain_name(found, d->found, set.family);
+        chain_name(found, ban_set_is_of_hosts(set) ? d->host : d->found, set.family);
         rule = rule_open(b, chain);
         put_address(&rule, d, set.family);
         put_mask(&rule, set);
@@ -412,15 +462,6 @@ static struct nlattr *list_add(List *l) {
         return mnl_attr_nest_start(l->message, NFTA_LIST_ELEM);
 }
 
-static void put_counter(struct nlmsghdr *h) {
-        struct nlattr *nest = mnl_attr_nest_start(h, NFTA_SET_ELEM_EXPR), *data;
-
-        mnl_attr_put_strz(h, NFTA_EXPR_NAME, "counter");
-        data = mnl_attr_nest_start(h, NFTA_EXPR_DATA);
-        mnl_attr_nest_end(h, data);
-        mnl_attr_nest_end(h, nest);
-}
-
 static bool same_set(BanSet set, const BanEntry *e) {
         BanSet other = ban_set_of(e);
 
@@ -445,7 +486,7 @@ put_all(List *l, BanSet set, const BanEntry *entries, size_t n, bool only_there,
                 if (!l->removes && !only_there && e->timeout_ms > 0)
                         mnl_attr_put_u64(l->message, NFTA_SET_ELEM_TIMEOUT, htobe64(e->timeout_ms));
                 if (!l->removes && counted)
-                        put_counter(l->message);
+                        put_counter(l->message, NFTA_SET_ELEM_EXPR, e->packets);
                 mnl_attr_nest_end(l->message, nest);
         }
         list_close(l);
@@ -469,6 +510,52 @@ void ban_put_elements(
         put_removal(b, name, set, entries, n, removes);
         if (!removes)
                 put_all(&add, set, entries, n, false, counted);
+}
+
+/* Adding and removing, as put_removal() does. */
+void ban_put_no_hits(NftBatch *b, Family family, const BanEntry *entries, size_t n, bool all) {
+        const BanSet set = {family, (uint8_t)host_prefix(family), false};
+        char name[BAN_SET_NAME_MAX];
+
+        (void)ban_hits_name(family, name);
+        for (size_t round = 0; round < 2; round++) {
+                List l = {.batch = b, .set = name, .removes = round == 1};
+
+                for (size_t i = 0; i < n; i++) {
+                        unsigned char key[BAN_KEY_MAX];
+                        struct nlattr *nest;
+
+                        if (!same_set(set, &entries[i]) || !(all || entries[i].begins_anew))
+                                continue;
+                        nest = list_add(&l);
+                        put_value(l.message, NFTA_SET_ELEM_KEY, key,
+                                  ban_key_put(set, &entries[i], key));
+                        mnl_attr_nest_end(l.message, nest);
+                }
+                list_close(&l);
+        }
+}
+
+void ban_put_hits(NftBatch *b, Family family, const BanFound *hits, size_t n) {
+        const BanSet set = {family, (uint8_t)host_prefix(family), false};
+        char name[BAN_SET_NAME_MAX];
+        List l = {.batch = b, .set = ban_hits_name(family, name)};
+
+        for (size_t i = 0; i < n; i++) {
+                unsigned char key[BAN_KEY_MAX];
+                struct nlattr *nest;
+                size_t size;
+
+                if (!same_set(set, &hits[i].entry))
+                        continue;
+                size = ban_key_put(set, &hits[i].entry, key);
+                nest = list_add(&l);
+                put_value(l.message, NFTA_SET_ELEM_KEY, key, size);
+                mnl_attr_put_u64(l.message, NFTA_SET_ELEM_TIMEOUT, htobe64(HITS_MS));
+                put_counter(l.message, NFTA_SET_ELEM_EXPR, hits[i].packets);
+                mnl_attr_nest_end(l.message, nest);
+        }
+        list_close(&l);
 }
 
 static void put_edge(List *l, Family family, U128 value, bool is_end) {

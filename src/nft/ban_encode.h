@@ -36,5 +36,12 @@ void ban_put_set(NftBatch *b, BanSet set);
  * first, for kernels before 6.12 keep the end of what is added again. */
 void ban_put_elements(
         NftBatch *b, BanSet set, const BanEntry *entries, size_t n, bool removes, bool counted);
+/* "hits4", "hits6": the packets of hosts. Returns buf. */
+const char *ban_hits_name(Family family, char buf[static BAN_SET_NAME_MAX]);
+bool ban_set_is_of_hosts(BanSet set);
+/* Forgets what was counted of those of the entries that begin anew, or of all. */
+void ban_put_no_hits(NftBatch *b, Family family, const BanEntry *entries, size_t n, bool all);
+/* Counts what was counted before. */
+void ban_put_hits(NftBatch *b, Family family, const BanFound *hits, size_t n);
 /* Instead of those that there were. 0 or -ENOMEM. */
 int ban_put_never(NftBatch *b, const BanRange *never, size_t n);

@@ -59,23 +59,25 @@ static bool is_sound(const BanEntry *e) {
 /* The sets that the entries need, in the order of their first ones. */
 typedef struct Needed {
         BanSet sets[2 * PREFIX_MAX + 4];
+        size_t counts[2 * PREFIX_MAX + 4]; /* of the entries */
         size_t n;
 } Needed;
 
 static int find_needed(const BanEntry *entries, size_t n, Needed *ret) {
-        bool seen[_FAMILY_MAX][2][PREFIX_MAX + 1] = {0};
+        size_t places[_FAMILY_MAX][2][PREFIX_MAX + 1] = {0}; /* and one more */
 
-        ret->n = 0;
+        *ret = (Needed){0};
         for (size_t i = 0; i < n; i++) {
                 BanSet set = ban_set_of(&entries[i]);
-                bool *known = &seen[set.family][set.of_services][set.prefix];
+                size_t *place = &places[set.family][set.of_services][set.prefix];
 
                 if (!is_sound(&entries[i]))
                         return -EINVAL;
-                if (*known)
-                        continue;
-                *known = true;
-                ret->sets[ret->n++] = set;
+                if (*place == 0) {
+                        ret->sets[ret->n] = set;
+                        *place = ++ret->n;
+                }
+                ret->counts[*place - 1]++;
         }
         return 0;
 }
@@ -105,12 +107,16 @@ static int put_needed(BanTable *t, NftBatch *b, const Needed *needed) {
 
 static void
 put_entries(BanTable *t, NftBatch *b, const Needed *needed, const BanEntry *entries, size_t n) {
-        bool counted = t->n_counted + n <= BAN_COUNTED_MAX;
+        for (size_t i = 0; i < needed->n; i++) {
+                bool of_hosts = ban_set_is_of_hosts(needed->sets[i]);
+                bool counted = !of_hosts && t->n_counted + needed->counts[i] <= BAN_COUNTED_MAX;
 
-        for (size_t i = 0; i < needed->n; i++)
                 ban_put_elements(b, needed->sets[i], entries, n, false, counted);
-        if (counted)
-                t->n_counted += n;
+                if (counted)
+                        t->n_counted += needed->counts[i];
+                if (of_hosts)
+                        ban_put_no_hits(b, needed->sets[i].family, entries, n, false);
+        }
 }
 
 /* Whether the kernel has such a table, whoever made it. 1, 0, or a negative errno. */
@@ -121,6 +127,65 @@ static int is_there(const BanTable *t) {
         if (r == -ENOENT)
                 return 0;
         return r < 0 ? r : sets.size > 0;
+}
+
+typedef struct Hits {
+        BanFound *items; /* malloc'ed */
+        size_t n, room;
+} Hits;
+
+static int add_hit(const BanFound *f, void *to) {
+        Hits *h = to;
+
+        if (h->n == h->room) {
+                size_t room = MAX(2 * h->room, 64UL);
+                BanFound *grown = reallocarray(h->items, room, sizeof(*grown));
+
+                if (!grown)
+                        return -ENOMEM;
+                h->items = grown;
+                h->room = room;
+        }
+        h->items[h->n++] = *f;
+        return 0;
+}
+
+/* What was counted in a table that there is. */
+static int put_old_hits(BanTable *t, NftBatch *b, Family family) {
+        _cleanup_(nft_bytes_done) NftBytes bytes = {0};
+        char name[BAN_SET_NAME_MAX];
+        Hits hits = {0};
+        BanDecoder decoder = {.set = {family, family == FAMILY_IPV4 ? 32 : 64, false},
+                              .take = add_hit,
+                              .to = &hits};
+        int r = nft_link_dump(t->link, NFT_MSG_GETSETELEM, BAN_TABLE, ban_hits_name(family, name),
+                              &bytes);
+
+        if (r == -ENOENT || r == -EINTR) /* there is none; or nobody knows, and it begins anew */
+                return 0;
+        if (r == 0 && bytes.size > 0)
+                r = ban_decode_elements(&decoder, bytes.data, bytes.size);
+        if (r == 0)
+                ban_put_hits(b, family, hits.items, hits.n);
+        free(hits.items);
+        return r;
+}
+
+void ban_table_recall(BanTable *t, BanEntry *entries, size_t n, bool all) {
+        size_t left = BAN_COUNTED_MAX;
+
+        if (all && is_there(t) != 1)
+                return;
+        for (size_t i = 0; i < n && left > 0; i++) {
+                BanEntry *e = &entries[i];
+                BanFound found;
+
+                if (ban_set_is_of_hosts(ban_set_of(e)) || !(all || e->is_there))
+                        continue;
+                left--;
+                if (ban_table_find(t, e, &found) == 1 && found.is_counted)
+                        e->packets = found.packets;
+        }
 }
 
 static int change_parts(BanTable *t, const BanEntry *entries, size_t n) {
@@ -164,6 +229,10 @@ int ban_table_replace(BanTable *t,
                 r = ban_put_never(b, never, n_never);
         if (r < 0)
                 return r;
+        for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6 && r == 0; f++)
+                r = put_old_hits(t, b, f);
+        if (r < 0)
+                return r;
         put_entries(&made, b, &needed, entries, n_first);
         r = send_batch(t, b);
         if (r < 0)
@@ -195,6 +264,8 @@ int ban_table_change(
         for (size_t i = 0; i < dropped.n; i++)
                 if (*has_set(&after, dropped.sets[i]))
                         ban_put_elements(b, dropped.sets[i], drop, n_drop, true, false);
+        for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6 && n_drop > 0; f++)
+                ban_put_no_hits(b, f, drop, n_drop, true);
         put_entries(&after, b, &added, add, n_add);
         r = send_batch(t, b);
         if (r == 0)
@@ -235,22 +306,37 @@ int ban_table_remove(BanTable *t) {
         return r;
 }
 
-int ban_table_find(BanTable *t, const BanEntry *key, BanFound *ret) {
+/* 1, 0 or a negative errno. */
+static int find_in(BanTable *t, const char *name, const BanEntry *key, BanFound *ret) {
         _cleanup_(nft_bytes_done) NftBytes bytes = {0};
         BanSet set = ban_set_of(key);
         unsigned char value[BAN_KEY_MAX];
-        char name[BAN_SET_NAME_MAX];
         BanDecoder decoder = {.set = set, .take = ban_decode_one, .to = ret};
         int r;
 
-        r = nft_link_get_element(t->link, BAN_TABLE, ban_set_name(set, name), value,
-                                 ban_key_put(set, key, value), &bytes);
+        r = nft_link_get_element(t->link, BAN_TABLE, name, value, ban_key_put(set, key, value),
+                                 &bytes);
         if (r == -ENOENT)
                 return 0;
         if (r < 0)
                 return r;
         r = ban_decode_elements(&decoder, bytes.data, bytes.size);
         return r < 0 ? r : decoder.n > 0;
+}
+
+int ban_table_find(BanTable *t, const BanEntry *key, BanFound *ret) {
+        BanSet set = ban_set_of(key);
+        char name[BAN_SET_NAME_MAX];
+        BanFound hits = {0};
+        int r = find_in(t, ban_set_name(set, name), key, ret);
+
+        if (r <= 0 || !ban_set_is_of_hosts(set))
+                return r;
+        if (find_in(t, ban_hits_name(set.family, name), key, &hits) < 0)
+                return r;
+        ret->is_counted = true;
+        ret->packets = hits.packets; /* none has come yet where it is not there */
+        return r;
 }
 
 int ban_table_count(BanTable *t, uint64_t *ret) {

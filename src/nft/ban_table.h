@@ -17,9 +17,11 @@
 #define BAN_TABLE "ringwall_bans"                        /* family inet */
 #define BAN_TIMEOUT_MAX_MS (UINT64_C(3155760000) * 1000) /* 100 years */
 #define BAN_PREFIXES_MAX 14 /* lengths of prefix of a family; each costs a look-up */
-#define BAN_COUNTED_MAX                                                                            \
-        65536 /* bans beyond these have no counters: each takes memory of                          \
-               * every processor's */
+/* Packets are counted of so many banned hosts at a time, of each family, and of so many networks
+ * and services: a counter takes memory of every processor's, and three times as long as a ban.
+ * Those of a host begin with its first packet; they go when none has come for so many days. */
+#define BAN_COUNTED_MAX 65536
+#define BAN_COUNTED_DAYS 30
 
 /* A host is 10.0.0.1/32, or an IPv6 network of 64 bits. Of services only hosts. */
 typedef struct BanEntry {
@@ -30,6 +32,8 @@ typedef struct BanEntry {
         uint8_t prefix;   /* 1 to 32 or 128 */
         uint8_t protocol; /* IPPROTO_...; 0: everything */
         bool is_there;    /* of what is added: the kernel may hold it already; its end is changed */
+        bool begins_anew; /* of a host that is added: packets of an earlier ban may be counted */
+        uint64_t packets; /* of a network or service that is added: that are counted already */
 } BanEntry;
 
 /* Who is never dropped, whatever the sets say. */
@@ -74,6 +78,11 @@ int ban_table_change(
         BanTable *t, const BanEntry *add, size_t n_add, const BanEntry *drop, size_t n_drop);
 int ban_table_set_never(BanTable *t, const BanRange *never, size_t n_never);
 int ban_table_remove(BanTable *t);
+
+/* Before one of these: finds out what is counted of those of the entries that are no hosts, of all
+ * or of those that are there. Of hosts the count is kept by itself, as far as the kernel has a
+ * table. */
+void ban_table_recall(BanTable *t, BanEntry *entries, size_t n, bool all);
 
 /* Whether ban_table_replace() has made a table, and nothing has removed it since as far as is known
  * here. */

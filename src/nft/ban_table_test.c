@@ -254,6 +254,58 @@ static void packets_are_counted(void **state) {
         assert_int_equal(found.packets, 5);
 }
 
+static uint64_t packets_of(Bench *b, const BanEntry *e) {
+        BanFound found;
+
+        assert_int_equal(ban_table_find(b->bans, e, &found), 1);
+        assert_true(found.is_counted);
+        return found.packets;
+}
+
+/* Of hosts the count begins with the first packet, of networks and services with the ban. */
+static void counts_outlive_all_but_the_ban(void **state) {
+        Bench *b = *state;
+        BanEntry all[] = {entry(PEER, 0), entry("127.0.8.0/24", 0),
+                          service("127.0.9.9", IPPROTO_UDP, b->port), entry("127.0.10.1", 0)};
+        static const char *const from[] = {PEER, OTHER, "127.0.9.9"};
+
+        replace(b, all, ARRAY_SIZE(all));
+        for (size_t i = 0; i < ARRAY_SIZE(from); i++)
+                for (size_t n = 0; n <= i; n++)
+                        assert_false(reaches(b, from[i]));
+        for (int round = 0; round < 2; round++) {
+                ban_table_recall(b->bans, all, ARRAY_SIZE(all), true);
+                if (round == 0)
+                        replace(b, all, ARRAY_SIZE(all)); /* as a restart does */
+                for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+                        all[i].timeout_ms = 60000;
+                        all[i].is_there = true;
+                }
+                if (round == 1) /* they are extended */
+                        assert_int_equal(ban_table_change(b->bans, all, ARRAY_SIZE(all), NULL, 0),
+                                         0);
+                for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+                        assert_int_equal(packets_of(b, &all[i]), i < 3 ? i + 1 : 0);
+        }
+}
+
+static void a_host_that_is_banned_again_is_counted_anew(void **state) {
+        Bench *b = *state;
+        BanEntry both[] = {entry(PEER, 0), entry(OTHER, 0)};
+
+        replace(b, both, 2);
+        assert_false(reaches(b, PEER));
+        assert_int_equal(ban_table_change(b->bans, NULL, 0, both, 1), 0);
+        assert_int_equal(ban_table_change(b->bans, both, 1, NULL, 0), 0);
+        assert_int_equal(packets_of(b, both), 0); /* after an unban */
+        assert_false(reaches(b, PEER));
+        assert_int_equal(packets_of(b, both), 1);
+        shell("nft delete element inet ringwall_bans hosts4 '{ " PEER " }'"); /* as its end does */
+        both[0].begins_anew = true;
+        assert_int_equal(ban_table_change(b->bans, both, 1, NULL, 0), 0);
+        assert_int_equal(packets_of(b, both), 0);
+}
+
 static int count(const BanFound *f, void *to) {
         size_t *n = to;
 
@@ -394,6 +446,8 @@ int main(void) {
                 bench_test(a_ban_ends_by_itself),
                 bench_test(what_is_not_there_can_be_dropped),
                 bench_test(packets_are_counted),
+                bench_test(counts_outlive_all_but_the_ban),
+                bench_test(a_host_that_is_banned_again_is_counted_anew),
                 bench_test(all_are_read_back_also_by_another),
                 bench_test(the_kernel_counts_what_is_there_whoever_took_some),
                 bench_test(many_come_part_by_part_where_none_are_and_else_at_once),

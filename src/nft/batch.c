@@ -62,6 +62,7 @@ NftBatch *nft_batch_new(uint32_t first_sequence, uint32_t generation) {
         b->message = malloc(NFT_MESSAGE_MAX);
         if (!b->message)
                 return NULL;
+        b->table = RULESET_TABLE;
         b->first_sequence = first_sequence;
         b->next_set_id = 1;
         h = put_header(b, NFNL_MSG_BATCH_BEGIN, AF_UNSPEC, htons(NFNL_SUBSYS_NFTABLES));

@@ -44,6 +44,7 @@ typedef struct NftSubject {
 
 typedef struct NftBatch {
         NftBytes bytes;
+        const char *table;    /* that encode.h writes of; RULESET_TABLE unless it is changed */
         NftSubject *subjects; /* of the messages between begin and end, in order */
         size_t n_subjects, room;
         uint32_t first_sequence; /* of the message that begins the batch */

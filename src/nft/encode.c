@@ -21,23 +21,22 @@ static const uint32_t hook_numbers[_HOOK_MAX] = {
 void encode_table(NftBatch *b, uint32_t flags) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
 
-        mnl_attr_put_strz(h, NFTA_TABLE_NAME, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_TABLE_NAME, b->table);
         mnl_attr_put_u32(h, NFTA_TABLE_FLAGS, htonl(flags));
-        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_TABLE, .name = RULESET_TABLE});
+        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_TABLE, .name = b->table});
 }
 
 void encode_delete_table(NftBatch *b) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELTABLE, 0);
 
-        mnl_attr_put_strz(h, NFTA_TABLE_NAME, RULESET_TABLE);
-        nft_batch_push(
-                b, &(NftSubject){.kind = SUBJECT_TABLE, .removes = true, .name = RULESET_TABLE});
+        mnl_attr_put_strz(h, NFTA_TABLE_NAME, b->table);
+        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_TABLE, .removes = true, .name = b->table});
 }
 
 void encode_chain(NftBatch *b, const Chain *chain) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
 
-        mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_CHAIN_NAME, chain->name);
         if (chain->hook != HOOK_NONE) {
                 struct nlattr *nest = mnl_attr_nest_start(h, NFTA_CHAIN_HOOK);
@@ -57,7 +56,7 @@ void encode_chain(NftBatch *b, const Chain *chain) {
 void encode_delete_chain(NftBatch *b, const Chain *chain) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELCHAIN, 0);
 
-        mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_CHAIN_NAME, chain->name);
         nft_batch_push(b,
                        &(NftSubject){.kind = SUBJECT_CHAIN, .removes = true, .name = chain->name});
@@ -66,7 +65,7 @@ void encode_delete_chain(NftBatch *b, const Chain *chain) {
 void encode_flush_chain(NftBatch *b, const Chain *chain) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELRULE, 0);
 
-        mnl_attr_put_strz(h, NFTA_RULE_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_RULE_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_RULE_CHAIN, chain->name);
         nft_batch_push(b,
                        &(NftSubject){.kind = SUBJECT_RULE, .removes = true, .name = chain->name});
@@ -75,7 +74,7 @@ void encode_flush_chain(NftBatch *b, const Chain *chain) {
 void encode_delete_rule(NftBatch *b, const Chain *chain, const Rule *rule) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELRULE, 0);
 
-        mnl_attr_put_strz(h, NFTA_RULE_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_RULE_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_RULE_CHAIN, chain->name);
         mnl_attr_put_u64(h, NFTA_RULE_HANDLE, htobe64(rule->handle));
         nft_batch_push(b,
@@ -85,9 +84,8 @@ void encode_delete_rule(NftBatch *b, const Chain *chain, const Rule *rule) {
 void encode_flush_table(NftBatch *b) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELRULE, 0);
 
-        mnl_attr_put_strz(h, NFTA_RULE_TABLE, RULESET_TABLE);
-        nft_batch_push(b,
-                       &(NftSubject){.kind = SUBJECT_RULE, .removes = true, .name = RULESET_TABLE});
+        mnl_attr_put_strz(h, NFTA_RULE_TABLE, b->table);
+        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_RULE, .removes = true, .name = b->table});
 }
 
 struct nftnl_expr *encoder_expression(Encoder *e, const char *name) {
@@ -442,7 +440,7 @@ void encode_rule(NftBatch *b, const Chain *chain, const Rule *rule) {
                 return;
         }
         nftnl_rule_set_u32(x, NFTNL_RULE_FAMILY, NFPROTO_INET);
-        nftnl_rule_set_str(x, NFTNL_RULE_TABLE, RULESET_TABLE);
+        nftnl_rule_set_str(x, NFTNL_RULE_TABLE, b->table);
         nftnl_rule_set_str(x, NFTNL_RULE_CHAIN, chain->name);
         if (comment_size(rule->origin.text) > 0) {
                 unsigned char data[WIRE_COMMENT_MAX];

@@ -115,7 +115,7 @@ void encode_set(NftBatch *b, const Set *set, const char *name, uint32_t id) {
                 nftnl_set_set_data(s, NFTNL_SET_DESC_CONCAT, sizes, (uint32_t)set->n_types);
         }
         nftnl_set_set_u32(s, NFTNL_SET_FAMILY, NFPROTO_INET);
-        nftnl_set_set_str(s, NFTNL_SET_TABLE, RULESET_TABLE);
+        nftnl_set_set_str(s, NFTNL_SET_TABLE, b->table);
         nftnl_set_set_str(s, NFTNL_SET_NAME, name);
         nftnl_set_set_u32(s, NFTNL_SET_ID, id);
         nftnl_set_set_u32(s, NFTNL_SET_FLAGS, flags);
@@ -137,7 +137,7 @@ void encode_set(NftBatch *b, const Set *set, const char *name, uint32_t id) {
 void encode_delete_set(NftBatch *b, const Set *set) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELSET, 0);
 
-        mnl_attr_put_strz(h, NFTA_SET_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_SET_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_SET_NAME, set->name);
         nft_batch_push(b, &(NftSubject){.kind = SUBJECT_SET, .removes = true, .name = set->name});
 }
@@ -164,7 +164,7 @@ static void list_open(EncodeList *l) {
         uint16_t flags = l->removes ? 0 : NLM_F_CREATE | NLM_F_EXCL;
 
         l->message = nft_batch_start(l->batch, type, flags);
-        mnl_attr_put_strz(l->message, NFTA_SET_ELEM_LIST_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(l->message, NFTA_SET_ELEM_LIST_TABLE, l->batch->table);
         mnl_attr_put_strz(l->message, NFTA_SET_ELEM_LIST_SET, l->name);
         if (l->id != 0)
                 mnl_attr_put_u32(l->message, NFTA_SET_ELEM_LIST_SET_ID, htonl(l->id));
@@ -319,7 +319,7 @@ void encode_elements(NftBatch *b, const Set *set, const char *name, uint32_t id)
 void encode_flush_set(NftBatch *b, const Set *set) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELSETELEM, 0);
 
-        mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, set->name);
         nft_batch_push(b,
                        &(NftSubject){.kind = SUBJECT_ELEMENTS, .removes = true, .name = set->name});

@@ -140,7 +140,7 @@ void encode_limit(NftBatch *b, const NamedLimit *limit) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL);
         struct nlattr *nest;
 
-        mnl_attr_put_strz(h, NFTA_OBJ_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_OBJ_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_OBJ_NAME, limit->name);
         mnl_attr_put_u32(h, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_LIMIT));
         nest = mnl_attr_nest_start(h, NFTA_OBJ_DATA);
@@ -156,7 +156,7 @@ void encode_limit(NftBatch *b, const NamedLimit *limit) {
 void encode_delete_limit(NftBatch *b, const NamedLimit *limit) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELOBJ, 0);
 
-        mnl_attr_put_strz(h, NFTA_OBJ_TABLE, RULESET_TABLE);
+        mnl_attr_put_strz(h, NFTA_OBJ_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_OBJ_NAME, limit->name);
         mnl_attr_put_u32(h, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_LIMIT));
         nft_batch_push(b,

@@ -69,7 +69,8 @@ static bool are_answers(const NftBytes *bytes, const NftKey *expected, size_t n,
 }
 
 /* Asked with the beginning of a range, the kernel finds it there, or where the nearest one below
- * begins; and the end that is nearest above, unless something else begins before. */
+ * begins; and, with the next value, the end that is nearest above, unless something else begins
+ * before. */
 static int check_ranges(NftLink *link, const Set *set, const size_t *index, size_t n) {
         NftKey asked[NFT_KEYS_MAX], expected[NFT_KEYS_MAX];
         NftBytes bytes = {0};
@@ -86,7 +87,8 @@ static int check_ranges(NftLink *link, const Set *set, const size_t *index, size
                 open = is_open(set, range);
                 if (open)
                         continue; /* the last one of the set, and of the question */
-                put_key(set, range.low, NFT_SET_ELEM_INTERVAL_END, &asked[n_keys]);
+                /* older kernels may take a beginning, which has no flags, for its own end */
+                put_key(set, u128_next(range.low), NFT_SET_ELEM_INTERVAL_END, &asked[n_keys]);
                 put_key(set, u128_next(range.high), NFT_SET_ELEM_INTERVAL_END, &expected[n_keys]);
                 n_keys++;
         }
@@ -113,19 +115,28 @@ static int check_all(NftLink *link, const Set *set) {
         return r;
 }
 
+/* xorshift64 */
+static uint64_t draw(uint64_t *lot) {
+        *lot ^= *lot << 13;
+        *lot ^= *lot >> 7;
+        *lot ^= *lot << 17;
+        return *lot;
+}
+
 /* By lot, so that nobody knows beforehand which; and the last one. */
 static int check_sample(NftLink *link, const Set *set) {
-        uint32_t lots[LARGE_SET_SAMPLE];
-        size_t index[ASKED_MAX];
+        size_t index[ASKED_MAX], left = LARGE_SET_SAMPLE;
+        uint64_t lot;
         int r = 1;
 
-        if (getrandom(lots, sizeof(lots), 0) != sizeof(lots))
-                return -errno;
-        for (size_t i = 0; i < LARGE_SET_SAMPLE && r > 0;) {
+        if (getrandom(&lot, sizeof(lot), 0) != sizeof(lot)) /* of so few bytes it gives all */
+                return -EIO;
+        lot |= 1;
+        while (left > 0 && r > 0) {
                 size_t n = 0;
 
-                while (n + 1 < ASKED_MAX && i < LARGE_SET_SAMPLE)
-                        index[n++] = lots[i++] % (set->n_elements - 1);
+                for (; n + 1 < ASKED_MAX && left > 0; left--)
+                        index[n++] = draw(&lot) % (set->n_elements - 1);
                 index[n++] = set->n_elements - 1;
                 r = check_ranges(link, set, index, n);
         }

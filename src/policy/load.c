@@ -24,7 +24,7 @@ static const SchemaField policy_fields[] = {
         KEY("protected", protected, "what stays closed, whatever the rules say"),
         KEY("expect", expect, "the policy's own tests"),
         KEY("settings", settings, "how ringwall works"),
-        LATER("bans", "addresses that are shut out"),
+        KEY("bans", bans, "who is never banned, and how long and how widely others are"),
         LATER("containers", "what containers must look like"),
         LATER("gate", "the model server's reverse proxy"),
         LATER("host", "what the host must look like"),
@@ -116,6 +116,10 @@ static int build(Loader *l) {
                 r = service_resolve_all(l);
         for (size_t i = 0; i < l->n_files && r != -ENOMEM; i++)
                 r = settings_decode(l, l->files[i]);
+        for (size_t i = 0; i < l->n_files && r != -ENOMEM; i++)
+                r = bans_decode(l, l->files[i]);
+        if (r != -ENOMEM)
+                r = bans_check(l);
         for (SectionId id = 0; id < _SECTION_MAX && r != -ENOMEM; id++)
                 for (size_t i = 0; i < l->n_files && r != -ENOMEM; i++)
                         r = section_decode(l, l->files[i], id);
@@ -151,6 +155,7 @@ static int load(Loader *l, int (*read)(Loader *l, const void *what), const void 
         l->policy->arena = l->arena;
         l->policy->sections[SECTION_OUTBOUND].fallback = DEFAULT_ALLOW;
         settings_init(&l->policy->settings);
+        ban_settings_init(&l->policy->bans);
         r = read(l, what);
         /* without one of the files, names would be reported as unknown that are in it */
         if (r == 0 && !l->unreadable)

@@ -14,6 +14,7 @@
 #include "policy/schemas.h"
 
 #define POLICY_SETTINGS_MAX 16            /* keys of `settings`, known to the compiler */
+#define POLICY_BANS_MAX 8                 /* keys of `bans`, likewise */
 #define DEFINITION_DEPTH_MAX 64           /* zones within zones, groups within groups */
 #define ZONE_PARTS_MAX 256                /* boxes of one zone */
 #define ZONE_FILE_MAX ((size_t)128 << 20) /* bytes of a zone's list */
@@ -35,7 +36,8 @@ typedef struct PolicyFile {
         bool on_disk;                    /* device and inode are known */
         dev_t device;
         ino_t inode;
-        const NodeEntry *version, *include, *zones, *services, *nat, *protected, *expect, *settings;
+        const NodeEntry *version, *include, *zones, *services, *nat, *protected, *expect, *settings,
+                *bans;
         const NodeEntry *sections[_SECTION_MAX];
 } PolicyFile;
 
@@ -89,6 +91,7 @@ typedef struct Loader {
         Span log_at[_SECTION_MAX];             /* where a section says whether its default logs */
         int64_t now;                           /* seconds since 1970: rules may be over */
         Span settings_at[POLICY_SETTINGS_MAX]; /* by the number of the key; no source: not said */
+        Span bans_at[POLICY_BANS_MAX];         /* likewise */
         Definitions zones, services;
         size_t n_ranges; /* counted against ZONE_RANGES_MAX */
 } Loader;
@@ -273,7 +276,16 @@ int witness_find(Arena *scratch, const WitnessQuery *q, Witness *ret);
  * -ENOMEM. */
 int messages_sort(Diag *d, size_t first, const Source *const *sources, size_t n_sources);
 
-/* ---- settings.c, rate.c */
+/* ---- settings.c, bans.c, rate.c */
+
+/* Each key of the mapping may be said by one file: where that was stands in said_at, by the number
+ * of the key. */
+int settings_check_said_once(Loader *l, const Schema *schema, const Node *n, Span *said_at);
+
+/* What one file says of the bans. */
+int bans_decode(Loader *l, const PolicyFile *file);
+/* Once all of them have: what two keys say together. -EBADMSG with a message, or 0. */
+int bans_check(Loader *l);
 
 void settings_init(Settings *ret);
 /* What one file says of the settings. */

@@ -266,6 +266,30 @@ typedef struct Settings {
         Counters counters;
 } Settings;
 
+#define BANS_MAX 1000000          /* that can be kept */
+#define BANS_NEVER_MAX 10000      /* ranges of `never` */
+#define BANS_FACTOR_MAX 10        /* of `escalate` */
+#define BANS_LONGEST_MAX 31536000 /* seconds, a year: likewise */
+#define BANS_WIDEST_IPV4 8        /* no prefix that is shorter is ever banned, whoever asks */
+#define BANS_WIDEST_IPV6 16
+
+/* Each further ban of an address that is remembered lasts `factor` times as long as the one before,
+ * but no longer than that. */
+typedef struct Escalation {
+        unsigned int factor;  /* 2 to BANS_FACTOR_MAX; 0: off */
+        unsigned int longest; /* seconds, to BANS_LONGEST_MAX; what was asked for is never cut */
+} Escalation;
+
+/* `bans`, with the defaults of what is not said. Lengths are of prefixes, in bits. */
+typedef struct BanSettings {
+        ZoneExpression never; /* besides what never is; addresses alone, no interfaces */
+        Escalation escalate;
+        unsigned int ipv6;     /* what a single IPv6 address stands for: 128, 64, 56 or 48 */
+        unsigned int ipv6_cap; /* up to which bans are widened; as ipv6: they are not */
+        unsigned int max;      /* bans that are kept, to BANS_MAX */
+        unsigned int widest[_FAMILY_MAX]; /* that may be banned */
+} BanSettings;
+
 /* A user or a group that the policy names, and what the host knew it by. */
 typedef struct PolicyOwner {
         bool is_group;
@@ -293,6 +317,7 @@ typedef struct Policy {
         Expect *expects;
         size_t n_expects;
         Settings settings;
+        BanSettings bans;
         const Zone *containers, *vms; /* the catalogue's, or what the policy redefined them to */
         PolicyOwner *owners;          /* each once */
         size_t n_owners;
@@ -345,6 +370,9 @@ int policy_load_text_on_link(Arena *a,
                              size_t n_networks,
                              Policy **ret,
                              Diag *d);
+
+/* What is so where a policy says nothing of bans. */
+void ban_settings_init(BanSettings *ret);
 
 const char *section_id_to_string(SectionId id); /* "inbound" */
 const char *section_default_to_string(SectionDefault fallback);

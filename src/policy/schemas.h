@@ -17,3 +17,5 @@ extern const Schema nat_schema;
 extern const Schema protected_schema;
 extern const Schema settings_schema;
 extern const Schema alerts_schema; /* of settings */
+extern const Schema bans_schema;
+extern const Schema widest_schema; /* of bans */

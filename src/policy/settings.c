@@ -248,34 +248,40 @@ void settings_init(Settings *ret) {
         };
 }
 
-/* A setting may be said once. */
-static int check_said_once(Loader *l, const Node *key) {
-        for (size_t i = 0; i < ARRAY_SIZE(settings_fields); i++) {
-                if (!streq(settings_fields[i].key, key->text))
+static int check_said_once(Loader *l, const Schema *schema, const Node *key, Span *said_at) {
+        for (size_t i = 0; i < schema->n_fields; i++) {
+                if (!streq(schema->fields[i].key, key->text))
                         continue;
-                if (!l->settings_at[i].source) {
-                        l->settings_at[i] = key->at;
+                if (!said_at[i].source) {
+                        said_at[i] = key->at;
                         return 0;
                 }
                 diag_error(l->d, key->at, "'%s' is set by another file already", key->text);
-                diag_note(l->d, l->settings_at[i], "first set here");
+                diag_note(l->d, said_at[i], "first set here");
                 return -EBADMSG;
         }
         return 0;
 }
 
+int settings_check_said_once(Loader *l, const Schema *schema, const Node *n, Span *said_at) {
+        int result = 0;
+
+        for (size_t i = 0; i < n->n_entries; i++)
+                if (check_said_once(l, schema, n->entries[i].key, said_at) < 0)
+                        result = -EBADMSG;
+        return result;
+}
+
 int settings_decode(Loader *l, const PolicyFile *file) {
         const NodeEntry *entry = file->settings;
-        int r, result = 0;
+        int r, result;
 
         if (!entry)
                 return 0;
         r = schema_expect(entry, NODE_MAPPING, "a mapping of settings", l->d);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < entry->value->n_entries; i++)
-                if (check_said_once(l, entry->value->entries[i].key) < 0)
-                        result = -EBADMSG;
+        result = settings_check_said_once(l, &settings_schema, entry->value, l->settings_at);
         r = schema_decode(&settings_schema, entry->value, l, &l->policy->settings, l->d);
         return r < 0 ? r : result;
 }

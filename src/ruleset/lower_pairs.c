@@ -108,26 +108,19 @@ static bool count(SectionPairs *s, const Section *section, const View *view, Pai
         return s->pairs.n_groups > 0 && s->pairs.n_groups < PAIR_GROUPS_MAX;
 }
 
-/* Chooses what is taken; false if nothing is. A group that is not worth it stays whole, so that the
- * pass comes to the same of what is left. */
-static bool choose(SectionPairs *s, const Section *section, const View *view, PairRule *p) {
+/* A group that is not worth it stays whole, so that the pass comes to the same of what is left. 1
+ * if something was taken. */
+static int take(Lower *l, SectionPairs *s, const Section *section, const View *view, PairRule *p) {
         bool any = false;
 
         for (size_t i = 0; i < section->n_rules; i++) {
-                s->taken[i] = shape_of(&section->rules[i], view, p) == SHAPE_PAIRS &&
-                              pairs_is_worth(&s->pairs, p);
-                any |= s->taken[i];
-        }
-        return any;
-}
-
-static int take(Lower *l, SectionPairs *s, const Section *section, const View *view, PairRule *p) {
-        for (size_t i = 0; i < section->n_rules; i++) {
                 const PolicyRule *rule = &section->rules[i];
 
+                s->taken[i] =
+                        shape_of(rule, view, p) == SHAPE_PAIRS && pairs_is_worth(&s->pairs, p);
                 if (!s->taken[i])
                         continue;
-                (void)shape_of(rule, view, p); /* chosen, and so it is pairs */
+                any = true;
                 p->origin = (Origin){.at = rule->at, .text = rule->text};
                 if (pairs_take(&s->pairs, p) < 0)
                         return -ENOMEM;
@@ -138,25 +131,21 @@ static int take(Lower *l, SectionPairs *s, const Section *section, const View *v
                 origin->text = lower_comment(l, origin->text);
         }
         pairs_finish(&s->pairs);
-        return 0;
+        return any;
 }
 
-/* 1 if something was taken. */
+/* Likewise. */
 static int make(Lower *l, SectionPairs *s, const Section *section, Chain *chain, const View *view) {
         PairRule p = {
                 .verdict = verdict_of(VERDICT_ACCEPT),
                 .counted = l->policy->settings.counters != COUNTERS_OFF,
         };
-        int r;
 
         s->pairs = (Pairs){.rs = l->rs, .chain = chain->name, .number = 1, .groups = s->groups};
         s->taken = arena_alloc_array(l->arena, section->n_rules, sizeof(s->taken[0]));
         if (!s->taken)
                 return -ENOMEM;
-        if (!count(s, section, view, &p) || !choose(s, section, view, &p))
-                return 0;
-        r = take(l, s, section, view, &p);
-        return r < 0 ? r : 1;
+        return count(s, section, view, &p) ? take(l, s, section, view, &p) : 0;
 }
 
 int lower_pairs(Lower *l, SectionId id, Chain *chain, const View *view, const bool **ret_taken) {

@@ -15,6 +15,8 @@ from rulers import BUS
 
 PACKAGES = ("nftables", "iptables", "ipset", "ufw", "firewalld", "fail2ban", "sshguard", "dbus-daemon")
 
+DOCKER = ("docker.io", "ufw", "busybox-static")  # for the row that needs them
+
 
 def install():
     call(ROOT / "packaging/apt-install", *PACKAGES, timeout=600)

@@ -2,6 +2,7 @@
 """The results of tests/bench/run as a table for people, and as RESULTS.md with its plot."""
 
 import plot
+import twice
 from measure import HERE
 
 HEADER = ("what", "", "ringwall", "peer", "", "floor", "ratio", "goal", "spread", "")
@@ -50,7 +51,8 @@ GROUPS = {
     "Where the time of a load goes": ("stages",),
     "Packets": ("packet", "packet-peers", "reload"),
     "Bans": ("bans", "bans-packets"),
-    "Small things": ("start", "check", "daemon", "drift"),
+    "Drift and claims": ("drift", "verify", "preview"),
+    "Small things": ("start", "check", "daemon"),
 }
 HEAD = """# What ringwall costs
 
@@ -88,14 +90,30 @@ def curve(results):
     return lines
 
 
-def write(about, results):
+def repeated(results, before):
+    yield "## Twice\n"
+    if before is None:
+        yield "There was no earlier run to compare with.\n"
+        return
+    yield from twice.lines(before, twice.of(results))
+    yield ""
+
+
+def durations(took):
+    longest = sorted(took, key=took.get, reverse=True)[:8]
+    return "Seconds of the longest rows: " + ", ".join(f"{name} {took[name]}" for name in longest) + ".\n"
+
+
+def write(about, results, took, before):
     lines = curve(results["packet-curve"])
     title = "Cost of a new packet that the last of so many rules admits"
-    picture = plot.draw(lines, title, "rules (source /24 and TCP port)", "ns over no firewall")
-    (HERE / "packets.svg").write_text(picture, encoding="utf-8")
+    if lines:
+        picture = plot.draw(lines, title, "rules (source /24 and TCP port)", "ns over no firewall")
+        (HERE / "packets.svg").write_text(picture, encoding="utf-8")
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     noise = NOISE if max(about["load"], about["load_after"] - 1) > NOISY else ""
     out = [HEAD.format(**{**about, "versions": versions}, noise=noise), *misses(results)]
+    out += repeated(results, before)
     for title, names in GROUPS.items():
         rows = [r for name in names for r in results[name]]
         out += [f"## {title}\n", *markdown(rows), ""]
@@ -105,4 +123,5 @@ def write(about, results):
     for name, line in lines.items():
         at = dict(line)
         out.append(f"| {name} | " + " | ".join(number(at.get(n)) for n in counts) + " |")
+    out += ["", durations(took).rstrip()]
     (HERE / "RESULTS.md").write_text("\n".join(out) + "\n", encoding="utf-8")

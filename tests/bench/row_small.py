@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is small, and shall stay so: the time until the program has begun, and memory."""
 
-import json
-import tempfile
-
 import shapes
-from measure import DAEMON, HERE, PROGRAM, ROOT, Command, alone, by_turns, call, load_script, milliseconds
+from measure import PROGRAM, ROOT, Command, alone, by_turns, load_script, milliseconds
 
 DEFAULT = ROOT / "policies/ai-server.yaml"
 
@@ -34,27 +31,3 @@ def check_10000(folder, runs=5):
     for name in policies:
         yield alone(f"check of 10,000 rules ({name}): time", "ms", milliseconds(seconds[name]))
         yield alone(f"check of 10,000 rules ({name}): memory", "MiB", [sizes[name]], 64)
-
-
-def daemon_idle(folder):
-    """ringwalld with that policy, nothing to do."""
-    script = load_script("daemon")
-    script.DAEMON = DAEMON
-    call("ip", "link", "set", "lo", "up")
-    with tempfile.TemporaryDirectory(dir=folder) as own:
-        policy = shapes.write(f"{own}/policy.yaml", DEFAULT.read_text(encoding="utf-8"))
-        d = script.Daemon(own)
-        d.start("--policy", policy)
-        size = d.of_status("VmRSS") / 1024
-        d.stop()
-    yield alone("ringwalld idle, ai-server.yaml: memory", "MiB", [size], 8)
-
-
-DRIFT = {"healed_ms": ("ms", 2), "compare_part": ("", 0.35), "idle_us": ("µs", 10)}
-
-
-def drift(_, runs=10):
-    """What tests/bench/drift tells: how long a foreign change stands, and what looking for one costs."""
-    told = json.loads(call(HERE / "drift", "--json", "--runs", runs, check=False))
-    for key, (unit, goal) in DRIFT.items():
-        yield alone(f"drift: {key}", unit, [told[key]], goal)

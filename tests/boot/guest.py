@@ -35,9 +35,10 @@ ANSWER_SIZE = 16 << 20
 LINES_SHOWN = 60
 # What a kernel says of itself when it has found a mistake in itself.
 OOPS = re.compile(r"BUG:|WARNING:|Oops|general protection|stack-protector|call trace", re.I)
-# How a program runs in the guest: with its own libraries, as the guest's may be older.
+# How a program runs in the guest: with its own libraries, as the guest's may be older; and by a loader
+# of its name, which is what the kernel then calls the process.
 START = """#!/bin/sh
-exec /tmp/tree/program/lib/{loader} --library-path /tmp/tree/program/lib \\
+exec /tmp/tree/program/loader/{name} --library-path /tmp/tree/program/lib \\
         /tmp/tree/program/bin/{name} "$@"
 """
 RUN_TESTS = """#!/bin/sh
@@ -84,7 +85,8 @@ def pack(path, options):
         files[f"program/bin/{name}"] = program
         # where the tests look for the daemon, seen from the program
         place = "daemon" if name == "ringwalld" else "program"
-        texts[f"{place}/{name}"] = START.format(loader=loader, name=name)
+        files[f"program/loader/{name}"] = found[loader]
+        texts[f"{place}/{name}"] = START.format(name=name)
     texts["program/tests"] = RUN_TESTS.format(
         seed=options.seed,
         policies=options.policies,

@@ -48,7 +48,7 @@ def lines(result, sign):
 def test_a_policy_that_is_in_force_needs_no_change(plan):
     result = plan(BASE, BASE)
     assert result.returncode == 0
-    assert "load would change nothing" in result.stdout
+    assert "load would change no rule" in result.stdout
 
 
 def test_on_an_empty_host_everything_comes(plan):

@@ -13,7 +13,7 @@ from lab import wait_until
 
 ALLOWED, DENIED = 7000, 7001  # UDP
 TOTAL_RETRANSMITS = 100  # in struct tcp_info
-SO_RCVBUFFORCE = 33
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 
 
 def accept_all(world, port):
@@ -173,6 +173,7 @@ class Won:
         speaker, listener = (server, client) if server_speaks else (client, server)
         for s in (speaker, listener):
             s.setblocking(False)
+        listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.pairs.append((name, speaker, listener))
         self.heard[name] = []
 
@@ -184,9 +185,19 @@ class Won:
                     speaker.send(b".")
             for listener in select.select(list(by_listener), [], [], 0.002)[0]:
                 with contextlib.suppress(OSError):
-                    if listener.recv(4096):
-                        self.heard[by_listener[listener]].append(time.monotonic())
+                    data, more, _, _ = listener.recvmsg(4096, 256)
+                    if data:
+                        self.heard[by_listener[listener]].append(self._arrived(more))
             time.sleep(0.002)  # the rate
+
+    @staticmethod
+    def _arrived(more):
+        """When the kernel got it, however late it is read here (time.time())."""
+        for level, kind, data in more:
+            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+                seconds, nanoseconds = struct.unpack("qq", data)
+                return seconds + nanoseconds / 1e9
+        raise AssertionError("the kernel does not tell when it arrived")
 
     def start(self):
         self.thread.start()
@@ -199,5 +210,5 @@ class Won:
             s.close()
 
     def last(self):
-        """When each was heard for the last time."""
+        """When the last of each arrived (time.time())."""
         return {name: times[-1] for name, times in self.heard.items()}

@@ -281,11 +281,13 @@ def test_what_bans_an_address_is_found_also_in_a_network(daemon):
 def test_a_kill_and_a_restart_change_nothing(daemon, world):
     host = world.address("host", 4)
     ban(daemon, WAN, "--for", "1h", "--reason", "kept")
+    assert is_shut(daemon, WAN, "wan", host, 22)
     before = bans(daemon)[0]
     daemon.stop(signal.SIGKILL)
     assert not connects_within(world, host)
     daemon.start()
     after = bans(daemon)[0]
+    assert after["packets"] > before["packets"] > 0
     assert (after["until"], after["reason"]) == (before["until"], "kept")
     assert is_shut(daemon, WAN, "wan", host, 22)
     daemon.stop()
@@ -311,6 +313,9 @@ def test_every_ban_that_was_acknowledged_is_there_after_a_kill(daemon):
     daemon.start()
     assert len(bans(daemon)) == 20
     assert text(daemon, "bans", "--check")[:2] == (0, "in force: 20 of 20\n")
+    ban(daemon, "198.51.100.99", "--jail", "web")
+    said = text(daemon, "bans", "--check", "--jail", "web")[:2]
+    assert said == (0, "in force of web: 1 of 1\n")
 
 
 def test_bans_that_end_while_it_is_dead_take_no_others_with_them(daemon, world):

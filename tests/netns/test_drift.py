@@ -12,6 +12,7 @@ import time
 import pytest
 
 from lab import wait_until
+from program import ringwall
 from talk import exchange
 from test_daemon import Daemon, reach
 from world import EXAMPLE, World, accept_from, with_inbound
@@ -223,24 +224,40 @@ def rival_of(world, pause):
         rival.wait()
 
 
+def busy(daemon):
+    """Seconds of processors so far."""
+    with open(f"/proc/{daemon.process.pid}/schedstat", encoding="ascii") as f:
+        return int(f.read().split()[0]) / 1e9
+
+
+def is_owned(world):
+    listed = world.lab.run("fw", ["nft", "list", "table", "inet", "ringwall_shut"], check=False)
+    return "flags owner" in listed.stdout
+
+
+def is_calm(world, daemon):
+    """After the last of the changes: as before."""
+    wait_until(lambda: not drift(daemon)["shut"] and daemon.status()["state"] == "closed", 30, "calm")
+    assert daemon.status()["readBack"] and ("inet", "ringwall_shut") not in world.lab.tables()
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    found = drift(daemon)
+    assert found["undone"] == found["seen"]
+    # those that had to wait are told of like the others, or counted
+    told = daemon.log().count("another program changed the rules")
+    untold = sum(int(line.split(" times before")[0].split()[-1]) for line in drifts(daemon) if "times before" in line)
+    assert told + untold <= found["seen"] and daemon.log().count("undone after") <= told
+
+
 def test_two_that_undo_each_others_changes_do_not_spin(world, daemon):
     daemon.start()
     daemon.apply(OFF + EXAMPLE, "--no-confirm")
     with rival_of(world, 0.01):
-        wait_until(lambda: drift(daemon)["undone"] > 20, 120, "twenty heals")
-        before = time.monotonic(), drift(daemon)["undone"]
+        wait_until(lambda: drift(daemon)["seen"] > 5, 60, "heals")
+        before = time.monotonic(), busy(daemon)
         wait_until(lambda: time.monotonic() > before[0] + 3, 60, "three seconds")
-        healed_since = drift(daemon)["undone"] - before[1]
-        took = time.monotonic() - before[0]
-    assert healed_since <= (took + 2) * 10
-    # on a machine that is busy the two may be too slow to need it
-    assert "keeps changing the rules" in daemon.log() or healed_since < took * 10
-    wait_until(lambda: daemon.status()["state"] == "closed", 10, "the last heal")
-    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
-    # those that had to wait are told of like the others
-    found = drift(daemon)
-    assert daemon.log().count("another program changed the rules") == found["seen"]
-    assert daemon.log().count("undone after") == found["undone"] == found["seen"]
+        part = (busy(daemon) - before[1]) / (time.monotonic() - before[0])
+    assert part < 0.6, "of a processor"
+    is_calm(world, daemon)
 
 
 def test_what_a_change_keeps_until_it_is_confirmed_a_heal_does_not_cut(world, daemon):
@@ -257,16 +274,47 @@ def test_what_a_change_keeps_until_it_is_confirmed_a_heal_does_not_cut(world, da
     silent(*pair)
 
 
-def test_one_that_changes_them_without_end_holds_nothing_open(world, daemon):
-    """So fast that little can be read between two changes, on a machine that lets it: it is undone all
-    the same, and when it ends, nothing is left of it."""
+@pytest.mark.parametrize("command", ["flush ruleset", "insert rule inet ringwall input accept"])
+def test_one_that_changes_them_without_end_holds_nothing_open(world, daemon, command):
+    """The host is shut until it ends; then nothing is left of either."""
     daemon.start()
     daemon.apply(OFF + EXAMPLE, "--no-confirm")
-    with rival_of(world, 0) as rival:
-        wait_until(lambda: drift(daemon)["undone"] > 5, 60, "heals")
-    wait_until(lambda: daemon.status()["state"] == "closed", 20, "the last heal")
-    assert f"by nft (process {rival.pid}" in drifts(daemon)[-1]
-    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    outcome, client = world.talk.dial("wan", world.address("host", 4), 443)
+    assert outcome == "open"
+    pair = client, accept_from(world, ("fw", 443), client)
+    loop = ["sh", "-c", f"while :; do nft '{command}'; done"]
+    rivals = [world.lab.popen("fw", loop, stdout=-3, stderr=-3) for _ in range(2)]
+    wait_until(lambda: drift(daemon)["shut"], 60, "that the host is shut")
+    assert daemon.log().count("until it stops, nothing comes in") >= 1
+    if is_owned(world):
+        for _ in range(3):
+            assert reach(world, 22) != "open"
+        assert world.lab.run("fw", ["nft", "delete table inet ringwall_shut"], check=False).returncode
+    assert exchange(*pair)  # what was open and is admitted goes on
+    for rival in rivals:
+        rival.kill()
+        rival.wait()
+    is_calm(world, daemon)
+    assert exchange(*pair)
+    # the next one is an ordinary one
+    count = drift(daemon)["undone"]
+    world.lab.run("fw", ["nft", "insert rule inet ringwall input tcp dport 22 accept"])
+    healed(daemon, count + 1)
+
+
+def test_what_shuts_the_host_does_not_outlive_what_it_was_for(world, daemon):
+    """`unload` opens the host, whatever else there is."""
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    loop = ["sh", "-c", "while :; do nft flush ruleset; done"]
+    rivals = [world.lab.popen("fw", loop, stdout=-3, stderr=-3) for _ in range(2)]
+    wait_until(lambda: drift(daemon)["shut"], 60, "that the host is shut")
+    ringwall(world.lab, "unload", "--yes", "--runtime-dir", str(daemon.runtime))
+    for rival in rivals:
+        rival.kill()
+        rival.wait()
+    wait_until(lambda: ("inet", "ringwall_shut") not in world.lab.tables(), 20, "that it is gone")
+    assert reach(world, 22) == "open"
 
 
 def test_a_storm_of_foreign_changes_hides_none_of_ours(world, daemon):

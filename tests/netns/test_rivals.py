@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ringwalld is killed again and again while another program wants its table (--kills: how often)."""
 
-import concurrent.futures
 import os
 import signal
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -13,16 +11,18 @@ import pytest
 
 from lab import wait_until
 from program import ringwall
-from rival import Commits, attempt
+from rival import Heals, attempt
 from steady import ALLOWED, Steady, Won, accept_all
 from test_daemon import Daemon, reach
+from test_drift import busy
 from test_owner import Manager
 from world import EXAMPLE, World
 
 POLICY = EXAMPLE.replace("  - allow: https\n", f"  - allow: https\n  - allow: {ALLOWED}/udp\n")
 OFF = "settings: { ownership: off }\n"
 RIVAL = str(Path(__file__).with_name("rival.py"))
-DEAD_SECONDS = 0.1  # after the heal: the goal; how long it takes on a busy machine says nothing
+DEAD_SECONDS = 0.1  # after the heal
+DEAD_PART = 0.99  # of all; what a machine that is busy with other things does to the last says nothing
 SILENT_SECONDS, PATIENCE = 0.3, 20
 FIGURE_KILLS = 100  # so many are a measure, taken by tests/long
 
@@ -78,23 +78,23 @@ GAPS = ["flush", "delete", "rule", "adopt"]
 def open_gap(kind):
     if kind == "adopt":  # only a table that persists can be had: one of its own, which stays behind
         assert attempt("delete")
+        attempt(kind)  # kernels before 6.9 know none that persists
+        return
     assert attempt(kind)
 
 
-def win_and_heal(world, commits, kind, heal):
+def win_and_heal(world, heals, kind, heal):
     """What got in through the gap is dead soon after the heal."""
     with world.lab.inside("fw"):
         open_gap(kind)
     won = Won(world)
     try:
         won.start()
-        commits.forget()
-        with concurrent.futures.ThreadPoolExecutor(1) as beside:  # it is to be told at once
-            told = beside.submit(commits.of_ringwall, PATIENCE)
-            heal()
-            healed = told.result()
+        heals.forget()
+        heal()
+        healed = heals.next(PATIENCE)
         assert healed, f"{kind}: not healed"
-        silent = lambda: time.monotonic() > max(healed, *won.last().values()) + SILENT_SECONDS
+        silent = lambda: time.time() > max(healed, *won.last().values()) + SILENT_SECONDS
         wait_until(silent, PATIENCE, f"{kind}: silence of those that were won")
     finally:
         won.close()
@@ -104,28 +104,28 @@ def win_and_heal(world, commits, kind, heal):
 def test_what_got_in_while_nobody_watched_is_dead_at_once(world, daemon, manager, pytestconfig):
     manager.start(daemon)
     assert daemon.apply(OFF + POLICY, "--no-confirm")[0] == 0
-    commits, worst = Commits(world.lab), []
+    heals, worst = Heals(world.lab), {"killed": [], "stopped": []}
     for number in range(pytestconfig.getoption("kills")):
         kind = GAPS[number % len(GAPS)]
         if number // len(GAPS) % 2:  # it only looks away
             daemon.process.send_signal(signal.SIGSTOP)
-            late = win_and_heal(
-                world, commits, kind, lambda: daemon.process.send_signal(signal.SIGCONT)
-            )
+            how, heal = "stopped", lambda: daemon.process.send_signal(signal.SIGCONT)
         else:
             daemon.stop(signal.SIGKILL)
-            late = win_and_heal(world, commits, kind, lambda: manager.start(daemon))
-        worst.append(max(late.values()))
+            how, heal = "killed", lambda: manager.start(daemon)
+        worst[how].append(max(win_and_heal(world, heals, kind, heal).values()))
         wait_until(lambda: daemon.status()["state"] == "closed", PATIENCE, "the heal")
         assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
         accept_all(world, 443)
-    commits.close()
-    worst.sort()
-    of = lambda part: f"{worst[int((len(worst) - 1) * part)] * 1000:.0f}"
-    print(f"the last of {len(worst)} times heard after the heal, in ms: median {of(0.5)},", end=" ")
-    print(f"95 of 100 {of(0.95)}, 99 of 100 {of(0.99)}, most {of(1)}")
-    if len(worst) >= FIGURE_KILLS:
-        assert statistics.median(worst) <= DEAD_SECONDS, worst
+    heals.close()
+    for how, found in worst.items():
+        found.sort()
+        of = lambda part, found=found: f"{found[int((len(found) - 1) * part)] * 1000:.1f}"
+        print(f"{how}: the last of {len(found)} times arrived after the heal, in ms: median", end=" ")
+        print(f"{of(0.5)}, 95 of 100 {of(0.95)}, 99 of 100 {of(0.99)}, most {of(1)}")
+    everything = sorted(worst["killed"] + worst["stopped"])
+    if len(everything) >= FIGURE_KILLS:
+        assert everything[int((len(everything) - 1) * DEAD_PART)] <= DEAD_SECONDS, worst
 
 
 def test_a_second_one_beside_it_gives_way(world, daemon, tmp_path):
@@ -147,6 +147,26 @@ def test_a_second_one_beside_it_gives_way(world, daemon, tmp_path):
         second.stop()
     status = daemon.status()
     assert status["state"] == "closed" and status["readBack"] and status["owned"]
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+
+
+def test_two_of_different_minds_do_not_spin_where_nobody_owns_the_table(world, daemon, tmp_path):
+    daemon.start()
+    assert daemon.apply(OFF + POLICY, "--no-confirm")[0] == 0
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = Daemon(world, folder)
+    second.start()
+    # it may be refused what the other one puts back meanwhile; it goes on to try
+    second.apply(OFF + "ringwall: 1\ninbound: [{ allow: ssh }]\n", "--no-confirm")
+    before = time.monotonic(), busy(daemon) + busy(second)
+    wait_until(lambda: time.monotonic() > before[0] + 3, 60, "three seconds")
+    part = (busy(daemon) + busy(second) - before[1]) / (time.monotonic() - before[0])
+    assert part < 1.2, "of a processor, both"
+    assert second.stop(signal.SIGKILL) == -signal.SIGKILL
+    wait_until(lambda: daemon.status()["state"] == "closed", 30, "what the first one says")
+    wait_until(lambda: ("inet", "ringwall_shut") not in world.lab.tables(), 30, "calm")
+    assert daemon.status()["readBack"]
     assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
 
 

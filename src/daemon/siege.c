@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/siege.h"
+
+#include <inttypes.h>
+#include <syslog.h>
+
+#include "daemon/change.h"
+#include "guard/lockdown.h"
+#include "nft/host.h"
+
+void siege_done(Daemon *d) {
+        d->drift.shut_arena = arena_free(d->drift.shut_arena);
+        d->drift.shut = NULL;
+        d->drift.shut_for = NULL;
+}
+
+void siege_prepare(Daemon *d) {
+        DriftGuard *drift = &d->drift;
+        _cleanup_(arena_freep) Arena *a = NULL;
+        Ruleset *rs;
+        Diag *quiet;
+        int r;
+
+        if (drift->shut && drift->shut_for == d->engine.desired)
+                return;
+        siege_done(d);
+        a = arena_new(0);
+        quiet = a ? diag_new(a) : NULL;
+        r = quiet ? lockdown_make(d->store, &d->engine.features, a, &rs, quiet) : -ENOMEM;
+        if (r == 0)
+                r = nft_add_host(a, rs);
+        if (r < 0)
+                return; /* siege_begin() says so, if it is needed */
+        drift->shut_arena = TAKE_PTR(a);
+        drift->shut = rs;
+        drift->shut_for = d->engine.desired;
+}
+
+static bool shut(Daemon *d) {
+        int r;
+
+        siege_prepare(d);
+        r = d->drift.shut ? engine_shut(&d->engine, d->drift.shut) : -ENOMEM;
+        d->drift.is_shut_ours = r > 0;
+        return r >= 0;
+}
+
+bool siege_begin(Daemon *d, uint64_t since) {
+        DriftGuard *drift = &d->drift;
+        uint64_t now;
+
+        if (!shut(d)) {
+                if (!drift->is_paced)
+                        daemon_say(d, LOG_ERR,
+                                   "this host cannot be shut while another program keeps changing "
+                                   "the rules");
+                return false;
+        }
+        now = drift_now();
+        drift->closed_usec = now;
+        drift->longest_usec = MAX(drift->longest_usec, now - since);
+        pace_shut(&drift->pace, now);
+        if (!d->confirm.is_pending)
+                (void)change_cut(d);
+        daemon_event(
+                d, EVENT_DRIFT, LOG_ALERT,
+                "another program keeps changing the rules: until it stops, nothing comes in but "
+                "those who may rescue, and what was open before");
+        return true;
+}
+
+void siege_go_on(Daemon *d) {
+        if (!d->drift.is_shut_ours)
+                (void)shut(d); /* tried again with their next change */
+}
+
+void siege_end(Daemon *d) {
+        Pace *pace = &d->drift.pace;
+        uint64_t now = drift_now(), usec = now - pace->since_usec;
+        int r;
+
+        if (!pace_is_shut(pace))
+                return;
+        r = engine_unshut(&d->engine);
+        if (r < 0) { /* it stays shut until this is tried again */
+                daemon_say(d, LOG_ERR, "this host stays shut: %s", strerror(-r));
+                return;
+        }
+        pace_open(pace, now);
+        d->drift.closed_usec = 0;
+        daemon_event(d, EVENT_HEALED, LOG_WARNING,
+                     "the other program has stopped, after %" PRIu64 ".%" PRIu64 " s and %" PRIu64
+                     " more changes: the rules are in force as before",
+                     usec / 1000000, usec / 100000 % 10, pace->n_changes);
+}
+
+void siege_end_anothers(Daemon *d) {
+        int r = engine_unshut_if_any(&d->engine);
+
+        if (r < 0 && r != -EOPNOTSUPP && r != -EINVAL) /* else the kernel knows no owners */
+                daemon_say(d, LOG_ERR, "what shuts this host beside its rules may be left: %s",
+                           strerror(-r));
+}
