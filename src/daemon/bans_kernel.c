@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <sys/random.h>
 #include <syslog.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/bans.h"
 #include "nft/owner.h"
@@ -62,6 +61,7 @@ int bans_rebuild(Daemon *d) {
         memset(b->has_prefix, 0, sizeof(b->has_prefix));
         if (r == 0)
                 r = ban_store_read_kernel(b->store, bans_now(), add_entry, &list);
+        turn_step(d, 0);
         if (r == 0)
                 r = read_ranges(d, a, &never, &n_never);
         if (r == 0) {
@@ -250,6 +250,7 @@ int64_t bans_enforced(Daemon *d) {
 }
 
 typedef struct Saving {
+        Daemon *daemon;
         BanStore *store;
         const char *reason;
         int64_t now_usec, n;
@@ -269,9 +270,8 @@ static int save_found(const BanFound *f, void *to) {
         bool holds;
         int r = ban_store_holds(s->store, &ban.key, s->now_usec, &holds);
 
-        /* a million take the kernel longer than the watchdog waits, and that is no hang */
         if (++s->seen % SAVING_PART == 0)
-                (void)sd_notify(0, "WATCHDOG=1");
+                turn_step(s->daemon, 0);
         if (r < 0 || holds)
                 return r;
         s->n++;
@@ -280,7 +280,7 @@ static int save_found(const BanFound *f, void *to) {
 
 int64_t bans_save_found(Daemon *d, const char *reason) {
         Bans *b = d->bans;
-        Saving s = {.store = b->store, .reason = reason, .now_usec = bans_now()};
+        Saving s = {.daemon = d, .store = b->store, .reason = reason, .now_usec = bans_now()};
         int r = ban_store_begin(b->store);
 
         if (r == 0)

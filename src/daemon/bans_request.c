@@ -123,6 +123,7 @@ static int check_wish(BanTurn *turn, const Wish *w, Outcome *ret) {
 int bans_note_change(const BanChange *change, void *to) {
         BanTurn *turn = to;
 
+        turn_step(turn->d, 0);
         turn->n_bans += change->until_usec > 0 ? !change->was_there : -(int64_t)change->was_there;
         return arena_append(turn->arena, turn->changes, turn->n_changes, *change) ? 0 : -ENOMEM;
 }

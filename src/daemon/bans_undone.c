@@ -46,6 +46,7 @@ int bans_undone_add(Daemon *d, const UnbanRequest *request) {
 }
 
 static int pass_over(const BanChange *c, void *to) {
+        turn_step(to, 0);
         return 0;
 }
 
@@ -60,7 +61,7 @@ int bans_undone_write(Daemon *d, int64_t now_usec) {
                                     .address = one->has_address ? &one->address : NULL};
 
                 r = one->all ? ban_store_drop_all(b->store, now_usec, &n)
-                             : ban_store_drop(b->store, &filter, now_usec, pass_over, NULL);
+                             : ban_store_drop(b->store, &filter, now_usec, pass_over, d);
         }
         return r;
 }

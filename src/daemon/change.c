@@ -147,7 +147,9 @@ int change_cut(Daemon *d) {
         d->not_cut[0] = '\0';
         if (!d->engine.desired || !d->settings.cut_denied)
                 return 0;
+        turn_step(d, 0);
         r = cut_all(d->engine.desired, d->settings.mark, &counts);
+        turn_step(d, 0);
         d->n_cut = counts.n_cut;
         if (r < 0)
                 say_not_cut(d, "open connections could not all be looked at: %s", strerror(-r));

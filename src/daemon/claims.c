@@ -66,7 +66,8 @@ static void arm_proof(ClaimWatch *w) {
 
 static void arm_tick(ClaimWatch *w) {
         w->is_waiting = false;
-        arm(w, MAX(TICK_USEC, w->last_usec * TICK_FACTOR), TICK_USEC / 4);
+        arm(w, w->n_untold > 0 ? TICK_USEC : MAX(TICK_USEC, w->last_usec * TICK_FACTOR),
+            TICK_USEC / 4);
 }
 
 void claims_doubt(Daemon *d) {
@@ -236,6 +237,7 @@ static void forget(Daemon *d) {
         claim_book_clear(&w->book);
         claims_keep(d);
         claims_drop_authors(w);
+        claims_drop_untold(w);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -317,6 +319,7 @@ void claims_stop(Daemon *d) {
         end_child(w);
         w->timer = sd_event_source_disable_unref(w->timer);
         claims_drop_authors(w);
+        claims_drop_untold(w);
         claim_book_clear(&w->book);
         json_decref(w->ends);
         free(w);

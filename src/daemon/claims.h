@@ -9,6 +9,7 @@
 #include "daemon/daemon.h"
 #include "guard/claims.h"
 
+#define CLAIMS_UNTOLD_MAX 32
 #define CLAIMS_AUTHORS_MAX 4 /* that are looked up between two proofs */
 
 /* Somebody who committed something that no proof has seen. */
@@ -18,6 +19,13 @@ typedef struct ClaimAuthor {
         uint32_t generation;
         char table[COMMIT_TABLE_SIZE]; /* the first that they touched */
 } ClaimAuthor;
+
+/* What was news, and not told of because there was too much of it. */
+typedef struct ClaimUntold {
+        char *text, *who; /* owned; the claim, and who brought the last of it about */
+        ClaimNews news;   /* the last */
+        uint64_t usec;    /* as of the change */
+} ClaimUntold;
 
 /* Its own files' alone. */
 struct ClaimWatch {
@@ -41,7 +49,9 @@ struct ClaimWatch {
         ClaimAuthor authors[CLAIMS_AUTHORS_MAX];
         uint64_t budget_usec; /* CLOCK_MONOTONIC: since when events are counted */
         unsigned int n_spent; /* of them */
-        size_t n_authors;     /* of transactions that no proof has seen; may be more */
+        ClaimUntold untold[CLAIMS_UNTOLD_MAX];
+        size_t n_untold;
+        size_t n_authors; /* of transactions that no proof has seen; may be more */
         json_t *ends; /* owned, or NULL: where ports end that are translated, when that was known */
         uint32_t ends_entry; /* with which change in force */
         bool is_saved;       /* what is known stands in the file */
@@ -50,6 +60,7 @@ struct ClaimWatch {
 /* claims_tell.c: who it was, and what of a proof is news. */
 void claims_note_author(Daemon *d, const Commit *c);
 void claims_drop_authors(ClaimWatch *w);
+void claims_drop_untold(ClaimWatch *w);
 /* Takes in what a proof found. 0, -ENOMEM, or -EPROTO. */
 int claims_take(Daemon *d, Arena *a, const json_t *result);
 /* That there is none; once. */

@@ -23,7 +23,8 @@ static void drop_authors(ClaimWatch *w, size_t n) {
         w->n_authors = kept - n;
 }
 
-/* Looked up at once, while they are still there; so many and no more, however fast they come. */
+/* Looked up at once, while they are still there, unless the lookout was quicker; so many and no
+ * more, however fast they come. */
 void claims_note_author(Daemon *d, const Commit *c) {
         ClaimWatch *w = d->claims;
         size_t kept = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX);
@@ -45,7 +46,8 @@ void claims_note_author(Daemon *d, const Commit *c) {
                            .who = {.login_uid = WHO_UNKNOWN_LOGIN}};
         memcpy(a->table, c->table, sizeof(a->table));
         tree.arena = a->arena;
-        if (d->drift.sees_pids && tree.arena)
+        if (d->drift.sees_pids && tree.arena &&
+            !(d->drift.lookout && lookout_find(d->drift.lookout, c->generation, a->arena, &a->who)))
                 (void)who_read(&tree, c, &a->who); /* else it stays unknown */
 }
 
@@ -126,8 +128,12 @@ static const char *duration_text(uint64_t usec, char *buf, size_t size) {
         return buf;
 }
 
-/* Whoever breaks a claim and mends it again, for ever, fills no log. `status` tells all the same.
- */
+static bool is_muted(const ClaimWatch *w) {
+        return w->n_spent > BUDGET_MAX && claims_now() - w->budget_usec < BUDGET_USEC;
+}
+
+/* Whoever breaks a claim and mends it again, for ever, fills no log. `status` tells all the same,
+ * and what is still so in a minute is told then. */
 static bool may_tell(Daemon *d) {
         ClaimWatch *w = d->claims;
         uint64_t now = claims_now();
@@ -180,15 +186,76 @@ static const char *table_of(const json_t *answers, const char *text) {
         return NULL;
 }
 
+/* ---- what waits until there is less of it: nobody hides what they break behind much of it */
+
+static void drop_untold(ClaimWatch *w, size_t i) {
+        free(w->untold[i].text);
+        free(w->untold[i].who);
+        w->untold[i] = w->untold[--w->n_untold];
+}
+
+void claims_drop_untold(ClaimWatch *w) {
+        while (w->n_untold > 0)
+                drop_untold(w, 0);
+}
+
+static void forget_untold(ClaimWatch *w, const char *text) {
+        for (size_t i = 0; i < w->n_untold; i++)
+                if (streq(w->untold[i].text, text)) {
+                        drop_untold(w, i);
+                        return;
+                }
+}
+
+/* Of each claim the last. Without memory, or room, `status` alone tells of it. */
+static void keep_untold(ClaimWatch *w, const ClaimChange *c, const char *who) {
+        ClaimUntold new = {
+                .text = strdup(c->text), .who = strdup(who), .news = c->news, .usec = c->usec};
+
+        forget_untold(w, c->text);
+        if (w->n_untold < CLAIMS_UNTOLD_MAX && new.text &&new.who) {
+                w->untold[w->n_untold++] = new;
+                return;
+        }
+        free(new.text);
+        free(new.who);
+}
+
+/* As long as it is still so. */
+static void tell_untold(Daemon *d) {
+        ClaimWatch *w = d->claims;
+
+        while (w->n_untold > 0 && may_tell(d)) {
+                ClaimUntold *u = &w->untold[w->n_untold - 1];
+                const ClaimRecord *now = claim_book_find(&w->book, u->text);
+                ClaimChange change = {.text = u->text, .usec = u->usec, .news = u->news};
+
+                if (now) {
+                        change.why = now->why;
+                        change.news = now->kind == VERIFY_REFUTED ? CLAIM_BROKEN : CLAIM_UNDECIDED;
+                }
+                if (now ? now->why != NULL : u->news == CLAIM_HOLDS)
+                        tell(d, &change, u->who);
+                drop_untold(w, w->n_untold - 1);
+        }
+}
+
 static void tell_all(Daemon *d,
                      Arena *a,
                      const json_t *answers,
                      const ClaimChange *changes,
                      size_t n,
                      uint32_t generation) {
-        for (size_t i = 0; i < n && i < TOLD_MAX && may_tell(d); i++)
-                tell(d, &changes[i],
-                     describe_authors(d, a, generation, table_of(answers, changes[i].text)));
+        for (size_t i = 0; i < n && i < TOLD_MAX; i++) {
+                const char *who =
+                        describe_authors(d, a, generation, table_of(answers, changes[i].text));
+
+                forget_untold(d->claims, changes[i].text);
+                if (may_tell(d))
+                        tell(d, &changes[i], who);
+                else
+                        keep_untold(d->claims, &changes[i], who);
+        }
         if (n > TOLD_MAX && may_tell(d))
                 daemon_event(d, EVENT_ALERT, LOG_ALERT,
                              "and %zu claims more: ringwall status shows those that do not hold",
@@ -287,6 +354,8 @@ int claims_take(Daemon *d, Arena *a, const json_t *result) {
         w->is_saved &= n_changes == 0;
         claims_keep(d);
         tell_all(d, a, list, changes, n_changes, generation);
+        if (w->n_untold > 0 && !is_muted(w))
+                tell_untold(d);
         take_ends(d, a, json_object_get(result, "ends"), n_changes == 0, generation);
         w->proved_entry = w->entry;
         while (w->n_authors > 0 && !is_after(w->authors[0].generation, generation))

@@ -85,8 +85,18 @@ typedef struct Follower {
         size_t limit;
 } Follower;
 
+/* Of the event loop, and systemd, which waits for signs of life. */
+typedef struct Turn {
+        uint64_t watchdog_usec; /* how long it waits; 0: it does not */
+        uint64_t iteration;     /* of the loop, */
+        uint64_t since_usec;    /* which had got so far, CLOCK_MONOTONIC, at its first step */
+        uint64_t told_usec;     /* likewise: when the last sign was given */
+        bool is_large;          /* systemd has been asked to wait longer */
+} Turn;
+
 typedef struct Daemon {
         sd_event *event;
+        Turn turn;
         Engine engine;
         RpcServer *rpc;
 
@@ -169,6 +179,13 @@ void daemon_say(Daemon *d, int priority, const char *format, ...) _printf_(3, 4)
 void daemon_say_all(Daemon *d, const Diag *diag);
 /* CLOCK_REALTIME, in microseconds. */
 uint64_t daemon_now(void);
+
+/* turn.c: signs of life while a turn of the event loop takes long. start: of the loop itself, too;
+ * 0 or a negative errno. step: something is done that is worth one, or, with to_send, as many bytes
+ * go to the kernel as one transaction now; the context is the Daemon. However often: mostly it
+ * costs nothing. */
+int turn_start(Daemon *d);
+void turn_step(void *context, size_t to_send);
 
 /* park.c: the socket that owns the table, over restarts. open: opens the engine, with the socket
  * that a daemon before this one has left if there is one; 0 or a negative errno. leave: hands a new

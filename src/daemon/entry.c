@@ -239,10 +239,13 @@ int draft_make(Daemon *d, const char *file, Draft *ret) {
                 return -ENOMEM;
         *ret = draft;
         r = policy_load(draft.arena, &paths, &ret->policy, d->diag);
+        turn_step(d, 0);
         if (r == 0)
                 r = effect_check(ret->policy, d->diag);
+        turn_step(d, 0);
         if (r == 0)
                 r = engine_compile(&d->engine, ret->policy, &ret->rs, d->diag);
+        turn_step(d, 0);
         if (r == 0)
                 r = nft_add_host(draft.arena, ret->rs);
         if (r == 0)
@@ -283,7 +286,9 @@ int draft_store(Daemon *d, const Draft *draft, const char *message, uint32_t *re
         if (r < 0)
                 return r;
         content.image = image;
+        turn_step(d, 0);
         r = store_add(d->store, &entry, &content, d->diag);
+        turn_step(d, 0);
         if (r == 0)
                 *ret_number = entry.number;
         return r;

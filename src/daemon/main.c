@@ -132,10 +132,12 @@ static int run(Daemon *d) {
         if (r >= 0)
                 r = add_signals(d);
         if (r >= 0)
-                r = sd_event_set_watchdog(d->event, true);
+                r = turn_start(d);
         if (r >= 0)
                 r = park_open(d);
         d->engine.reports_refused = true;
+        if (r >= 0)
+                nft_link_set_progress(d->engine.link, turn_step, d);
         if (r < 0) {
                 fprintf(stderr, "ringwalld: cannot start: %s\n", strerror(-r));
                 return r;

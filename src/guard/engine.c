@@ -433,6 +433,7 @@ static const Ruleset *shut_first(Engine *e, const Ruleset *live, Diag *d) {
                 return live;
         }
         shut->exists = true;
+        shut->owner = shut->flags & TABLE_OWNER ? nft_link_port(e->link) : 0;
         /* if nobody came in between; 0 is passed over */
         shut->generation = live->generation == 0 ? 0 : MAX(live->generation + 1, 1U);
         return shut;

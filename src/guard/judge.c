@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "guard/beside.h"
+#include "nft/shut.h"
 #include "ruleset/ruleset.h"
 #include "world/print.h"
 
@@ -70,22 +71,37 @@ const char *judge_describe_step(Arena *a, const WorldStep *s) {
 static bool is_ours(const WorldStep *s) {
         const WorldTable *t = s->chain->table;
 
-        return streq(world_family_to_string(t->family), "inet") && streq(t->name, RULESET_TABLE);
+        return streq(world_family_to_string(t->family), "inet") &&
+               (streq(t->name, RULESET_TABLE) || streq(t->name, SHUT_TABLE));
 }
 
-/* What is refused was refused by the last step; what comes in goes on being judged after a step
- * that accepts, but not where it was meant to go after one that translates or rewrites. */
+/* The last of another program's steps that does something to the packet; of these one that rewrites
+ * it or hides it rather than one that translates: that is what many programs do rightly. */
+static const WorldStep *find_effect(const VerifyAnswer *answer) {
+        const WorldStep *found = NULL;
+
+        for (size_t i = answer->n_steps; i > 0; i--) {
+                const WorldStep *s = &answer->steps[i - 1];
+
+                if (is_ours(s) || !world_step_effect(s))
+                        continue;
+                if (!s->nat)
+                        return s;
+                found = found ? found : s;
+        }
+        return found;
+}
+
+/* What comes in goes on being judged after a step that accepts, but not where it was meant to go
+ * after one that translates or rewrites; nor is what ringwall refuses then ringwall's doing. */
 const WorldStep *judge_culprit(const VerifyAnswer *answer) {
         const WorldStep *last = answer->n_steps > 0 ? &answer->steps[answer->n_steps - 1] : NULL;
+        const WorldStep *effect = find_effect(answer);
 
-        if (answer->claim == VERIFY_ALWAYS || answer->claim == VERIFY_WAY_IN) {
-                if (last && last->verdict.kind == WORLD_DROP)
-                        return last;
-        }
-        for (size_t i = answer->n_steps; i > 0; i--)
-                if (world_step_effect(&answer->steps[i - 1]) && !is_ours(&answer->steps[i - 1]))
-                        return &answer->steps[i - 1];
-        return last;
+        if ((answer->claim == VERIFY_ALWAYS || answer->claim == VERIFY_WAY_IN) && last &&
+            last->verdict.kind == WORLD_DROP && !is_ours(last))
+                return last;
+        return effect ? effect : last;
 }
 
 /* To be copied into a shell: no name may say anything to it. */

@@ -22,9 +22,9 @@ int judge_claims(const Policy *policy,
  * chains are others' words, and cleaned. */
 const char *judge_describe_step(Arena *a, const WorldStep *s);
 
-/* The step that does it: of another program's rules the last one that translates, rewrites or hides
- * from conntrack (of what must come in: that refuses), else the last of all. NULL: nothing is known
- * of the way. */
+/* The step that does it: of what must come in the last one, if that is another program's and
+ * refuses; else, of another program's rules, the last one that rewrites or hides from conntrack, or
+ * that translates; else the last of all. NULL: nothing is known of the way. */
 const WorldStep *judge_culprit(const VerifyAnswer *answer);
 /* The command that takes out that step's rule, or NULL where there is no such rule, where a
  * name is none for a shell, or without memory. */

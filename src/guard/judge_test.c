@@ -7,19 +7,25 @@
 #define IPV4 2
 
 static const WorldTable ours = {.family = INET, .name = "ringwall"},
+                        siege = {.family = INET, .name = "ringwall_shut"},
                         docker = {.family = IPV4, .name = "nat"},
                         odd = {.family = IPV4, .name = "a\nb"};
 static const WorldChain inbound = {.table = &ours, .name = "inbound"},
                         published = {.table = &docker, .name = "DOCKER"},
+                        shut = {.table = &siege, .name = "input"},
                         strange = {.table = &odd, .name = "\x1b[2J"};
 static const WorldRule allow = {.handle = 5, .comment = "policy.yaml:3: allow https"},
                        dnat = {.handle = 12}, drop = {.handle = 7};
 static const WorldNat nat = {0};
+static WorldExpr set_port[] = {{.kind = WORLD_SET_PAYLOAD}};
+static const WorldRule mangle = {.handle = 9, .exprs = set_port, .n_exprs = 1};
 
 static const WorldStep translates = {&published, &dnat, {.kind = WORLD_ACCEPT}, &nat},
                        admits = {&inbound, &allow, {.kind = WORLD_ACCEPT}, NULL},
                        policy = {&inbound, NULL, {.kind = WORLD_DROP}, NULL},
-                       refuses = {&strange, &drop, {.kind = WORLD_DROP}, NULL};
+                       refuses = {&strange, &drop, {.kind = WORLD_DROP}, NULL},
+                       shuts = {&shut, &drop, {.kind = WORLD_DROP}, NULL},
+                       rewrites = {&strange, &mangle, {.kind = WORLD_CONTINUE}, NULL};
 
 static void a_step_is_told_in_one_line_whatever_names_it_has(void **state) {
         assert_string_equal(judge_describe_step(*state, &translates),
@@ -46,11 +52,28 @@ what_lets_in_is_another_programs_translation_and_what_refuses_the_last_step(void
         assert_null(judge_culprit(&unknown));
 }
 
+static void what_ringwall_refuses_behind_a_translation_is_the_translations_doing(void **state) {
+        const WorldStep out[] = {translates, policy}, alone[] = {policy};
+        const VerifyAnswer led_away = {.claim = VERIFY_ALWAYS, .steps = out, .n_steps = 2},
+                           refused = {.claim = VERIFY_ALWAYS, .steps = alone, .n_steps = 1};
+
+        assert_ptr_equal(judge_culprit(&led_away), &out[0]);
+        assert_ptr_equal(judge_culprit(&refused), &alone[0]);
+}
+
+static void what_rewrites_is_told_of_before_what_translates_the_rest(void **state) {
+        const WorldStep in[] = {rewrites, translates, admits};
+        const VerifyAnswer let_in = {.claim = VERIFY_PROTECTED, .steps = in, .n_steps = 3};
+
+        assert_ptr_equal(judge_culprit(&let_in), &in[0]);
+}
+
 static void only_another_programs_rule_is_to_be_taken_out(void **state) {
         assert_string_equal(judge_remedy(*state, &translates),
                             "nft delete rule ip nat DOCKER handle 12");
         assert_null(judge_remedy(*state, &admits));
         assert_null(judge_remedy(*state, &policy));
+        assert_null(judge_remedy(*state, &shuts));
         assert_null(judge_remedy(*state, &refuses)); /* not for a shell */
 }
 
@@ -59,6 +82,9 @@ int main(void) {
                 unit_arena_test(a_step_is_told_in_one_line_whatever_names_it_has),
                 unit_arena_test(
                         what_lets_in_is_another_programs_translation_and_what_refuses_the_last_step),
+                unit_arena_test(
+                        what_ringwall_refuses_behind_a_translation_is_the_translations_doing),
+                unit_arena_test(what_rewrites_is_told_of_before_what_translates_the_rest),
                 unit_arena_test(only_another_programs_rule_is_to_be_taken_out),
         };
 

@@ -19,6 +19,8 @@ static int add_legacy(Bypasses *to, Family family, const char *name) {
                 return 0; /* it has gone */
         if (r == -ENOMEM)
                 return r;
+        if (r == 0 && !table.target && !table.may_refuse)
+                return 0; /* as whoever asks for a table leaves it: all passes */
         b.effect = r < 0 || table.target ? BYPASS_LETS_IN : BYPASS_NO_EFFECT;
         if (r < 0) {
                 b.state = BYPASS_UNKNOWN;

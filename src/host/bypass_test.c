@@ -243,7 +243,9 @@ static void a_relay_to_what_is_protected_refutes_and_one_from_that_port_does_not
 static int table_by_name(Arena *a, Family family, const char *table, LegacyTable *ret) {
         (void)a;
         (void)family;
-        *ret = (LegacyTable){.n_rules = 3, .target = streq(table, "nat") ? "DNAT" : NULL};
+        *ret = (LegacyTable){.n_rules = 3,
+                             .may_refuse = !streq(table, "idle"),
+                             .target = streq(table, "nat") ? "DNAT" : NULL};
         return streq(table, "mangle") ? -EPERM : 0;
 }
 
@@ -264,6 +266,8 @@ static void legacy_tables_let_in_only_if_they_can_redirect(void **state) {
         assert_int_equal(get(all, BYPASS_LEGACY).state, BYPASS_UNKNOWN);
         assert_int_equal(get(all, BYPASS_LEGACY).effect, BYPASS_LETS_IN);
         tree_write(*state, "/proc/self/net/ip6_tables_names", "");
+        assert_int_equal(get(find(*state, &input), BYPASS_LEGACY).state, BYPASS_ABSENT);
+        tree_write(*state, "/proc/self/net/ip_tables_names", "idle\n"); /* all passes there */
         assert_int_equal(get(find(*state, &input), BYPASS_LEGACY).state, BYPASS_ABSENT);
 }
 

@@ -142,9 +142,41 @@ static int apply(NftLink *link,
         return 0;
 }
 
+/* As it is, whatever that is: nothing that it holds can let in more than a table that sleeps does.
+ * live becomes what there is then, if nobody comes in between. */
+static int wake(NftLink *link, Ruleset *live, const Ruleset *desired, Diag *d) {
+        _cleanup_(nft_batch_freep) NftBatch *b =
+                nft_batch_new(nft_link_sequence(link), live->generation);
+        NftOutcome outcome;
+        int r = b ? refuse_owned(link, live, d) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        difference_encode_wake(b, live, desired);
+        r = b->error < 0 ? b->error : nft_batch_end(b, true);
+        if (r == 0)
+                r = nft_link_send(link, b, &outcome);
+        if (r > 0)
+                return report_all(b, &outcome, d);
+        if (live->flags & NFT_TABLE_F_OWNER)
+                live->owner = nft_link_port(link);
+        if (live->generation != 0) /* 0 is passed over */
+                live->generation = MAX(live->generation + 1, 1U);
+        return r;
+}
+
 int nft_apply(
         NftLink *link, const Ruleset *live, const Ruleset *desired, NftChanges *ret, Diag *d) {
-        int r = apply(link, live, desired, false, ret, d);
+        Ruleset woken = *live;
+        int r = difference_wakes_first(live, desired);
+
+        if (r > 0) {
+                r = wake(link, &woken, desired, d);
+                live = &woken;
+        }
+        if (r < 0)
+                return r;
+        r = apply(link, live, desired, false, ret, d);
 
         /* Before Linux 6.5 and 6.1.36 ("drop map element references from preparation phase") a map
          * that is deleted leads to its chains until the commit, and these cannot be removed. Only

@@ -7,6 +7,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "nft/attribute.h"
 #include "nft/ban_table.h"
@@ -18,6 +19,16 @@
 
 /* The first attribute of every object of nf_tables is its table's name. */
 #define OBJECT_TABLE NFTA_TABLE_NAME
+
+#define FIRST_PID_NAMESPACE 0xEFFFFFFCU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+
+/* The kernel tells numbers of the first process namespace. */
+static pid_t own_number(void) {
+        struct stat st;
+
+        return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == FIRST_PID_NAMESPACE ? getpid()
+                                                                                       : 0;
+}
 
 int commit_watch_open(CommitWatch *ret) {
         _cleanup_close_ int fd =
@@ -34,7 +45,7 @@ int commit_watch_open(CommitWatch *ret) {
         buffer = malloc(BUFFER_SIZE);
         if (!buffer)
                 return -ENOMEM;
-        *ret = (CommitWatch){.fd = fd, .buffer = buffer};
+        *ret = (CommitWatch){.fd = fd, .buffer = buffer, .self = own_number()};
         fd = -1;
         return 0;
 }
@@ -145,6 +156,9 @@ take_datagram(CommitWatch *w, size_t size, void (*take)(const Commit *c, void *t
         message_for_each(h, w->buffer, size) {
                 if (!commit_parse(&w->open, h))
                         continue;
+                /* root can take a socket out of a process, see pidfd_getfd(2) */
+                if (w->self != 0 && w->open.pid != 0 && w->open.pid != w->self)
+                        w->open.port = 0;
                 take(&w->open, to);
                 w->open = (Commit){0};
         }

@@ -17,7 +17,8 @@
 
 typedef struct Commit {
         uint32_t generation;         /* that it brought */
-        uint32_t port;               /* the writer's netlink socket; see nft_link_port() */
+        uint32_t port;               /* the writer's netlink socket; see nft_link_port(). 0 if it is
+                                      * one of this process's, and another one writes with it */
         pid_t pid;                   /* as the first process namespace counts; 0: not told */
         char name[COMMIT_NAME_SIZE]; /* the process's, which it may choose itself */
         bool touches_ours;           /* something of the table inet ringwall was in it: */
@@ -32,6 +33,7 @@ typedef struct CommitWatch {
         int fd;       /* to wait for input on; -1: closed */
         Commit open;  /* whose end has not come yet */
         void *buffer; /* owned */
+        pid_t self;   /* as the kernel tells of this process; 0: not known */
 } CommitWatch;
 
 int commit_watch_open(CommitWatch *ret);

@@ -375,6 +375,37 @@ static uint32_t table_flags(const Ruleset *live, const Ruleset *desired) {
         return flags & TABLE_PERSIST ? flags | (desired->flags & TABLE_OWNER) : flags;
 }
 
+static bool is_base(const Chain *c) {
+        return c && c->hook != HOOK_NONE;
+}
+
+static bool same_base_chain(const Pair *p) {
+        const Chain *live = p->live, *desired = p->desired;
+
+        if (!is_base(live) && !is_base(desired))
+                return true;
+        return is_base(live) && is_base(desired) && same_hook(live, desired) &&
+               live->policy_drop == desired->policy_drop;
+}
+
+int difference_wakes_first(const Ruleset *live, const Ruleset *desired) {
+        _cleanup_(difference_done) Difference d = {0};
+
+        if (!live->exists || !(live->flags & NFT_TABLE_F_DORMANT))
+                return false;
+        if (pair_chains(&d.chains, live, desired) < 0)
+                return -ENOMEM;
+        for (size_t i = 0; i < d.chains.n_items; i++)
+                if (!same_base_chain(&d.chains.items[i]))
+                        return true;
+        return false;
+}
+
+void difference_encode_wake(NftBatch *b, Ruleset *live, const Ruleset *desired) {
+        live->flags = table_flags(live, desired);
+        encode_table(b, live->flags);
+}
+
 int difference_encode(NftBatch *b,
                       const Ruleset *live,
                       const Ruleset *desired,

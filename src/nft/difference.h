@@ -25,6 +25,13 @@ int difference_encode(NftBatch *b,
                       bool empties_maps,
                       NftChanges *ret);
 
+/* Whether a table that sleeps is to be woken in a transaction of its own: since Linux 6.9
+ * (and 6.1.85) nf_tables_newchain() and nft_table_pending_update() let no base chain come or go
+ * together with that. 1 or 0, or -ENOMEM. */
+int difference_wakes_first(const Ruleset *live, const Ruleset *desired);
+/* Adds what wakes it, and nothing else; live has its flags then. */
+void difference_encode_wake(NftBatch *b, Ruleset *live, const Ruleset *desired);
+
 /* Adds to the batch what makes every rule and every element as in desired, whatever they are. The
  * kernel refuses it unless there are the table and desired's sets and limits; what else there is
  * stays. Errors stay in the batch; desired must outlive it. */

@@ -242,6 +242,34 @@ static void nobody_listens_to_large_transactions(void **state) {
         shell(NFT " delete table inet another");
 }
 
+typedef struct Steps {
+        size_t n_sent, largest, n_on;
+} Steps;
+
+static void note_step(void *context, size_t to_send) {
+        Steps *s = context;
+
+        s->n_sent += to_send > 0;
+        s->n_on += to_send == 0;
+        s->largest = MAX(s->largest, to_send);
+}
+
+/* Who watches over us takes many small steps, and a large one that was announced, for no hang. */
+static void each_answer_is_a_step_and_a_transaction_is_announced(void **state) {
+        Test *t = *state;
+        Steps steps = {0};
+
+        nft_link_set_progress(t->link, note_step, &steps);
+        (void)apply_and_check("large", t, many_elements(t, true, 1));
+        assert_true(steps.n_sent >= 1 && steps.largest > (size_t)MANY * 16);
+        /* read back before and behind, 256 KiB at most at a time */
+        assert_true(steps.n_on > 2 * steps.n_sent);
+        steps = (Steps){0};
+        (void)read_table(t);
+        assert_true(steps.n_sent == 0 && steps.n_on > 0);
+        nft_link_set_progress(t->link, NULL, NULL);
+}
+
 static void load_text(Test *t, const Ruleset *rs) {
         FILE *f = popen(NFT " -f -", "w");
         bool there;
@@ -327,6 +355,7 @@ int main(void) {
                 kernel_test(a_base_chain_whose_priority_changes_is_made_anew),
                 kernel_test(a_hundred_thousand_elements_fit),
                 kernel_test(nobody_listens_to_large_transactions),
+                kernel_test(each_answer_is_a_step_and_a_transaction_is_announced),
                 kernel_test(what_we_print_is_read_by_nft_to_the_same_table),
                 kernel_test(what_nft_lists_of_our_table_is_read_by_nft_to_the_same_table),
                 kernel_test(nft_lists_our_table_readably),

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <linux/netfilter.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 
@@ -31,6 +32,17 @@ static bool is_harmless(const char *target) {
         return false;
 }
 
+/* Of a target that is none of a module's: it lets pass, goes back, or goes on in another chain. */
+static bool passes(const char *bytes, size_t size) {
+        struct xt_standard_target target;
+
+        if (size < sizeof(target))
+                return false;
+        memcpy(&target, bytes, sizeof(target));
+        return target.verdict >= 0 || target.verdict == -NF_ACCEPT - 1 ||
+               target.verdict == XT_RETURN;
+}
+
 static int take_target(Arena *a, const char *bytes, size_t size, size_t *heads, LegacyTable *ret) {
         struct xt_entry_target target;
         const char *name;
@@ -44,6 +56,7 @@ static int take_target(Arena *a, const char *bytes, size_t size, size_t *heads, 
                 (*heads)++;
         else
                 ret->n_rules++;
+        ret->may_refuse |= !streq(name, "ERROR") && (*name || !passes(bytes, size));
         if (ret->target || is_harmless(name))
                 return 0;
         ret->target = arena_strdup(a, name);

@@ -13,6 +13,7 @@
 
 typedef struct LegacyTable {
         size_t n_rules;     /* those of chains' policies not among them */
+        bool may_refuse;    /* a rule or a policy of it; else all passes as if it were not there */
         const char *target; /* the first one that could let a packet in: "DNAT"; or NULL */
 } LegacyTable;
 

@@ -76,14 +76,20 @@ static void reads_what_iptables_has_made(void **state) {
                 Family family;
                 const char *table, *target;
                 size_t n_rules;
+                bool may_refuse;
         } rows[] = {
                 {"iptables-legacy -A INPUT -p tcp --dport 80 -j DROP", FAMILY_IPV4, "filter", NULL,
-                 1},
-                {"ip6tables-legacy -N own", FAMILY_IPV6, "filter", NULL, 0},
+                 1, true},
+                {"iptables-legacy -F; iptables-legacy -A INPUT -j ACCEPT", FAMILY_IPV4, "filter",
+                 NULL, 1, false},
+                {"iptables-legacy -F; iptables-legacy -P INPUT DROP", FAMILY_IPV4, "filter", NULL,
+                 0, true},
+                {"ip6tables-legacy -N own; ip6tables-legacy -A INPUT -j own", FAMILY_IPV6, "filter",
+                 NULL, 1, false},
                 {"iptables-legacy -t raw -A PREROUTING -p tcp -j NOTRACK", FAMILY_IPV4, "raw", "CT",
-                 1},
+                 1, true},
                 {"ip6tables-legacy -t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 8",
-                 FAMILY_IPV6, "nat", "REDIRECT", 1},
+                 FAMILY_IPV6, "nat", "REDIRECT", 1, true},
         };
         LegacyTable table;
 
@@ -93,6 +99,7 @@ static void reads_what_iptables_has_made(void **state) {
                 unit_equal(rows[i].command,
                            legacy_read(*state, rows[i].family, rows[i].table, &table), 0);
                 unit_equal(rows[i].command, table.n_rules, rows[i].n_rules);
+                unit_equal(rows[i].command, table.may_refuse, rows[i].may_refuse);
                 if (rows[i].target)
                         assert_string_equal(table.target, rows[i].target);
                 else

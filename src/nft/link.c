@@ -24,6 +24,8 @@ struct NftLink {
         void *received; /* RECEIVE_SIZE bytes */
         NftLinkHear hear;
         void *hear_context;
+        NftLinkProgress step;
+        void *step_context;
 };
 
 /* Past the administrator's limit where we may, up to it otherwise: the kernel's answers tell if it
@@ -141,6 +143,16 @@ uint32_t nft_link_sequence(const NftLink *link) {
         return link->sequence;
 }
 
+void nft_link_set_progress(NftLink *link, NftLinkProgress step, void *context) {
+        link->step = step;
+        link->step_context = context;
+}
+
+static void get_on(const NftLink *link, size_t to_send) {
+        if (link->step)
+                link->step(link->step_context, to_send);
+}
+
 /* One datagram from the kernel; its size, or negative errno. */
 static ssize_t receive(NftLink *link, int flags) {
         for (;;) {
@@ -155,8 +167,10 @@ static ssize_t receive(NftLink *link, int flags) {
                         return errno == EAGAIN && !(flags & MSG_DONTWAIT) ? -ETIMEDOUT : -errno;
                 if ((size_t)n > RECEIVE_SIZE)
                         return -EMSGSIZE;
-                if (from.nl_pid == 0) /* other programs can send us messages, too */
-                        return n;
+                if (from.nl_pid != 0) /* other programs can send us messages, too */
+                        continue;
+                get_on(link, 0);
+                return n;
         }
 }
 
@@ -443,7 +457,9 @@ static int send_batch(NftLink *link, const NftBatch *b, NftOutcome *ret) {
         int r;
 
         *ret = (NftOutcome){0};
+        get_on(link, b->bytes.size);
         r = send_all(link, b->bytes.data, b->bytes.size);
+        get_on(link, 0);
         link->sequence = nft_batch_last_sequence(b) + 2; /* past the one that ends the batch */
         if (r < 0)
                 return r;

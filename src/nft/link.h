@@ -52,6 +52,12 @@ uint32_t nft_link_sequence(const NftLink *link);
 typedef void (*NftLinkHear)(void *context, bool hears, int result);
 void nft_link_set_hear(NftLink *link, NftLinkHear hear, void *context);
 
+/* Whoever has to show that it gets on is told of each step: step(context, size) before a
+ * transaction of so many bytes, which the kernel carries out as a whole, and step(context, 0)
+ * behind one, and whenever an answer has come. */
+typedef void (*NftLinkProgress)(void *context, size_t to_send);
+void nft_link_set_progress(NftLink *link, NftLinkProgress step, void *context);
+
 /* The number of the last transaction that any program committed in this namespace. */
 int nft_link_generation(NftLink *link, uint32_t *ret);
 

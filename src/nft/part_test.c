@@ -82,6 +82,11 @@ static const char *const changes[] = {
         "add chain inet ringwall input { policy accept; }",
         "add set inet ringwall s { type ipv4_addr; elements = { 192.0.2.1 }; }",
         "delete table inet ringwall; add table inet ringwall; add chain inet ringwall input",
+        "delete table inet ringwall; add table inet ringwall { flags dormant; }",
+        "add chain inet ringwall mine { type filter hook input priority -300; }; add table inet "
+        "ringwall { flags dormant; }",
+        "delete table inet ringwall; add table inet ringwall { flags dormant; }; add chain inet "
+        "ringwall input { type filter hook input priority 7; policy accept; }",
 };
 
 static void each_change_of_another_program_is_undone(void **state) {
@@ -92,7 +97,7 @@ static void each_change_of_another_program_is_undone(void **state) {
 
         assert_int_equal(commit_watch_open(&watch), 0);
         for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
-                char command[256];
+                char command[512];
                 Ruleset *live;
 
                 (void)apply_and_check(changes[i], t, known);

@@ -167,19 +167,6 @@ int verify_copy_steps(Verify *v, VerifyAnswer *answer, const WorldWalk *walk) {
         return 0;
 }
 
-/* Delivered to a port that is not protected: that it was changed is all that the proof knows. */
-static bool is_harmless(const Protected *p, const WorldFields *f, const WorldOutcome *o) {
-        const ServiceSet *s = &p->services.set;
-        const RangeSet *set = f->protocol == IPPROTO_TCP    ? &s->tcp
-                              : f->protocol == IPPROTO_UDP  ? &s->udp
-                              : f->protocol == IPPROTO_SCTP ? &s->sctp
-                                                            : NULL;
-
-        return set && !s->any && !o->unknown && o->where == WORLD_DELIVERED &&
-               !range_set_contains(set, u128(o->destination_port)) &&
-               !range_set_contains(set, u128(f->destination_port));
-}
-
 /* 1 if a packet of the region really comes through. */
 static int refute(Verify *v, size_t claim, VerifyAnswer *answer) {
         VerifyLiked liked;
@@ -199,7 +186,7 @@ static int refute(Verify *v, size_t claim, VerifyAnswer *answer) {
                 if (r == -ENOMEM)
                         return r;
                 out = r == 0 ? world_walk_passing(&walk, true) : NULL;
-                if (!out || is_harmless(&v->policy->protected[claim], &f, out))
+                if (!out || verify_misses(&v->policy->protected[claim].services.set, &f, out))
                         continue;
                 answer->connection = verify_describe(v, &f, &packet, out);
                 r = answer->connection ? verify_copy_steps(v, answer, &walk) : -ENOMEM;

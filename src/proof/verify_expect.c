@@ -322,6 +322,8 @@ static int compare(Expected *x, size_t number, DiagramId region) {
                         continue;
                 if (!v->sent && !verify_is_settled(v, f.destination))
                         continue;
+                if (x->allow && !v->sent && !whole_may_lead_back(v->whole, f.source, packet.in))
+                        continue;
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)
                         return r;
@@ -380,13 +382,17 @@ static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
                 if (!verify_find(v, bad, &liked, point))
                         continue;
                 verify_make_packet(v, point, &liked, &packet, &f);
+                if (x->allow && !v->sent && !whole_may_lead_back(v->whole, f.source, packet.in))
+                        continue;
                 r = world_walk(v->walker, &packet, &walk);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0 || !verify_leaves_by(v, point, &f, &walk))
                         continue;
                 is_open |= walk.may_pass && walk.may_drop;
-                if (!is_broken(x, &walk, &o))
+                if (!is_broken(x, &walk, &o) ||
+                    (!x->allow && x->expects[number]->section == SECTION_INBOUND &&
+                     verify_misses(&x->expects[number]->rule.services.set, &f, o)))
                         continue;
                 answer->connection = verify_describe(v, &f, &packet, o);
                 if (x->allow && answer->connection)

@@ -108,6 +108,18 @@ verify_describe(Verify *v, const WorldFields *f, const WorldPacket *p, const Wor
         return text;
 }
 
+bool verify_misses(const ServiceSet *s, const WorldFields *f, const WorldOutcome *o) {
+        const RangeSet *set = f->protocol == IPPROTO_TCP    ? &s->tcp
+                              : f->protocol == IPPROTO_UDP  ? &s->udp
+                              : f->protocol == IPPROTO_SCTP ? &s->sctp
+                                                            : NULL;
+
+        return set && !s->any && !o->unknown &&
+               (o->where == WORLD_DELIVERED || o->where == WORLD_LEFT) &&
+               !range_set_contains(set, u128(o->destination_port)) &&
+               !range_set_contains(set, u128(f->destination_port));
+}
+
 uint32_t verify_draw(Verify *v, uint32_t below) {
         v->random ^= v->random >> 12;
         v->random ^= v->random << 25;

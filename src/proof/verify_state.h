@@ -60,6 +60,9 @@ int verify_cut_services(Verify *v, const ServiceSet *s);
 int verify_cut_common(Verify *v);
 
 /* Packets. */
+/* Gets through, but neither dialled at a port of theirs nor to one: that something on its way was
+ * rewritten is all that the proof knows. */
+bool verify_misses(const ServiceSet *s, const WorldFields *f, const WorldOutcome *o);
 uint32_t verify_draw(Verify *v, uint32_t below);
 void verify_make_packet(Verify *v,
                         const uint32_t *point,

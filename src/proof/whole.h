@@ -110,6 +110,9 @@ DiagramId whole_where_in(Whole *x, const RangeSet *names);
 DiagramId whole_where_local(Whole *x);
 DiagramId whole_where_routed(Whole *x, bool known);
 DiagramId whole_where_plain(Whole *x);
+/* Where rules of policy routing leave open by which interface an address is reached, every source
+ * is plain to whole_where_plain(). Whether the routes that there are lead back there, or may. */
+bool whole_may_lead_back(const Whole *x, U128 source, const char *in);
 /* Whether it is known where that address leads: to this host, or on. */
 bool whole_leads(const Whole *x, U128 address);
 /* Whether it surely is one of this host's own. */

@@ -203,6 +203,17 @@ int whole_piece_at(const Piece *pieces, size_t n, U128 address) {
         return -1;
 }
 
+bool whole_may_lead_back(const Whole *x, U128 source, const char *in) {
+        int route = whole_piece_at(x->routes, x->n_routes, source);
+
+        if (x->routes_known || route == -2 || !in)
+                return true;
+        /* link-local networks are at every interface */
+        if (x->family == FAMILY_IPV6 && source.high >> 54 == 0x3fa)
+                return true;
+        return route >= 0 && streq(x->world->interfaces[route].name, in);
+}
+
 bool whole_leads(const Whole *x, U128 address) {
         return x->routes_known && (whole_piece_at(x->types, x->n_types, address) == ROUTE_LOCAL ||
                                    whole_piece_at(x->routes, x->n_routes, address) >= 0);

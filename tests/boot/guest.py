@@ -35,6 +35,20 @@ ANSWER_SIZE = 16 << 20
 LINES_SHOWN = 60
 # What a kernel says of itself when it has found a mistake in itself.
 OOPS = re.compile(r"BUG:|WARNING:|Oops|general protection|stack-protector|call trace", re.I)
+# Emulated by two busy processors, the guest stands still now and then for longer than its kernel thinks
+# possible, and that blames whichever thread of its own had much to do. That says nothing of ours,
+# as long as its trace is there to the end and nothing of netfilter's or netlink's is in it. Of any
+# other process, or of a trace that is cut short, a lockup is a failure.
+STANDSTILL = re.compile(
+    r"watchdog: BUG: soft lockup - CPU#\d+ stuck for \d+s! \[(kcompactd|ksoftirqd/)\d+:\d+\]$"
+)
+REPORT = re.compile(
+    r"Modules linked in:|CPU: |Hardware name:|Code: "
+    r"|(RIP|RSP|RAX|RDX|RBP|R10|R13|FS|CS|CR2|DR0|DR3|PKRU): ?"
+    r"|Call Trace:$|</?(TASK|IRQ)>$|(\? )?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+( \[\w+\])?$"
+)
+OURS = re.compile(r"\b_*(nf|nft|nfnl|nfnetlink|netlink|xt)_|\[(nf|nft|xt)_|nfnetlink|netlink")
+STAMP = re.compile(r"^\[ *\d+\.\d+\] *")
 # How a program runs in the guest: with its own libraries, as the guest's may be older; and by a loader
 # of its name, which is what the kernel then calls the process.
 START = """#!/bin/sh
@@ -163,10 +177,34 @@ def judge(folder, options):
 def _judge_kernel(answer, expected):
     kernel = (answer / "kernel").read_text().strip()
     print(f"kernel {kernel}", flush=True)
-    wrong = [line for line in (answer / "dmesg").read_text().splitlines() if OOPS.search(line)]
+    wrong = mistakes((answer / "dmesg").read_text().splitlines())
     if not kernel.startswith(f"{expected}."):
         wrong.append(f"this is another kernel: {kernel}")
     return Count(passed=int(not wrong), failed=int(bool(wrong))), wrong
+
+
+def mistakes(lines):
+    """Those of the kernel's lines that say that it has made one."""
+    wrong, i = [], 0
+    while i < len(lines):
+        end = _end_of_standstill(lines, i)
+        if end == i and OOPS.search(lines[i]):
+            wrong.append(lines[i])
+        i = max(end, i + 1)
+    return wrong
+
+
+def _end_of_standstill(lines, start):
+    """Behind the report that begins there, if it is one of the emulation's; else start."""
+    words = [STAMP.sub("", line).strip() for line in lines[start:]]
+    if not STANDSTILL.match(words[0]):
+        return start
+    size = 1
+    while size < len(words) and REPORT.match(words[size]):
+        size += 1
+    trace = [w for w in words[1:size] if not w.startswith("Modules linked in:")]
+    whole = "Call Trace:" in trace and trace[-1] == "</TASK>"
+    return start if not whole or any(OURS.search(w) for w in trace) else start + size
 
 
 def _judge_unit_test(answer, name):

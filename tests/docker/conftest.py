@@ -13,6 +13,7 @@ sys.path[:0] = [HERE, os.path.join(TESTS, "netns"), os.path.join(TESTS, "oracle"
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=int(os.environ.get("SEED", "0")) or int(time.time()))
     parser.addoption("--packets", type=int, default=2000, help="for which evaluator and kernel are compared")
+    parser.addoption("--published", type=int, default=1, help="ports, one after the other, by test_changers.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -334,16 +334,18 @@ RUN = [
             ["python3-pytest-xdist", *RULERS],
             pytest("tests/netns", options=["-n", "3", "--dist", "loadfile"]),
         ),
-        420,
+        600,
         True,
         True,
     ),
     Step(
         "docker",
-        "verify, init and bans beside a real Docker and ufw",
+        "verify, init, bans and who it was, beside a real Docker and ufw",
         with_packages(
             DOCKER,
-            pytest(*(f"tests/docker/test_{name}.py" for name in ("verify", "init", "bans"))),
+            pytest(
+                *(f"tests/docker/test_{name}.py" for name in ("verify", "init", "bans", "changers"))
+            ),
         ),
         420,
         True,
@@ -444,7 +446,9 @@ def long_steps(options):
         Step(
             "docker",
             "the rules of a real Docker and ufw: evaluator and kernel, 100,000 packets",
-            with_packages(DOCKER, pytest("tests/docker", options=["--packets=50000"])),
+            with_packages(
+                DOCKER, pytest("tests/docker", options=["--packets=50000", "--published=25"])
+            ),
             1800,
             True,
             True,
@@ -469,6 +473,14 @@ def long_steps(options):
             "complex",
             "rules that are too complex to be proved: words, and no more memory than there may be",
             pytest("tests/cli/complex_long.py"),
+            600,
+            True,
+            True,
+        ),
+        Step(
+            "flood",
+            "what is broken while nothing is told any more is told in the next minute",
+            pytest("tests/netns/flood_long.py"),
             600,
             True,
             True,

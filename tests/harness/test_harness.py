@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "boot")]
+import guest  # noqa: E402
 import runner  # noqa: E402
 from runner import Count, Failed, Run, Step  # noqa: E402
 
@@ -227,3 +228,41 @@ def test_no_table_is_no_success(tmp_path):
 
 def test_no_sources_are_no_success(tmp_path):
     assert check_layers(tmp_path, {})[0] == 2
+
+
+LOCKUP = """\
+[  812.1] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [{thread}]
+[  812.1] Modules linked in: nft_limit nf_tables nfnetlink br_netfilter
+[  812.1] CPU: 1 PID: 31 Comm: kcompactd0 Not tainted 6.1.0-40-cloud-amd64 #1  Debian 6.1.153-1
+[  812.1] Hardware name: QEMU Standard PC (Q35 + ICH9, 2009)
+[  812.1] RIP: 0010:smp_call_function_many_cond+0x114/0x3e0
+[  812.1] Code: 90 90
+[  812.1] RSP: 0018:ffffb0 EFLAGS: 00000202
+[  812.1] Call Trace:
+[  812.1]  <TASK>
+[  812.1]  ? {function}+0x10/0x20
+[  812.1]  ret_from_fork+0x22/0x30
+[  812.1]  </TASK>
+"""
+
+
+@pytest.mark.parametrize(
+    "thread, function, cut, wrong",
+    [
+        ("kcompactd0:31", "flush_tlb_mm_range", 0, 0),
+        ("ksoftirqd/0:12", "net_rx_action", 0, 0),
+        ("ksoftirqd/0:12", "nft_do_chain", 0, 2),
+        ("kcompactd0:31", "__nf_hook_slow", 0, 2),
+        ("ksoftirqd/0:12", "netlink_broadcast", 0, 2),
+        ("ringwalld:412", "flush_tlb_mm_range", 0, 2),
+        ("nft:413", "flush_tlb_mm_range", 0, 2),
+        ("kcompactd0:31", "flush_tlb_mm_range", 1, 2),  # cut short: nobody knows what was in it
+        ("kcompactd0:31", "flush_tlb_mm_range", 6, 1),
+    ],
+)
+def test_a_kernel_that_stood_still_is_told_from_one_that_made_a_mistake(thread, function, cut, wrong):
+    lines = LOCKUP.format(thread=thread, function=function).splitlines()
+    lines = lines[: len(lines) - cut]
+    assert len(guest.mistakes(lines)) == wrong
+    # and whatever comes behind it counts
+    assert len(guest.mistakes([*lines, "[  813.0] WARNING: CPU: 0 at net/netfilter", *lines])) == 2 * wrong + 1

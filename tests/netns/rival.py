@@ -117,10 +117,16 @@ class Commits:
             data = data[(size + 3) & ~3 :]
         return found
 
+    def so_far(self):
+        """All that was told of until now."""
+        found = []
+        while select.select([self.socket], [], [], 0)[0]:
+            found += self.wait()
+        return found
+
     def forget(self):
         """What was told of before."""
-        while self.wait():
-            pass
+        self.so_far()
 
     @staticmethod
     def _writer(data):

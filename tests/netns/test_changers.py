@@ -4,9 +4,11 @@ says that it is not known, never somebody else."""
 
 import collections
 import contextlib
+import ctypes
 import os
 import re
 import signal
+import struct
 import sys
 from pathlib import Path
 
@@ -15,12 +17,19 @@ import pytest
 from lab import wait_until
 from rival import Commits
 from test_daemon import Daemon
+from test_verify import EXPECTING
 from world import EXAMPLE, World
 
 OFF = "settings: { ownership: off }\n"
+CLONE3 = 435  # on every processor
 RIVAL = str(Path(__file__).with_name("rival.py"))
 INSERT = "insert rule inet ringwall input accept"
 BY = re.compile(r"another program changed the rules: (?P<what>.*); by (?P<who>.*)$")
+# Of a rule in a table of the changer's own, which breaks a claim; and of its end
+BESIDE_BY = re.compile(
+    r"deny ssh.*: (?:holds no longer|holds again, after).*"
+    r"; (?:changed|rules were changed meanwhile) by (?P<who>.*)$"
+)
 FULL = re.compile(r"(?P<name>\S+) \(process (?P<pid>\d+): (?P<words>.*)\)")
 ENDING = re.compile(r"(?P<name>\S+) \(process (?P<pid>\d+)\)")
 GONE = re.compile(r"(?P<name>\S+) \(process (?P<pid>\d+), which is gone\)$")
@@ -55,6 +64,27 @@ CHANGERS = {
     "in a control group": (["sh", "-c", f"exec nft {INSERT}"], "nft", "insert rule"),
 }
 
+# They write to tables of their own: what breaks a claim, and what takes it out again
+REDIRECT = "PREROUTING -p tcp --dport 8443 -j REDIRECT --to-ports 22"
+TABLE = (
+    "table inet other { chain c { type nat hook prerouting priority -100;"
+    " tcp dport 8443 redirect to :22; }; }"
+)
+RESTORE = "printf '*nat\\n{} " + REDIRECT + "\\nCOMMIT\\n' | iptables-nft-restore --noflush"
+BESIDE = {
+    "iptables-nft": [
+        (["iptables-nft", "-t", "nat", action, *REDIRECT.split()], "iptables-nft", "--to-ports 22")
+        for action in ("-A", "-D")
+    ],
+    "iptables-nft-restore": [
+        (["sh", "-c", RESTORE.format(action)], "iptables-nft-re", "--noflush") for action in ("-A", "-D")
+    ],
+    "nft beside": [
+        (["nft", TABLE], "nft", "redirect to"),
+        (["nft", "delete table inet other"], "nft", "delete table"),
+    ],
+}
+
 
 @pytest.fixture(name="world")
 def make_world(tmp_path):
@@ -74,8 +104,8 @@ def make_daemon(world, tmp_path):
 class Told:
     """What the daemon says of it, line by line."""
 
-    def __init__(self, daemon):
-        self.path, self.offset = daemon.folder / "log", 0
+    def __init__(self, daemon, form=BY):
+        self.path, self.offset, self.form = daemon.folder / "log", 0, form
 
     def next(self):
         def line():
@@ -83,13 +113,13 @@ class Told:
                 f.seek(self.offset)
                 text = f.read()
             for match in re.finditer(r".*\n", text):
-                found = BY.search(match[0].rstrip("\n"))
+                found = self.form.search(match[0].rstrip("\n"))
                 if found:
                     self.offset += len(text[: match.end()].encode())
                     return found
             return None
 
-        return wait_until(line, 10, "what is told")["who"]
+        return wait_until(line, 20, "what is told")["who"]
 
 
 @contextlib.contextmanager
@@ -126,10 +156,10 @@ def run(world, kind, folder):
     world.lab.run("fw", words)
 
 
-def judge(kind, who, pid, folder):
+def judge(kind, changer, who, pid, folder):
     """right; ending: it has no arguments any more; gone: the kernel's word alone; unknown. Anything else
     is wrong."""
-    _, name, words = CHANGERS[kind]
+    _, name, words = changer
     if who == "somebody unknown":
         return "unknown"
     result, found = next(
@@ -161,7 +191,7 @@ def test_it_is_never_somebody_else_and_mostly_told_with_its_arguments(world, dae
                 writers = wait_until(
                     lambda: [c for c in commits.wait(1) if c[2] != "ringwalld"], 10, kind
                 )
-                counts[kind][judge(kind, told.next(), writers[0][1], folder)] += 1
+                counts[kind][judge(kind, CHANGERS[kind], told.next(), writers[0][1], folder)] += 1
                 wait_until(lambda: daemon.status()["state"] == "closed", 10, "the heal")
     commits.close()
     for kind, count in counts.items():
@@ -170,6 +200,26 @@ def test_it_is_never_somebody_else_and_mostly_told_with_its_arguments(world, dae
     # the kernel's word is right in any case; how much more is known depends on who is quicker
     assert total["unknown"] <= 0.05 * total.total(), counts
     assert total["right"] >= 0.5 * total.total(), counts
+
+
+def test_whoever_breaks_a_claim_beside_the_table_is_never_somebody_else(world, daemon, pytestconfig):
+    daemon.start()
+    assert daemon.apply(OFF + EXPECTING, "--no-confirm")[0] == 0
+    wait_until(lambda: daemon.status()["claims"]["known"], 20, "the first proof")
+    told, counts = Told(daemon, BESIDE_BY), collections.defaultdict(collections.Counter)
+    commits = Commits(world.lab)
+    for _ in range(max(1, pytestconfig.getoption("changers") // 4)):
+        for kind, changers in BESIDE.items():
+            for changer in changers:
+                commits.forget()
+                world.lab.run("fw", changer[0])
+                writers = wait_until(lambda: commits.wait(1), 10, kind)
+                counts[kind][judge(kind, changer, told.next(), writers[0][1], None)] += 1
+    commits.close()
+    for kind, count in counts.items():
+        print(f"{kind:24}", dict(count))
+    total = sum(counts.values(), collections.Counter())
+    assert total["unknown"] <= 0.05 * total.total(), counts
 
 
 def test_a_number_that_another_process_has_by_now_names_nobody(world, daemon):
@@ -190,15 +240,12 @@ def test_a_number_that_another_process_has_by_now_names_nobody(world, daemon):
 
 
 def take_number(pid):
-    """A child of ours that has it."""
-    for _ in range(20):
-        with open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as f:
-            f.write(str(pid - 1))
-        child = os.fork()
-        if child == 0:
-            signal.pause()
-        if child == pid:
-            return child
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    raise AssertionError("somebody is quicker each time")
+    """A child of ours that has it: clone3(2) asks for it, however many others begin meanwhile."""
+    number = ctypes.c_int(pid)
+    words = [0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, ctypes.addressof(number), 1, 0]
+    arguments = struct.pack("=11Q", *words)
+    child = ctypes.PyDLL(None).syscall(CLONE3, arguments, len(arguments))
+    while child == 0:
+        signal.pause()
+    assert child == pid
+    return child

@@ -25,6 +25,7 @@ CHANGES = {
     "flush table inet ringwall": "flushed",
     "flush chain inet ringwall inbound": "gone from inbound",
     "add table inet ringwall { flags dormant; }": "to sleep",
+    "delete table inet ringwall; add table inet ringwall { flags dormant; }": "to sleep",
     "add chain inet ringwall input { policy accept; }": "input",
     "add element inet ringwall inbound-tcp { 23 : accept }": "inbound-tcp",
     "add chain inet ringwall another": "another",

@@ -3,8 +3,10 @@
 where a service manager keeps the socket (sd_pid_notify_with_fds(3))."""
 
 import os
+import re
 import signal
 import socket
+import sys
 
 import pytest
 
@@ -35,7 +37,7 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
         self.socket.settimeout(0.2)
-        self.kept = {}
+        self.kept, self.told = {}, []  # told: signs of life, and for how long to wait for one
 
     def collect(self):
         while True:
@@ -43,6 +45,7 @@ class Manager:
                 text, fds, _, _ = socket.recv_fds(self.socket, 4096, 4)
             except TimeoutError:
                 return
+            self.told += [line for line in text.decode().splitlines() if line.startswith("WATCHDOG")]
             words = dict(line.split("=", 1) for line in text.decode().splitlines() if "=" in line)
             if words.get("FDSTORE") == "1":
                 assert words["FDPOLL"] == "0" and len(fds) == 1
@@ -50,10 +53,10 @@ class Manager:
             for fd in fds:
                 os.close(fd)
 
-    def start(self, daemon):
+    def start(self, daemon, **more):
         """Hands on what was kept, from the third descriptor on."""
         self.collect()
-        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(self.path)}
+        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(self.path), **more}
         words = [DAEMON, "--state-dir", daemon.state, "--runtime-dir", daemon.runtime]
         script = 'exec "$@"'
         if self.kept:
@@ -117,6 +120,39 @@ def test_no_other_program_can_change_the_rules(world, daemon):
     # ours are taken as ever
     daemon.apply(EXAMPLE.replace("https", "ssh"), "--no-confirm")
     assert reach(world, 22) == "open" and daemon.status()["owned"]
+
+
+# Takes the daemon's sockets of nf_tables out of it, pidfd_getfd(2), and deletes the table with each.
+STOLEN = """
+import ctypes, os, socket, struct, sys
+pid, call = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True).syscall
+held = os.pidfd_open(pid)
+
+def message(kind, body, flags):
+    return struct.pack("IHHII", 16 + len(body), kind, flags, 1, 0) + body
+
+all_of_them = struct.pack("BBH", 0, 0, socket.htons(10))  # NFNL_SUBSYS_NFTABLES
+table = struct.pack("BBH", 1, 0, 0) + struct.pack("HH", 13, 1) + b"ringwall".ljust(12, b"\\0")
+batch = message(16, all_of_them, 1) + message(0xa02, table, 1) + message(17, all_of_them, 1)
+for n in map(int, os.listdir(f"/proc/{pid}/fd")):
+    fd = call(438, held, n, 0)  # -1: closed meanwhile
+    if fd >= 0 and os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
+        taken = socket.socket(fileno=fd)
+        if taken.family == socket.AF_NETLINK and taken.proto == 12:
+            taken.send(batch)
+"""
+
+
+@pytest.mark.parametrize("settings", ["", "settings: { ownership: off }\n"])
+def test_who_writes_with_the_daemons_own_socket_is_somebody_else(world, daemon, settings):
+    daemon.start()
+    daemon.apply(settings + EXAMPLE, "--no-confirm")
+    world.lab.run("fw", [sys.executable, "-c", STOLEN, str(daemon.process.pid)])
+    wait_until(lambda: daemon.status()["drift"]["undone"] >= 1, 20, "the heal")
+    status = daemon.status()
+    assert status["state"] == "closed" and status["readBack"], daemon.log()
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    assert re.search(r"all of them were removed; by python\S* \(process", daemon.log()), daemon.log()
 
 
 def test_a_rule_that_slipped_in_while_nobody_owned_the_table_is_gone(world, daemon):
@@ -201,3 +237,24 @@ def test_unloaded_on_demand_it_is_gone(world, daemon, manager):
     ringwall(world.lab, "unload", "--yes", "--runtime-dir", str(daemon.runtime))
     assert ("inet", "ringwall") not in world.lab.tables()
     assert reach(world, 22) == "open"
+
+
+def test_a_large_transaction_is_announced_with_the_time_that_it_may_take(world, daemon, manager, tmp_path):
+    """systemd waits so long for a sign of life, and no longer once the kernel has taken it."""
+    wait = 100000  # microseconds: what is large is measured by it
+    manager.start(daemon, WATCHDOG_USEC=str(wait))
+    daemon.apply(EXAMPLE, "--no-confirm")
+    manager.collect()
+    assert "WATCHDOG=1" in manager.told and not any("USEC" in line for line in manager.told)
+    manager.told.clear()
+    many = tmp_path / "many"
+    many.write_text("".join(f"11.{i // 256}.{i % 256}.0/25\n" for i in range(4000)))
+    policy = EXAMPLE.replace("zones:\n", f"zones:\n  many: {{ file: {many} }}\n")
+    assert daemon.apply(policy.replace("from: [lan, vpn]", "from: [lan, vpn, many]"), "--no-confirm")[0] == 0
+    manager.collect()
+    (longer, again), (first, last) = zip(
+        *((line, i) for i, line in enumerate(manager.told) if line.startswith("WATCHDOG_USEC="))
+    )
+    assert int(longer.split("=")[1]) > 2 * wait and again == f"WATCHDOG_USEC={wait}"
+    # it counts from then on, both times
+    assert manager.told[first + 1] == manager.told[last + 1] == "WATCHDOG=1"

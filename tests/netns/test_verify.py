@@ -103,6 +103,25 @@ def test_who_rewrites_what_the_rules_then_ask_for_is_named(world):
     assert "what chain 'theirs' of table 'other' rewrites in packets" in undecided["hangs-on"]
 
 
+def test_what_is_rewritten_to_a_port_that_no_claim_is_about_refutes_none(world):
+    policy = with_inbound("{ allow: 8080/tcp }")
+    policy += "expect:\n  - { deny: ssh, from: internet, in: eth0 }\n"
+    world.use(policy)
+    world.lab.nft(other("prerouting", "tcp dport 8443 tcp dport set 8080", priority=-350))
+    done = ringwall(world.lab, "verify", "--policy", world.file(policy), "--json", check=False)
+    answers = [(c["claim"], c["answer"]) for c in json.loads(done.stdout)["claims"]]
+    assert len(answers) == 3 and all(answer == "undecided" for _, answer in answers), answers
+
+
+@pytest.mark.parametrize("line", ["rule add iif eth0 lookup 77", "addr add 203.0.113.1/24 dev docker0"])
+def test_where_routes_are_not_known_an_answer_is_given_all_the_same(world, line):
+    policy = EXAMPLE + "expect:\n  - { allow: https, from: internet, to: 203.0.113.1 }\n"
+    world.use(policy)
+    world.lab.ip("fw", line + "\n")
+    done = ringwall(world.lab, "verify", "--policy", world.file(policy), "--json", check=False)
+    assert done.returncode in (0, 11), done.stdout + done.stderr  # nothing is refuted by a spoofed packet
+
+
 def test_what_the_proof_does_not_know_is_named(world):
     world.use(EXAMPLE)
     insert(world, "input meta cpu 7 tcp dport 11434 accept")
