@@ -145,10 +145,13 @@ static int add_entry(Import *im, json_t *entry, const Line *line) {
 static bool is_entry(const json_t *entry) {
         static const struct {
                 const char *key;
-                bool is_text;
-        } keys[] = {{"address", true}, {"service", true}, {"jail", true},   {"source", true},
-                    {"reason", true},  {"until", false},  {"since", false}, {"times", false},
-                    {"user", false},   {"packets", false}};
+                json_type type;
+        } keys[] = {
+                {"address", JSON_STRING},  {"service", JSON_STRING}, {"jail", JSON_STRING},
+                {"source", JSON_STRING},   {"reason", JSON_STRING},  {"until", JSON_INTEGER},
+                {"since", JSON_INTEGER},   {"times", JSON_INTEGER},  {"user", JSON_INTEGER},
+                {"packets", JSON_INTEGER}, {"enforced", JSON_TRUE}, /* or false */
+        };
         size_t n = 0;
 
         if (!json_is_object(entry) || !json_object_get(entry, "address"))
@@ -156,7 +159,8 @@ static bool is_entry(const json_t *entry) {
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
                 const json_t *value = json_object_get(entry, keys[i].key);
 
-                if (value && !(keys[i].is_text ? json_is_string(value) : json_is_integer(value)))
+                if (value && json_typeof(value) != keys[i].type &&
+                    !(keys[i].type == JSON_TRUE && json_is_false(value)))
                         return false;
                 n += value != NULL;
         }

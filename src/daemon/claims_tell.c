@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <syslog.h>
 
+#include "daemon/authors.h"
 #include "daemon/claims.h"
 
 /* What of a proof is news, and who brought it about: told as an operator needs it. */
@@ -64,12 +65,9 @@ static const char *describe_author(Arena *arena, ClaimAuthor *author) {
         return text;
 }
 
-static bool is_after(uint32_t a, uint32_t b) {
-        return (int32_t)(a - b) > 0;
-}
-
 static bool had_a_hand(const ClaimAuthor *a, uint32_t generation, const char *table) {
-        return !is_after(a->generation, generation) && (!table || streq(a->table, table));
+        return !generation_is_after(a->generation, generation) &&
+               (!table || streq(a->table, table));
 }
 
 /* Of those who committed something up to that generation, whoever touched the table that does it;
@@ -358,7 +356,7 @@ int claims_take(Daemon *d, Arena *a, const json_t *result) {
                 tell_untold(d);
         take_ends(d, a, json_object_get(result, "ends"), n_changes == 0, generation);
         w->proved_entry = w->entry;
-        while (w->n_authors > 0 && !is_after(w->authors[0].generation, generation))
+        while (w->n_authors > 0 && !generation_is_after(w->authors[0].generation, generation))
                 drop_authors(w, 1);
         return 0;
 }

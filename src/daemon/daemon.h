@@ -43,7 +43,7 @@ typedef struct DriftGuard {
         Lookout *lookout; /* owned; NULL: processes' numbers are not ours, or there is none */
         sd_event_source *io, *tick, *retry;
         uint32_t generation; /* of the latest transaction that was told of */
-        bool sees_pids;      /* the kernel's process numbers are ours: see drift.c */
+        bool sees_pids;      /* the kernel's process numbers are ours: see authors.c */
         DriftAuthor authors[DRIFT_AUTHORS_MAX];
         Touched touched;             /* by others since the rules were last seen to be right, */
         uint32_t touched_generation; /* and when last */
@@ -144,6 +144,7 @@ typedef struct Daemon {
 
         int watch_fd; /* of links, addresses and routes */
         sd_event_source *watch, *settle;
+        struct if_nameindex *links; /* owned, or NULL: as they were called */
         uint64_t retry_usec; /* until what could not be followed is tried again; 0: it could */
         bool is_retrying;    /* that is what `settle` waits for */
 

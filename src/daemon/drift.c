@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <inttypes.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <syslog.h>
 
 #include "base/cpu_time.h"
+#include "daemon/authors.h"
 #include "daemon/change.h"
 #include "daemon/siege.h"
 #include "guard/drift.h"
-#include "guard/who.h"
 
 /* The kernel tells of every transaction. One of another program's that touched the table is
  * compared with what was put in force, told of, and undone; and connections that were won meanwhile
@@ -16,7 +15,6 @@
  * is taken.
  */
 
-#define FIRST_PID_NAMESPACE 0xEFFFFFFCU
 #define TICK_USEC (60 * UINT64_C(1000000)) /* should the kernel ever not tell */
 #define READY_USEC UINT64_C(1000000)       /* from the start on; then others are done */
 #define RETRY_USEC (100 * UINT64_C(1000))
@@ -38,22 +36,6 @@ static void retry_in(Daemon *d, uint64_t usec) {
                 (void)sd_event_source_set_enabled(d->drift.io, SD_EVENT_OFF);
 }
 
-static void note_author(DriftGuard *drift, const Commit *c) {
-        size_t kept = MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX);
-        DriftAuthor *last = kept > 0 ? &drift->authors[kept - 1] : NULL;
-
-        if (last && last->pid == c->pid && strncmp(last->name, c->name, sizeof(c->name)) == 0) {
-                last->last = c->generation;
-                return;
-        }
-        drift->n_authors = MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX) + 1;
-        if (kept == DRIFT_AUTHORS_MAX)
-                return; /* counted, and not known */
-        last = &drift->authors[kept];
-        *last = (DriftAuthor){.pid = c->pid, .first = c->generation, .last = c->generation};
-        memcpy(last->name, c->name, sizeof(last->name));
-}
-
 static void remember(const Commit *c, void *to) {
         Daemon *d = to;
         DriftGuard *drift = &d->drift;
@@ -70,41 +52,11 @@ static void remember(const Commit *c, void *to) {
                 bans_note_foreign(d, c);
         if (!c->touches_ours)
                 return;
-        note_author(drift, c);
+        authors_note(drift, c);
         pace_note(&drift->pace, drift_now());
         drift->is_dirty = true;
         touched_merge(&drift->touched, &c->touched);
         drift->touched_generation = c->generation;
-}
-
-/* Generations are counted round. */
-static bool is_after(uint32_t a, uint32_t b) {
-        return (int32_t)(a - b) > 0;
-}
-
-/* What the lookout has seen; if it was not quick enough for so many, what is still to be seen. */
-static const char *describe_author(Daemon *d, Arena *a, const DriftAuthor *author) {
-        const Tree tree = {.arena = a, .root = ""};
-        Who who = {.login_uid = WHO_UNKNOWN_LOGIN};
-        Commit commit = {.pid = author->pid};
-        Sshd sshd;
-
-        memcpy(commit.name, author->name, sizeof(commit.name));
-        if (d->drift.sees_pids &&
-            !(d->drift.lookout && lookout_find(d->drift.lookout, author->first, a, &who)))
-                (void)who_read(&tree, &commit, &who); /* else it stays unknown */
-        who_find_login(a, &who);
-        if (who.known && sshd_read(&tree, &sshd) >= 0)
-                (void)who_find_connection(&tree, &sshd, &who);
-        return who_describe(a, &who);
-}
-
-static void drop_authors(DriftGuard *drift, size_t n) {
-        size_t kept = MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX);
-
-        n = MIN(n, kept);
-        memmove(drift->authors, drift->authors + n, (kept - n) * sizeof(*drift->authors));
-        drift->n_authors = kept - n;
 }
 
 /* Anything may have been committed, and by whom is not known. */
@@ -113,7 +65,7 @@ static void lose_track(Daemon *d) {
         pace_note(&d->drift.pace, drift_now());
         touched_add_all(&d->drift.touched);
         (void)nft_link_generation(d->engine.link, &d->drift.touched_generation);
-        drop_authors(&d->drift, DRIFT_AUTHORS_MAX);
+        authors_drop(&d->drift, DRIFT_AUTHORS_MAX);
         claims_doubt(d);
         bans_note_lost(d);
 }
@@ -163,7 +115,7 @@ static void hear(void *userdata, bool hears, int result) {
 static void forget_touched(Daemon *d) {
         DriftGuard *drift = &d->drift;
 
-        if (d->engine.was_right && !is_after(drift->touched_generation, d->engine.right))
+        if (d->engine.was_right && !generation_is_after(drift->touched_generation, d->engine.right))
                 touched_clear(&drift->touched);
 }
 
@@ -185,32 +137,6 @@ static int read_part(Daemon *d, Arena *a, bool steady, Ruleset **ret_live) {
                                drift->touched_generation == before
                        ? 0
                        : -EAGAIN;
-}
-
-/* Everybody who had a hand in what the kernel held at that generation: nobody is blamed for what
- * came before or after. They are told of once. */
-static const char *describe_who(Daemon *d, Arena *a, uint32_t generation) {
-        DriftGuard *drift = &d->drift;
-        bool more = drift->n_authors > DRIFT_AUTHORS_MAX;
-        size_t n = 0;
-        const char *text = NULL;
-
-        while (n < MIN(drift->n_authors, (size_t)DRIFT_AUTHORS_MAX) &&
-               !is_after(drift->authors[n].first, generation)) {
-                const char *one = describe_author(d, a, &drift->authors[n]);
-
-                if (one)
-                        text = text ? arena_printf(a, "%s, and %s", text, one) : one;
-                if (is_after(drift->authors[n].last, generation)) { /* and went on */
-                        drift->authors[n].first = generation + 1;
-                        break;
-                }
-                n++;
-        }
-        if (more)
-                text = arena_printf(a, "%s, and others", text ? text : "somebody");
-        drop_authors(drift, n);
-        return text ? text : "somebody unknown";
 }
 
 /* What differed does no more. Returns for how long that may have let something in, in
@@ -309,7 +235,7 @@ static bool tell(Daemon *d, Arena *a, const Ruleset *live) {
         drift->is_told = true;
         (void)read_commits(d); /* of what was read, all are here by now; errors come again */
         what = live ? drift_describe(a, live, d->engine.desired) : "faster than they can be read";
-        who = describe_who(d, a, generation);
+        who = authors_describe(d, a, generation);
         if (drift->n_untold > 0)
                 more = arena_printf(a, "; and %" PRIu64 " times before, which was not told",
                                     drift->n_untold);
@@ -360,7 +286,7 @@ static void tell_blind(Daemon *d, Arena *a, int r) {
                      "the rules cannot be compared with what should be in force, and it is tried "
                      "again: %s; last changed by %s",
                      r == -EBUSY ? "other programs change them all the time" : strerror(-r),
-                     describe_who(d, a, d->drift.generation));
+                     authors_describe(d, a, d->drift.generation));
 }
 
 typedef enum Check {
@@ -449,7 +375,7 @@ static Check check(Daemon *d, Arena *a, bool at_once, uint64_t start) {
         drift->is_blind = false;
         if (r > 0) {
                 settle(d);
-                drop_authors(drift, DRIFT_AUTHORS_MAX); /* nothing is left of what they did */
+                authors_drop(drift, DRIFT_AUTHORS_MAX); /* nothing is left of what they did */
                 return CHECK_RIGHT;
         }
         if (d->settings.drift != DRIFT_ALERT && (at_once || may_heal(d, start)))
@@ -586,14 +512,6 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* The kernel tells the numbers of the first process namespace, whose inode is fixed
- * (PROC_PID_INIT_INO, include/linux/proc_ns.h); in another one they would be other processes'. */
-static bool sees_pids(void) {
-        struct stat st;
-
-        return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == FIRST_PID_NAMESPACE;
-}
-
 int drift_start(Daemon *d) {
         DriftGuard *drift = &d->drift;
         int r = commit_watch_open(&drift->watch);
@@ -601,9 +519,7 @@ int drift_start(Daemon *d) {
         if (r < 0)
                 return r;
         nft_link_set_hear(d->engine.link, hear, d);
-        drift->sees_pids = sees_pids();
-        if (drift->sees_pids && lookout_new(&drift->lookout) < 0)
-                daemon_say(d, LOG_WARNING, "who changes the rules may be known too late");
+        authors_start(d);
         r = sd_event_add_io(d->event, &drift->io, drift->watch.fd, EPOLLIN, on_commits, d);
         if (r >= 0) /* before whoever asks is answered */
                 r = sd_event_source_set_priority(drift->io, SD_EVENT_PRIORITY_IMPORTANT);
@@ -624,7 +540,7 @@ void drift_stop(Daemon *d) {
         drift->io = sd_event_source_disable_unref(drift->io);
         drift->retry = sd_event_source_disable_unref(drift->retry);
         drift->tick = sd_event_source_disable_unref(drift->tick);
-        drift->lookout = lookout_free(drift->lookout);
+        authors_stop(d);
         siege_done(d);
         nft_link_set_hear(d->engine.link, NULL, NULL);
         commit_watch_close(&drift->watch);

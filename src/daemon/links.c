@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/daemon.h"
 
+#include <net/if.h>
 #include <sys/epoll.h>
 #include <syslog.h>
 
@@ -37,6 +38,38 @@ static void try_later(Daemon *d, int error, const Diag *diag) {
                 daemon_say(d, LOG_ERR, "there is no timer to try again");
 }
 
+static void keep_names(Daemon *d, struct if_nameindex *now) {
+        if (d->links)
+                if_freenameindex(d->links);
+        d->links = now;
+}
+
+static const char *name_of(const struct if_nameindex *list, unsigned int index) {
+        for (; list && list->if_index != 0; list++)
+                if (list->if_index == index)
+                        return list->if_name;
+        return NULL;
+}
+
+/* Rules know interfaces by name, so that another name may open another zone to what is behind it.
+ */
+static void tell_of_names(Daemon *d) {
+        struct if_nameindex *now = if_nameindex();
+
+        if (!now)
+                return;
+        for (const struct if_nameindex *i = now; i->if_index != 0; i++) {
+                const char *was = name_of(d->links, i->if_index);
+
+                if (was && !streq(was, i->if_name))
+                        daemon_event(d, EVENT_NOTICE, LOG_WARNING,
+                                     "the interface %s is called %s now: it is judged by the rules "
+                                     "for that name",
+                                     was, i->if_name);
+        }
+        keep_names(d, now);
+}
+
 static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
         _cleanup_(arena_freep) Arena *a = arena_new(0);
@@ -44,6 +77,7 @@ static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         int r;
 
         d->is_retrying = false;
+        tell_of_names(d);
         drift_catch_up(d);
         /* it would put right what somebody else changed, and has been told to leave alone */
         if (d->settings.drift == DRIFT_ALERT && d->drift.is_told)
@@ -83,6 +117,7 @@ int links_open(Daemon *d) {
 int links_start(Daemon *d) {
         int r = d->watch_fd < 0 ? links_open(d) : 0;
 
+        keep_names(d, if_nameindex()); /* without it no change of a name is told */
         if (r < 0)
                 return r;
         r = sd_event_add_time_relative(d->event, &d->settle, CLOCK_MONOTONIC, 0, 1000, settled, d);
@@ -99,4 +134,5 @@ void links_stop(Daemon *d) {
         if (d->watch_fd >= 0)
                 (void)close(d->watch_fd); /* nothing is kept in it */
         d->watch_fd = -1;
+        keep_names(d, NULL);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <inttypes.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
-#include "daemon/daemon.h"
+#include "daemon/siege.h"
 
 /* systemd ends whoever gives no sign of life for WatchdogSec=. The event loop gives one between two
  * of its turns; a turn that takes long gives one whenever it gets on: when the kernel has answered,
@@ -20,13 +19,6 @@
  */
 #define USUAL_RATE ((size_t)800 << 10)
 #define SLOW_RATE ((size_t)256 << 10)
-
-static uint64_t monotonic_usec(void) {
-        struct timespec t = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 int turn_start(Daemon *d) {
         uint64_t usec;
@@ -54,7 +46,7 @@ void turn_step(void *context, size_t to_send) {
 
         if (d->turn.watchdog_usec == 0)
                 return;
-        now = monotonic_usec();
+        now = drift_now();
         (void)sd_event_get_iteration(d->event, &iteration);
         if (iteration != d->turn.iteration || d->turn.is_large) {
                 d->turn.iteration = iteration;

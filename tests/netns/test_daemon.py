@@ -29,13 +29,13 @@ class Daemon:
         self.state, self.runtime = folder / "state", folder / "run"
         self.process = None
 
-    def start(self, *args, ready=True, under=()):
+    def start(self, *args, ready=True, under=(), **more):
         with open(self.folder / "log", "ab") as log:
             self.process = self.world.lab.popen(
                 "fw",
                 [*under, DAEMON, "--state-dir", self.state, "--runtime-dir", self.runtime, *args],
                 stderr=log,
-                env=ENVIRONMENT,
+                env={**ENVIRONMENT, **more},
             )
         if ready:
             wait_until(lambda: self.ask("status")[0] == 0, 10, "the daemon's first answer")
@@ -243,6 +243,9 @@ def test_networks_that_come_and_go_are_followed(world, daemon):
     world.lab.ip("fw", "addr del 198.51.100.1/24 dev eth0\n")
     wait_until(lambda: not home(), 10, "the network that is gone")
     assert daemon.status()["state"] == "closed" and reach(world, 22) == "open"
+    # another name may be another zone's
+    world.lab.ip("fw", "link set eth0 down\nlink set eth0 name wg7\nlink set wg7 up\n")
+    wait_until(lambda: "eth0 is called wg7 now" in daemon.log(), 20, "the name")
 
 
 def test_standalone_a_policy_is_in_force_at_start(world, daemon):
