@@ -181,10 +181,10 @@ void daemon_say_all(Daemon *d, const Diag *diag);
 /* CLOCK_REALTIME, in microseconds. */
 uint64_t daemon_now(void);
 
-/* turn.c: signs of life while a turn of the event loop takes long. start: of the loop itself, too;
- * 0 or a negative errno. step: something is done that is worth one, or, with to_send, as many bytes
- * go to the kernel as one transaction now; the context is the Daemon. However often: mostly it
- * costs nothing. */
+/* turn.c: signs of life while a turn of the event loop takes long. start: once all is started, and
+ * of the loop itself, too; 0 or a negative errno. step: something is done that is worth one, or,
+ * with to_send, as many bytes go to the kernel as one transaction now; the context is the Daemon.
+ * However often: mostly it costs nothing. */
 int turn_start(Daemon *d);
 void turn_step(void *context, size_t to_send);
 

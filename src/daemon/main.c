@@ -96,6 +96,8 @@ static int run_services(Daemon *d) {
                         break;
                 }
         }
+        if (r >= 0)
+                r = turn_start(d);
         if (r >= 0) {
                 (void)sd_notifyf(0, "READY=1\nSTATUS=%s", change_status(d));
                 r = sd_event_loop(d->event);
@@ -131,8 +133,6 @@ static int run(Daemon *d) {
         r = sd_event_new(&d->event);
         if (r >= 0)
                 r = add_signals(d);
-        if (r >= 0)
-                r = turn_start(d);
         if (r >= 0)
                 r = park_open(d);
         d->engine.reports_refused = true;

@@ -20,6 +20,8 @@
 #define USUAL_RATE ((size_t)800 << 10)
 #define SLOW_RATE ((size_t)256 << 10)
 
+/* Not before all is started: systemd waits for signs of life from the first one on, and for a start
+ * as long as TimeoutStartSec= says. */
 int turn_start(Daemon *d) {
         uint64_t usec;
         int r = sd_watchdog_enabled(0, &usec);

@@ -77,7 +77,9 @@ def test_one_that_hangs_is_replaced(machine):
 def test_what_is_opened_while_it_is_stopped_does_not_stay_open(machine):
     """Of a table that is nobody's: for as long as systemd waits for a sign of life."""
     machine.boot()
-    machine.apply(POLICY + "settings: { ownership: off }\n")
+    machine.apply(POLICY + "settings: { ownership: off }\nrouted: reject\n")
+    machine.run("systemctl", "restart", DAEMON)
+    assert not machine.status()["owned"]
     before = machine.show(DAEMON, "MainPID")
     machine.run("kill", "-STOP", before)
     machine.net.run(machine.namespace, ["nft", "flush", "ruleset"])

@@ -39,7 +39,7 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
         self.socket.settimeout(0.2)
-        self.kept, self.told = {}, []  # told: signs of life, and for how long to wait for one
+        self.kept = {}
 
     def collect(self):
         while True:
@@ -47,7 +47,6 @@ class Manager:
                 text, fds, _, _ = socket.recv_fds(self.socket, 4096, 4)
             except TimeoutError:
                 return
-            self.told += [line for line in text.decode().splitlines() if line.startswith("WATCHDOG")]
             words = dict(line.split("=", 1) for line in text.decode().splitlines() if "=" in line)
             if words.get("FDSTORE") == "1":
                 assert words["FDPOLL"] == "0" and len(fds) == 1
@@ -55,10 +54,10 @@ class Manager:
             for fd in fds:
                 os.close(fd)
 
-    def start(self, daemon, **more):
+    def start(self, daemon):
         """Hands on what was kept, from the third descriptor on."""
         self.collect()
-        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(self.path), **more}
+        environment = {**ENVIRONMENT, "NOTIFY_SOCKET": str(self.path)}
         words = [DAEMON, "--state-dir", daemon.state, "--runtime-dir", daemon.runtime]
         script = 'exec "$@"'
         if self.kept:
