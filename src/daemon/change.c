@@ -291,9 +291,11 @@ int change_start(Daemon *d) {
         d->cuts_next = false;
         if (d->was_parked && r == 0)
                 siege_end_anothers(d);
+        if (d->panic.is_on)
+                panic_cut(d);
         /* an undoing before the first event, see change_run() */
-        if (found.pending_state != PENDING_NONE && !d->confirm.is_pending && d->confirm.is_known &&
-            d->confirm.in_force.kind != TARGET_NOTHING)
+        else if (found.pending_state != PENDING_NONE && !d->confirm.is_pending &&
+                 d->confirm.is_known && d->confirm.in_force.kind != TARGET_NOTHING)
                 (void)change_cut(d);
         if (found.pending_state != PENDING_NONE) /* what is undone is nobody else's doing */
                 absence.live = NULL;

@@ -83,6 +83,8 @@ int request_panic(Daemon *d, const PanicRequest *q, json_t **ret, RequestFailure
 /* Before anything is put in force: whether a panic goes on. */
 void panic_start(Daemon *d);
 void panic_stop(Daemon *d);
+/* What the lockdown does not admit, and was let in while nobody watched. */
+void panic_cut(Daemon *d);
 /* Whether there is or was one, by what stands in the state directory. */
 bool panic_is_written(const Daemon *d);
 int panic_end_in(Daemon *d, uint64_t usec);

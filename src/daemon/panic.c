@@ -154,6 +154,12 @@ static int cut_everything(Daemon *d, size_t *ret_n) {
         return r;
 }
 
+void panic_cut(Daemon *d) {
+        size_t n;
+
+        (void)cut_everything(d, &n);
+}
+
 bool panic_is_written(const Daemon *d) {
         PanicFile file;
 

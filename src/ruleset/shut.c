@@ -17,6 +17,23 @@ static bool needs_nothing(const Rule *rule) {
         return true;
 }
 
+/* Left out, it admits nothing more: what it does not accept goes on behind it anyway. */
+static bool accepts_at_most(const Rule *rule) {
+        const Chain *to = rule->verdict.chain;
+
+        if (rule->verdict.kind == VERDICT_ACCEPT)
+                return true;
+        if (rule->verdict.kind != VERDICT_JUMP || !to)
+                return false;
+        for (size_t i = 0; i < to->n_rules; i++) {
+                VerdictKind kind = to->rules[i].verdict.kind;
+
+                if (kind != VERDICT_ACCEPT && kind != VERDICT_RETURN && kind != VERDICT_CONTINUE)
+                        return false;
+        }
+        return true;
+}
+
 static bool accepts_the_rest(const Chain *chain) {
         const Rule *last = chain->n_rules > 0 ? &chain->rules[chain->n_rules - 1] : NULL;
 
@@ -34,9 +51,15 @@ static int shut_chain(Ruleset *to, const Chain *chain) {
         if (!copy)
                 return -ENOMEM;
         copy->priority = chain->priority;
-        for (size_t i = 0; i < chain->n_rules && needs_nothing(&chain->rules[i]); i++) {
-                Rule *rule = chain_add_rule(to, copy, verdict_of(VERDICT_DROP), (Origin){0});
+        for (size_t i = 0; i < chain->n_rules; i++) {
+                Rule *rule;
 
+                if (!needs_nothing(&chain->rules[i])) {
+                        if (accepts_at_most(&chain->rules[i]))
+                                continue;
+                        break;
+                }
+                rule = chain_add_rule(to, copy, verdict_of(VERDICT_DROP), (Origin){0});
                 if (!rule)
                         return -ENOMEM;
                 *rule = chain->rules[i];

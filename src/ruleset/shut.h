@@ -2,8 +2,9 @@
 #pragma once
 
 /* What of a Ruleset can be in force in an instant, where there is nothing: the base chains that do
- * not accept by themselves, with the rules that stand first in them and need nothing else, and a
- * drop. It admits nothing that the whole does not; mostly loopback, and what is established. */
+ * not accept by themselves, with the rules that stand first in them and need nothing else (those
+ * in between that only accept are left out), and a drop. It admits nothing that the whole does not;
+ * mostly loopback, and what is established. */
 
 #include "ruleset/ruleset.h"
 

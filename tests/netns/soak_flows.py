@@ -25,6 +25,7 @@ KNOCK = 0.4  # a connection that may not be made is waited for: less than until 
 TOGGLED = (7100, 7101, 7102, 7103, 7104)
 FAMILIES = (4, 6)
 PORTS = (20000, 60000)
+HALF_OPEN = 3.0  # seconds that a handshake may take
 MAX_FLOWS = 60
 MAX_CONNECTING = 40
 
@@ -68,7 +69,7 @@ class Flow:
         self.checked = now
         self.number, self.waits, self.next = 0, collections.OrderedDict(), now
         self.doomed = None  # when it was found to have to be dead
-        self.known = True
+        self.known, self.born = True, now
         self.rest = b""
 
 
@@ -308,6 +309,7 @@ class Traffic:
         must = self.model.must_pass(lane, start, now)
         if (keep or not must) and len(self.flows) < MAX_FLOWS:
             self._begin(lane, s, now, must)
+            self.flows[-1].known = not self.model.was("policy", None, start, now)
         else:
             s.close()
 
@@ -404,7 +406,8 @@ class Traffic:
         # without a table conntrack may have known nothing of datagrams
         flow.known = flow.known and not self.model.was("policy", None, flow.checked, now)
         flow.checked = now
-        if not flow.known and flow.lane.protocol == "udp":
+        # nor of what was half open: it becomes known by the server's repeated answer
+        if not flow.known and (flow.lane.protocol == "udp" or now - flow.born < HALF_OPEN):
             self._end(flow, "unknown by now")
             return
         if self.model.must_be_dead(flow.lane, now, now):

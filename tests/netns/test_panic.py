@@ -145,6 +145,21 @@ def test_what_others_change_is_undone_in_a_panic_too(world, daemon):
     assert closed(world)
 
 
+def test_what_was_won_while_it_was_dead_in_a_panic_is_cut(world, daemon):
+    daemon.start()
+    daemon.apply("settings: { rescue: lan, ownership: off }\n" + EXAMPLE, "--no-confirm")
+    daemon.ask("panic", "on")
+    daemon.stop(signal.SIGKILL)
+    world.lab.run("fw", ["nft", "delete table inet ringwall"])
+    outcome, client = world.talk.dial("wan", world.address("host", 4), 443)
+    server = accept_from(world, ("fw", 443), client)
+    assert outcome == "open" and exchange(client, server)
+    daemon.start()
+    assert closed(world)
+    silent(server, client)
+    silent(client, server)
+
+
 def alerts(daemon):
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
