@@ -133,13 +133,18 @@ def test_nothing_beside_nftables():
 
 @pytest.mark.parametrize("rule, effect", [
     ("iptables-legacy -A INPUT -p tcp --dport 80 -j DROP", "none"),
-    ("iptables-legacy -t nat -L -n >/dev/null", "none"),
     ("iptables-legacy -t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 11434", "lets-in"),
     ("iptables-legacy -t raw -A PREROUTING -p tcp -j NOTRACK", "lets-in"),
 ])
 def test_a_legacy_table_lets_in_only_what_it_could_redirect(rule, effect):
     table, = beside(rule)[0]["legacy-tables"]
     assert (table["state"], table["effect"], table["families"]) == ("found", effect, ["IPv4"])
+
+
+def test_a_legacy_table_that_lets_all_through_is_none():
+    """As whoever only looks at it leaves it."""
+    found, absent = beside("iptables-legacy -t nat -L -n >/dev/null")
+    assert found == {} and "legacy-tables" in absent
 
 
 def test_settings_and_links_beside_nftables():

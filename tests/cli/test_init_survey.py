@@ -291,6 +291,7 @@ class Terminal:
 
         def become_foreground():
             os.setsid()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # which may be ignored where tests run
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
         self.process = subprocess.Popen(host.inside(RINGWALL, "init", *args), stdin=slave, stderr=slave,
