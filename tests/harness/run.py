@@ -32,6 +32,8 @@ def parse(kind, words):
 
 
 def main():
+    # where this runs in the background, interrupts are ignored, and by all that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     kind = sys.argv[1]
     parser, options = parse(kind, sys.argv[2:])
     todo = steps.RUN if kind == "run" else steps.long_steps(options)

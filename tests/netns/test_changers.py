@@ -10,6 +10,7 @@ import re
 import signal
 import struct
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ OFF = "settings: { ownership: off }\n"
 CLONE3 = 435  # on every processor
 RIVAL = str(Path(__file__).with_name("rival.py"))
 INSERT = "insert rule inet ringwall input accept"
+ONE_OF_TEN = 0.11  # seconds: no more than ten changes a second are told
 BY = re.compile(r"another program changed the rules: (?P<what>.*); by (?P<who>.*)$")
 # Of a rule in a table of the changer's own, which breaks a claim; and of its end
 BESIDE_BY = re.compile(
@@ -192,6 +194,7 @@ def test_it_is_never_somebody_else_and_mostly_told_with_its_arguments(world, dae
                     lambda: [c for c in commits.wait(1) if c[2] != "ringwalld"], 10, kind
                 )
                 counts[kind][judge(kind, CHANGERS[kind], told.next(), writers[0][1], folder)] += 1
+                time.sleep(ONE_OF_TEN)
                 wait_until(lambda: daemon.status()["state"] == "closed", 10, "the heal")
     commits.close()
     for kind, count in counts.items():
