@@ -74,10 +74,13 @@ static void look_at_state(Daemon *d) {
                              "the history before it is lost",
                              d->state_dir);
         } else if (r < 0 && !was_lost)
-                daemon_event(d, EVENT_FAILURE, LOG_ALERT,
-                             "what was confirmed was removed from %s and cannot be written again "
-                             "(%s): with the next start nothing will be in force",
-                             d->state_dir, strerror(-r));
+                daemon_event(
+                        d, EVENT_FAILURE, LOG_ALERT,
+                        "what was confirmed was removed from %s and cannot be written again "
+                        "(%s): with the next start nothing will be in force; see that there is "
+                        "such a folder, and that it can be written to: it is tried again "
+                        "within a minute",
+                        d->state_dir, strerror(-r));
         if (r > 0 ||
             (r == 0 && d->confirm.base.kind == TARGET_ENTRY && !store_has_lockdown(d->store)))
                 write_lockdown_again(d);

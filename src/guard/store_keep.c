@@ -14,13 +14,13 @@ void store_hold_sealed(Store *s) {
         s->sealed = openat(s->folder, STORE_SEALED, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
-/* Whether the name does not lead to the open file any more. */
+/* Whether the name does not lead to the open folder any more; it may be a symbolic link. */
 static bool is_gone(int folder, const char *name, int fd) {
         struct stat open, named;
 
         return fstat(fd, &open) == 0 &&
-               (fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-                open.st_ino != named.st_ino || open.st_dev != named.st_dev);
+               (fstatat(folder, name, &named, 0) < 0 || open.st_ino != named.st_ino ||
+                open.st_dev != named.st_dev);
 }
 
 static int make_folder(Store *s) {
@@ -88,5 +88,8 @@ int store_mend(Store *s) {
                 store_hold_sealed(s);
                 mended = true;
         }
+        /* only what is there was written again */
+        if (mended && (s->sealed < 0 || faccessat(s->folder, STORE_ARMED, F_OK, 0) < 0))
+                return -EIO;
         return mended;
 }

@@ -65,6 +65,21 @@ static void with_the_folder_itself_gone_the_next_change_can_be_written(void **st
         assert_int_equal(history_size(t), 2);
 }
 
+static void a_folder_that_is_a_link_is_no_loss(void **state) {
+        StoreTest *t = *state;
+        const char *real = t->folder, *link = arena_printf(t->arena, "%s/link", t->parent);
+
+        (void)store_test_open(t);
+        assert_int_equal(symlink(real, link), 0);
+        t->folder = link;
+        (void)store_test_open(t);
+        store_test_confirm(t, 1);
+        assert_int_equal(store_mend(t->store), 0);
+        assert_int_equal(unlink(store_test_path(t, "armed")), 0);
+        assert_int_equal(store_mend(t->store), 1);
+        assert_int_equal(sealed_number(t), 1);
+}
+
 static void where_another_store_was_put_it_is_not_overwritten(void **state) {
         StoreTest *t = *state, other = *t;
 
@@ -82,6 +97,7 @@ int main(void) {
                 store_test(what_is_whole_is_left_alone),
                 store_test(each_thing_that_is_removed_comes_back),
                 store_test(with_the_folder_itself_gone_the_next_change_can_be_written),
+                store_test(a_folder_that_is_a_link_is_no_loss),
                 store_test(where_another_store_was_put_it_is_not_overwritten),
         };
 
