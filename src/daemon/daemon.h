@@ -49,7 +49,8 @@ typedef struct DriftGuard {
         uint32_t touched_generation; /* and when last */
         size_t n_authors;     /* who touched the table and was not told of yet; may be more */
         bool is_dirty;        /* something may have changed since it was compared */
-        bool is_told;         /* what differs has been told of, and stays */
+        bool is_told;         /* what differs has been told of, and stays; or */
+        bool is_untold;       /* that there is no more than a count of it */
         bool is_blind;        /* that nothing can be compared has been told of */
         uint64_t since_usec;  /* CLOCK_MONOTONIC: when it was noticed that something differs; 0:
                                * nothing  does */

@@ -217,7 +217,9 @@ static bool may_tell(Daemon *d) {
                         "and no more than %d times a second that is told",
                         TOLD_MAX);
         drift->is_paced = true;
-        drift->n_untold++;
+        if (!drift->is_untold) /* however often it is tried */
+                drift->n_untold++;
+        drift->is_untold = true;
         return false;
 }
 
@@ -233,6 +235,9 @@ static bool tell(Daemon *d, Arena *a, const Ruleset *live) {
         if (!may_tell(d))
                 return false;
         drift->is_told = true;
+        if (drift->is_untold)
+                drift->n_untold--; /* it is no longer among them */
+        drift->is_untold = false;
         (void)read_commits(d); /* of what was read, all are here by now; errors come again */
         what = live ? drift_describe(a, live, d->engine.desired) : "faster than they can be read";
         who = authors_describe(d, a, generation);
@@ -259,7 +264,7 @@ static void settle(Daemon *d) {
         if (drift->since_usec != 0 && d->settings.drift != DRIFT_ALERT)
                 tell_undone(d, finish(d));
         drift->since_usec = 0;
-        drift->is_told = false;
+        drift->is_told = drift->is_untold = false;
         if (!pace_is_shut(&drift->pace))
                 return;
         wait = pace_right(&drift->pace, drift_now());
@@ -274,7 +279,7 @@ static void notice(DriftGuard *drift, uint64_t since_usec) {
                 return;
         drift->n_drifts++;
         drift->since_usec = since_usec;
-        drift->is_told = false;
+        drift->is_told = drift->is_untold = false;
 }
 
 /* Whoever commits without end cannot be kept up with; nor is it said that all were well. */
