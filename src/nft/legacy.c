@@ -157,8 +157,8 @@ static int read_once(int fd, Arena *a, Family family, const char *name, LegacyTa
 }
 
 int legacy_read(Arena *a, Family family, const char *table, LegacyTable *ret) {
-        _cleanup_close_ int fd = socket(family == FAMILY_IPV4 ? AF_INET : AF_INET6,
-                                        SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+        _cleanup_close_ int fd =
+                socket(family == FAMILY_IPV4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         int r = -EAGAIN;
 
         if (fd < 0)
@@ -170,12 +170,18 @@ int legacy_read(Arena *a, Family family, const char *table, LegacyTable *ret) {
         return r;
 }
 
-/* FNV-1a: nobody who can write such a table needs to hide that they did. */
+/* FNV-1a, of words: nobody who can write such a table needs to hide that they did. */
 static void mix(uint64_t *hash, const void *bytes, size_t size) {
-        const uint8_t *p = bytes;
+        const char *p = bytes;
 
-        for (size_t i = 0; i < size; i++)
-                *hash = (*hash ^ p[i]) * UINT64_C(0x100000001b3);
+        for (size_t n; size > 0; p += n, size -= n) {
+                uint64_t word = 0;
+
+                n = MIN(size, sizeof(word));
+                memcpy(&word, p, n);
+                *hash = (*hash ^ word) * UINT64_C(0x100000001b3);
+                *hash ^= *hash >> 29; /* high bits would reach no lower ones */
+        }
 }
 
 static int digest_once(int fd, Family family, const char *name, uint64_t *hash) {
