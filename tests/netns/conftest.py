@@ -38,6 +38,32 @@ def make_world(tmp_path_factory):
     w.close()
 
 
+@pytest.fixture(name="daemon")
+def make_daemon(world, tmp_path):
+    """A test's own; it does not run yet."""
+    from daemon import Daemon
+
+    d = Daemon(world, tmp_path)
+    yield d
+    d.kill()
+
+
+@pytest.fixture(scope="module", name="folder")
+def make_folder(tmp_path_factory):
+    """Of the daemon that runs for all tests of a file."""
+    return tmp_path_factory.mktemp("daemon")
+
+
+@pytest.fixture(scope="module", name="running")
+def make_running(world, folder):
+    from daemon import Daemon
+
+    d = Daemon(world, folder)
+    d.start()
+    yield d
+    d.kill()
+
+
 @pytest.fixture
 def tidy(world):
     """A test's sockets end with it."""

@@ -11,11 +11,12 @@ import time
 
 import pytest
 
+from fixtures import world_for
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
 from stored import of_another_version
 from talk import exchange
-from world import EXAMPLE, World, accept_from, with_inbound
+from world import EXAMPLE, accept_from, with_inbound
 
 DAEMON = os.path.join(os.path.dirname(PROGRAM), "../daemon/ringwalld")
 QUICK = "settings: { confirm: 10s }\n"  # the shortest that there is
@@ -62,20 +63,7 @@ class Daemon:
     def log(self):
         return (self.folder / "log").read_text()
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function")
 
 
 def reach(world, port):

@@ -11,11 +11,12 @@ import time
 
 import pytest
 
+from daemon import reach
+from fixtures import world_for
 from lab import wait_until
 from program import ringwall
 from talk import exchange
-from test_daemon import Daemon, reach
-from world import EXAMPLE, World, accept_from, with_inbound
+from world import EXAMPLE, accept_from, with_inbound
 
 OFF = "settings: { ownership: off }\n"
 CHANGES = {
@@ -31,20 +32,7 @@ CHANGES = {
     "add chain inet ringwall another": "another",
 }
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function")
 
 
 def drift(daemon):

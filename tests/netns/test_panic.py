@@ -5,31 +5,17 @@ import json
 import signal
 import socket
 
-import pytest
-
+from daemon import QUICK, reach
+from fixtures import world_for
 from lab import wait_until
 from program import ringwall
 from talk import exchange
-from test_daemon import QUICK, Daemon, reach
 from test_drift import silent
-from world import EXAMPLE, World, accept_from, with_inbound
+from world import EXAMPLE, accept_from, with_inbound
 
 RESCUE = "settings: { rescue: lan, confirm: 10s }\n"
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function")
 
 
 def closed(world):
