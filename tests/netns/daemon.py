@@ -4,12 +4,15 @@
 import json
 import os
 import signal
+import socket
+import struct
 
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
 
 DAEMON = os.path.join(os.path.dirname(PROGRAM), "../daemon/ringwalld")
 QUICK = "settings: { confirm: 10s }\n"  # the shortest that there is
+FOR_EVERYBODY = "settings: { ownership: off }\n"  # as on kernels without tables that are owned
 STATES = {"closed", "panic", "unarmed", "unloaded", "lockdown", "changed", "taken"}
 
 
@@ -63,3 +66,23 @@ class Daemon:
 
 def reach(world, port):
     return world.reach("wan", "host", port, 4)
+
+
+def own_table(world):
+    """Another program takes the table for its own: the kernel lets nobody else change it."""
+
+    def message(kind, flags, number, rest):
+        return struct.pack("=LHHLL", 16 + len(rest), kind, flags, number, 0) + rest
+
+    name = struct.pack("=HH", 4 + 9, 1) + b"ringwall\0" + b"\0" * 3
+    flags = struct.pack("=HH", 8, 2) + struct.pack(">L", 2)
+    batch = message(0x10, 1, 1, struct.pack(">BBH", 0, 0, 10))
+    batch += message(10 << 8 | 2, 1, 2, struct.pack(">BBH", 1, 0, 0) + name)
+    batch += message(10 << 8, 1 | 4 | 0x400, 3, struct.pack(">BBH", 1, 0, 0) + name + flags)
+    batch += message(0x11, 1, 4, struct.pack(">BBH", 0, 0, 10))
+    with world.lab.inside("fw"):
+        s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+        s.bind((0, 0))
+        s.send(batch)
+    assert struct.unpack_from("=l", s.recv(4096), 16) == (0,)
+    return s
