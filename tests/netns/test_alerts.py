@@ -213,6 +213,7 @@ def test_a_storm_delays_neither_healing_nor_answers_and_hides_nothing(world, dae
     thread = threading.Thread(target=storm)
     thread.start()
     try:
+        wait_until(lambda: ("ip", "storm") in world.lab.tables(), LONG, "the storm")
         world.lab.run("fw", ["nft", "insert rule inet ringwall input accept"])
         wait_until(lambda: daemon.status()["drift"]["undone"] > undone, LONG, "the heal")
         world.lab.nft(REDIRECT)
