@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""A World and a ringwalld for every file here. What a file wants otherwise it says by world_for() of
+fixtures.py, or by a fixture of the same name that builds on the one here."""
+
 import os
 import sys
 
