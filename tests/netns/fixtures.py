@@ -7,7 +7,8 @@ from world import DOCKER, World
 
 
 def world_for(scope, foreign=DOCKER):
-    """For each "function" a world of its own, in its tmp_path; or for the "module", without Docker's rules."""
+    """A fixture `world`. scope: "function", one for each test, in its tmp_path, or "module"; foreign: the
+    tables of another program that are there, or None."""
 
     @pytest.fixture(name="world", scope=scope)
     def make_world(request):
