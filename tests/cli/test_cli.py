@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from command import POLICY, RINGWALL, ROOT, run
+from command import POLICY, RINGWALL, ROOT, on_terminal, run
 
 VERBS = ["init", "check", "show", "explain", "list", "diff", "schema", "plan", "edit", "allow", "deny", "remove", "load", "unload"]
 
@@ -280,6 +280,21 @@ def test_an_installed_ringwall_finds_its_catalogue_below_any_prefix(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "RINGWALL_DATADIR"}
     result = subprocess.run([str(binary), "check", POLICY], capture_output=True, text=True, timeout=60, env=environment)
     assert result.returncode == 0, result.stderr
+
+
+# --- narrow terminals -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [["--help"], ["list", "policies"], ["list", "services"], ["list", "zones"]])
+def test_nothing_is_wider_than_a_terminal_of_80_columns(args):
+    too_wide = [line for line in on_terminal(80, *args).splitlines() if len(line) > 80]
+    assert not too_wide
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_table_breaks_no_word(columns):
+    shown = on_terminal(columns, "list", "policies")
+    assert shown.split() == run("list", "policies").stdout.split()
 
 
 # --- what cannot be written -----------------------------------------------------------------------
