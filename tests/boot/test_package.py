@@ -98,6 +98,12 @@ def test_who_takes_it_out_of_the_next_boot_is_seen(guarded):
     assert "systemctl enable ringwalld" in guarded.run("ringwall", "status").stdout
     doctor = guarded.run("ringwall", "doctor", check=False)
     assert doctor.returncode == 8 and "its unit is disabled" in doctor.stdout, doctor.stdout
+    assert "does not run" not in doctor.stdout
+    guarded.run("systemctl", "stop", "ringwalld")
+    doctor = guarded.run("ringwall", "doctor", check=False)
+    assert doctor.returncode == 8 and "ringwalld does not run" in doctor.stdout, doctor.stdout
+    refused = guarded.run("ringwall", "unload", "--yes", check=False)
+    assert refused.returncode == 4 and "systemctl start ringwalld" in refused.stderr
     guarded.run("systemctl", "restart", "ringwalld")  # or within a minute
     wait_until(lambda: "after the next boot nothing will be in force" in events(), 20, "the event")
     guarded.run("systemctl", "enable", "ringwalld")

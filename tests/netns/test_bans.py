@@ -366,6 +366,8 @@ def test_import_and_export_and_a_line_that_is_none(daemon, world, folder):
     for i in range(0, 5000, 100):
         lines[i] = ("nonsense", "127.0.0.1", "10.0.0.0/8", "1.2.3.4 5.6.7.8")[i // 100 % 4]
     path.write_text("# a list\n" + "\n".join(lines) + "\n\n2001:db8:5::/64 # a network\n")
+    code, _, errors = text(daemon, "bans", "--import", str(path.parent))
+    assert code == 1 and f"cannot read {path.parent}: Is a directory" in errors
     code, out, errors = text(daemon, "bans", "--import", str(path), "--for", "1d")
     assert code == 8 and out == "4951 banned, 0 extended, 50 lines left out\n"
     assert f"{path}:2: 'nonsense' is no address" in errors
