@@ -190,8 +190,11 @@ def test_a_host_that_is_guarded_stays_so_unless_somebody_agrees(machine):
     assert machine.show(DAEMON, "ActiveState") == "active"
     assert machine.status()["state"] == "closed"
 
+    machine.path("/etc/fail2ban").mkdir()
+    machine.path("/etc/fail2ban/jail.local").write_text("[DEFAULT]\nbanaction = ringwall\n")
     machine.run("debconf-set-selections", text=AGREE)
     removed = machine.run("dpkg", "--force-unsafe-io", "--purge", "ringwall")
+    assert "give it another banaction" in removed.stderr
     assert "stay in the kernel until the next boot" in removed.stderr
     assert "nft delete table inet ringwall" in removed.stderr
     # closed as before, though nothing of the program is left
