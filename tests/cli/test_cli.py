@@ -204,6 +204,7 @@ def test_explain_reads_questions_from_standard_input():
 @pytest.mark.parametrize("question, problem", [
     ("", "ends where a protocol should stand"),
     ("tpc from 1.2.3.4 to 22", "'tpc' is not a protocol"),
+    ("icmp from 1.2.3.4 to 10.0.0.1", "as in icmp echo-request from 203.0.113.9"),
     ("tcp form 1.2.3.4 to 22", "did you mean 'from'?"),
     ("tcp from 1.2.3.4 to 70000", "'70000' is not a port"),
     ("tcp from example.org to 22", "'example.org' is not an address"),
