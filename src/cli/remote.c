@@ -85,9 +85,13 @@ static int report_permission(const char *verb, const char *method) {
 static int report(const char *verb, const char *method, const RpcAnswer *answer, const Diag *d) {
         if (streq(answer->error, RPC_PERMISSION_DENIED))
                 return report_permission(verb, method);
-        if (!print_mistakes(answer->parameters))
-                fprintf(stderr, "ringwall %s: %s\n", verb,
-                        d->n_messages > 0 ? d->messages[0].text : answer->error);
+        if (!print_mistakes(answer->parameters)) {
+                const DiagMessage *m = d->n_messages > 0 ? &d->messages[0] : NULL;
+
+                fprintf(stderr, "ringwall %s: %s\n", verb, m ? m->text : answer->error);
+                if (m && m->hint)
+                        fprintf(stderr, "  hint: %s\n", m->hint);
+        }
         return code_of(answer->error);
 }
 

@@ -4,7 +4,9 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -321,3 +323,30 @@ def test_a_files_name_cannot_talk_to_the_terminal(tmp_path):
     path = tmp_path / "a\033[31mb.yaml"
     path.write_text("ringwall: 2\n")
     assert "\033" not in run("check", str(path)).stderr
+
+
+# --- a daemon of another version ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error, parameters, says", [
+    ("org.varlink.service.MethodNotFound", {"method": "io.ringwall.Drops"}, "does not know io.ringwall.Drops"),
+    ("org.varlink.service.InvalidParameter", {"parameter": "number"}, "does not take the 'number'"),
+])
+def test_a_daemon_that_does_not_understand_is_told_with_a_way_out(tmp_path, error, parameters, says):
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(tmp_path / "io.ringwall"))
+        daemon.listen()
+        daemon.settimeout(60)
+
+        def answer():
+            connection = daemon.accept()[0]
+            with connection:
+                connection.recv(65536)
+                connection.sendall(json.dumps({"error": error, "parameters": parameters}).encode() + b"\0")
+
+        server = threading.Thread(target=answer)
+        server.start()
+        result = run("drops", "--runtime-dir", str(tmp_path))
+        server.join()
+    assert result.returncode == 1
+    assert says in result.stderr and "systemctl restart ringwalld" in result.stderr
