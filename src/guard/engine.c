@@ -200,7 +200,7 @@ static int write_rules(Engine *e, const Ruleset *live, Ruleset *rs, NftChanges *
         return nft_apply(e->link, live, rs, ret, d);
 }
 
-/* The question are two transactions: what was read before them is of another generation. */
+/* Asking takes two transactions: what was read before them is of another generation. */
 static bool asks_owner(Engine *e, const Ruleset *live) {
         if (e->asked_owner || e->owner == ENGINE_OWNER_NONE || live->flags & TABLE_PERSIST ||
             (live->exists && e->owner != ENGINE_OWNER_SELF))
