@@ -337,9 +337,12 @@ DiagramId diagram_forget(Diagram *d, DiagramId x, const bool forget[DIAGRAM_VARI
 static Within *find_within(Diagram *d, DiagramId x, DiagramId y, DiagramId z) {
         uint64_t hash = diagram_mix(diagram_mix(diagram_mix(0, x), y), z);
 
-        if (!d->within)
-                d->within = calloc(CACHE_MAX, sizeof(*d->within));
-        return d->within ? &d->within[(hash >> 20) & (CACHE_MAX - 1)] : NULL;
+        if (d->within_size < d->cache_size) {
+                free(d->within);
+                d->within = calloc(d->cache_size, sizeof(*d->within));
+                d->within_size = d->within ? d->cache_size : 0;
+        }
+        return d->within ? &d->within[(hash >> 20) & (d->within_size - 1)] : NULL;
 }
 
 static const Edge *first_edge(const Diagram *d, DiagramId x, unsigned int variable, Edge *one) {

@@ -78,8 +78,9 @@ struct Diagram {
         size_t n_map;
         const bool *forget; /* of diagram_forget() */
         size_t steps;       /* edges that may still be looked at */
-        Within *within;     /* a cache like the other one; NULL until it is needed */
-        double *shares;     /* of nodes, by diagram_share(); 0 where it is not known yet */
+        Within *within;     /* a cache as large as the other one; NULL until it is needed */
+        size_t within_size;
+        double *shares; /* of nodes, by diagram_share(); 0 where it is not known yet */
         size_t n_shares;
         uint32_t *marks; /* of a visit: the epoch in which a node was seen */
         size_t n_marks;

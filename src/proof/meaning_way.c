@@ -74,8 +74,9 @@ DiagramId meaning_of(Meaning *m, MeaningWay way, DiagramId care) {
                                      way_meaning(m, HOOK_FORWARD, diagram_minus(d, care, input)));
         /* both come to the same chain, which is then walked once */
         x = diagram_meets(d, care, input) ? way_meaning(m, HOOK_INPUT, care) : DIAGRAM_EMPTY;
-        y = diagram_within(d, care, input, DIAGRAM_EMPTY) ? DIAGRAM_EMPTY
-                                                          : way_meaning(m, HOOK_FORWARD, care);
+        y = diagram_meets(d, care, diagram_minus(d, DIAGRAM_ALL, input))
+                    ? way_meaning(m, HOOK_FORWARD, care)
+                    : DIAGRAM_EMPTY;
         return x == y ? x : diagram_union(d, diagram_and(d, input, x), diagram_minus(d, y, input));
 }
 
