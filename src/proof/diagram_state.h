@@ -34,6 +34,7 @@ typedef enum Operation {
         OPERATION_MINUS,
         OPERATION_ELSE,
         OPERATION_REPLACE,
+        OPERATION_THEN,
         OPERATION_DIFFERENCE,
         OPERATION_MAY,
         OPERATION_MUST,

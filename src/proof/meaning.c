@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proof/meaning_state.h"
 
+const bool meaning_facts[DIAGRAM_VARIABLES_MAX] = {
+        [MEANING_HOOK] = true,
+        [MEANING_CLASS] = true,
+        [MEANING_TIME] = true,
+        [MEANING_FIB_SOURCE_OUT] = true,
+        [MEANING_FIB_SOURCE_IN_OUT] = true,
+        [MEANING_FIB_SOURCE_TYPE] = true,
+        [MEANING_FIB_DESTINATION_TYPE] = true,
+};
+
 static const struct {
         MeaningVariable variable;
         uint64_t value;

@@ -126,7 +126,6 @@ typedef struct Elements {
         const size_t *list; /* those that are for the packets that are cared about */
 } Elements;
 
-DiagramId meaning_passed(Meaning *m, DiagramId care);
 DiagramId meaning_narrow(Meaning *m, DiagramId care, DiagramId left);
 /* The pieces one after the other, each where the ones before fell through. */
 DiagramId meaning_fold(Meaning *m, const Pieces *p, size_t first, size_t n, DiagramId care);

@@ -29,7 +29,7 @@ static DiagramId behind_limit(Meaning *m, DiagramId before, uint16_t limit, Diag
 
 /* One base chain behind what was before: what that accepted goes on. */
 static DiagramId then_chain(Meaning *m, DiagramId before, const Chain *chain) {
-        static const uint16_t essential[] = {MEANING_YES, MEANING_ESSENTIAL};
+        static const uint16_t essential[] = {MEANING_FALL, MEANING_ESSENTIAL};
         DiagramId end =
                 diagram_leaf(m->diagram, chain->policy_drop ? MEANING_DROP : MEANING_ACCEPT);
         size_t n_limits = m->n_limits; /* of the chains before */
