@@ -68,6 +68,11 @@ void meaning_tell_limits(Meaning *m) {
         m->tell_limits = true;
 }
 
+int meaning_tell_rule(Meaning *m, const char *text) {
+        m->told = text;
+        return arena_append(m->arena, m->limits, m->n_limits, text) ? 0 : -ENOMEM;
+}
+
 const char *const *meaning_limits(const Meaning *m, size_t *ret_n) {
         *ret_n = m->n_limits;
         return m->limits;

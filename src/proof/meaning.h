@@ -87,6 +87,9 @@ int meaning_add(Meaning *m, const Ruleset *rs);
 void meaning_take(Meaning *m, const Ruleset *rs);
 /* Limits in front of an accept may be reached, and are told apart by what they say. */
 void meaning_tell_limits(Meaning *m);
+/* Rules of that origin accept or are not there, as if they had a limit: MEANING_LIMIT is theirs. 0
+ * or -ENOMEM. */
+int meaning_tell_rule(Meaning *m, const char *text);
 /* What the limits say, "3/minute burst 3 per source"; equal ones have one number. */
 const char *const *meaning_limits(const Meaning *m, size_t *ret_n);
 

@@ -99,12 +99,18 @@ static DiagramId limited(Meaning *m, const Rule *rule, DiagramId x, DiagramId ca
         return diagram_union(m->diagram, x, care);
 }
 
+static bool is_told(const Meaning *m, const Rule *rule) {
+        return m->told && streq_null(rule->origin.text, m->told);
+}
+
 /* A limit in front of an accept is never reached here, unless limits are to be told: that admits
  * the most. In front of another verdict it may be reached or not. */
 static DiagramId rule_action(Meaning *m, const Rule *rule, DiagramId care) {
         Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true, NULL};
         DiagramId accept = diagram_leaf(m->diagram, MEANING_ACCEPT), x;
 
+        if (is_told(m, rule))
+                return diagram_leaf(m->diagram, MEANING_LIMIT);
         x = rule->verdict.kind == VERDICT_MAP ? meaning_of_elements(m, &s, care)
                                               : meaning_of_verdict(m, rule->verdict, rule, care);
         if (rule_has_state(rule) && m->tell_limits)
@@ -125,7 +131,7 @@ static DiagramId rule_piece(Meaning *m, const void *context, size_t i, DiagramId
         const RuleList *list = context;
         const Rule *rule = &list->rules[list->numbers[i]];
         DiagramId holds, x;
-        bool sure = true, ends;
+        bool sure = !is_told(m, rule), ends;
 
         if (rule->verdict.kind == VERDICT_CONTINUE)
                 return care;
@@ -140,7 +146,7 @@ static DiagramId rule_piece(Meaning *m, const void *context, size_t i, DiagramId
         x = ends ? holds
                  : diagram_and(m->diagram, holds,
                                rule_action(m, rule, meaning_narrow(m, care, holds)));
-        /* a match that nobody understands may fail */
+        /* a match that nobody understands may fail, and such a rule not be there */
         return sure ? diagram_else(m->diagram, x, care) : diagram_union(m->diagram, x, care);
 }
 

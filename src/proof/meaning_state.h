@@ -31,6 +31,7 @@ struct Meaning {
         Packet classes[_MEANING_WAY_MAX][_MEANING_CLASS_MAX]; /* the fields that nobody varies */
         MeaningWay way;                                       /* that is being walked */
         bool tell_limits;
+        const char *told;    /* see meaning_tell_rule(); or NULL */
         const char **limits; /* what they say */
         size_t n_limits;
         size_t n_chains; /* of all rulesets */
