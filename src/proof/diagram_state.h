@@ -6,7 +6,7 @@
 #include "proof/diagram.h"
 
 #define VARIABLE_LEAF UINT8_MAX
-#define CACHE_MIN ((size_t)1 << 11)
+#define CACHE_MIN ((size_t)1 << 12)
 #define CACHE_MAX ((size_t)1 << 17)
 #define MAPS_MAX 64
 #define LOOK_EVERY 1024 /* nodes: at the clock */
