@@ -214,10 +214,13 @@ static int doctor(bool json) {
         Tree t = {.arena = a, .root = ""};
         Findings all = {0};
         Beside beside = {0};
+        Listening listening;
         int r = a ? examine(&t, &all) : -ENOMEM;
 
         if (r == 0)
-                r = bypass_read(&t, &beside.items, &beside.n_items);
+                r = process_read_listening(&t, &listening);
+        if (r == 0)
+                r = bypass_read(&t, &listening, &beside.items, &beside.n_items);
         if (r < 0)
                 return input_failed(r, "cannot look at this host");
         if (json) {

@@ -410,18 +410,21 @@ static int look(const Input *input, const World *world, Report *report) {
         ExposureInput what = {
                 .policy = input->policy, .world = world, .in_force = report->in_force};
         Bypass *bypasses = NULL;
-        int r = sockets_read_listening(input->arena, &what.listening);
+        Listening listening;
+        int r = process_read_listening(&tree, &listening);
 
-        if (r == 0)
-                r = process_read_holders(&tree, &what.listening, &what.holders);
         if (r == 0)
                 r = containers_read(&tree, &what.containers);
         /* beside the rules: what cannot be looked at is not there for this answer */
-        if (r == 0 && bypass_read(&tree, &bypasses, &what.n_bypasses) == -ENOMEM)
+        if (r == 0 && bypass_read(&tree, &listening, &bypasses, &what.n_bypasses) == -ENOMEM)
                 r = -ENOMEM;
+        if (r < 0)
+                return r;
+        what.listening = listening.sockets;
+        what.holders = listening.holders;
         what.bypasses = report->bypasses = bypasses;
         report->n_bypasses = what.n_bypasses = bypasses ? what.n_bypasses : 0;
-        return r == 0 ? exposure_find(input->arena, &what, &report->found) : r;
+        return exposure_find(input->arena, &what, &report->found);
 }
 
 static int expose(const char *file, bool json) {

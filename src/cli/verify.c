@@ -192,8 +192,7 @@ int verify_read_world(const char *verb, Arena *a, World **ret) {
 
 /* The connection that this process came by: by its sshd, else by the environment's own word, which
  * is enough for a question. */
-static bool find_way(Arena *a, VerifyWay *ret) {
-        const Tree tree = {.arena = a, .root = ""};
+static bool find_way(const Tree *t, const Listening *listening, VerifyWay *ret) {
         const char *environment = getenv("SSH_CONNECTION");
         char peer[ADDRESS_TEXT_MAX], local[ADDRESS_TEXT_MAX];
         const SshConnection *c = NULL;
@@ -202,8 +201,8 @@ static bool find_way(Arena *a, VerifyWay *ret) {
         Family other;
         Sshd sshd;
 
-        if (sshd_read(&tree, &sshd) == 0 &&
-            sshd_find_caller(&tree, &sshd, getpid(), &proof, &c) == 0 && c) {
+        if (sshd_read_among(t, listening, &sshd) == 0 &&
+            sshd_find_caller(t, &sshd, getpid(), &proof, &c) == 0 && c) {
                 *ret = (VerifyWay){c->socket.family, c->socket.peer, c->socket.local,
                                    c->socket.local_port};
                 return true;
@@ -225,14 +224,16 @@ static bool is_here(const World *w, const VerifyWay *way) {
 }
 
 /* Behind the others. A connection to another network namespace says nothing here. */
-static int add_way(Arena *a, const World *w, VerifyReport *report) {
+static int
+add_way(const Tree *t, const Listening *listening, const World *w, VerifyReport *report) {
+        Arena *a = t->arena;
         VerifyAnswer *list = arena_alloc_array(a, report->n_answers + 1, sizeof(*list));
         VerifyWay way;
         int r;
 
         if (!list)
                 return -ENOMEM;
-        if (!find_way(a, &way) || !is_here(w, &way))
+        if (!find_way(t, listening, &way) || !is_here(w, &way))
                 return 0;
         if (report->n_answers > 0)
                 memcpy(list, report->answers, report->n_answers * sizeof(*list));
@@ -246,11 +247,17 @@ static int add_way(Arena *a, const World *w, VerifyReport *report) {
 
 int verify_prove(
         const char *verb, Input *input, const World *w, VerifyReport *ret, bool *ret_beside) {
+        const Tree tree = {.arena = input->arena, .root = ""};
+        Listening found, *listening;
         const char *what = NULL;
-        int r = judge_claims(input->policy, w, true, input->arena, ret, ret_beside, &what);
+        int r = process_read_listening(&tree, &found);
 
+        listening = r == 0 ? &found : NULL;
+        if (r != -ENOMEM)
+                r = judge_claims(input->policy, w, listening, true, input->arena, ret, ret_beside,
+                                 &what);
         if (r == 0)
-                r = add_way(input->arena, w, ret);
+                r = add_way(&tree, listening, w, ret);
         if (r == -EPROTO) {
                 fprintf(stderr,
                         "ringwall %s: internal error: the proof and the evaluator do not agree "

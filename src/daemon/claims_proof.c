@@ -93,11 +93,12 @@ static int add_answer(Proof *p, const char *text, const VerifyAnswer *answer, bo
         return json_array_append_new(p->answers, object) < 0 ? -ENOMEM : 0;
 }
 
-static int prove_policy(Proof *p) {
+static int prove_policy(Proof *p, const Listening *listening) {
         VerifyReport report;
         const char *what;
         bool beside;
-        int r = judge_claims(p->policy, p->world, false, p->arena, &report, &beside, &what);
+        int r = judge_claims(p->policy, p->world, listening, false, p->arena, &report, &beside,
+                             &what);
 
         p->looked_usec = r == 0 ? report.looked_usec : 0;
         for (size_t i = 0; i < report.n_answers && r == 0; i++) {
@@ -134,12 +135,11 @@ static bool is_first(const Sshd *sshd, size_t n) {
 
 /* Whoever is connected to sshd now: whether they could come again. A limit leaves that open,
  * always: what is open is not told of. */
-static int prove_ways(Proof *p) {
-        const Tree tree = {.arena = p->arena, .root = ""};
+static int prove_ways(Proof *p, const Tree *t, const Listening *listening) {
         char peer[ADDRESS_TEXT_MAX];
         Sshd sshd;
         size_t n = 0;
-        int r = sshd_read(&tree, &sshd);
+        int r = sshd_read_among(t, listening, &sshd);
 
         if (r < 0)
                 return r == -ENOMEM ? r : 0; /* nobody's way is known */
@@ -213,16 +213,20 @@ static int read_world(Proof *p) {
 }
 
 static int prove(Proof *p, uint32_t entry) {
+        const Tree tree = {.arena = p->arena, .root = ""};
+        Listening found, *listening = NULL;
         Policy *policy;
         int r = read_policy(p, entry, &policy);
 
         p->policy = policy;
         if (r == 0)
                 r = read_world(p);
+        if (r == 0 && process_read_listening(&tree, &found) == 0)
+                listening = &found;
         if (r == 0)
-                r = prove_policy(p);
+                r = prove_policy(p, listening);
         if (r == 0)
-                r = prove_ways(p);
+                r = prove_ways(p, &tree, listening);
         return r == 0 ? find_ends(p) : r;
 }
 

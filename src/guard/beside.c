@@ -183,8 +183,8 @@ static int judge_expects(Beside *x, const Bypass *b, VerifyAnswer *answers, bool
         for (size_t i = 0, n = 0; i < x->policy->n_expects && r == 0; i++) {
                 const Expect *e = &x->policy->expects[i];
                 Closed c = {.services = &e->rule.services.set,
-                            .from = &e->rule.from,
-                            .in = &e->rule.in,
+                            .from = e->rule.from.restricts ? &e->rule.from : NULL,
+                            .in = e->rule.in.n_items > 0 ? &e->rule.in : NULL,
                             .routed = e->section == SECTION_ROUTED};
 
                 if (e->section == SECTION_OUTBOUND)

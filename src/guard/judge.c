@@ -21,6 +21,7 @@ static size_t leave_out_unknown(Bypass *items, size_t n) {
 
 int judge_claims(const Policy *policy,
                  const World *w,
+                 const Listening *listening,
                  bool all,
                  Arena *a,
                  VerifyReport *ret,
@@ -33,9 +34,9 @@ int judge_claims(const Policy *policy,
         int r = verify_claims(policy, w, a, ret, ret_what);
 
         *ret_beside = false;
-        if (r < 0)
+        if (r < 0 || !listening)
                 return r;
-        r = bypass_read(&tree, &items, &n);
+        r = bypass_read(&tree, listening, &items, &n);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
         *ret_beside = true;

@@ -4,14 +4,16 @@
 /* What the policy claims, over all that the kernel holds and what lies beside it: what `ringwall
  * verify` prints, and ringwalld watches. */
 
+#include "host/process.h"
 #include "proof/verify.h"
 
-/* verify_claims() and beside_judge(). all: what may not be looked at counts, too, as it could be
- * anything; else only what was found does, and tables of the old iptables, whatever is in them.
- * *ret_beside: whether this host could be looked at at all, else it is about the rules alone. 0, or
- * what these return. */
+/* verify_claims() and beside_judge(). listening: of this host; NULL if that is not known. all: what
+ * may not be looked at counts, too, as it could be anything; else only what was found does, and
+ * tables of the old iptables, whatever is in them. *ret_beside: whether this host could be looked
+ * at at all, else it is about the rules alone. 0, or what these return. */
 int judge_claims(const Policy *policy,
                  const World *w,
+                 const Listening *listening,
                  bool all,
                  Arena *a,
                  VerifyReport *ret,

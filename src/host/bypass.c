@@ -292,18 +292,16 @@ static int read_foreign(const Tree *t, BypassInput *input) {
         return process_walk_numbers(t, take_namespace, &all);
 }
 
-int bypass_read(const Tree *t, Bypass **ret, size_t *ret_n) {
-        BypassInput input = {.read_legacy = legacy_read};
+int bypass_read(const Tree *t, const Listening *listening, Bypass **ret, size_t *ret_n) {
+        BypassInput input = {.listening = listening->sockets,
+                             .holders = listening->holders,
+                             .read_legacy = legacy_read};
         const char **cgroups;
         size_t n_cgroups;
-        int r = sockets_read_listening(t->arena, &input.listening);
+        int r = routes_read(t->arena, &input.net);
 
         if (r == 0)
-                r = routes_read(t->arena, &input.net);
-        if (r == 0)
                 r = sysctls_read(t, &input.settings);
-        if (r == 0)
-                r = process_read_holders(t, &input.listening, &input.holders);
         if (r == 0)
                 r = list_cgroups(t, &input.holders, &cgroups, &n_cgroups);
         if (r == 0)

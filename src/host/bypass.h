@@ -83,7 +83,7 @@ typedef struct BypassInput {
 
 /* All kinds in their order, each at least once. In the arena of the tree. 0, -ENOMEM, or why the
  * kernel or /proc cannot be asked at all. */
-int bypass_read(const Tree *t, Bypass **ret, size_t *ret_n);
+int bypass_read(const Tree *t, const Listening *listening, Bypass **ret, size_t *ret_n);
 /* The same of what the kernel has said, and of the files and processes in the tree. */
 int bypass_find(const Tree *t, const BypassInput *input, Bypass **ret, size_t *ret_n);
 

@@ -156,18 +156,20 @@ bool process_is_elsewhere(const Tree *t, pid_t pid) {
 
 static bool read_name(const char *proc, pid_t pid, char *buf, size_t size) {
         char path[4096];
-        bool there;
-        FILE *f;
+        ssize_t n;
+        int fd;
 
         (void)snprintf(path, sizeof(path), "%s/%d/comm", proc, pid);
-        f = fopen(path, "re");
-        if (!f)
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
                 return false; /* it has gone */
-        there = fgets(buf, (int)size, f) != NULL;
-        (void)fclose(f); /* read only */
-        if (there)
-                buf[strcspn(buf, "\n")] = '\0';
-        return there;
+        n = read(fd, buf, size - 1);
+        (void)close(fd); /* read only */
+        if (n <= 0)
+                return false;
+        buf[n] = '\0';
+        buf[strcspn(buf, "\n")] = '\0';
+        return true;
 }
 
 static int walk(const Tree *t, bool names, ProcessTake *take, void *to) {
@@ -349,6 +351,17 @@ int process_read_holders(const Tree *t, const HostSockets *sockets, Holders *ret
         sort_holders(&w.found);
         *ret = w.found;
         return 0;
+}
+
+int process_read_listening(const Tree *t, Listening *ret) {
+        Listening found;
+        int r = sockets_read_listening(t->arena, &found.sockets);
+
+        if (r == 0)
+                r = process_read_holders(t, &found.sockets, &found.holders);
+        if (r == 0)
+                *ret = found;
+        return r;
 }
 
 const Holder *process_find_holder(const Holders *holders, uint32_t inode, size_t *ret_n) {

@@ -38,6 +38,12 @@ typedef struct Holders {
         bool is_first_unreadable; /* process 1 among them */
 } Holders;
 
+/* What listens in this network namespace, and for whom. */
+typedef struct Listening {
+        HostSockets sockets;
+        Holders holders;
+} Listening;
+
 /* 0; -ESRCH if there is no such process; -ENOMEM, or what open() or read() said. */
 int process_read(const Tree *t, pid_t pid, HostProcess *ret);
 
@@ -53,6 +59,8 @@ bool process_is_elsewhere(const Tree *t, pid_t pid);
 /* Walks over all processes once and finds those that hold any of the sockets. 0, -ENOMEM, or why
  * /proc cannot be read. */
 int process_read_holders(const Tree *t, const HostSockets *sockets, Holders *ret);
+/* 0, or as sockets_read_listening() or process_read_holders(). */
+int process_read_listening(const Tree *t, Listening *ret);
 /* The first of a socket's holders; further ones stand behind it. NULL if there is none. */
 const Holder *process_find_holder(const Holders *holders, uint32_t inode, size_t *ret_n);
 /* The one of them to tell of: the oldest, but process 1 only if it listens for a program that has

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/sshd.h"
 
+#include <netinet/in.h>
+
 #include "base/text.h"
 #include "host/socket_unit.h"
 
@@ -54,19 +56,19 @@ static const HostProcess *find_first_process(const Holders *holders, uint32_t in
         return first && first->process->pid == 1 ? first->process : NULL;
 }
 
-int sshd_find_listeners(const Tree *t, const HostSockets *listening, Sshd *ret) {
-        Holders holders;
-        int r = process_read_holders(t, listening, &holders);
+int sshd_find_listeners(const Tree *t, const Listening *listening, Sshd *ret) {
+        const Holders *holders = &listening->holders;
+        int r;
 
-        if (r < 0)
-                return r;
-        ret->n_unreadable = MAX(ret->n_unreadable, holders.n_unreadable);
-        for (size_t i = 0; i < listening->n_items; i++) {
-                SshListener x = {.socket = listening->items[i]};
+        ret->n_unreadable = MAX(ret->n_unreadable, holders->n_unreadable);
+        for (size_t i = 0; i < listening->sockets.n_items; i++) {
+                SshListener x = {.socket = listening->sockets.items[i]};
 
-                x.process = find_sshd(&holders, x.socket.inode, NULL);
+                if (x.socket.proto != IPPROTO_TCP)
+                        continue;
+                x.process = find_sshd(holders, x.socket.inode, NULL);
                 if (!x.process) {
-                        x.process = find_first_process(&holders, x.socket.inode);
+                        x.process = find_first_process(holders, x.socket.inode);
                         r = x.process ? socket_unit_find(t, &x.socket, "ssh", &x.unit) : 0;
                         if (r < 0)
                                 return r;
@@ -154,13 +156,20 @@ static int read_connected(const Tree *t, const Sshd *sshd, HostSockets *ret) {
         return 0;
 }
 
-int sshd_read(const Tree *t, Sshd *ret) {
-        HostSockets listening, connected = {0};
+static int read_listening_tcp(const Tree *t, Listening *ret) {
+        int r = sockets_read_listening_tcp(t->arena, &ret->sockets);
+
+        return r == 0 ? process_read_holders(t, &ret->sockets, &ret->holders) : r;
+}
+
+int sshd_read_among(const Tree *t, const Listening *listening, Sshd *ret) {
+        HostSockets connected = {0};
+        Listening tcp;
         Sshd sshd = {0};
-        int r = sockets_read_listening_tcp(t->arena, &listening);
+        int r = listening ? 0 : read_listening_tcp(t, &tcp);
 
         if (r == 0)
-                r = sshd_find_listeners(t, &listening, &sshd);
+                r = sshd_find_listeners(t, listening ? listening : &tcp, &sshd);
         if (r == 0)
                 r = read_connected(t, &sshd, &connected);
         if (r == 0)
@@ -169,6 +178,10 @@ int sshd_read(const Tree *t, Sshd *ret) {
                 return r;
         *ret = sshd;
         return 0;
+}
+
+int sshd_read(const Tree *t, Sshd *ret) {
+        return sshd_read_among(t, NULL, ret);
 }
 
 const char *ssh_proof_to_string(SshProof proof) {

@@ -38,9 +38,11 @@ typedef struct Sshd {
 /* Of the calling process's network namespace. 0; -ENOMEM; as sockets_read_listening(); or why /proc
  * cannot be read. */
 int sshd_read(const Tree *t, Sshd *ret);
+/* The same where it is known what listens: one walk over all processes less. NULL: it is not. */
+int sshd_read_among(const Tree *t, const Listening *listening, Sshd *ret);
 /* The same in two steps: whose of the listening sockets are sshd's, and whose of the connected ones
  * (of which those that end elsewhere are passed over). */
-int sshd_find_listeners(const Tree *t, const HostSockets *listening, Sshd *ret);
+int sshd_find_listeners(const Tree *t, const Listening *listening, Sshd *ret);
 int sshd_find_connections(const Tree *t, const HostSockets *connected, Sshd *ret);
 
 /* How it is known by which connection a process came, surest first. */

@@ -109,9 +109,12 @@ static const FakeProcess processes[] = {
 };
 
 static const HostSocket listening[] = {
-        {.local_port = 22, .inode = 10},   {.local_port = 22, .inode = 11, .family = FAMILY_IPV6},
-        {.local_port = 2222, .inode = 12}, {.local_port = 23, .inode = 20},
-        {.local_port = 2223, .inode = 13},
+        {.proto = IPPROTO_TCP, .local_port = 22, .inode = 10},
+        {.proto = IPPROTO_TCP, .local_port = 22, .inode = 11, .family = FAMILY_IPV6},
+        {.proto = IPPROTO_TCP, .local_port = 2222, .inode = 12},
+        {.proto = IPPROTO_TCP, .local_port = 23, .inode = 20},
+        {.proto = IPPROTO_TCP, .local_port = 2223, .inode = 13},
+        {.proto = IPPROTO_UDP, .local_port = 22, .inode = 10}, /* no SSH */
 };
 
 static HostSocket connection(uint16_t peer_port, uint32_t inode, uint16_t local_port) {
@@ -130,15 +133,16 @@ static Sshd find(const Tree *t) {
                                   connection(7000, 35, 22)};
         HostSocket *listeners =
                 arena_alloc_array(t->arena, ARRAY_SIZE(listening), sizeof(*listeners));
-        HostSockets list = {listeners, ARRAY_SIZE(listening)};
+        HostSockets list = {connected, ARRAY_SIZE(connected)};
+        Listening all = {.sockets = {listeners, ARRAY_SIZE(listening)}};
         Sshd sshd = {0};
 
         assert_non_null(listeners);
         memcpy(listeners, listening, sizeof(listening));
         for (size_t i = 0; i < ARRAY_SIZE(processes); i++)
                 tree_add_process(t, &processes[i]);
-        assert_int_equal(sshd_find_listeners(t, &list, &sshd), 0);
-        list = (HostSockets){connected, ARRAY_SIZE(connected)};
+        assert_int_equal(process_read_holders(t, &all.sockets, &all.holders), 0);
+        assert_int_equal(sshd_find_listeners(t, &all, &sshd), 0);
         assert_int_equal(sshd_find_connections(t, &list, &sshd), 0);
         return sshd;
 }

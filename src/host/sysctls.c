@@ -48,19 +48,31 @@ static int *int_at(void *base, size_t offset) {
         return (int *)(void *)((char *)base + offset);
 }
 
-static int read_interface(const Tree *t, const char *name, SysctlInterface *ret) {
+/* One setting of an interface, or of "all". */
+static int read_setting(const Tree *t, const Setting *s, const char *name, SysctlInterface *ret) {
+        return read_value(t, tree_path(t, "/proc/sys/net/ipv4/conf/%s/%s", name, s->name),
+                          int_at(ret, s->offset));
+}
+
+static int read_all(const Tree *t, SysctlInterface *ret) {
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(settings) && r == 0; i++)
+                if (settings[i].with_all)
+                        r = read_setting(t, &settings[i], "all", ret);
+        return r;
+}
+
+static int
+read_interface(const Tree *t, const char *name, SysctlInterface *all, SysctlInterface *ret) {
         for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
                 const Setting *s = &settings[i];
-                int all = SYSCTL_UNKNOWN, *own = int_at(ret, s->offset);
-                int r = read_value(t, tree_path(t, "/proc/sys/net/ipv4/conf/%s/%s", name, s->name),
-                                   own);
+                int *own = int_at(ret, s->offset), r = read_setting(t, s, name, ret);
 
-                if (r == 0 && s->with_all)
-                        r = read_value(t, tree_path(t, "/proc/sys/net/ipv4/conf/all/%s", s->name),
-                                       &all);
                 if (r < 0)
                         return r;
-                *own = MAX(*own, all);
+                if (s->with_all)
+                        *own = MAX(*own, *int_at(all, s->offset));
         }
         ret->name = arena_strdup(t->arena, name);
         return ret->name ? 0 : -ENOMEM;
@@ -80,6 +92,7 @@ static int compare(const void *a, const void *b) {
 int sysctls_read(const Tree *t, Sysctls *ret) {
         const char *path = tree_path(t, "/proc/sys/net/ipv4/conf");
         const struct dirent *entry;
+        SysctlInterface all = {0};
         Sysctls s = {0};
         int r = 0;
         DIR *d;
@@ -89,6 +102,8 @@ int sysctls_read(const Tree *t, Sysctls *ret) {
         for (size_t i = 0; i < ARRAY_SIZE(globals) && r == 0; i++)
                 r = read_value(t, tree_path(t, "%s", globals[i].path),
                                int_at(&s, globals[i].offset));
+        if (r == 0)
+                r = read_all(t, &all);
         d = opendir(path);
         if (!d)
                 return -errno;
@@ -97,7 +112,7 @@ int sysctls_read(const Tree *t, Sysctls *ret) {
 
                 if (!is_interface(entry))
                         continue;
-                r = read_interface(t, entry->d_name, &x);
+                r = read_interface(t, entry->d_name, &all, &x);
                 if (r == 0 && !arena_append(t->arena, s.interfaces, s.n_interfaces, x))
                         r = -ENOMEM;
         }

@@ -6,7 +6,8 @@
 /* Neighbours of a sorted list share a cut, and so do rules that ask for the same. Every axis begins
  * with 0, which is what an empty place says, too. */
 static bool add(Arena *a, Axis *axis, U128 low) {
-        U128 *known = &axis->recent[(low.low ^ low.low >> 32 ^ low.high >> 32) % AXIS_RECENT];
+        uint64_t hash = (low.low ^ low.high) * UINT64_C(0x9e3779b97f4a7c15);
+        U128 *known = &axis->recent[(hash >> 56) % AXIS_RECENT];
 
         if (u128_equal(*known, low))
                 return true;

@@ -154,7 +154,7 @@ static DiagramId sent_to(Claims *c, size_t target) {
         DiagramId x =
                 diagram_where_may(c->diagram, c->translation, (uint16_t)(MEANING_TARGET + target));
 
-        return diagram_exists(c->diagram, claim_both(c, x, plain_facts(c, true)), MEANING_HOOK);
+        return diagram_forget(c->diagram, claim_both(c, x, plain_facts(c, true)), meaning_facts);
 }
 
 static int add_forwarded(Claims *c, const Expect *e, DiagramId *region) {

@@ -90,7 +90,7 @@ static bool grow_nodes(Diagram *d) {
 /* As diagrams grow: most are small, and memory that is not touched costs nothing. What was known is
  * found out anew. */
 static bool grow_cache(Diagram *d) {
-        size_t size = d->cache ? d->cache_size * 4 : CACHE_MIN;
+        size_t size = d->cache ? d->cache_size * 2 : CACHE_MIN;
         Cached *cache = calloc(size, sizeof(*cache));
 
         if (!cache)

@@ -32,7 +32,8 @@ Diagram *diagram_free(Diagram *d); /* accepts NULL, returns NULL */
 
 /* How many edges may be looked at from now on: more is -E2BIG. For what has to end soon. */
 void diagram_limit_steps(Diagram *d, size_t steps);
-/* From when cpu_time_usec() says so (base/cpu_time.h), what is not done yet is past a limit, too. */
+/* From when cpu_time_usec() says so (base/cpu_time.h), what is not done yet is past a limit, too.
+ */
 void diagram_end_at(Diagram *d, uint64_t usec);
 
 /* 0, -E2BIG past a limit, or -ENOMEM. */
@@ -65,8 +66,10 @@ DiagramId diagram_and(Diagram *d, DiagramId x, DiagramId y);
 DiagramId diagram_minus(Diagram *d, DiagramId x, DiagramId y);
 /* x, and y where x has no label. */
 DiagramId diagram_else(Diagram *d, DiagramId x, DiagramId y);
-/* x, with what y says in the place of the label wherever x has it: "then". */
+/* x, with what y says in the place of the label wherever x has it. */
 DiagramId diagram_replace(Diagram *d, DiagramId x, uint16_t label, DiagramId y);
+/* The same where y says something wherever x has the label: what is decided is not looked at. */
+DiagramId diagram_then(Diagram *d, DiagramId x, uint16_t label, DiagramId y);
 /* Where x and y differ. */
 DiagramId diagram_difference(Diagram *d, DiagramId x, DiagramId y);
 

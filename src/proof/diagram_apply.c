@@ -77,6 +77,12 @@ static bool apply_ends(Diagram *d, uint32_t key, DiagramId x, DiagramId y, Diagr
                         return true;
                 }
                 return false;
+        case OPERATION_THEN:
+                if (y == DIAGRAM_EMPTY) {
+                        *ret = x;
+                        return true;
+                }
+                return replace_ends(d, (uint16_t)(key >> 8), x, y, ret);
         case OPERATION_REPLACE:
                 return replace_ends(d, (uint16_t)(key >> 8), x, y, ret);
         case OPERATION_DIFFERENCE:
@@ -188,6 +194,10 @@ DiagramId diagram_replace(Diagram *d, DiagramId x, uint16_t label, DiagramId y) 
         return apply(d, OPERATION_REPLACE | (uint32_t)label << 8, x, y);
 }
 
+DiagramId diagram_then(Diagram *d, DiagramId x, uint16_t label, DiagramId y) {
+        return apply(d, OPERATION_THEN | (uint32_t)label << 8, x, y);
+}
+
 DiagramId diagram_difference(Diagram *d, DiagramId x, DiagramId y) {
         return apply(d, OPERATION_DIFFERENCE, x, y);
 }
@@ -237,6 +247,7 @@ static DiagramId leaf_of(Diagram *d, uint32_t key, DiagramId leaf) {
         case OPERATION_MINUS:
         case OPERATION_ELSE:
         case OPERATION_REPLACE:
+        case OPERATION_THEN:
         case OPERATION_DIFFERENCE:
         case OPERATION_MEETS:
                 break;
@@ -337,9 +348,12 @@ DiagramId diagram_forget(Diagram *d, DiagramId x, const bool forget[DIAGRAM_VARI
 static Within *find_within(Diagram *d, DiagramId x, DiagramId y, DiagramId z) {
         uint64_t hash = diagram_mix(diagram_mix(diagram_mix(0, x), y), z);
 
-        if (!d->within)
-                d->within = calloc(CACHE_MAX, sizeof(*d->within));
-        return d->within ? &d->within[(hash >> 20) & (CACHE_MAX - 1)] : NULL;
+        if (d->within_size < d->cache_size) {
+                free(d->within);
+                d->within = calloc(d->cache_size, sizeof(*d->within));
+                d->within_size = d->within ? d->cache_size : 0;
+        }
+        return d->within ? &d->within[(hash >> 20) & (d->within_size - 1)] : NULL;
 }
 
 static const Edge *first_edge(const Diagram *d, DiagramId x, unsigned int variable, Edge *one) {

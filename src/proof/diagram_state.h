@@ -6,7 +6,7 @@
 #include "proof/diagram.h"
 
 #define VARIABLE_LEAF UINT8_MAX
-#define CACHE_MIN ((size_t)1 << 11)
+#define CACHE_MIN ((size_t)1 << 12)
 #define CACHE_MAX ((size_t)1 << 17)
 #define MAPS_MAX 64
 #define LOOK_EVERY 1024 /* nodes: at the clock */
@@ -34,6 +34,7 @@ typedef enum Operation {
         OPERATION_MINUS,
         OPERATION_ELSE,
         OPERATION_REPLACE,
+        OPERATION_THEN,
         OPERATION_DIFFERENCE,
         OPERATION_MAY,
         OPERATION_MUST,
@@ -78,8 +79,9 @@ struct Diagram {
         size_t n_map;
         const bool *forget; /* of diagram_forget() */
         size_t steps;       /* edges that may still be looked at */
-        Within *within;     /* a cache like the other one; NULL until it is needed */
-        double *shares;     /* of nodes, by diagram_share(); 0 where it is not known yet */
+        Within *within;     /* a cache as large as the other one; NULL until it is needed */
+        size_t within_size;
+        double *shares; /* of nodes, by diagram_share(); 0 where it is not known yet */
         size_t n_shares;
         uint32_t *marks; /* of a visit: the epoch in which a node was seen */
         size_t n_marks;

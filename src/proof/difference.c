@@ -161,7 +161,7 @@ static int find_fates(Search *s, DiagramId x, Fates *ret) {
 /* What holds of limits alone. */
 static DiagramId limits_of(Search *s, DiagramId x, DiagramId where_limited) {
         static const uint16_t alone[] = {
-                MEANING_YES, MEANING_DROP, MEANING_DROP, MEANING_DROP, MEANING_DROP, MEANING_DROP,
+                MEANING_FALL, MEANING_DROP, MEANING_DROP, MEANING_DROP, MEANING_DROP, MEANING_DROP,
         };
 
         return difference_both(s, where_limited,

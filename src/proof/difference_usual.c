@@ -6,7 +6,7 @@
 /* Which packets there can be on a way, and what they usually are; see claim.c for the addresses. */
 
 bool difference_is_fact(MeaningVariable v) {
-        return v == MEANING_LINK || v == MEANING_HOPS || v >= MEANING_HOOK;
+        return v == MEANING_LINK || v == MEANING_HOPS || meaning_facts[v];
 }
 
 static DiagramId where(Search *s, MeaningVariable v, U128 value) {

@@ -316,35 +316,33 @@ static int cut(Effect *e, Meaning *m, Family f) {
 
 /* What no rule is asked about. */
 
-/* A policy that says nothing but its settings; and one that admits all that its rules are asked
- * about. Where they differ, rules are asked. */
-static int compile(Effect *e, const PolicyRule *rule, Ruleset **ret) {
+static const PolicyRule admit_all = {
+        .verb = RULE_ALLOW,
+        .services = {.set = {.any = true}, .text = "any"},
+        .text = "the section's rules",
+};
+
+/* A policy that says nothing but its settings, and admits all that its section's rules are asked
+ * about. */
+static int compile(Effect *e, Ruleset **ret) {
         KernelFeatures features = {.fib_in_filter = true};
         Policy bare = *e->policy;
 
         memset(bare.sections, 0, sizeof(bare.sections));
         bare.n_protected = bare.n_masquerades = bare.n_forwards = bare.n_expects = 0;
         bare.settings.containers = CONTAINERS_CLOSED;
-        bare.sections[e->id].rules = (PolicyRule *)(uintptr_t)rule;
-        bare.sections[e->id].n_rules = rule ? 1 : 0;
+        bare.sections[e->id].rules = (PolicyRule *)(uintptr_t)&admit_all;
+        bare.sections[e->id].n_rules = 1;
         return ruleset_lower(&bare, &features, e->arena, ret);
 }
 
-static const PolicyRule admit_all = {
-        .verb = RULE_ALLOW,
-        .services = {.set = {.any = true}, .text = "any"},
-        .text = "any",
-};
-
 int effect_open(Effect *e) {
-        Ruleset *none, *all;
-        int r = compile(e, NULL, &none);
+        Ruleset *all;
+        int r = compile(e, &all);
 
-        if (r == 0)
-                r = compile(e, &admit_all, &all);
         for (Family f = 0; f < _FAMILY_MAX && r == 0; f++) {
-                e->m[f] = meaning_new(none, f);
-                if (!e->m[f] || meaning_add(e->m[f], all) < 0)
+                e->m[f] = meaning_new(all, f);
+                if (!e->m[f] || meaning_tell_rule(e->m[f], admit_all.text) < 0)
                         return -ENOMEM;
                 r = cut(e, e->m[f], f);
                 if (r == 0)
@@ -352,16 +350,7 @@ int effect_open(Effect *e) {
                 if (r == 0)
                         diagram_limit_steps(meaning_diagram(e->m[f]), STEPS_MAX);
         }
-        e->none = none;
-        e->all = all;
         return r;
-}
-
-/* Packets that go the way and are accepted by a rule. */
-static DiagramId admitted(Effect *e, Family f, const Ruleset *rs, MeaningWay way, DiagramId care) {
-        meaning_take(e->m[f], rs);
-        return diagram_where_may(meaning_diagram(e->m[f]), meaning_of(e->m[f], way, care),
-                                 MEANING_ACCEPT);
 }
 
 /* What rules tell apart. */
@@ -370,13 +359,15 @@ static const MeaningVariable asked_for[] = {
         MEANING_IN,     MEANING_OUT,     MEANING_USER,     MEANING_GROUP,        MEANING_TIME,
 };
 
-/* Packets whose fate depends on the section's rules. */
+/* Packets whose fate depends on the section's rules: they are admitted with them, and not without.
+ */
 static DiagramId where_asked(Effect *e, Family f, MeaningWay way, DiagramId care) {
         Diagram *d = meaning_diagram(e->m[f]);
+        DiagramId x = meaning_of(e->m[f], way, care);
 
         return diagram_forget(d,
-                              diagram_minus(d, admitted(e, f, e->all, way, care),
-                                            admitted(e, f, e->none, way, care)),
+                              diagram_minus(d, diagram_where_may(d, x, MEANING_LIMIT),
+                                            diagram_where_may(d, x, MEANING_ACCEPT)),
                               e->forget);
 }
 

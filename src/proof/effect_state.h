@@ -48,7 +48,6 @@ typedef struct Effect {
         Diag *d;
         Arena *arena;
         Meaning *m[_FAMILY_MAX];
-        const Ruleset *none, *all;          /* compiled: no rule, and one that admits all */
         bool forget[DIAGRAM_VARIABLES_MAX]; /* variables that no rule asks for */
         EffectUnknown *unknowns;
         size_t n_unknowns;

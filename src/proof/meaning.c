@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proof/meaning_state.h"
 
+const bool meaning_facts[DIAGRAM_VARIABLES_MAX] = {
+        [MEANING_HOOK] = true,
+        [MEANING_CLASS] = true,
+        [MEANING_TIME] = true,
+        [MEANING_FIB_SOURCE_OUT] = true,
+        [MEANING_FIB_SOURCE_IN_OUT] = true,
+        [MEANING_FIB_SOURCE_TYPE] = true,
+        [MEANING_FIB_DESTINATION_TYPE] = true,
+};
+
 static const struct {
         MeaningVariable variable;
         uint64_t value;
@@ -56,6 +66,11 @@ void meaning_take(Meaning *m, const Ruleset *rs) {
 
 void meaning_tell_limits(Meaning *m) {
         m->tell_limits = true;
+}
+
+int meaning_tell_rule(Meaning *m, const char *text) {
+        m->told = text;
+        return arena_append(m->arena, m->limits, m->n_limits, text) ? 0 : -ENOMEM;
 }
 
 const char *const *meaning_limits(const Meaning *m, size_t *ret_n) {

@@ -10,8 +10,9 @@
 #include "proof/axis.h"
 #include "ruleset/packet.h"
 
-/* What packets differ in, in the order in which diagrams ask. Large sets are of sources: asked
- * first, they stand in one node. */
+/* What packets differ in, in the order in which diagrams ask. Large sets are of addresses: asked
+ * first, they stand in one node. Ports come before what most rules ask for that always are there:
+ * of packets that these have decided, no more is asked. */
 typedef enum MeaningVariable {
         MEANING_SOURCE,
         MEANING_DIALLED, /* the address that the client dialled; where there is no translation ...
@@ -20,23 +21,26 @@ typedef enum MeaningVariable {
         MEANING_PROTOCOL,
         MEANING_DIALLED_PORT,
         MEANING_FINAL_PORT,
-        MEANING_SOURCE_PORT,
-        MEANING_ICMP, /* type */
+        MEANING_CLASS, /* MeaningClass */
+        MEANING_HOOK,  /* 0 input, 1 forward */
         MEANING_IN,
         MEANING_OUT,
         MEANING_LINK, /* the frame's destination */
-        MEANING_HOPS,
-        MEANING_USER, /* MEANING_NOBODY: the kernel's own socket */
-        MEANING_GROUP,
-        MEANING_HOOK,  /* 0 input, 1 forward */
-        MEANING_CLASS, /* MeaningClass */
-        MEANING_TIME,
         MEANING_FIB_SOURCE_OUT,
         MEANING_FIB_SOURCE_IN_OUT,
         MEANING_FIB_SOURCE_TYPE,
         MEANING_FIB_DESTINATION_TYPE,
+        MEANING_HOPS,
+        MEANING_SOURCE_PORT,
+        MEANING_ICMP, /* type */
+        MEANING_USER, /* MEANING_NOBODY: the kernel's own socket */
+        MEANING_GROUP,
+        MEANING_TIME,
         _MEANING_VARIABLE_MAX,
 } MeaningVariable;
+
+/* Which of them are not the policy's to test. */
+extern const bool meaning_facts[DIAGRAM_VARIABLES_MAX];
 
 #define MEANING_NOBODY (UINT64_C(1) << 32)
 
@@ -58,11 +62,12 @@ typedef enum MeaningWay {
 
 /* Leaves' labels. */
 enum {
-        MEANING_YES,
+        MEANING_FALL, /* DIAGRAM_ALL's: a set of packets is also one that nothing has become of yet
+                       */
         MEANING_ACCEPT,
         MEANING_ESSENTIAL, /* accepted by what is always so */
         MEANING_DROP,      /* or rejected */
-        MEANING_FALL,
+        MEANING_YES,
         MEANING_RETURN,
         MEANING_MASQUERADE, /* of nat chains */
         MEANING_TARGET,     /* likewise: this and the number of a target */
@@ -82,6 +87,9 @@ int meaning_add(Meaning *m, const Ruleset *rs);
 void meaning_take(Meaning *m, const Ruleset *rs);
 /* Limits in front of an accept may be reached, and are told apart by what they say. */
 void meaning_tell_limits(Meaning *m);
+/* Rules of that origin accept or are not there, as if they had a limit: MEANING_LIMIT is theirs. 0
+ * or -ENOMEM. */
+int meaning_tell_rule(Meaning *m, const char *text);
 /* What the limits say, "3/minute burst 3 per source"; equal ones have one number. */
 const char *const *meaning_limits(const Meaning *m, size_t *ret_n);
 

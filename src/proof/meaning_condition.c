@@ -4,8 +4,12 @@
 /* Conditions are diagrams with the leaves MEANING_YES and MEANING_FALL, so that putting something
  * in the place of YES makes a rule of one. */
 
+static DiagramId yes(Meaning *m) {
+        return diagram_leaf(m->diagram, MEANING_YES);
+}
+
 static DiagramId yes_or_fall(Meaning *m) {
-        return diagram_union(m->diagram, DIAGRAM_ALL, diagram_leaf(m->diagram, MEANING_FALL));
+        return diagram_union(m->diagram, yes(m), DIAGRAM_ALL);
 }
 
 /* By what is the same within a class. */
@@ -16,34 +20,33 @@ static DiagramId class_condition(Meaning *m, const Match *match) {
         for (MeaningClass c = 0; c < _MEANING_CLASS_MAX; c++)
                 if (packet_matches(&m->classes[m->way][c], match))
                         ranges[n++] = range_single(u128(c));
-        return meaning_literal(m, MEANING_CLASS, ranges, n, DIAGRAM_ALL,
-                               diagram_leaf(m->diagram, MEANING_FALL));
+        return meaning_literal(m, MEANING_CLASS, ranges, n, yes(m), DIAGRAM_ALL);
 }
 
 DiagramId meaning_presence(Meaning *m, FieldId field) {
-        DiagramId fall = diagram_leaf(m->diagram, MEANING_FALL);
+        DiagramId fall = DIAGRAM_ALL;
         Range r[] = {range_single(U128_ZERO), {u128(2), u128(2)}};
 
         if (!m->is_of_family[field])
                 return fall;
         if (field == FIELD_OIFNAME && m->way != MEANING_OUTPUT) {
                 r[0] = range_single(u128(1));
-                return meaning_literal(m, MEANING_HOOK, r, 1, DIAGRAM_ALL, fall);
+                return meaning_literal(m, MEANING_HOOK, r, 1, yes(m), fall);
         }
         if (field == FIELD_CT_IP_DADDR || field == FIELD_CT_IP6_DADDR || field == FIELD_CT_DPORT) {
                 r[1] = range_single(u128(MEANING_EXPECTED));
-                return meaning_literal(m, MEANING_CLASS, r, 2, DIAGRAM_ALL, fall);
+                return meaning_literal(m, MEANING_CLASS, r, 2, yes(m), fall);
         }
         if (field == FIELD_SKUID || field == FIELD_SKGID) {
                 if (m->way != MEANING_OUTPUT)
                         return fall;
                 r[0].high = u128(UINT32_MAX);
                 return meaning_literal(m, field == FIELD_SKUID ? MEANING_USER : MEANING_GROUP, r, 1,
-                                       DIAGRAM_ALL, fall);
+                                       yes(m), fall);
         }
         if (m->way == MEANING_OUTPUT && (field == FIELD_IIFNAME || field == FIELD_ETHER_DADDR))
                 return fall;
-        return DIAGRAM_ALL;
+        return yes(m);
 }
 
 /* `inside` where the match's field is in its set, else `outside`: without a copy of the set, which
@@ -70,7 +73,7 @@ static DiagramId set_literal(
 }
 
 static DiagramId field_condition(Meaning *m, const Match *match) {
-        DiagramId fall = diagram_leaf(m->diagram, MEANING_FALL), here, x;
+        DiagramId fall = DIAGRAM_ALL, here, x;
         FieldId field = match->fields[0];
         MeaningVariable v = _MEANING_VARIABLE_MAX;
 
@@ -79,14 +82,14 @@ static DiagramId field_condition(Meaning *m, const Match *match) {
                 return fall;
         (void)meaning_find_variable(field, &v); /* the caller asked */
         v = meaning_seen_as(m->way, v);
-        x = match->op == MATCH_IN ? set_literal(m, match, v, DIAGRAM_ALL, fall)
-                                  : set_literal(m, match, v, fall, DIAGRAM_ALL);
-        return here == DIAGRAM_ALL ? x : diagram_replace(m->diagram, x, MEANING_YES, here);
+        x = match->op == MATCH_IN ? set_literal(m, match, v, yes(m), fall)
+                                  : set_literal(m, match, v, fall, yes(m));
+        return here == yes(m) ? x : diagram_replace(m->diagram, x, MEANING_YES, here);
 }
 
 DiagramId
 meaning_element_condition(Meaning *m, const Element *e, const FieldId *list, size_t n_fields) {
-        DiagramId fall = diagram_leaf(m->diagram, MEANING_FALL), x = DIAGRAM_ALL;
+        DiagramId fall = DIAGRAM_ALL, x = yes(m);
 
         for (size_t i = 0; i < n_fields; i++) {
                 DiagramId here = meaning_presence(m, list[i]);
@@ -104,7 +107,7 @@ meaning_element_condition(Meaning *m, const Element *e, const FieldId *list, siz
                 x = diagram_replace(m->diagram, x, MEANING_YES, here);
                 x = diagram_replace(
                         m->diagram, x, MEANING_YES,
-                        meaning_literal(m, meaning_seen_as(m->way, v), &r, 1, DIAGRAM_ALL, fall));
+                        meaning_literal(m, meaning_seen_as(m->way, v), &r, 1, yes(m), fall));
         }
         return x;
 }

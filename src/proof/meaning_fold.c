@@ -6,10 +6,6 @@
 
 #define SMALL 6000 /* edges of a diagram that may be a part of all that follow */
 
-DiagramId meaning_passed(Meaning *m, DiagramId care) {
-        return diagram_and(m->diagram, care, diagram_leaf(m->diagram, MEANING_FALL));
-}
-
 /* Where to cut the pieces in two of about the same weight, so that what is large is touched seldom.
  */
 static size_t halve(const size_t *weights, size_t first, size_t n) {
@@ -46,7 +42,7 @@ DiagramId meaning_fold(Meaning *m, const Pieces *p, size_t first, size_t n, Diag
         if (!p->disjoint && diagram_is_small(m->diagram, x, SMALL))
                 care = diagram_where_may(m->diagram, x, MEANING_FALL);
         y = meaning_fold(m, p, first + half, n - half, care);
-        return diagram_replace(m->diagram, x, MEANING_FALL, y);
+        return diagram_then(m->diagram, x, MEANING_FALL, y);
 }
 
 static DiagramId element_piece(Meaning *m, const void *context, size_t i, DiagramId care) {
@@ -56,7 +52,7 @@ static DiagramId element_piece(Meaning *m, const void *context, size_t i, Diagra
 
         arena_reset(m->scratch);
         x = diagram_and(m->diagram, care, x);
-        if (!s->is_map || x == meaning_passed(m, care))
+        if (!s->is_map || x == care)
                 return x;
         return diagram_replace(m->diagram, x, MEANING_YES,
                                meaning_of_verdict(m, e->verdict, NULL, care));
@@ -86,5 +82,5 @@ DiagramId meaning_of_elements(Meaning *m, const Elements *s, DiagramId care) {
         }
         p.weights = weights;
         part.list = list;
-        return n > 0 ? meaning_fold(m, &p, 0, n, care) : meaning_passed(m, care);
+        return n > 0 ? meaning_fold(m, &p, 0, n, care) : care;
 }

@@ -20,10 +20,7 @@ static DiagramId target_leaf(Meaning *m, const NatTarget *target) {
 }
 
 DiagramId meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId care) {
-        static const uint16_t gone[] = {
-                MEANING_YES,  MEANING_ACCEPT, MEANING_ESSENTIAL,
-                MEANING_DROP, MEANING_RETURN, MEANING_RETURN,
-        };
+        static const uint16_t gone[] = {MEANING_RETURN};
 
         switch (v.kind) {
         case VERDICT_ACCEPT:
@@ -49,7 +46,7 @@ DiagramId meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId 
         case _VERDICT_INVALID:
                 break;
         }
-        return diagram_leaf(m->diagram, MEANING_FALL);
+        return DIAGRAM_ALL;
 }
 
 static void describe_limit(const Statement *s, FILE *f) {
@@ -99,7 +96,11 @@ static DiagramId limited(Meaning *m, const Rule *rule, DiagramId x, DiagramId ca
                                     diagram_where_may(m->diagram, x, (uint16_t)(MEANING_LIMIT + i)),
                                     limit));
         x = diagram_replace(m->diagram, x, MEANING_ACCEPT, limit);
-        return diagram_union(m->diagram, x, meaning_passed(m, care));
+        return diagram_union(m->diagram, x, care);
+}
+
+static bool is_told(const Meaning *m, const Rule *rule) {
+        return m->told && streq_null(rule->origin.text, m->told);
 }
 
 /* A limit in front of an accept is never reached here, unless limits are to be told: that admits
@@ -108,6 +109,8 @@ static DiagramId rule_action(Meaning *m, const Rule *rule, DiagramId care) {
         Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true, NULL};
         DiagramId accept = diagram_leaf(m->diagram, MEANING_ACCEPT), x;
 
+        if (is_told(m, rule))
+                return diagram_leaf(m->diagram, MEANING_LIMIT);
         x = rule->verdict.kind == VERDICT_MAP ? meaning_of_elements(m, &s, care)
                                               : meaning_of_verdict(m, rule->verdict, rule, care);
         if (rule_has_state(rule) && m->tell_limits)
@@ -115,7 +118,7 @@ static DiagramId rule_action(Meaning *m, const Rule *rule, DiagramId care) {
         if (!rule_has_state(rule) ||
             diagram_and(m->diagram, care, x) == diagram_and(m->diagram, care, accept))
                 return x;
-        return diagram_union(m->diagram, x, meaning_passed(m, care));
+        return diagram_union(m->diagram, x, care);
 }
 
 /* Rules of a chain that may match. */
@@ -128,24 +131,23 @@ static DiagramId rule_piece(Meaning *m, const void *context, size_t i, DiagramId
         const RuleList *list = context;
         const Rule *rule = &list->rules[list->numbers[i]];
         DiagramId holds, x;
-        bool sure = true, ends;
+        bool sure = !is_told(m, rule), ends;
 
         if (rule->verdict.kind == VERDICT_CONTINUE)
-                return meaning_passed(m, care);
+                return care;
         /* a verdict that leads nowhere else goes along with the conditions */
         ends = !rule->verdict.chain && !rule->map && !rule_has_state(rule);
         x = ends ? diagram_and(m->diagram, care, rule_action(m, rule, care)) : care;
         holds = meaning_rule_condition(m, rule, x);
         if (holds == DIAGRAM_EMPTY)
-                return meaning_passed(m, care);
+                return care;
         for (size_t j = 0; j < rule->n_matches; j++)
                 sure &= !meaning_is_unsure(&rule->matches[j]);
         x = ends ? holds
                  : diagram_and(m->diagram, holds,
                                rule_action(m, rule, meaning_narrow(m, care, holds)));
-        /* a match that nobody understands may fail */
-        return sure ? diagram_else(m->diagram, x, meaning_passed(m, care))
-                    : diagram_union(m->diagram, x, meaning_passed(m, care));
+        /* a match that nobody understands may fail, and such a rule not be there */
+        return sure ? diagram_else(m->diagram, x, care) : diagram_union(m->diagram, x, care);
 }
 
 static size_t rule_weight(Meaning *m, const Rule *rule) {
@@ -226,17 +228,35 @@ static DiagramId fold_rules(Meaning *m, const Chain *chain, DiagramId care) {
                 weights[n + 1] = weights[n] + rule_weight(m, &chain->rules[i]);
                 numbers[n++] = i;
         }
-        return n > 0 ? meaning_fold(m, &p, 0, n, care) : meaning_passed(m, care);
+        return n > 0 ? meaning_fold(m, &p, 0, n, care) : care;
+}
+
+static bool returns(Verdict v) {
+        return v.kind == VERDICT_RETURN || v.kind == VERDICT_GOTO;
+}
+
+/* Whether packets may come back from it before its end. */
+static bool has_return(const Chain *chain) {
+        for (size_t i = 0; i < chain->n_rules; i++) {
+                const Rule *rule = &chain->rules[i];
+
+                if (returns(rule->verdict))
+                        return true;
+                for (size_t j = 0; rule->map && j < rule->map->n_elements; j++)
+                        if (returns(rule->map->elements[j].verdict))
+                                return true;
+        }
+        return false;
 }
 
 DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care) {
         static const uint16_t ended[] = {
-                MEANING_YES,  MEANING_ACCEPT, MEANING_ESSENTIAL,
-                MEANING_DROP, MEANING_FALL,   MEANING_FALL,
+                MEANING_FALL, MEANING_ACCEPT, MEANING_ESSENTIAL,
+                MEANING_DROP, MEANING_YES,    MEANING_FALL,
         };
         static const uint16_t essential[] = {
-                MEANING_YES,  MEANING_ESSENTIAL, MEANING_ESSENTIAL,
-                MEANING_DROP, MEANING_FALL,      MEANING_FALL,
+                MEANING_FALL, MEANING_ESSENTIAL, MEANING_ESSENTIAL,
+                MEANING_DROP, MEANING_YES,       MEANING_FALL,
         };
         bool is_essential = meaning_is_essential(chain);
         Known *known = find_known(m, chain, care);
@@ -247,9 +267,11 @@ DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care) {
         if (known->chain)
                 return known->meaning;
         if (chain->n_rules == 0)
-                return meaning_passed(m, care);
+                return care;
         x = fold_rules(m, chain, care);
-        x = diagram_relabel(m->diagram, x, is_essential ? essential : ended, ARRAY_SIZE(ended));
+        if (is_essential || has_return(chain))
+                x = diagram_relabel(m->diagram, x, is_essential ? essential : ended,
+                                    ARRAY_SIZE(ended));
         /* others were put in meanwhile */
         known = find_known(m, chain, care);
         if (!known)

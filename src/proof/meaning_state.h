@@ -31,6 +31,7 @@ struct Meaning {
         Packet classes[_MEANING_WAY_MAX][_MEANING_CLASS_MAX]; /* the fields that nobody varies */
         MeaningWay way;                                       /* that is being walked */
         bool tell_limits;
+        const char *told;    /* see meaning_tell_rule(); or NULL */
         const char **limits; /* what they say */
         size_t n_limits;
         size_t n_chains; /* of all rulesets */
@@ -126,7 +127,6 @@ typedef struct Elements {
         const size_t *list; /* those that are for the packets that are cared about */
 } Elements;
 
-DiagramId meaning_passed(Meaning *m, DiagramId care);
 DiagramId meaning_narrow(Meaning *m, DiagramId care, DiagramId left);
 /* The pieces one after the other, each where the ones before fell through. */
 DiagramId meaning_fold(Meaning *m, const Pieces *p, size_t first, size_t n, DiagramId care);

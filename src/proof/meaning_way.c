@@ -29,7 +29,7 @@ static DiagramId behind_limit(Meaning *m, DiagramId before, uint16_t limit, Diag
 
 /* One base chain behind what was before: what that accepted goes on. */
 static DiagramId then_chain(Meaning *m, DiagramId before, const Chain *chain) {
-        static const uint16_t essential[] = {MEANING_YES, MEANING_ESSENTIAL};
+        static const uint16_t essential[] = {MEANING_FALL, MEANING_ESSENTIAL};
         DiagramId end =
                 diagram_leaf(m->diagram, chain->policy_drop ? MEANING_DROP : MEANING_ACCEPT);
         size_t n_limits = m->n_limits; /* of the chains before */
@@ -74,8 +74,9 @@ DiagramId meaning_of(Meaning *m, MeaningWay way, DiagramId care) {
                                      way_meaning(m, HOOK_FORWARD, diagram_minus(d, care, input)));
         /* both come to the same chain, which is then walked once */
         x = diagram_meets(d, care, input) ? way_meaning(m, HOOK_INPUT, care) : DIAGRAM_EMPTY;
-        y = diagram_within(d, care, input, DIAGRAM_EMPTY) ? DIAGRAM_EMPTY
-                                                          : way_meaning(m, HOOK_FORWARD, care);
+        y = diagram_meets(d, care, diagram_minus(d, DIAGRAM_ALL, input))
+                    ? way_meaning(m, HOOK_FORWARD, care)
+                    : DIAGRAM_EMPTY;
         return x == y ? x : diagram_union(d, diagram_and(d, input, x), diagram_minus(d, y, input));
 }
 

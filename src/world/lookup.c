@@ -16,17 +16,12 @@ enum { ACTION_TABLE = 1, ACTION_GOTO = 2, ACTION_NOP = 3 }; /* FR_ACT_ */
 #define RULES_MAX                                                                                  \
         1000 /* that are asked; those that go backwards, which no kernel takes, end there */
 
-static U128 network_of(U128 address, unsigned int prefix, unsigned int width) {
-        U128 host = u128_low_mask(width - prefix);
-
-        return u128_and(address, (U128){~host.high, ~host.low});
-}
-
 static bool is_within(Family family, U128 address, U128 network, uint8_t prefix) {
         unsigned int width = family_width(family);
+        U128 host = u128_low_mask(prefix <= width ? width - prefix : 0);
 
-        return prefix <= width &&
-               u128_equal(network_of(address, prefix, width), network_of(network, prefix, width));
+        return prefix <= width && ((address.high ^ network.high) & ~host.high) == 0 &&
+               ((address.low ^ network.low) & ~host.low) == 0;
 }
 
 static bool better(const WorldRoute *a, const WorldRoute *b) {
@@ -42,10 +37,9 @@ world_find_in_table(const World *w, Family family, U128 address, uint32_t table,
         for (size_t i = 0; i < w->n_routes; i++) {
                 const WorldRoute *route = &w->routes[i];
 
-                if (route->table == table && route->family == family &&
-                    is_within(family, address, route->destination, route->prefix) &&
+                if (route->table == table && route->family == family && better(route, best) &&
                     (device == 0 || route->index == device || route->type == ROUTE_LOCAL) &&
-                    better(route, best))
+                    is_within(family, address, route->destination, route->prefix))
                         best = route;
         }
         return best;
