@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
 
+#include "cli/in_force.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/plan_parts.h"
@@ -81,7 +82,7 @@ static int make(PlanInput *p) {
         int r = kernel_open(&link);
 
         if (r == EXIT_OK)
-                r = kernel_read(link, p->input.arena, &live);
+                r = in_force_read(link, p->voice.runtime_dir, p->input.arena, &live);
         if (r != EXIT_OK)
                 return r;
         p->live = live;
@@ -112,8 +113,8 @@ int plan_show(Input *input, const PlanVoice *voice) {
         return r == EXIT_OK ? plan_print(&p) : r;
 }
 
-int plan_add_json(Input *input, json_t *object) {
-        _cleanup_(plan_done) PlanInput p = {.input = *input, .json = true};
+int plan_add_json(Input *input, const PlanVoice *voice, json_t *object) {
+        _cleanup_(plan_done) PlanInput p = {.input = *input, .voice = *voice, .json = true};
         int r;
 
         p.input.quiet = true;
