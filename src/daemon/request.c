@@ -211,6 +211,7 @@ static int check_way(const Caller *caller,
 
 static int
 apply_draft(Daemon *d, Draft *draft, const ApplyRequest *q, json_t *reply, RequestFailure *f) {
+        unsigned int wait = draft->policy->settings.confirm;
         uint32_t number, former = waiting(d);
         int r = draft_store(d, draft, q->message, &number);
 
@@ -219,7 +220,10 @@ apply_draft(Daemon *d, Draft *draft, const ApplyRequest *q, json_t *reply, Reque
                 tell_of_former(d, former, f);
                 return r;
         }
-        r = put_number(d, number, draft->policy->settings.confirm, q, reply);
+        /* it is read again from where it was written to, and may be large */
+        diag_keep_names(d->diag);
+        draft_done(draft);
+        r = put_number(d, number, wait, q, reply);
         return r < 0 ? fail_to_put(d, former, f, r) : 0;
 }
 
