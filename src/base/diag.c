@@ -105,6 +105,20 @@ void diag_hint(Diag *d, const char *format, ...) {
         va_end(ap);
 }
 
+void diag_keep_names(Diag *d) {
+        for (size_t i = 0; i < d->n_messages; i++) {
+                Span *at = &d->messages[i].at;
+                Source *source = at->source ? arena_new0(d->arena, Source) : NULL;
+
+                if (source)
+                        source->name = arena_strdup(d->arena, at->source->name);
+                if (source && source->name)
+                        at->source = source;
+                else
+                        *at = (Span){0};
+        }
+}
+
 #define LINES_STEP 64
 
 /* Where every so many lines of a source begin: messages and their notes jump to and fro. */

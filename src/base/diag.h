@@ -62,6 +62,10 @@ void diag_note(Diag *d, Span at, const char *format, ...) _printf_(3, 4);
 /* What to do about the message before it. One hint a message: the first stays. */
 void diag_hint(Diag *d, const char *format, ...) _printf_(2, 3);
 
+/* What the messages' places were read from may go: their files are known by name alone from now on,
+ * and nothing is quoted. Without memory a place is lost. */
+void diag_keep_names(Diag *d);
+
 /* Prints every message as FILE:LINE:COLUMN: severity: text, the source line, and carets under the
  * place; then how many errors were left out, if any. */
 void diag_print(const Diag *d, FILE *f, bool colour);

@@ -270,6 +270,21 @@ static void a_place_is_described_by_file_and_line(void **state) {
         assert_string_equal(span_describe(*state, (Span){0}), "");
 }
 
+static void places_outlive_what_they_were_read_from(void **state) {
+        Arena *a = arena_new(0);
+        Source *gone = arena_new0(a, Source);
+        Diag *d = diag_new(*state);
+        _cleanup_free_ char *text = NULL;
+
+        *gone = (Source){arena_strdup(a, "p.yaml"), arena_strdup(a, "line\n"), 5};
+        (void)diag_error(d, (Span){.source = gone, .line = 1, .column = 2, .length = 1}, "x");
+        (void)diag_error(d, (Span){0}, "y");
+        diag_keep_names(d);
+        assert_null(arena_free(a));
+        text = printed(d, false);
+        assert_string_equal(text, "p.yaml:1:2: error: x\nerror: y\n");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 unit_arena_test(an_error_shows_its_place_with_carets),
@@ -287,6 +302,7 @@ int main(void) {
                 unit_arena_test(colours_change_nothing_but_colours),
                 unit_arena_test(spans_of_one_line_join),
                 unit_arena_test(a_place_is_described_by_file_and_line),
+                unit_arena_test(places_outlive_what_they_were_read_from),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,8 +34,8 @@ void u128_to_bytes(U128 value, void *ret_bytes, size_t n) {
 
 bool range_is_prefix(Range r, unsigned int width, unsigned int *ret_length) {
         U128 host = {r.low.high ^ r.high.high, r.low.low ^ r.high.low};
-        unsigned int host_bits = (unsigned int)(__builtin_popcountll(host.high) +
-                                                __builtin_popcountll(host.low));
+        unsigned int host_bits =
+                (unsigned int)(__builtin_popcountll(host.high) + __builtin_popcountll(host.low));
 
         if (host_bits > width || !u128_equal(host, u128_low_mask(host_bits)) ||
             !u128_is_zero(u128_and(r.low, host)))
@@ -62,12 +62,21 @@ static int compare_low(const void *a, const void *b) {
         return u128_compare(x->low, y->low);
 }
 
+/* As most long lists are. */
+static bool is_sorted(const RangeSet *set) {
+        for (size_t i = 1; i < set->n_items; i++)
+                if (compare_low(&set->items[i - 1], &set->items[i]) > 0)
+                        return false;
+        return true;
+}
+
 void range_set_normalise(RangeSet *set) {
         size_t n = 0;
 
         if (set->n_items < 2)
                 return;
-        qsort(set->items, set->n_items, sizeof(set->items[0]), compare_low);
+        if (!is_sorted(set))
+                qsort(set->items, set->n_items, sizeof(set->items[0]), compare_low);
         for (size_t i = 1; i < set->n_items; i++) {
                 Range *last = &set->items[n], r = set->items[i];
 

@@ -206,7 +206,8 @@ PlanVoice apply_voice(const char *verb, const ApplyOptions *options) {
         return (PlanVoice){.verb = verb,
                            .would = options->dry_run,
                            .applies = true,
-                           .is_confirmed = options->no_confirm};
+                           .is_confirmed = options->no_confirm,
+                           .runtime_dir = options->runtime_dir};
 }
 
 /* What changes, before anything does. EXIT_INVALID ends it: the daemon would say the same again; on
@@ -218,7 +219,8 @@ static int show(const char *file, const ApplyOptions *options, Input *input, jso
         *input = (Input){.of_root = true, .quiet = ret_preview != NULL};
         r = input_load(input, file);
         if (r == EXIT_OK)
-                r = ret_preview ? plan_add_json(input, ret_preview) : plan_show(input, &voice);
+                r = ret_preview ? plan_add_json(input, &voice, ret_preview)
+                                : plan_show(input, &voice);
         fflush(stdout);
         return !ret_preview && r == EXIT_INVALID ? r : EXIT_OK;
 }

@@ -22,8 +22,8 @@ int kernel_open_engine(Engine *ret) {
         return opened(engine_open(ret));
 }
 
-int kernel_read(NftLink *link, Arena *a, Ruleset **ret) {
-        int r = nft_read(link, a, ret);
+int kernel_read_known(NftLink *link, Arena *a, const NftKnown *known, Ruleset **ret) {
+        int r = nft_read_known(link, a, known, ret);
 
         if (r == 0)
                 return EXIT_OK;
@@ -40,6 +40,12 @@ int kernel_read(NftLink *link, Arena *a, Ruleset **ret) {
                 return EXIT_NOT_PERMITTED;
         }
         return input_failed(r, "cannot read the kernel's rules");
+}
+
+int kernel_read(NftLink *link, Arena *a, Ruleset **ret) {
+        const NftKnown nothing = {0};
+
+        return kernel_read_known(link, a, &nothing, ret);
 }
 
 int kernel_read_live(const char *verb, Arena *a, Ruleset **ret) {

@@ -12,6 +12,8 @@ int kernel_open_engine(Engine *ret);
 /* Reads our table as it is in this network namespace. An ExitCode; no table at all is an answer,
  * too. */
 int kernel_read(NftLink *link, Arena *a, Ruleset **ret);
+/* The same; see nft_read_known(). */
+int kernel_read_known(NftLink *link, Arena *a, const NftKnown *known, Ruleset **ret);
 /* Opens, reads, and says so if no policy is loaded; an ExitCode. verb: who asks. */
 int kernel_read_live(const char *verb, Arena *a, Ruleset **ret);
 /* Adds what the ruleset wants to know of this host; an ExitCode. */

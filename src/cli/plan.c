@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
 
+#include "cli/in_force.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/plan_parts.h"
@@ -64,7 +65,7 @@ static int compile(PlanInput *p) {
 
 /* On the host itself, and wherever ringwalld keeps the table, nothing but it changes that. */
 static void find_voice(PlanInput *p) {
-        bool applies = p->live->owner != 0 || namespace_is_init() != 0;
+        bool applies = p->has_daemon || p->live->owner != 0 || namespace_is_init() != 0;
 
         if (!p->voice.verb)
                 p->voice = (PlanVoice){.verb = applies ? "apply" : "load",
@@ -74,23 +75,40 @@ static void find_voice(PlanInput *p) {
                                        .tells_ways = true};
 }
 
+/* What stands beside the rules is the daemon's alone. */
+static int find_beside(PlanInput *p, const InForce *found) {
+        StoreSettings settings;
+        int r;
+
+        if (!found->has_daemon || (!found->settings && found->ruleset->exists))
+                return 0;
+        r = store_settings(p->input.arena, p->input.policy, &settings);
+        if (r == 0)
+                r = store_compare(p->input.arena, found->settings, &settings, &p->beside,
+                                  &p->n_beside);
+        return r;
+}
+
 static int make(PlanInput *p) {
         _cleanup_(nft_link_closep) NftLink *link = NULL;
-        Ruleset *live;
+        InForce found;
         Plan *made;
         int r = kernel_open(&link);
 
         if (r == EXIT_OK)
-                r = kernel_read(link, p->input.arena, &live);
+                r = in_force_read(link, p->voice.runtime_dir, p->input.arena, &found);
         if (r != EXIT_OK)
                 return r;
-        p->live = live;
+        p->live = found.ruleset;
+        p->has_daemon = found.has_daemon;
         r = compile(p);
         if (r != EXIT_OK)
                 return r;
-        r = plan_make(p->input.arena, live, p->input.ruleset, &made);
+        r = plan_make(p->input.arena, p->live, p->input.ruleset, &made);
         if (r == 0)
-                r = preview_make(live, p->input.ruleset, made, p->input.policy, p->input.arena,
+                r = find_beside(p, &found);
+        if (r == 0)
+                r = preview_make(p->live, p->input.ruleset, made, p->input.policy, p->input.arena,
                                  &p->preview);
         if (r < 0)
                 return input_failed(r, "comparing");
@@ -112,8 +130,8 @@ int plan_show(Input *input, const PlanVoice *voice) {
         return r == EXIT_OK ? plan_print(&p) : r;
 }
 
-int plan_add_json(Input *input, json_t *object) {
-        _cleanup_(plan_done) PlanInput p = {.input = *input, .json = true};
+int plan_add_json(Input *input, const PlanVoice *voice, json_t *object) {
+        _cleanup_(plan_done) PlanInput p = {.input = *input, .voice = *voice, .json = true};
         int r;
 
         p.input.quiet = true;

@@ -13,6 +13,7 @@ typedef struct PlanVoice {
         bool is_confirmed; /* which needs no confirmation */
         bool tells_ways;   /* how connections to sshd fare, which the daemon's answer has, too */
         bool is_plan;      /* `ringwall plan` itself, which has options */
+        const char *runtime_dir; /* of the daemon, as of remote_call() */
 } PlanVoice;
 
 /* Of a policy that was read already, with its messages printed: prints what putting it in force
@@ -21,4 +22,4 @@ typedef struct PlanVoice {
 int plan_show(Input *input, const PlanVoice *voice);
 /* The same as JSON: "meaning" and "connections" into object; an ExitCode. Prints no message about
  * the policy. */
-int plan_add_json(Input *input, json_t *object);
+int plan_add_json(Input *input, const PlanVoice *voice, json_t *object);

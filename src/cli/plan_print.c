@@ -4,6 +4,8 @@
 #include "ruleset/refused.h"
 #include "ruleset/statement.h"
 
+#define VALUE_SHOWN 160 /* bytes of a value, without --verbose */
+
 /* ---- in words */
 
 static const struct {
@@ -214,7 +216,6 @@ static void print_summary(const PlanInput *p) {
 
 /* How much is logged, before and after. */
 static void print_log(const Plan *plan) {
-        puts("settings");
         print_sign(!plan->log_before ? PLAN_COMES : !plan->log_after ? PLAN_GOES : PLAN_CHANGES);
         fputs("log-limit: ", stdout);
         if (plan->log_before)
@@ -224,6 +225,49 @@ static void print_log(const Plan *plan) {
         if (plan->log_after)
                 limit_print(*plan->log_after, stdout);
         putchar('\n');
+}
+
+static PlanChange change_of(const StoreChange *c) {
+        return !c->before ? PLAN_COMES : !c->after ? PLAN_GOES : PLAN_CHANGES;
+}
+
+/* A list may be long. */
+static void print_value(const PlanInput *p, const char *value) {
+        size_t size = strlen(value), shown = MIN(size, (size_t)VALUE_SHOWN);
+
+        if (p->verbose || size == shown)
+                fputs(value, stdout);
+        else
+                printf("%.*s...", (int)shown, value);
+}
+
+/* Settings and bans; of the former the limit of logging is a rule of the kernel's. */
+static void print_beside(PlanInput *p) {
+        const char *section = "";
+
+        if (p->plan->log_changes) {
+                head_detail(p);
+                section = "settings";
+                puts(section);
+                print_log(p->plan);
+        }
+        for (size_t i = 0; i < p->n_beside; i++) {
+                const StoreChange *c = &p->beside[i];
+
+                head_detail(p);
+                if (!streq(section, c->section))
+                        puts(c->section);
+                section = c->section;
+                print_sign(change_of(c));
+                printf("%s: ", c->key);
+                if (c->before)
+                        print_value(p, c->before);
+                if (c->before && c->after)
+                        fputs(" → ", stdout);
+                if (c->after)
+                        print_value(p, c->after);
+                putchar('\n');
+        }
 }
 
 /* What becomes of open connections that the policy does not admit. */
@@ -241,8 +285,9 @@ static void print_headline(const PlanInput *p) {
                    *where = p->voice.applies ? "on this host" : "in this network namespace";
 
         if (!p->plan->differs)
-                printf("%s is in force %s: ringwall %s %schange%s no rule\n", p->input.policy->file,
-                       where, verb, would, s);
+                printf("%s is in force %s: ringwall %s %schange%s no rule%s\n",
+                       p->input.policy->file, where, verb, would, s,
+                       p->n_beside > 0 ? ", only what stands beside them:" : "");
         else if (p->live->exists)
                 printf("ringwall %s %schange%s this %s:\n", verb, would, s, where);
         else
@@ -253,18 +298,18 @@ int plan_print(PlanInput *p) {
         print_headline(p);
         if (p->voice.tells_ways)
                 preview_print_ways(p->preview.ways);
-        if (!p->plan->differs)
-                return EXIT_OK;
+        if (!p->plan->differs) {
+                p->in_detail = true; /* there is nothing else */
+                print_beside(p);
+                return p->n_beside > 0 ? EXIT_DIFFERS : EXIT_OK;
+        }
         preview_print_meaning(&p->preview);
         if (p->preview.has_base)
                 preview_print_connections(&p->preview, fate_of(p));
         if (p->plan->wakes)
                 puts("  + the table is asleep (dormant), so that nothing of it is in force: it "
                      "wakes");
-        if (p->plan->log_changes) {
-                head_detail(p);
-                print_log(p->plan);
-        }
+        print_beside(p);
         print_rules(p, true);
         if (p->live->exists || p->verbose)
                 print_rules(p, false);
@@ -331,8 +376,23 @@ static json_t *json_chain(const PlanChain *c) {
                          json_kernel_rules((const Rule *const *)c->go, c->n_go));
 }
 
+static json_t *json_beside(const PlanInput *p) {
+        json_t *array = json_array();
+
+        for (size_t i = 0; i < p->n_beside; i++) {
+                const StoreChange *c = &p->beside[i];
+
+                (void)json_array_append_new(
+                        array, json_pack("{ss ss ss ss* ss*}", "change",
+                                         plan_change_to_string(change_of(c)), "section", c->section,
+                                         "key", c->key, "before", c->before, "after", c->after));
+        }
+        return array;
+}
+
 int plan_print_json(const PlanInput *p) {
         json_t *rules = json_array(), *sets = json_array(), *chains = json_array(), *object;
+        bool differs = p->plan->differs || p->n_beside > 0;
         int r;
 
         for (size_t i = 0; i < p->plan->n_rules; i++)
@@ -341,14 +401,14 @@ int plan_print_json(const PlanInput *p) {
                 (void)json_array_append_new(sets, json_set(&p->plan->sets[i]));
         for (size_t i = 0; i < p->plan->n_chains; i++)
                 (void)json_array_append_new(chains, json_chain(&p->plan->chains[i]));
-        object = json_pack("{sb sb sb so so so}", "differs", p->plan->differs, "loaded",
-                           p->live->exists, "dormant", p->plan->wakes, "rules", rules, "sets", sets,
-                           "chains", chains);
+        object = json_pack("{sb sb sb so so so so}", "differs", differs, "loaded", p->live->exists,
+                           "dormant", p->plan->wakes, "rules", rules, "sets", sets, "chains",
+                           chains, "beside", json_beside(p));
         preview_add_json(&p->preview, object);
         if (p->preview.ways)
                 (void)json_object_set(object, "ways", p->preview.ways);
         r = output_json(object);
         if (r != EXIT_OK)
                 return r;
-        return p->plan->differs ? EXIT_DIFFERS : EXIT_OK;
+        return differs ? EXIT_DIFFERS : EXIT_OK;
 }

@@ -181,6 +181,20 @@ int remote_call(const char *verb,
         return code;
 }
 
+int remote_ask(const char *runtime_dir, const char *method, uint64_t timeout_usec, json_t **ret) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        Diag *d = a ? diag_new(a) : NULL;
+        const char *path = d ? socket_path(a, runtime_dir) : NULL;
+        const char *name = path ? arena_printf(a, "%s.%s", RPC_INTERFACE, method) : NULL;
+        RpcAnswer answer = {0};
+        int r = name ? rpc_call(path, name, NULL, timeout_usec, &answer, d) : -ENOMEM;
+
+        if (r == 0)
+                *ret = json_incref(answer.parameters);
+        rpc_answer_done(&answer);
+        return r > 0 ? -EPROTO : r;
+}
+
 /* As rpc_client_next(), however long that takes; 2: nobody reads along any more. *ret_d: what is
  * told of the failure, and not of the waiting before. */
 static int next(RpcClient *client, Arena *a, RpcAnswer *ret, Diag **ret_d) {

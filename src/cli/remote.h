@@ -40,8 +40,12 @@ int remote_call(const char *verb,
                 json_t *parameters,
                 json_t **ret);
 
-/* The same for a method that goes on answering: take gets each answer, until it returns false, or
- * nobody reads standard output any more. */
+/* The same, of whatever is not needed: no word about what fails. 0; or a negative errno: *ret is as
+ * it was. timeout_usec: that it is waited for. */
+int remote_ask(const char *runtime_dir, const char *method, uint64_t timeout_usec, json_t **ret);
+
+/* As remote_call(), for a method that goes on answering: take gets each answer, until it returns
+ * false, or nobody reads standard output any more. */
 int remote_follow(const char *verb,
                   const char *runtime_dir,
                   const char *method,

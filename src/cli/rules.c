@@ -284,7 +284,7 @@ static int carry_out(RuleChange *c) {
         if (!c->change.no_apply && !c->json)
                 (void)plan_show(&input, &voice);
         else if (!c->change.no_apply)
-                (void)plan_add_json(&input, preview);
+                (void)plan_add_json(&input, &voice, preview);
         if (c->change.options.dry_run) {
                 if (c->json)
                         return rules_print_json(c, json_incref(preview), false);

@@ -161,14 +161,14 @@ void entry_keep_settings(Daemon *d, uint32_t number) {
 }
 
 static int try_put(Daemon *d, uint32_t number) {
-        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        _cleanup_(arena_freep) Arena *a = arena_new(0), *read = arena_new(0);
         StoreContent content;
         Ruleset *rs;
         int r;
 
-        if (!a)
+        if (!a || !read)
                 return -ENOMEM;
-        r = read_entry(d, number, a, &content);
+        r = read_entry(d, number, read, &content); /* not to be kept as long as the rules */
         if (r == 0)
                 r = copy_read(&content, &d->engine.features, a, &rs, d->diag);
         if (r < 0)
@@ -178,6 +178,8 @@ static int try_put(Daemon *d, uint32_t number) {
         r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
         if (r == 0)
                 keep_file(d, &content);
+        else
+                diag_keep_names(d->diag); /* of rules that may go with the arena */
         return r;
 }
 

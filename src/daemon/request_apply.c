@@ -82,6 +82,7 @@ int request_check_way(const Caller *caller,
 
 static int
 apply_draft(Daemon *d, Draft *draft, const ApplyRequest *q, json_t *reply, RequestFailure *f) {
+        unsigned int wait = draft->policy->settings.confirm;
         uint32_t number, former = request_waiting(d);
         int r = draft_store(d, draft, q->message, &number);
 
@@ -90,7 +91,10 @@ apply_draft(Daemon *d, Draft *draft, const ApplyRequest *q, json_t *reply, Reque
                 request_tell_of_former(d, former, f);
                 return r;
         }
-        r = request_put_number(d, number, draft->policy->settings.confirm, q, reply);
+        /* it is read again from where it was written to, and may be large */
+        diag_keep_names(d->diag);
+        draft_done(draft);
+        r = request_put_number(d, number, wait, q, reply);
         return r < 0 ? request_fail_to_put(d, former, f, r) : 0;
 }
 

@@ -55,6 +55,8 @@ static void add_in_force(const Daemon *d, bool holds, json_t *reply) {
                                           json_string(d->file));
                 (void)json_object_set_new(reply, "number", json_integer(d->confirm.in_force.entry));
         }
+        if (holds)
+                (void)json_object_set_new(reply, "generation", json_integer(d->engine.seen));
         if (d->since_usec > 0)
                 (void)json_object_set_new(reply, "since", json_integer((json_int_t)d->since_usec));
 }
@@ -109,11 +111,12 @@ json_t *request_status(Daemon *d) {
         ConfirmNow now = boot_now(d->boot);
         bool holds = engine_holds(&d->engine) == 1;
         const Ruleset *rs = d->engine.desired;
-        json_t *reply = json_pack(
-                "{s:s, s:s, s:b, s:b, s:I, s:I, s:s, s:I, s:o}", "state", state_word(d, holds),
-                "policyFile", d->policy_file, "readBack", holds, "owned", holds && d->engine.owns,
-                "rules", (json_int_t)count_rules(rs), "chains", (json_int_t)(rs ? rs->n_chains : 0),
-                "version", RINGWALL_VERSION, "pid", (json_int_t)getpid(), "events", json_events(d));
+        json_t *reply = json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:s, s:I, s:o}", "state",
+                                  state_word(d, holds), "policyFile", d->policy_file, "stateFolder",
+                                  d->state_dir, "readBack", holds, "owned", holds && d->engine.owns,
+                                  "rules", (json_int_t)count_rules(rs), "chains",
+                                  (json_int_t)(rs ? rs->n_chains : 0), "version", RINGWALL_VERSION,
+                                  "pid", (json_int_t)getpid(), "events", json_events(d));
 
         if (!reply)
                 return NULL;

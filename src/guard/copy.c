@@ -12,16 +12,44 @@ static const char *first_error(const Diag *d) {
         return "";
 }
 
+static int keep_texts(Arena *a, const PolicyTexts *from, PolicyTexts *ret) {
+        Source *sources = arena_alloc_array(a, MAX(from->n_sources, 1UL), sizeof(*sources));
+        PolicyOwner *owners = arena_alloc_array(a, MAX(from->n_owners, 1UL), sizeof(*owners));
+
+        if (!sources || !owners)
+                return -ENOMEM;
+        for (size_t i = 0; i < from->n_sources; i++) {
+                sources[i] = from->sources[i];
+                sources[i].name = arena_strdup(a, from->sources[i].name);
+                sources[i].text = arena_strndup(a, from->sources[i].text, sources[i].size);
+                if (!sources[i].name || !sources[i].text)
+                        return -ENOMEM;
+        }
+        for (size_t i = 0; i < from->n_owners; i++) {
+                owners[i] = from->owners[i];
+                owners[i].name = arena_strdup(a, from->owners[i].name);
+                if (!owners[i].name)
+                        return -ENOMEM;
+        }
+        *ret = *from;
+        ret->sources = sources;
+        ret->owners = owners;
+        return 0;
+}
+
 static int compile(const StoreContent *content,
                    const KernelFeatures *features,
                    Arena *a,
                    Ruleset **ret,
                    Diag *d) {
-        const PolicyPaths paths = {.networks = networks_read, .texts = &content->texts};
+        PolicyTexts *texts = arena_new0(a, PolicyTexts); /* the rules point into them */
+        const PolicyPaths paths = {.networks = networks_read, .texts = texts};
         ClaimReport claims;
         Policy *policy;
-        int r = policy_load(a, &paths, &policy, d);
+        int r = texts ? keep_texts(a, &content->texts, texts) : -ENOMEM;
 
+        if (r == 0)
+                r = policy_load(a, &paths, &policy, d);
         if (r == 0)
                 r = ruleset_compile(policy, features, NULL, a, ret, d);
         if (r == 0)

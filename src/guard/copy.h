@@ -8,8 +8,8 @@
 #include "ruleset/pass.h"
 
 /* The Ruleset of a copy. Its image, or, if another version of ringwall compiled that, or it does
- * without something that this kernel needs, its texts; d then warns of it. *ret lives in a, and so
- * must the content. 0; -EBADMSG with the reason in d: the copy is of no use; -ENOMEM. */
+ * without something that this kernel needs, its texts; d then warns of it. *ret lives in a, and
+ * needs the content no longer. 0; -EBADMSG with the reason in d: the copy is of no use; -ENOMEM. */
 int copy_read(const StoreContent *content,
               const KernelFeatures *features,
               Arena *a,

@@ -77,45 +77,24 @@ static void rules_for_bans_are_kept_and_an_entry_without_them_is_as_it_was(void 
         }
 }
 
-static StoreSettings settings_of(Arena *a, const char *text) {
-        static const char catalogue[] = "ringwall: 1\n"
-                                        "zones:\n"
-                                        "  private: 10.0.0.0/8\n"
-                                        "  containers: { interfaces: docker0 }\n"
-                                        "  vms: { interfaces: \"virbr*\" }\n"
-                                        "services: { ssh: { tcp: 22 } }\n";
-        HostNetwork network = {
-                interface_value("eth0"), FAMILY_IPV4, {{0, 0xc0a80100}, {0, 0xc0a801ff}}};
-        Source below = {"catalogue.yaml", catalogue, sizeof(catalogue) - 1};
-        Source above = {"policy.yaml", text, strlen(text)};
-        Diag *d = diag_new(a);
-        StoreSettings s;
-        Policy *policy;
-
-        if (policy_load_text_on_link(a, below, above, &network, 1, &policy, d) < 0)
-                fail_msg("%s", d->messages[0].text);
-        assert_int_equal(store_settings(a, policy, &s), 0);
-        return s;
-}
-
 static void settings_are_what_the_policy_says(void **state) {
         StoreTest *t = *state;
-        StoreSettings s = settings_of(t->arena, "ringwall: 1\n");
+        StoreSettings s = store_test_settings(t->arena, "ringwall: 1\n");
 
         assert_int_equal(s.confirm, 120);
         assert_int_equal(s.mark, 0x10000000);
         assert_true(s.cut_denied);
         assert_int_equal(s.n_rescue, 0);
-        s = settings_of(t->arena,
-                        "ringwall: 1\n"
-                        "zones: { lan: { connected: [eth0] }, vpn: { interfaces: [wg0] } }\n"
-                        "settings:\n"
-                        "  rescue: [lan, vpn, 203.0.113.7]\n"
-                        "  confirm: 60s\n"
-                        "  cut-denied: no\n"
-                        "  ownership: off\n"
-                        "  drift: alert\n"
-                        "  alerts: { run: /bin/tell }\n");
+        s = store_test_settings(
+                t->arena, "ringwall: 1\n"
+                          "zones: { lan: { connected: [eth0] }, vpn: { interfaces: [wg0] } }\n"
+                          "settings:\n"
+                          "  rescue: [lan, vpn, 203.0.113.7]\n"
+                          "  confirm: 60s\n"
+                          "  cut-denied: no\n"
+                          "  ownership: off\n"
+                          "  drift: alert\n"
+                          "  alerts: { run: /bin/tell }\n");
         assert_int_equal(s.confirm, 60);
         assert_false(s.cut_denied);
         assert_int_equal(s.ownership, OWNERSHIP_OFF);
@@ -131,9 +110,9 @@ static void settings_are_what_the_policy_says(void **state) {
         assert_true(range_set_contains(&s.rescue[2].addresses[FAMILY_IPV4], u128(0xcb007107)));
         assert_int_equal(s.bans.n_never, 0);
         assert_int_equal(s.bans.rules.widest[FAMILY_IPV4], 16);
-        s = settings_of(t->arena, "ringwall: 1\n"
-                                  "zones: { lan: { connected: eth0 } }\n"
-                                  "bans: { never: [lan, 203.0.113.7, private], max: 5 }\n");
+        s = store_test_settings(t->arena, "ringwall: 1\n"
+                                          "zones: { lan: { connected: eth0 } }\n"
+                                          "bans: { never: [lan, 203.0.113.7, private], max: 5 }\n");
         assert_int_equal(s.bans.rules.max, 5);
         assert_int_equal(s.bans.n_never, 3);
         /* followed as they change, unlike the way in of the rescue */
@@ -141,7 +120,7 @@ static void settings_are_what_the_policy_says(void **state) {
         assert_true(range_set_contains(&s.bans.never[0].connected, interface_value("eth0")));
         assert_true(range_set_contains(&s.bans.never[1].fixed[FAMILY_IPV4], u128(0xcb007107)));
         assert_true(range_set_contains(&s.bans.never[2].fixed[FAMILY_IPV4], u128(0x0a000001)));
-        s = settings_of(t->arena, "ringwall: 1\nsettings: { rescue: anywhere }\n");
+        s = store_test_settings(t->arena, "ringwall: 1\nsettings: { rescue: anywhere }\n");
         assert_int_equal(s.n_rescue, 1);
         assert_true(s.rescue[0].any_interface && s.rescue[0].any_address);
 }

@@ -212,3 +212,25 @@ static inline Pending store_test_waiting(uint32_t entry, uint32_t fallback) {
                 .boot = "boot-a",
         };
 }
+
+/* What a policy says, with a network on link at eth0. */
+static inline StoreSettings store_test_settings(Arena *a, const char *text) {
+        static const char catalogue[] = "ringwall: 1\n"
+                                        "zones:\n"
+                                        "  private: 10.0.0.0/8\n"
+                                        "  containers: { interfaces: docker0 }\n"
+                                        "  vms: { interfaces: \"virbr*\" }\n"
+                                        "services: { ssh: { tcp: 22 } }\n";
+        HostNetwork network = {
+                interface_value("eth0"), FAMILY_IPV4, {{0, 0xc0a80100}, {0, 0xc0a801ff}}};
+        Source below = {"catalogue.yaml", catalogue, sizeof(catalogue) - 1};
+        Source above = {"policy.yaml", text, strlen(text)};
+        Diag *d = diag_new(a);
+        StoreSettings s;
+        Policy *policy;
+
+        if (policy_load_text_on_link(a, below, above, &network, 1, &policy, d) < 0)
+                fail_msg("%s", d->messages[0].text);
+        assert_int_equal(store_settings(a, policy, &s), 0);
+        return s;
+}

@@ -287,8 +287,6 @@ int bans_decode(Loader *l, const PolicyFile *file);
 /* Once all of them have: what two keys say together. -EBADMSG with a message, or 0. */
 int bans_check(Loader *l);
 
-void settings_init(Settings *ret);
-/* What one file says of the settings. */
 int settings_decode(Loader *l, const PolicyFile *file);
 /* N/second and the like; `text` is n's text or a part of it. */
 int rate_decode(Loader *l, const Node *n, const char *text, Rate *ret);

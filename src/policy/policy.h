@@ -371,7 +371,8 @@ int policy_load_text_on_link(Arena *a,
                              Policy **ret,
                              Diag *d);
 
-/* What is so where a policy says nothing of bans. */
+/* What is so where a policy says nothing of it. */
+void settings_init(Settings *ret);
 void ban_settings_init(BanSettings *ret);
 
 const char *section_id_to_string(SectionId id); /* "inbound" */
@@ -395,6 +396,11 @@ bool zone_expression_contains(const ZoneExpression *e,
                               const U128 *interface,
                               Family family,
                               U128 address);
+
+/* What a zone means: "10.0.0.0/8, 192.0.2.1; eth0 with fd00::/8". */
+void zone_parts_print(const ZonePart *parts, size_t n, FILE *f);
+/* "eth0, wg*" */
+void interfaces_print(const RangeSet *interfaces, FILE *f);
 
 /* No name is this number: it stands for all interfaces that no policy names. */
 #define INTERFACE_UNNAMED U128_MAX

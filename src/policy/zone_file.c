@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "policy/loader.h"
 
+static bool is_blank(char c) {
+        return c == ' ' || c == '\t' || c == '\r';
+}
+
 /* The words of one line that mean something: without comment and blanks. */
 static const char *trim(const char *line, size_t *size) {
         const char *comment = memchr(line, '#', *size);
 
         if (comment)
                 *size = (size_t)(comment - line);
-        while (*size > 0 && strchr(" \t\r", line[*size - 1]) && line[*size - 1])
+        while (*size > 0 && is_blank(line[*size - 1]))
                 (*size)--;
         while (*size > 0 && (*line == ' ' || *line == '\t')) {
                 line++;

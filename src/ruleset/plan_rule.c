@@ -251,7 +251,7 @@ static int add_occurrence(Collector *c, const Chain *chain, const Rule *rule) {
         if (!o.key)
                 return -ENOMEM;
         o.from_policy = size > 0 && (place_size(o.key) > 0 ||
-                                     (is_section(o.section) && !startswith(o.key, "always:")));
+                                     (is_section(chain->name) && !startswith(o.key, "always:")));
         if (o.from_policy && compared_ports(rule)) {
                 if (add_ways_of_ports(c->arena, &own, o.section, rule) < 0 ||
                     without_ports(c->arena, rule, &rest) < 0)
@@ -475,18 +475,28 @@ static int compare_words(const void *a, const void *b) {
         return c;
 }
 
+/* A section's default, which is one however it refuses, and wherever that is said, if at all. */
+static bool is_default(const Subject *s) {
+        const char *words = plan_words(s->key);
+
+        return s->from_policy && startswith(words, s->section) &&
+               startswith(words + strlen(s->section), " default: ");
+}
+
 /* By their place, whatever they say: somebody has written another word into the line. */
 static int compare_places(const void *a, const void *b) {
         const Subject *x = a, *y = b;
         int c = strcmp(x->section, y->section);
         size_t n = place_size(x->key), m = place_size(y->key);
+        bool is_default_x = is_default(x), is_default_y = is_default(y);
 
+        if (c == 0 && (is_default_x || is_default_y))
+                return (int)is_default_x - (int)is_default_y;
         if (c == 0)
                 c = strncmp(x->key, y->key, MIN(n, m));
         if (c == 0 && n != m)
                 c = n < m ? -1 : 1;
-        /* without a place: the section's default, which is one however it refuses */
-        if (c == 0 && n == 0 && !(strstr(x->key, "default: ") && strstr(y->key, "default: ")))
+        if (c == 0 && n == 0)
                 c = strcmp(x->key, y->key);
         if (c == 0 && n == 0 && x->key[0] == '\0')
                 c = strcmp(x->text, y->text);

@@ -99,6 +99,8 @@ static void rules_are_named_as_the_policy_does(void **state) {
                  "(p.yaml:3: inbound default: drop)"},
                 {"a default that is written down", ZONES, ZONES "inbound: drop\n",
                  "moves inbound p.yaml:3: inbound default: drop (inbound default: drop)"},
+                {"a default that is written down as another", ZONES, ZONES "outbound: drop\n",
+                 "changes outbound p.yaml:3: outbound default: drop (outbound default: allow)"},
                 {"a claim, enforced in three places", ZONES,
                  ZONES "protected:\n - services: https\n",
                  "comes protected p.yaml:4: protected https"},

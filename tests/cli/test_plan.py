@@ -95,10 +95,7 @@ inbound:
   ~ reachable within a limit only: tcp 8000, within 9/minute burst 9 (policy.yaml:6)
 outbound:
   - no longer reachable: any protocol (outbound default: allow)
-in detail:
-outbound
-  + policy.yaml:7: outbound default: drop
-rules of the policy: 1 comes, 2 change (-v shows each of them)
+rules of the policy: 3 change (-v shows each of them)
 """
 
 

@@ -3,11 +3,16 @@
 another program does to it."""
 
 import ipaddress
+import json
+import re
+import signal
 import threading
 
 import pytest
 
 from daemon import reach
+from lab import wait_until
+from program import ENVIRONMENT, PROGRAM
 from talk import host_address, peer_address
 from test_drift import OFF, drift, healed
 from world import with_inbound
@@ -27,17 +32,29 @@ class Zone:
     def __init__(self, daemon, path):
         self.daemon, self.path = daemon, path
 
-    def put(self, *more, length=25):
+    def write(self, *more, length=25, settings=OFF):
         """length: of ten of the prefixes; the others' is 25."""
         prefixes = [f"11.{i // 256}.{i % 256}.0/{length if i % 2000 == 7 else 25}\n" for i in range(PREFIXES)]
         self.path.write_text("".join(prefixes) + "".join(f"{line}\n" for line in more))
         self.path.chmod(0o644)
-        policy = OFF + with_inbound("{ allow: ssh, from: many }").replace(
+        return settings + with_inbound("{ allow: ssh, from: many }").replace(
             "zones:\n", f"zones:\n  many: {{ file: {self.path} }}\n"
         )
-        code, said = self.daemon.apply(policy, "--no-confirm")
+
+    def put(self, *more, **rest):
+        code, said = self.daemon.apply(self.write(*more, **rest), "--no-confirm")
         assert code == 0, said
         assert self.daemon.status()["readBack"]
+
+    def plan(self, policy, helped=True, under=()):
+        """helped: by what ringwalld says is in force."""
+        folder = self.daemon.runtime if helped else self.daemon.folder / "nobody"
+        words = [*under, PROGRAM, "plan", "--json", self.daemon.world.file(policy)]
+        done = self.daemon.world.lab.run(
+            "fw", words, check=False, env={**ENVIRONMENT, "RINGWALL_RUNTIME_DIR": str(folder)}
+        )
+        assert done.returncode in (0, 8), done.stderr
+        return json.loads(done.stdout)
 
 
 def test_its_ranges_begin_and_end_where_the_file_says(world, zone):
@@ -97,3 +114,42 @@ def test_what_was_done_to_it_while_nobody_watched_is_told_and_undone(world, zone
     assert zone.daemon.status()["readBack"]
     assert reach(world, 22) == "open"
     assert zone.daemon.log().count("were not as they should be") == before + (command is not None)
+
+
+def sets(plan):
+    return [(s["name"], s["come"], s["go"]) for s in plan["sets"]]
+
+
+def both_ways(zone, policy):
+    plan = zone.plan(policy)
+    assert plan == zone.plan(policy, helped=False)
+    return plan
+
+
+def test_what_changes_is_the_same_with_and_without_the_daemon(world, zone):
+    zone.put(PEER)
+    assert not both_ways(zone, zone.write(PEER))["differs"]
+    world.lab.run("fw", ["nft", "add table inet other; delete table inet other"])
+    plan = both_ways(zone, zone.write(PEER, PEER + 9, length=26))
+    assert sets(plan) == [("many-ipv4", 11, 10)] and plan["meaning"]
+    none = both_ways(zone, OFF + with_inbound("{ allow: ssh }"))
+    assert ("many-ipv4", 0, PREFIXES + 1) in sets(none)
+
+
+def test_with_the_daemon_the_kernel_need_not_list_it(world, zone, tmp_path):
+    zone.put(PEER)
+    policy, received = zone.write(PEER, PEER + 9), {}
+    for helped in (True, False):
+        trace = tmp_path / f"trace-{helped}"
+        zone.plan(policy, helped, under=["strace", "-o", trace, "-e", "trace=recvmsg,recvfrom,recv"])
+        received[helped] = sum(int(n) for n in re.findall(r" = (\d+)$", trace.read_text(), re.M))
+    assert received[False] > 20 * PREFIXES, "each range is told of"
+    assert received[True] < received[False] / 4
+
+
+def test_what_another_program_changed_is_planned_as_it_is(world, zone):
+    settings = "settings: { ownership: off, drift: alert }\n"
+    zone.put(PEER, settings=settings)
+    world.lab.run("fw", ["nft", f"add element inet ringwall many-ipv4 {{ {PEER + 9} }}"])
+    wait_until(lambda: not zone.daemon.status()["readBack"], 20, "the daemon to notice")
+    assert sets(both_ways(zone, zone.write(PEER, settings=settings))) == [("many-ipv4", 0, 1)]

@@ -219,3 +219,36 @@ def test_who_is_not_root_is_told_what_to_do(world, daemon):
         assert done.returncode == 4 and done.stdout == "", (words, done.stderr)
         assert f"sudo ringwall {words[0]}" in done.stderr and "may call" not in done.stderr, words
         assert ("usermod -aG ringwall" in done.stderr) == (words == ["status"])
+
+
+BESIDE = """\
+settings
+  ~ drift: heal → alert
+bans
+  ~ max: 1000000 → 7
+"""
+
+
+def test_what_stands_beside_the_rules_is_told(world, daemon):
+    assert daemon.apply(OPEN, "--no-confirm")[0] == 0
+    own = {"RINGWALL_RUNTIME_DIR": str(daemon.runtime)}
+    new = world.file(OPEN + "settings: { drift: alert }\nbans: { max: 7 }\n")
+    done = say(daemon, "plan", new, env=own)
+    head, _, rest = done.stdout.partition("\n")
+    assert done.returncode == 8 and rest == BESIDE, done.stdout
+    assert head.endswith("ringwall apply would change no rule, only what stands beside them:")
+    beside = json.loads(say(daemon, "plan", "--json", new, env=own).stdout)["beside"]
+    assert beside[1] == {"change": "changes", "section": "bans", "key": "max", "before": "1000000", "after": "7"}
+    done = say(daemon, "apply", new, "--no-confirm")
+    assert done.returncode == 0 and BESIDE in done.stdout
+    assert say(daemon, "plan", new, env=own).returncode == 0
+    # whoever does not ask the daemon knows nothing of it
+    done = say(daemon, "plan", world.file(OPEN), env={"RINGWALL_RUNTIME_DIR": "/nowhere"})
+    assert done.returncode == 0 and "max" not in done.stdout
+
+
+def test_the_first_policy_brings_what_stands_beside_its_rules(world, daemon):
+    new = world.file(OPEN + "settings: { confirm: 60s }\n")
+    done = say(daemon, "apply", new, "--dry-run")
+    assert "settings\n  + confirm: 60s\n" in done.stdout
+    assert "confirm" not in say(daemon, "plan", new, env={"RINGWALL_RUNTIME_DIR": "/nowhere"}).stdout
