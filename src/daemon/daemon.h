@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "base/manager.h"
 #include "guard/confirm.h"
 #include "guard/drops.h"
 #include "guard/engine.h"
@@ -93,6 +94,9 @@ typedef struct Turn {
         uint64_t since_usec;    /* which had got so far, CLOCK_MONOTONIC, at its first step */
         uint64_t told_usec;     /* likewise: when the last sign was given */
         bool is_large;          /* systemd has been asked to wait longer */
+        Manager manager;
+        sd_event_source *sign; /* the next one between two turns */
+        sd_event_source *room; /* until the manager reads again what it is told */
 } Turn;
 
 typedef struct Daemon {
@@ -187,6 +191,9 @@ uint64_t daemon_now(void);
  * with to_send, as many bytes go to the kernel as one transaction now; the context is the Daemon.
  * However often: mostly it costs nothing. */
 int turn_start(Daemon *d);
+void turn_stop(Daemon *d);
+/* Tells systemd, which is never waited for: see base/manager.h. There must be an event loop. */
+int turn_tell(Daemon *d, ManagerKind kind, int fd, const char *format, ...) _printf_(4, 5);
 void turn_step(void *context, size_t to_send);
 
 /* park.c: the socket that owns the table, over restarts. open: opens the engine, with the socket
