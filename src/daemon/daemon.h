@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "base/journal.h"
 #include "base/manager.h"
 #include "guard/confirm.h"
 #include "guard/drops.h"
@@ -139,6 +140,7 @@ typedef struct Daemon {
         int log_fd; /* of what rules log */
         sd_event_source *log;
         bool has_journal;
+        uint64_t n_unread; /* lines that nobody took */
 
         int sample_fd; /* of what rules refuse */
         sd_event_source *sample, *follow;
@@ -179,6 +181,10 @@ typedef struct Daemon {
 
 /* Tells the journal (or standard error) what happened, and keeps it. */
 void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, ...) _printf_(4, 5);
+/* One line to the journal, with further fields; without a journal, to standard error, without them.
+ * Neither is waited for: how many lines were not read is told once somebody reads again. */
+void daemon_write(
+        Daemon *d, int priority, const char *text, const JournalField *more, size_t n_more);
 /* A note. */
 void daemon_say(Daemon *d, int priority, const char *format, ...) _printf_(3, 4);
 /* Every message of diag in that way. */

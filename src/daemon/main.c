@@ -123,6 +123,7 @@ static int run(Daemon *d) {
 
         /* another root process could otherwise take our socket, and with it the table */
         (void)prctl(PR_SET_DUMPABLE, 0);
+        (void)signal(SIGPIPE, SIG_IGN); /* whoever read what it says may have gone */
         ban_settings_init(&d->ban_rules.rules);
         if (make_folder(d->state_dir, 0700) < 0 || make_folder(d->runtime_dir, 0755) < 0)
                 return -EIO;

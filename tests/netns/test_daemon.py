@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ringwalld in a namespace: apply, confirm, undo, and what is in force after it died or started anew."""
 
+import contextlib
 import json
 import os
 import signal
@@ -150,6 +151,31 @@ def test_a_change_that_waits_is_not_in_force_after_a_boot(world, daemon):
     daemon.start()
     assert daemon.status()["number"] == 1 and "pending" not in daemon.status()
     assert reach(world, 443) == "open" and reach(world, 22) == "dropped"
+
+
+def test_whoever_has_stopped_reading_what_it_says_stops_nothing(world, daemon):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writer, b"\n" * 4096):
+            pass
+    words = ["--state-dir", daemon.state, "--runtime-dir", daemon.runtime]
+    # another open file, which waits, of the same pipe
+    with open(f"/proc/self/fd/{writer}", "wb") as full:
+        os.close(writer)
+        daemon.process = world.lab.popen("fw", [DAEMON, *words], stderr=full, env=ENVIRONMENT)
+    wait_until(lambda: daemon.ask("status")[0] == 0, 20, "the daemon's first answer")
+    for inbound in ("{ deny: https }", "{ allow: ssh }"):
+        assert daemon.apply(with_inbound(inbound), "--no-confirm")[0] == 0
+    with open(reader, "rb") as said:
+        while said.read(1) == b"\n":
+            os.set_blocking(said.fileno(), False)
+        os.set_blocking(said.fileno(), True)
+        assert daemon.apply(EXAMPLE, "--no-confirm")[0] == 0
+        assert b" lines are missing here" in said.readline()
+    # and now nobody can read it any more
+    assert daemon.apply(with_inbound("{ allow: ssh }"), "--no-confirm")[0] == 0
+    assert daemon.status()["number"] == 4 and reach(world, 22) == "open"
 
 
 def test_a_damaged_copy_gives_way_to_history_and_that_to_the_lockdown(world, daemon):
