@@ -89,6 +89,7 @@ static void look_at_state(Daemon *d) {
 static int look(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
 
+        turn_step(d, 0);
         look_at_unit(d);
         look_at_state(d);
         (void)sd_event_source_set_time_relative(s, LOOK_USEC);

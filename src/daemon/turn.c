@@ -23,10 +23,11 @@
 #define USUAL_RATE ((size_t)800 << 10)
 #define SLOW_RATE ((size_t)256 << 10)
 
-/* Between two turns: from half of the time that systemd waits on, and together with what else wakes
- * the loop, but no later than at three quarters. */
-#define SIGN_PART 2
-#define SIGN_SLACK_PART 4
+/* Between two turns: after three quarters of the time that systemd waits at the latest, eight a
+ * minute of ten seconds. What wakes the daemon regularly gives one as well, so that one wake-up is
+ * both. */
+#define SIGN_USEC(wait) ((wait) / 40 * 29)
+#define SIGN_SLACK_USEC(wait) ((wait) / 40)
 /* Before all else: however much there is to do, it is done in turns. */
 #define SIGN_PRIORITY (SD_EVENT_PRIORITY_IMPORTANT - 2)
 
@@ -65,18 +66,12 @@ int turn_tell(Daemon *d, ManagerKind kind, int fd, const char *format, ...) {
 static void sign(Daemon *d, uint64_t now) {
         d->turn.told_usec = now;
         (void)turn_tell(d, MANAGER_ALIVE, -1, "WATCHDOG=1");
+        (void)sd_event_source_set_time(d->turn.sign, now + SIGN_USEC(d->turn.watchdog_usec));
 }
 
 static int on_sign(sd_event_source *s, uint64_t usec, void *userdata) {
-        Daemon *d = userdata;
-        uint64_t now = drift_now();
-        int r;
-
-        /* a long turn may just have given one */
-        if (now - d->turn.told_usec >= d->turn.watchdog_usec / SIGNS)
-                sign(d, now);
-        r = sd_event_source_set_time(s, d->turn.told_usec + d->turn.watchdog_usec / SIGN_PART);
-        return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+        sign(userdata, drift_now());
+        return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
 /* Not before all is started: systemd waits for signs of life from the first one on, and for a start
@@ -88,7 +83,7 @@ int turn_start(Daemon *d) {
         d->turn.watchdog_usec = r > 0 ? usec : 0;
         if (r <= 0)
                 return r;
-        r = sd_event_add_time(d->event, &d->turn.sign, CLOCK_MONOTONIC, 0, usec / SIGN_SLACK_PART,
+        r = sd_event_add_time(d->event, &d->turn.sign, CLOCK_MONOTONIC, 0, SIGN_SLACK_USEC(usec),
                               on_sign, d);
         return r < 0 ? r : sd_event_source_set_priority(d->turn.sign, SIGN_PRIORITY);
 }
