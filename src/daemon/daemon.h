@@ -105,6 +105,8 @@ typedef struct Daemon {
         Turn turn;
         Engine engine;
         RpcServer *rpc;
+        dev_t socket_device; /* of the control socket, as it was bound */
+        ino_t socket_inode;
 
         const char *policy_file; /* what `apply` means without a FILE */
         const char *catalogue;
@@ -165,8 +167,9 @@ typedef struct Daemon {
         } panic;
 
         struct {
-                sd_event_source *timer, *watch; /* watch: of the state directory */
-                bool is_state_lost;             /* likewise of is_lost */
+                sd_event_source *timer, *watch;     /* watch: of the state directory */
+                sd_event_source *socket_watch;      /* of the runtime directory */
+                bool is_state_lost, is_socket_lost; /* likewise of is_lost */
                 bool is_lost; /* nothing starts it at the next boot, which has been said */
         } outlook;
 
@@ -223,7 +226,7 @@ void claims_doubt(Daemon *d);
 /* Likewise, and who did. */
 void claims_note_commit(Daemon *d, const Commit *c);
 
-/* outlook.c: whether it runs after the next boot. */
+/* outlook.c: whether it runs after the next boot, and can be asked. */
 int outlook_start(Daemon *d);
 void outlook_stop(Daemon *d);
 /* What systemd does with the daemon's unit at the next boot. 0 or -ENOMEM. */
@@ -264,6 +267,10 @@ void refused_stop(Daemon *d);
 
 /* methods.c: the control socket. */
 int methods_start(Daemon *d);
+/* Whether what stands in the runtime directory is the socket that is listened to. bind: makes it
+ * so; 1, or a negative errno: -EADDRINUSE if another program listens there. */
+bool methods_is_bound(const Daemon *d);
+int methods_bind(Daemon *d);
 void methods_stop(Daemon *d);
 /* Writes its interface in Varlink's own language. 0 or a negative errno. */
 int methods_describe(FILE *f);

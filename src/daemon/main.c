@@ -27,7 +27,7 @@ static const DaemonService services[] = {
         {"policy", change_start, change_stop},    {"bans", bans_start, bans_stop},
         {"links", links_start, links_stop},       {"logs", logs_start, logs_stop},
         {"refused", refused_start, refused_stop}, {"claims", claims_start, claims_stop},
-        {"outlook", outlook_start, outlook_stop}, {"socket", methods_start, methods_stop},
+        {"socket", methods_start, methods_stop},  {"outlook", outlook_start, outlook_stop},
 };
 
 static const char help[] =

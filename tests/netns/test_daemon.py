@@ -433,6 +433,67 @@ def test_what_is_taken_out_of_the_state_directory_is_there_for_the_next_start(wo
     assert status["state"] == "closed" and status["number"] == 1
 
 
+def test_what_is_written_into_what_the_next_start_needs_is_undone(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.apply(with_inbound("{ deny: https }"), "--no-confirm")
+    sealed = daemon.state / "sealed"
+    whole, words = sealed.read_bytes(), "had been changed in"
+    for number, damaged in enumerate((b"", whole[: len(whole) // 2], whole[:-9] + b"something"), 1):
+        with open(sealed, "r+b") as file:  # the same file, as it is held open
+            file.write(damaged)
+            file.truncate()
+        wait_until(lambda n=number: daemon.log().count(words) == n, 20, "the event")
+        assert sealed.read_bytes()[-200:] == whole[-200:]
+    batch = daemon.state / "lockdown.batch"
+    whole = batch.read_bytes()
+    batch.write_bytes(whole[:-1])
+    wait_until(lambda: "what ringwall-lockdown needs" in daemon.log(), 20, "the event")
+    assert len(batch.read_bytes()) == len(whole)  # but for the numbers of its messages
+    daemon.stop(signal.SIGKILL)
+    world.lab.nft("flush ruleset")
+    daemon.start()
+    assert daemon.status()["number"] == 2 and reach(world, 443) == "dropped"
+
+
+def test_a_control_socket_that_is_taken_away_is_made_again(world, daemon):
+    """Its folder, too; whoever is connected stays so."""
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    path, words = daemon.runtime / "io.ringwall", "control socket had been removed"
+    request = json.dumps({"method": "io.ringwall.Status"}).encode() + b"\0"
+    with socket.socket(socket.AF_UNIX) as before:
+        before.connect(str(path))
+        taken = [path.unlink, lambda: (path.unlink(), path.write_text("a file")), None]
+        for number, take in enumerate(taken, 1):
+            if take:
+                take()
+            else:
+                path.unlink()
+                daemon.runtime.rmdir()
+            wait_until(lambda n=number: daemon.log().count(words) == n, 20, "the event")
+        before.settimeout(20)
+        before.sendall(request)
+        assert b'"state"' in before.recv(1 << 16)
+    assert daemon.status()["number"] == 1
+
+
+def test_a_control_socket_that_somebody_else_listens_at_is_theirs(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    path = daemon.runtime / "io.ringwall"
+    other = socket.socket(socket.AF_UNIX)
+    other.bind(str(daemon.runtime / "other"))
+    other.listen()
+    os.rename(daemon.runtime / "other", path)
+    wait_until(lambda: "another program listens there" in daemon.log(), 20, "the failure")
+    assert reach(world, 22) == "dropped"
+    other.close()
+    path.unlink()
+    wait_until(lambda: daemon.ask("status")[0] == 0, 20, "an answer")
+    assert daemon.log().count("another program listens there") == 1
+
+
 def test_the_lockdown_comes_where_the_store_cannot_be_trusted(world, daemon):
     daemon.start()
     daemon.apply(EXAMPLE, "--no-confirm")
