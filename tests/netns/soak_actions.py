@@ -59,8 +59,10 @@ class Actions(Mishaps):
         self.watch_the_time()
         if not rows_still(self, name):
             return
-        start = time.monotonic()
+        start, before = time.monotonic(), self.waiting
         function(self)
+        if before and before is not self.waiting and time.monotonic() > before[1] + CONFIRM - 1:
+            self.optional |= {"undone", "in-force"}  # a slow machine: it ended before it was replaced
         self.slowest[name] = max(self.slowest[name], time.monotonic() - start)
         self.count[name] += 1
         if self.waiting and time.monotonic() > self.waiting[1] + CONFIRM - 1:  # a slow machine

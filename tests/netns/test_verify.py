@@ -251,6 +251,43 @@ def test_what_an_allow_hangs_on_is_named(world):
     assert find(found, "deny ssh")["answer"] == "proved"
 
 
+def chain_of(hook, kind, priority, rule, name="theirs"):
+    return f"chain {name} {{ type {kind} hook {hook} priority {priority}; {rule}; }}\n"
+
+
+def test_chains_that_translate_what_has_come_in_can_give_it_no_other_source_in_time(world):
+    """They run behind our own, whatever priority they name; and only sources can be translated there."""
+    world.use(EXPECTING)
+    for priority in (-199, 100):
+        trusted = chain_of("input", "nat", priority, "tcp dport 22 snat ip to 10.40.10.2")
+        world.lab.nft(f"table ip other {{ {trusted} }}")
+        assert find(answers(world, 0), "deny ssh")["answer"] == "proved"
+        assert world.reach("wan", "host", 22, 4) != "open"
+        assert world.reach("lan", "host:eth1", 22, 4) == world.reach("wan", "host", 443, 4) == "open"
+        world.lab.nft("delete table ip other")
+    for rule in ("tcp dport 443 redirect to :22", "tcp dport 443 dnat to 127.0.0.1", "masquerade"):
+        table = f"table ip other {{ {chain_of('input', 'nat', 100, rule)} }}"
+        assert world.lab.run("fw", ["nft", table], check=False).returncode != 0, rule
+
+
+def test_what_they_refuse_or_what_stands_behind_them_leaves_an_allow_open(world):
+    world.use(EXPECTING)
+    snat = chain_of("input", "nat", 100, "udp dport 9 snat ip to 10.9.9.9")
+    refusing = {
+        "theirs": chain_of("input", "nat", 100, "tcp dport 443 reject"),
+        "late": snat + chain_of("input", "filter", 150, "tcp dport 443 reject", "late"),
+    }
+    for name, chains in refusing.items():
+        world.lab.nft(f"table inet other {{ {chains} }}")
+        found = answers(world, 10)
+        assert find(found, "allow https to")["answer"] == "refuted"
+        assert find(found, "deny ssh")["answer"] == "proved"
+        (reason,) = find(found, "allow ssh")["hangs-on"]
+        assert reason == f"what chain '{name}' of table 'other' refuses"
+        assert world.reach("wan", "host", 443, 4) != "open"
+        world.lab.nft("delete table inet other")
+
+
 def test_what_another_table_forwards_not_refutes_an_allow_of_routed(world):
     world.use(EXPECTING)
     world.lab.nft(other("forward", 'iifname "docker0" meta nfproto ipv4 reject'))
