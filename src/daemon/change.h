@@ -53,7 +53,7 @@ int request_confirm(
 int request_rollback(Daemon *d, const RollbackRequest *request, json_t **ret, RequestFailure *f);
 int request_history(Daemon *d, json_t **ret, RequestFailure *f);
 /* A failure in so many words; -EBADMSG, or -ENOMEM. */
-int request_fail(RequestFailure *f, const char *error, const char *text);
+int request_fail(RequestFailure *f, const char *error, const char *format, ...) _printf_(3, 4);
 
 /* absence.c: what happened while the daemon did not run. */
 typedef struct Absence {

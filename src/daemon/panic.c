@@ -204,7 +204,7 @@ static int check_way(Daemon *d, Arena *a, const PanicRequest *q, json_t *reply, 
         if (r == 0)
                 r = caller_check_ways(&caller, a, rs, NULL, ways, &locked_out, &text);
         if (r == 0 && locked_out && !q->has_console)
-                return request_fail(f, RPC_INTERFACE ".WouldLockOut", text);
+                return request_fail(f, RPC_INTERFACE ".WouldLockOut", "%s", text);
         return r;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "nft/attribute.h"
 
+#include <sys/socket.h>
+
 #include <arpa/inet.h>
 #include <endian.h>
 #include <linux/netfilter/nf_tables.h>
@@ -118,4 +120,21 @@ const void *attribute_value(const Attributes *a, uint16_t type, size_t *ret_size
 
         attributes_inside(a, type, &data);
         return attribute_bytes(&data, NFTA_DATA_VALUE, ret_size);
+}
+
+bool attribute_address(const Attributes *a, uint16_t type, Family family, U128 *ret) {
+        size_t size = 0;
+        const void *bytes = attribute_bytes(a, type, &size);
+
+        if (!bytes || size * 8 != family_width(family))
+                return false;
+        *ret = u128_from_bytes(bytes, size);
+        return true;
+}
+
+bool attribute_family(unsigned int af, Family *ret) {
+        if (af != AF_INET && af != AF_INET6)
+                return false;
+        *ret = af == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
+        return true;
 }

@@ -7,6 +7,7 @@
 
 #include <libmnl/libmnl.h>
 
+#include "base/address.h"
 #include "base/util.h"
 
 #define ATTRIBUTES_MAX 40 /* IFLA_LINK_NETNSID is 37 */
@@ -60,3 +61,7 @@ const char *attribute_string(const Attributes *a, uint16_t type);
 const void *attribute_bytes(const Attributes *a, uint16_t type, size_t *ret_size);
 /* The value inside a data attribute (NFTA_DATA_VALUE). */
 const void *attribute_value(const Attributes *a, uint16_t type, size_t *ret_size);
+/* An address of that family, of just its size. */
+bool attribute_address(const Attributes *a, uint16_t type, Family family, U128 *ret);
+/* rtnetlink's number of a family; false: neither IPv4 nor IPv6. */
+bool attribute_family(unsigned int af, Family *ret);

@@ -11,11 +11,11 @@ import threading
 import time
 from dataclasses import replace
 
+from daemon import Daemon
 from lab import wait_until
 from program import ringwall
 from soak_mishaps import SOON, Mishaps, Wrong
 from soak_model import CLIENTS, draw
-from test_daemon import Daemon
 from test_owner import Manager
 
 CONFIRM = 10  # seconds: the shortest that there is

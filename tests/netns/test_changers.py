@@ -14,13 +14,11 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
+from fixtures import world_for
 from lab import wait_until
 from rival import Commits
-from test_daemon import Daemon
 from test_verify import EXPECTING
-from world import EXAMPLE, World
+from world import EXAMPLE
 
 OFF = "settings: { ownership: off }\n"
 CLONE3 = 435  # on every processor
@@ -100,20 +98,7 @@ BESIDE = {
     ],
 }
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path, foreign=None)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function", foreign=None)
 
 
 class Told:

@@ -8,25 +8,12 @@ import subprocess
 
 import pytest
 
+from fixtures import world_for
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
-from test_daemon import Daemon
-from world import EXAMPLE, World
+from world import EXAMPLE
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path, foreign=None)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function", foreign=None)
 
 
 def events(daemon, *words):

@@ -4,15 +4,14 @@ what a server says: those that it refuses die, also where conntrack knew nothing
 
 import contextlib
 import select
-import signal
 import socket
 import threading
 
 import pytest
 
+from daemon import reach
 from lab import wait_until
 from program import ringwall
-from test_daemon import Daemon, reach
 from world import DOCKER, EXAMPLE, World, accept_from
 
 # Ports that the policy refuses. Of connections to the first two the client's own rules hold something
@@ -38,14 +37,6 @@ def make_world(request, tmp_path):
     w = World(tmp_path, foreign=DOCKER if request.param == "conntrack awake" else None)
     yield w
     w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
 
 
 def begin(world, family, port):

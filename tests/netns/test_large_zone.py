@@ -3,35 +3,22 @@
 another program does to it."""
 
 import ipaddress
-import signal
 import threading
 
 import pytest
 
+from daemon import reach
 from talk import host_address, peer_address
-from test_daemon import Daemon, reach
 from test_drift import OFF, drift, healed
-from world import World, with_inbound
+from world import with_inbound
 
 PREFIXES = 20000  # LARGE_SET_MIN is 16384
 PEER = ipaddress.ip_address(peer_address("wan", 4))
 
 
-@pytest.fixture(name="world", scope="module")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("world"))
-    yield w
-    w.close()
-
-
 @pytest.fixture(name="zone", scope="module")
-def make_zone(world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("daemon")
-    d = Daemon(world, folder)
-    d.start()
-    yield Zone(d, folder / "many")
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+def make_zone(running):
+    return Zone(running, running.folder / "many")
 
 
 class Zone:

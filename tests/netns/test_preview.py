@@ -9,27 +9,17 @@ import pytest
 from conntrack import Conntrack
 from program import ENVIRONMENT, PROGRAM
 from talk import exchange
-from test_daemon import Daemon
-from world import EXAMPLE, World, accept_from, with_inbound
+from world import EXAMPLE, accept_from, with_inbound
 
 OPEN = with_inbound("{ allow: [ssh, https, http] }")
 
 
-@pytest.fixture(scope="module", name="world")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("world"))
-    yield w
-    w.close()
-
-
 @pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    d.start()
-    yield d
-    if d.process.poll() is None:
-        say(d, "unload", "--yes")
-        d.stop()
+def make_daemon(daemon):
+    daemon.start()
+    yield daemon
+    if daemon.is_running():
+        say(daemon, "unload", "--yes")
 
 
 def connect(world, who, where, port, server=None):

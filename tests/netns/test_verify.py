@@ -9,15 +9,11 @@ import sys
 
 import pytest
 
+from fixtures import world_for
 from program import ringwall
-from world import EXAMPLE, World, accept_from, with_inbound
+from world import EXAMPLE, accept_from, with_inbound
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
+make_world = world_for("function")
 
 
 def verify(world, code):
