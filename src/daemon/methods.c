@@ -196,6 +196,7 @@ static const RpcField panic_out[] = {
         {"on", RPC_BOOL, 0, "what is so now"},
         {"cut", RPC_INT, RPC_OPTIONAL, "open connections that were cut"},
         {"ways", RPC_OBJECT, RPC_ARRAY | RPC_OPTIONAL, "open connections to sshd, and whether each could be made anew", .fields = way_fields},
+        {"rescue", RPC_BOOL, RPC_OPTIONAL, "somebody may come in by sshd meanwhile; false: a console alone is left"},
         {0},
 };
 

@@ -35,7 +35,12 @@ typedef struct Engine {
         bool asked_owner;   /* the kernel has been asked whether it can be had: */
         bool can_own;
         bool owns;            /* as read back: the table is the link's */
-        bool is_anothers;     /* another program's, when it was read last */
+        bool is_own;          /* the link's, when it was read last, */
+        bool is_anothers;     /* or another program's */
+        bool wrote_flags;     /* the last transaction changed the table's flags, and nothing else */
+        bool keeps_found;     /* what there was before the last one is kept: */
+        Arena *found_arena;   /* owned; of */
+        const Ruleset *found; /* or NULL; it lives no longer than what is in force */
         bool tracks;          /* conntrack stays at work even if the table goes */
         bool reports_refused; /* what is refused is made known: see ruleset/refused.h */
 } Engine;
@@ -80,8 +85,7 @@ int engine_refresh(Engine *e, Diag *d);
  */
 void engine_keep_tracking(Engine *e);
 
-/* Reads the table, whatever it holds; in a. 0 or a negative errno. */
-int engine_read(Engine *e, Arena *a, Ruleset **ret);
+void engine_forget_found(Engine *e);
 /* Whether what was read is what was put in force, whosever the table was. */
 bool engine_is_as_desired(const Engine *e, const Ruleset *live);
 

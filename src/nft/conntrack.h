@@ -26,6 +26,7 @@ typedef struct Connection {
         bool confirmed, expected;
         bool picked_up; /* TCP: it was known only from amidst, so that either end may have opened it
                          */
+        bool is_over;   /* of TCP: closed, and remembered for a while */
         uint32_t mark;
         uint16_t zone;
         uint16_t tuple_size;

@@ -28,7 +28,7 @@ typedef struct VerifyAnswer {
         const char *text; /* "policy.yaml:15: protected ollama" */
         Span at;          /* no source: of no line of the policy */
         VerifyKind kind;
-        bool is_plain;  /* of a way in: it is open as long as no limit is reached */
+        bool is_plain;  /* of a way in: it is open as long as no program's limit is reached */
         bool described; /* of an expectation: there are such packets on this host */
         /* Of a refuted one: the connection in words, and its way; of the World's. */
         const char *connection;

@@ -63,7 +63,8 @@ static bool is_behind_sources(const Whole *x, const WorldChain *c) {
 }
 
 static bool is_left_out(const Whole *x, const WorldChain *c) {
-        if (!c->is_base || whole_is_dormant(c->table) || whole_walks_device(x, c))
+        if (!c->is_base || whole_is_dormant(c->table) || whole_walks_device(x, c) ||
+            whole_is_bans(x, c->table))
                 return false;
         /* what is sent meets no chain that it would arrive by */
         if (x->sent && (c->ingress || (c->hook != NF_INET_POST_ROUTING &&

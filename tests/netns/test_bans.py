@@ -261,6 +261,8 @@ def test_import_and_export_and_a_line_that_is_none(daemon, world, folder):
     for i in range(0, 5000, 100):
         lines[i] = ("nonsense", "127.0.0.1", "10.0.0.0/8", "1.2.3.4 5.6.7.8")[i // 100 % 4]
     path.write_text("# a list\n" + "\n".join(lines) + "\n\n2001:db8:5::/64 # a network\n")
+    code, _, errors = text(daemon, "bans", "--import", str(path.parent))
+    assert code == 1 and f"cannot read {path.parent}: Is a directory" in errors
     code, out, errors = text(daemon, "bans", "--import", str(path), "--for", "1d")
     assert code == 8 and out == "4951 banned, 0 extended, 50 lines left out\n"
     assert f"{path}:2: 'nonsense' is no address" in errors
@@ -318,10 +320,13 @@ def test_other_lengths_of_prefix_are_bounded(daemon):
 
 def test_verify_and_status_take_the_table_for_ringwalls_own(daemon, world):
     ban(daemon, WAN)
-    policy = str(world.file(OPEN))
+    ban(daemon, "198.51.100.9", "--services", "ssh")
+    # bans drop what is sent to the banned as well: neither way do they break what is to be open
+    policy = str(world.file(OPEN + "expect: [{ allow: [ssh, 8080/tcp], from: anywhere }]\n"))
     done = ringwall(world.lab, "verify", "--policy", policy, "--json", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert all(c["answer"] == "proved" for c in json.loads(done.stdout)["claims"])
+    claims = json.loads(done.stdout)["claims"]
+    assert all(c["answer"] == "proved" for c in claims) and claims[-1]["kind"] == "always"
     status = daemon.status()
     assert status["state"] == "closed" and status["readBack"]
     assert status["drift"]["seen"] == 0

@@ -84,3 +84,16 @@ def test_what_another_program_does_to_it_is_undone(world, zone, listed, command,
     assert reach(world, 22) == expected
     told = [line for line in zone.daemon.log().splitlines() if "another program changed" in line]
     assert "set many-ipv4" in told[-1]  # was changed, or how much, by which compare sees it first
+
+
+@pytest.mark.parametrize("command", [None, f"delete element inet ringwall many-ipv4 {{ {PEER} }}"])
+def test_what_was_done_to_it_while_nobody_watched_is_told_and_undone(world, zone, command):
+    zone.put(PEER)
+    zone.daemon.stop()
+    if command:
+        world.lab.run("fw", ["nft", command])
+    before = zone.daemon.log().count("were not as they should be")
+    zone.daemon.start()
+    assert zone.daemon.status()["readBack"]
+    assert reach(world, 22) == "open"
+    assert zone.daemon.log().count("were not as they should be") == before + (command is not None)

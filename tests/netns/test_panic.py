@@ -174,11 +174,11 @@ def say(world, daemon, *words):
 
 def test_it_says_when_it_ends_and_what_is_in_force_then(world, daemon):
     daemon.start()
-    say(world, daemon, "panic", "on", "--for", "1h")
+    assert "a console alone is left" in say(world, daemon, "panic", "on", "--for", "1h")
     assert ", for another " in say(world, daemon, "status")
     assert "this host is open" in say(world, daemon, "panic", "off")
     daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
-    say(world, daemon, "panic", "on")
+    assert "console" not in say(world, daemon, "panic", "on")
     assert ", for another " not in say(world, daemon, "status")
     assert "what the policy says is in force" in say(world, daemon, "panic", "off")
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from conntrack import Conntrack
+from lab import wait_until
 from program import ENVIRONMENT, PROGRAM
 from talk import exchange
 from world import EXAMPLE, accept_from, with_inbound
@@ -62,6 +63,9 @@ def test_what_is_shown_is_what_is_cut(world, daemon):
     gone = [connect(world, "wan", "host", 22) for _ in range(3)]
     stays = connect(world, "wan", "host", 443)
     new = world.file(EXAMPLE, "new.yaml")
+    for end in connect(world, "wan", "host", 22):
+        end.close()  # conntrack remembers it for two minutes more
+    wait_until(lambda: "once it is confirmed: 3\n" in say(daemon, "plan", new).stdout, 20, "its end")
     done = say(daemon, "apply", new)
     assert done.returncode == 9, done.stderr
     said = lines(done.stdout)

@@ -320,6 +320,15 @@ def test_your_way_in_is_asked_of_all_tables(world):
     assert way_in(world, "fd00:40:10::2", "fd00:40:10::1")["answer"] == "proved"
 
 
+def test_the_limits_of_the_policy_leave_your_way_in_proved_those_of_others_do_not(world):
+    rule = "{ allow: ssh, from: [lan, vpn], limit: 10/minute per source, connections: 9 per source }"
+    world.use(EXAMPLE.replace("{ allow: ssh, from: [lan, vpn] }", rule))
+    assert way_in(world, "10.40.10.2", "10.40.10.1")["answer"] == "proved"
+    world.lab.nft(other("input", "tcp dport 22 limit rate over 9/second drop"))
+    claim = way_in(world, "10.40.10.2", "10.40.10.1")
+    assert claim["answer"] == "undecided" and "another program's limit" in claim["hangs-on"][0]
+
+
 def test_a_way_in_that_another_program_sends_elsewhere_is_none(world):
     world.use(EXAMPLE.replace("[lan, vpn] }", "[lan, vpn] }\n  - { allow: https, from: lan }"))
     world.lab.nft(other("prerouting", "tcp dport 22 dnat ip to 172.17.0.2:80", "nat", -101))
