@@ -3,7 +3,6 @@
 
 #include <pwd.h>
 #include <syslog.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/entry.h"
 #include "daemon/siege.h"
@@ -251,7 +250,7 @@ int change_run(Daemon *d, ConfirmPlan *plan) {
                 daemon_say_all(d, d->diag);
                 d->diag = NULL;
         }
-        (void)sd_notifyf(0, "STATUS=%s", change_status(d));
+        (void)turn_tell(d, MANAGER_STATUS, -1, "STATUS=%s", change_status(d));
         return r;
 }
 

@@ -2,14 +2,16 @@
 #include "daemon/claims.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
+
+#include "base/file.h"
 
 /* Another program's rules may break what the policy claims without touching its table. So whatever
  * may have changed that (a transaction, a link, an address, what lies beside nftables) brings a
@@ -92,12 +94,23 @@ void claims_note_commit(Daemon *d, const Commit *c) {
 /* ---- one proof */
 
 /* What the child found, or what became of it. */
-static json_t *read_result(ClaimWatch *w, int *ret_error) {
-        json_t *result = w->size > 0 ? json_loadb(w->answer, w->size, 0, NULL) : NULL;
+static json_t *read_result(const ClaimWatch *w, Arena *a, int *ret_error) {
+        json_t *result = NULL;
+        char *text = NULL;
+        size_t size = 0;
+        int r = a ? 0 : -ENOMEM;
 
-        *ret_error = json_is_object(result)
-                             ? (int)json_integer_value(json_object_get(result, "error"))
-                             : -EIO;
+        if (r == 0 && lseek(w->answer, 0, SEEK_SET) < 0) /* the child wrote through the same one */
+                r = -errno;
+        if (r == 0)
+                r = file_read_fd(a, w->answer, ANSWER_MAX, &text, &size);
+        if (r == 0)
+                result = json_loadb(text, size, 0, NULL);
+        if (json_is_object(result))
+                r = (int)json_integer_value(json_object_get(result, "error"));
+        else if (r == 0)
+                r = -EIO;
+        *ret_error = r;
         return result;
 }
 
@@ -110,9 +123,9 @@ static void end_child(ClaimWatch *w) {
         struct rusage usage = {0};
 
         w->io = sd_event_source_disable_unref(w->io);
-        if (w->fd >= 0)
-                (void)close(w->fd); /* a pipe */
-        w->fd = -1;
+        closep(&w->child);
+        closep(&w->answer);
+        w->child = w->answer = -1;
         if (w->pid > 0) {
                 (void)kill(w->pid, SIGKILL);
                 while (wait4(w->pid, NULL, 0, &usage) < 0 && errno == EINTR)
@@ -120,9 +133,6 @@ static void end_child(ClaimWatch *w) {
                 w->last_usec = usec_of(usage.ru_utime) + usec_of(usage.ru_stime);
         }
         w->pid = 0;
-        free(w->answer);
-        w->answer = NULL;
-        w->size = 0;
 }
 
 static void schedule(Daemon *d) {
@@ -155,7 +165,7 @@ static void finish(Daemon *d, int error) {
         int r = error;
 
         if (r == 0)
-                result = read_result(w, &r);
+                result = read_result(w, a, &r);
         end_child(w);
         w->end_usec = claims_now();
         if (r == 0 && is_outdated(d))
@@ -173,53 +183,29 @@ static void finish(Daemon *d, int error) {
         schedule(d);
 }
 
-static int on_answer(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        Daemon *d = userdata;
-        ClaimWatch *w = d->claims;
-        char buf[4096], *grown;
-        ssize_t n = read(fd, buf, sizeof(buf));
-
-        if (n < 0 && (errno == EINTR || errno == EAGAIN))
-                return 0;
-        if (n <= 0) {
-                finish(d, n < 0 ? -errno : 0);
-                return 0;
-        }
-        grown = w->size + (size_t)n <= ANSWER_MAX ? realloc(w->answer, w->size + (size_t)n) : NULL;
-        if (!grown) {
-                finish(d, -ENOMEM);
-                return 0;
-        }
-        w->answer = grown;
-        memcpy(w->answer + w->size, buf, (size_t)n);
-        w->size += (size_t)n;
+static int on_end(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        finish(userdata, 0);
         return 0;
 }
 
+/* What it answers stands in a file without a name, however long it is: so that the daemon is woken
+ * once, when the child has ended. */
 static int start_child(Daemon *d) {
         ClaimWatch *w = d->claims;
-        int ends[2], r;
+        int r;
 
-        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        w->answer = memfd_create("proof", MFD_CLOEXEC);
+        if (w->answer < 0)
                 return -errno;
-        /* the child waits until there is room for what it writes */
-        if (fcntl(ends[1], F_SETFL, 0) < 0)
-                r = -errno;
-        else {
-                (void)fflush(NULL); /* what is not written yet would be written twice */
-                w->pid = fork();
-                r = w->pid < 0 ? -errno : 0;
-        }
-        if (r == 0 && w->pid == 0)
-                claims_prove(d, w->entry, &w->book, ends[1]);
-        (void)close(ends[1]);
-        if (r < 0) {
-                (void)close(ends[0]);
-                w->pid = 0;
-                return r;
-        }
-        w->fd = ends[0];
-        r = sd_event_add_io(d->event, &w->io, w->fd, EPOLLIN, on_answer, d);
+        (void)fflush(NULL); /* what is not written yet would be written twice */
+        w->pid = fork();
+        if (w->pid == 0)
+                claims_prove(d, w->entry, &w->book, w->answer);
+        if (w->pid > 0)
+                w->child = (int)syscall(SYS_pidfd_open, w->pid, 0);
+        r = w->child < 0 ? -errno : 0;
+        if (r == 0)
+                r = sd_event_add_io(d->event, &w->io, w->child, EPOLLIN, on_end, d);
         if (r >= 0) /* whoever else wants something comes first */
                 r = sd_event_source_set_priority(w->io, SD_EVENT_PRIORITY_IDLE - 1);
         if (r < 0)
@@ -245,6 +231,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         ClaimWatch *w = d->claims;
         int r;
 
+        turn_step(d, 0);
         if (w->pid > 0) {
                 finish(d, -ETIMEDOUT);
                 return 0;
@@ -298,7 +285,7 @@ int claims_start(Daemon *d) {
 
         if (!w)
                 return -ENOMEM;
-        w->fd = -1;
+        w->child = w->answer = -1;
         d->claims = w;
         /* what cannot be read is not known */
         w->is_saved = folder >= 0 && claim_book_load(&w->book, folder) == 0;

@@ -31,10 +31,8 @@ typedef struct ClaimUntold {
 struct ClaimWatch {
         ClaimBook book;
         sd_event_source *timer, *io;
-        pid_t pid; /* of the proof that is being made; 0: none */
-        int fd;    /* its answer; -1 */
-        char *answer;
-        size_t size;
+        pid_t pid;             /* of the proof that is being made; 0: none */
+        int child, answer;     /* that process, and where it writes; -1 */
         bool is_dirty;         /* something may have changed since the last proof began */
         bool is_waiting;       /* the timer is set for a proof, rather than for the slow tick */
         bool is_blind;         /* that nothing can be proved has been told of */

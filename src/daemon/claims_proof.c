@@ -11,7 +11,7 @@
 #include "proof/ends.h"
 
 /* What a proof takes of memory and time is given back with the process that made it, and nobody
- * waits for it meanwhile. The child writes to nothing but the pipe: it has none of the daemon's
+ * waits for it meanwhile. The child writes to nothing but its answer: it has none of the daemon's
  * sockets, and opens one to read from the kernel. */
 
 #define ANSWERS_MAX (2 * CLAIMS_MAX) /* that are passed on */

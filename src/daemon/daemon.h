@@ -6,6 +6,8 @@
 
 #include <systemd/sd-event.h>
 
+#include "base/journal.h"
+#include "base/manager.h"
 #include "guard/confirm.h"
 #include "guard/drops.h"
 #include "guard/engine.h"
@@ -93,6 +95,9 @@ typedef struct Turn {
         uint64_t since_usec;    /* which had got so far, CLOCK_MONOTONIC, at its first step */
         uint64_t told_usec;     /* likewise: when the last sign was given */
         bool is_large;          /* systemd has been asked to wait longer */
+        Manager manager;
+        sd_event_source *sign; /* the next one between two turns */
+        sd_event_source *room; /* until the manager reads again what it is told */
 } Turn;
 
 typedef struct Daemon {
@@ -100,6 +105,8 @@ typedef struct Daemon {
         Turn turn;
         Engine engine;
         RpcServer *rpc;
+        dev_t socket_device; /* of the control socket, as it was bound */
+        ino_t socket_inode;
 
         const char *policy_file; /* what `apply` means without a FILE */
         const char *catalogue;
@@ -135,6 +142,7 @@ typedef struct Daemon {
         int log_fd; /* of what rules log */
         sd_event_source *log;
         bool has_journal;
+        uint64_t n_unread; /* lines that nobody took */
 
         int sample_fd; /* of what rules refuse */
         sd_event_source *sample, *follow;
@@ -159,8 +167,9 @@ typedef struct Daemon {
         } panic;
 
         struct {
-                sd_event_source *timer, *watch; /* watch: of the state directory */
-                bool is_state_lost;             /* likewise of is_lost */
+                sd_event_source *timer, *watch;     /* watch: of the state directory */
+                sd_event_source *socket_watch;      /* of the runtime directory */
+                bool is_state_lost, is_socket_lost; /* likewise of is_lost */
                 bool is_lost; /* nothing starts it at the next boot, which has been said */
         } outlook;
 
@@ -175,6 +184,10 @@ typedef struct Daemon {
 
 /* Tells the journal (or standard error) what happened, and keeps it. */
 void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, ...) _printf_(4, 5);
+/* One line to the journal, with further fields; without a journal, to standard error, without them.
+ * Neither is waited for: how many lines were not read is told once somebody reads again. */
+void daemon_write(
+        Daemon *d, int priority, const char *text, const JournalField *more, size_t n_more);
 /* A note. */
 void daemon_say(Daemon *d, int priority, const char *format, ...) _printf_(3, 4);
 /* Every message of diag in that way. */
@@ -187,6 +200,9 @@ uint64_t daemon_now(void);
  * with to_send, as many bytes go to the kernel as one transaction now; the context is the Daemon.
  * However often: mostly it costs nothing. */
 int turn_start(Daemon *d);
+void turn_stop(Daemon *d);
+/* Tells systemd, which is never waited for: see base/manager.h. There must be an event loop. */
+int turn_tell(Daemon *d, ManagerKind kind, int fd, const char *format, ...) _printf_(4, 5);
 void turn_step(void *context, size_t to_send);
 
 /* park.c: the socket that owns the table, over restarts. open: opens the engine, with the socket
@@ -210,7 +226,7 @@ void claims_doubt(Daemon *d);
 /* Likewise, and who did. */
 void claims_note_commit(Daemon *d, const Commit *c);
 
-/* outlook.c: whether it runs after the next boot. */
+/* outlook.c: whether it runs after the next boot, and can be asked. */
 int outlook_start(Daemon *d);
 void outlook_stop(Daemon *d);
 /* What systemd does with the daemon's unit at the next boot. 0 or -ENOMEM. */
@@ -251,6 +267,10 @@ void refused_stop(Daemon *d);
 
 /* methods.c: the control socket. */
 int methods_start(Daemon *d);
+/* Whether what stands in the runtime directory is the socket that is listened to. bind: makes it
+ * so; 1, or a negative errno: -EADDRINUSE if another program listens there. */
+bool methods_is_bound(const Daemon *d);
+int methods_bind(Daemon *d);
 void methods_stop(Daemon *d);
 /* Writes its interface in Varlink's own language. 0 or a negative errno. */
 int methods_describe(FILE *f);

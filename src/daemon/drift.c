@@ -505,6 +505,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
         uint32_t generation;
 
+        turn_step(d, 0);
         if (nft_link_generation(d->engine.link, &generation) == 0 &&
             generation != d->drift.generation) {
                 d->drift.generation = generation;

@@ -2,10 +2,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 #include <syslog.h>
-#include <systemd/sd-journal.h>
 
+#include "base/text.h"
 #include "daemon/change.h"
 
 /* What happens is told to the journal (without one, to standard error), to the chained log in the
@@ -13,24 +12,13 @@
 
 #define ANSWER_MAX 1000 /* events of one answer */
 
-/* Whether standard error leads to the journal (systemd.exec(5), $JOURNAL_STREAM): then fields can
- * be sent there as well. */
-static bool has_journal(void) {
-        const char *stream = getenv("JOURNAL_STREAM");
-        unsigned long long device, inode;
-        struct stat st;
-
-        return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-               fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
-}
-
 int events_start(Daemon *d) {
         _cleanup_close_ int folder = open(d->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Diag *diag = a ? diag_new(a) : NULL;
         int r = !diag ? -ENOMEM : folder < 0 ? -errno : event_log_open(folder, &d->log_file, diag);
 
-        d->has_journal = has_journal();
+        d->has_journal = journal_is_there();
         if (r < 0)
                 daemon_say(d, LOG_WARNING, "the log of events cannot be written: %s", strerror(-r));
         for (size_t i = 0; diag && i < diag->n_messages; i++)
@@ -53,14 +41,17 @@ void events_reopen(Daemon *d) {
 
 static void write_down(Daemon *d, const DaemonEvent *e, uint64_t *ret_number) {
         Event event = {.time_usec = e->realtime_usec, .kind = e->kind, .text = e->text};
+        char text[EVENT_TEXT_MAX];
         int r;
 
         if (d->log_file.folder < 0)
                 return;
         r = event_log_append(&d->log_file, &event);
-        if (r < 0 && !d->log_failed)
-                fprintf(stderr, "<%d>the log of events cannot be written: %s\n", LOG_WARNING,
-                        strerror(-r));
+        if (r < 0 && !d->log_failed) {
+                (void)snprintf(text, sizeof(text), "the log of events cannot be written: %s",
+                               strerror(-r));
+                daemon_write(d, LOG_WARNING, text, NULL, 0);
+        }
         d->log_failed = r < 0;
         *ret_number = event.number;
 }
@@ -93,6 +84,10 @@ static void cut_off(char *text) {
 
 void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, ...) {
         DaemonEvent *e = &d->events[d->n_events++ % DAEMON_EVENTS_MAX];
+        JournalField more[] = {{"MESSAGE_ID", event_kind_id(kind)},
+                               {"RINGWALL_EVENT", event_kind_to_string(kind)},
+                               {"RINGWALL_EVENT_NUMBER", NULL}};
+        char buf[TEXT_NUMBER_MAX];
         uint64_t number = 0;
         va_list ap;
 
@@ -104,13 +99,8 @@ void daemon_event(Daemon *d, EventKind kind, int priority, const char *format, .
         va_end(ap);
         write_down(d, e, &number);
         tell_followers(d, e, number);
-        if (d->has_journal &&
-            sd_journal_send("MESSAGE=%s", e->text, "PRIORITY=%d", priority, "MESSAGE_ID=%s",
-                            event_kind_id(kind), "RINGWALL_EVENT=%s", event_kind_to_string(kind),
-                            "RINGWALL_EVENT_NUMBER=%" PRIu64, number, NULL) >= 0)
-                return;
-        /* systemd reads the priority from the line's beginning (sd-daemon(3)) */
-        fprintf(stderr, "<%d>%s\n", priority, e->text);
+        more[2].value = text_from_number(number, buf);
+        daemon_write(d, priority, e->text, more, ARRAY_SIZE(more));
 }
 
 static int read_events(Daemon *d, const EventsRequest *request, json_t **ret) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <sys/epoll.h>
 #include <syslog.h>
-#include <systemd/sd-journal.h>
 
+#include "base/text.h"
 #include "daemon/daemon.h"
 #include "nft/log.h"
 #include "ruleset/ruleset.h"
@@ -10,28 +10,31 @@
 /* What rules with `log` tell goes to the journal, with fields to search by; without a journal, to
  * standard error. How much it can be is the rules' own limit. */
 
-#define MESSAGE_ID "MESSAGE_ID=5d1c3f0e8a8d4f0fb5b4d5f6ac2e9b7d"
+#define MESSAGE_ID "5d1c3f0e8a8d4f0fb5b4d5f6ac2e9b7d"
 
 static void write_line(const LogLine *line, void *to) {
         Daemon *d = to;
-        char text[LOG_TEXT_MAX], source[ADDRESS_TEXT_MAX] = "", destination[ADDRESS_TEXT_MAX] = "";
+        char text[LOG_TEXT_MAX], message[LOG_TEXT_MAX + sizeof(line->prefix) + 2];
+        char source[ADDRESS_TEXT_MAX] = "", destination[ADDRESS_TEXT_MAX] = "";
+        char port[TEXT_NUMBER_MAX], protocol[TEXT_NUMBER_MAX];
+        const JournalField more[] = {
+                {"MESSAGE_ID", MESSAGE_ID},
+                {"RINGWALL_RULE", line->prefix},
+                {"RINGWALL_SOURCE", source},
+                {"RINGWALL_DESTINATION", destination},
+                {"RINGWALL_DESTINATION_PORT", text_from_number(line->destination_port, port)},
+                {"RINGWALL_PROTOCOL", text_from_number(line->protocol, protocol)},
+                {"RINGWALL_IN", line->in},
+                {"RINGWALL_OUT", line->out}};
 
         (void)log_describe(line, text);
-        if (!d->has_journal) {
-                fprintf(stderr, "<%d>%s: %s\n", LOG_INFO, line->prefix, text);
-                return;
-        }
+        (void)snprintf(message, sizeof(message), "%s: %s", line->prefix, text);
         if (line->has_addresses) {
                 (void)address_print(line->family, line->source, source);
                 (void)address_print(line->family, line->destination, destination);
         }
         /* a line that cannot be written is not worth more than the packet that it tells of */
-        (void)sd_journal_send("MESSAGE=%s: %s", line->prefix, text, "PRIORITY=%d", LOG_INFO,
-                              MESSAGE_ID, "RINGWALL_RULE=%s", line->prefix, "RINGWALL_SOURCE=%s",
-                              source, "RINGWALL_DESTINATION=%s", destination,
-                              "RINGWALL_DESTINATION_PORT=%u", line->destination_port,
-                              "RINGWALL_PROTOCOL=%u", line->protocol, "RINGWALL_IN=%s", line->in,
-                              "RINGWALL_OUT=%s", line->out, NULL);
+        daemon_write(d, LOG_INFO, message, more, ARRAY_SIZE(more));
 }
 
 static int on_log(sd_event_source *s, int fd, uint32_t revents, void *userdata) {

@@ -4,7 +4,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <syslog.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/change.h"
 #include "daemon/daemon.h"
@@ -28,7 +27,7 @@ static const DaemonService services[] = {
         {"policy", change_start, change_stop},    {"bans", bans_start, bans_stop},
         {"links", links_start, links_stop},       {"logs", logs_start, logs_stop},
         {"refused", refused_start, refused_stop}, {"claims", claims_start, claims_stop},
-        {"outlook", outlook_start, outlook_stop}, {"socket", methods_start, methods_stop},
+        {"socket", methods_start, methods_stop},  {"outlook", outlook_start, outlook_stop},
 };
 
 static const char help[] =
@@ -61,9 +60,9 @@ static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *
 static int on_reload(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
 
-        (void)sd_notify(0, "RELOADING=1");
+        (void)turn_tell(d, MANAGER_STATE, -1, "RELOADING=1");
         (void)request_reload(d, NULL, NULL, NULL); /* it says itself what went wrong */
-        (void)sd_notify(0, "READY=1");
+        (void)turn_tell(d, MANAGER_STATE, -1, "READY=1");
         return 0;
 }
 
@@ -99,9 +98,9 @@ static int run_services(Daemon *d) {
         if (r >= 0)
                 r = turn_start(d);
         if (r >= 0) {
-                (void)sd_notifyf(0, "READY=1\nSTATUS=%s", change_status(d));
+                (void)turn_tell(d, MANAGER_STATE, -1, "READY=1\nSTATUS=%s", change_status(d));
                 r = sd_event_loop(d->event);
-                (void)sd_notify(0, "STOPPING=1");
+                (void)turn_tell(d, MANAGER_STATE, -1, "STOPPING=1");
         }
         while (n > 0)
                 services[--n].stop(d);
@@ -124,6 +123,7 @@ static int run(Daemon *d) {
 
         /* another root process could otherwise take our socket, and with it the table */
         (void)prctl(PR_SET_DUMPABLE, 0);
+        (void)signal(SIGPIPE, SIG_IGN); /* whoever read what it says may have gone */
         ban_settings_init(&d->ban_rules.rules);
         if (make_folder(d->state_dir, 0700) < 0 || make_folder(d->runtime_dir, 0755) < 0)
                 return -EIO;
@@ -144,6 +144,7 @@ static int run(Daemon *d) {
         }
         (void)links_open(d); /* if it cannot be, links_start() says so */
         r = run_services(d);
+        turn_stop(d);
         engine_close(&d->engine);
         d->event = sd_event_unref(d->event);
         return r;
@@ -228,6 +229,7 @@ int main(int argc, char **argv) {
                 .sample_fd = -1,
                 .watch_fd = -1,
                 .drift.watch.fd = -1,
+                .turn.manager = {.blocked = -1},
                 .log_file.folder = -1,
         };
         bool lockdown = false, if_open = false;

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/bans.h"
 #include "daemon/change.h"
@@ -475,6 +474,45 @@ static gid_t reader_group(void) {
         return g ? g->gr_gid : RPC_NO_GROUP;
 }
 
+#define SOCKET_PATH_MAX 4096 /* what is too long for a socket's address is refused later */
+
+static int socket_path(const Daemon *d, char ret[SOCKET_PATH_MAX]) {
+        int n = snprintf(ret, SOCKET_PATH_MAX, "%s/%s", d->runtime_dir, DAEMON_SOCKET);
+
+        return n < 0 || n >= SOCKET_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+bool methods_is_bound(const Daemon *d) {
+        char path[SOCKET_PATH_MAX];
+        struct stat st;
+
+        return socket_path(d, path) == 0 && lstat(path, &st) == 0 &&
+               st.st_dev == d->socket_device && st.st_ino == d->socket_inode;
+}
+
+int methods_bind(Daemon *d) {
+        char path[SOCKET_PATH_MAX];
+        struct stat st;
+        int fd, r = socket_path(d, path);
+
+        if (r < 0)
+                return r;
+        if (mkdir(d->runtime_dir, 0755) < 0 && errno != EEXIST)
+                return -errno;
+        /* everybody may connect: the table says who may call what */
+        fd = rpc_socket_listen(path, 0666, RPC_NO_GROUP);
+        if (fd < 0)
+                return fd;
+        r = lstat(path, &st) < 0 ? -errno : rpc_server_listen(d->rpc, fd);
+        if (r < 0) {
+                (void)close(fd);
+                return r;
+        }
+        d->socket_device = st.st_dev;
+        d->socket_inode = st.st_ino;
+        return 1;
+}
+
 int methods_start(Daemon *d) {
         static const RpcInterface *const interfaces[] = {&interface, NULL};
         RpcServerOptions options = {
@@ -486,22 +524,11 @@ int methods_start(Daemon *d) {
                 .version = RINGWALL_VERSION,
                 .url = "https://github.com/ringwall",
         };
-        char path[4096];
-        int fd, r;
+        int r = rpc_server_new(d->event, &options, &d->rpc);
 
-        if ((size_t)snprintf(path, sizeof(path), "%s/%s", d->runtime_dir, DAEMON_SOCKET) >=
-            sizeof(path))
-                return -ENAMETOOLONG;
-        /* everybody may connect: the table says who may call what */
-        fd = rpc_socket_listen(path, 0666, RPC_NO_GROUP);
-        if (fd < 0)
-                return fd;
-        r = rpc_server_new(d->event, &options, &d->rpc);
         if (r >= 0)
-                r = rpc_server_listen(d->rpc, fd);
-        if (r < 0)
-                (void)close(fd);
-        return r;
+                r = methods_bind(d);
+        return r < 0 ? r : 0;
 }
 
 void methods_stop(Daemon *d) {

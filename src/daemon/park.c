@@ -39,7 +39,7 @@ int park_open(Daemon *d) {
                 if (r == 0)
                         return 0; /* it is in the store as well, and stays there */
                 (void)close(fd);
-                (void)sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" NAME);
+                (void)turn_tell(d, MANAGER_FORGET, -1, "FDSTOREREMOVE=1\nFDNAME=" NAME);
         }
         r = engine_open(&d->engine);
         if (r == 0)
@@ -48,12 +48,15 @@ int park_open(Daemon *d) {
 }
 
 void park_leave(Daemon *d) {
-        int fd = nft_link_fd(d->engine.link);
-
         /* FDPOLL: what comes too fast for its buffer is an error to poll(2), and no reason to throw
          * the socket away */
-        if (sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" NAME "\nFDPOLL=0", &fd, 1) < 0)
-                daemon_say(d, LOG_WARNING,
-                           "systemd does not keep the socket that owns the rules: while ringwalld "
-                           "restarts, other programs could change them");
+        int r = turn_tell(d, MANAGER_KEEP, nft_link_fd(d->engine.link),
+                          "FDSTORE=1\nFDNAME=" NAME "\nFDPOLL=0");
+
+        if (r < 0)
+                daemon_say(
+                        d, LOG_WARNING,
+                        "systemd does not keep the socket that owns the rules (%s), and is asked "
+                        "again: while ringwalld restarts, other programs could change them",
+                        r == -EAGAIN ? "it does not read what it is told" : strerror(-r));
 }

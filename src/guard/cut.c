@@ -59,11 +59,41 @@ static bool find_owner(const CutHost *host, const Connection *c, PacketQuestion 
         if (host->sockets && c->protocol == IPPROTO_TCP)
                 s = sockets_find_connection(host->sockets, c->family, c->source, c->source_port,
                                             c->dialled, c->dialled_port);
-        if (!s)
+        if (!s || s->inode == 0) /* nobody's any more */
                 return false;
         q->has_user = true;
         q->user = s->uid;
         return true;
+}
+
+static bool is_listening(const HostSockets *listening, Family family, U128 address, uint16_t port) {
+        for (size_t i = 0; i < listening->n_items; i++) {
+                const HostSocket *l = &listening->items[i];
+
+                if (l->local_port == port && (l->family == family || l->is_dual) &&
+                    (u128_is_zero(l->local) || u128_equal(l->local, address)))
+                        return true;
+        }
+        return false;
+}
+
+/* Where conntrack had slept, whatever came next was taken for the first packet: if it was a
+ * server's, the connection seems to be one that this host opened, and would be admitted as such. */
+static bool is_turned(const CutHost *host, const Connection *c) {
+        return c->picked_up && c->protocol == IPPROTO_TCP && host->listening &&
+               place_find(host->net, c->family, c->source).is_own &&
+               is_listening(host->listening, c->family, c->source, c->source_port);
+}
+
+static Connection turn(const Connection *c) {
+        Connection turned = *c;
+
+        turned.source = c->destination;
+        turned.source_port = c->destination_port;
+        turned.dialled = turned.destination = c->source;
+        turned.dialled_port = turned.destination_port = c->source_port;
+        turned.translated = false;
+        return turned;
 }
 
 static int decide(const Ruleset *rs,
@@ -72,12 +102,17 @@ static int decide(const Ruleset *rs,
                   Hook *ret_hook,
                   CutVerdict *ret) {
         bool is_certain = true;
+        Connection turned;
         PacketQuestion q;
         Evaluation e;
         Packet p;
         int r;
 
         *ret = CUT_NO;
+        if (is_turned(host, c)) {
+                turned = turn(c);
+                c = &turned;
+        }
         if (!describe(host, c, &q))
                 return 0;
         *ret_hook = q.hook;
@@ -114,6 +149,7 @@ typedef struct Cutter {
         uint32_t mark;
         ConntrackLink *link;
         size_t n_marked, n_over; /* in this round */
+        size_t n_made;
         CutCounts counts;
 } Cutter;
 
@@ -145,17 +181,6 @@ static int cut_one(const Connection *c, void *to) {
         return 0;
 }
 
-static bool is_listening(const HostSockets *listening, const HostSocket *s) {
-        for (size_t i = 0; i < listening->n_items; i++) {
-                const HostSocket *l = &listening->items[i];
-
-                if (l->local_port == s->local_port && (l->family == s->family || l->is_dual) &&
-                    (u128_is_zero(l->local) || u128_equal(l->local, s->local)))
-                        return true;
-        }
-        return false;
-}
-
 static Connection connection_of(const HostSocket *s) {
         return (Connection){
                 .family = s->family,
@@ -173,17 +198,17 @@ static Connection connection_of(const HostSocket *s) {
  * for it, because no rule that needs it was there. The server's next segment would be taken for the
  * first one of a connection of its own. So they become known, and cut. */
 static int cut_untracked(Cutter *c, Arena *a) {
-        HostSockets listening = {0}, connected = {0};
-        int r = sockets_read_listening_tcp(a, &listening);
+        HostSockets open = {0};
+        int r = sockets_read_open(a, &open);
 
-        if (r == 0)
-                r = sockets_read_connected(a, 0, &connected);
-        for (size_t i = 0; i < connected.n_items && r == 0; i++) {
-                const Connection connection = connection_of(&connected.items[i]);
+        for (size_t i = 0; i < open.n_items && r == 0; i++) {
+                const HostSocket *s = &open.items[i];
+                const Connection connection = connection_of(s);
                 CutVerdict verdict;
+                Connection known;
                 int made;
 
-                if (!is_listening(&listening, &connected.items[i]))
+                if (!is_listening(c->host.listening, s->family, s->local, s->local_port))
                         continue;
                 r = cut_decide(c->rs, &c->host, &connection, &verdict);
                 if (r < 0 || verdict != CUT_YES)
@@ -192,52 +217,67 @@ static int cut_untracked(Cutter *c, Arena *a) {
                 if (made < 0) {
                         c->counts.n_failed++;
                         c->counts.error = made;
-                        continue;
-                }
-                c->counts.n_cut += (size_t)made;
+                } else if (made > 0)
+                        c->n_made++;
+                /* the server may have been quicker, after all was looked at */
+                else if (conntrack_find(c->link, &connection, &known) > 0)
+                        r = cut_one(&known, c);
         }
         return r;
 }
 
-static CutHost host_of(const Ruleset *rs, const HostNet *net, Arena *scratch) {
+static CutHost
+host_of(const Ruleset *rs, const HostNet *net, const HostSockets *listening, Arena *scratch) {
         return (CutHost){
                 .net = net,
                 .scratch = scratch,
+                .listening = listening,
                 .asks_user = asks(rs, FIELD_SKUID),
                 .asks_group = asks(rs, FIELD_SKGID),
         };
+}
+
+/* All that conntrack knows, until a round finds nothing more. */
+static int cut_tracked(Cutter *c) {
+        size_t n_cut = 0;
+        int r = 0;
+
+        for (int i = 0; i < ROUNDS_MAX && (r == 0 || r == -EINTR); i++) {
+                c->counts = (CutCounts){0};
+                c->n_marked = c->n_over = 0;
+                r = conntrack_read(cut_one, c);
+                n_cut += c->n_marked - c->n_over;
+                if (r == 0 && c->n_marked == 0)
+                        break;
+        }
+        c->n_marked = n_cut;
+        c->n_over = 0;
+        c->counts.is_fleeting = r == -EINTR;
+        return r == -EINTR ? 0 : r;
 }
 
 int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
         _cleanup_(conntrack_closep) ConntrackLink *link = NULL;
         _cleanup_(arena_freep) Arena *a = arena_new(0), *scratch = arena_new(0);
         Cutter c = {.rs = rs, .mark = mark};
-        size_t n_cut = 0;
-        HostSockets sockets = {0};
+        HostSockets sockets = {0}, listening = {0};
         HostNet net;
-        int r = a && scratch ? routes_read(a, &net) : -ENOMEM;
+        int r = a && scratch ? routes_read(a, &net) : -ENOMEM, listed;
 
         if (r == 0)
                 r = conntrack_open(&link);
         if (r < 0)
                 return r;
+        listed = sockets_read_listening_tcp(a, &listening);
         c.link = link;
-        c.host = host_of(rs, &net, scratch);
+        c.host = host_of(rs, &net, &listening, scratch);
         /* what cannot be listed is not known, and left alone */
         if (c.host.asks_user && sockets_read_connected(a, 0, &sockets) == 0)
                 c.host.sockets = &sockets;
-        for (int i = 0; i < ROUNDS_MAX && (r == 0 || r == -EINTR); i++) {
-                c.counts = (CutCounts){0};
-                c.n_marked = c.n_over = 0;
-                r = conntrack_read(cut_one, &c);
-                n_cut += c.n_marked - c.n_over;
-                if (r == 0 && c.n_marked == 0)
-                        break;
-        }
-        c.counts.n_cut = n_cut;
-        c.counts.is_fleeting = r == -EINTR;
-        if (r == 0 || r == -EINTR)
-                r = cut_untracked(&c, a);
+        r = cut_tracked(&c);
+        if (r == 0)
+                r = listed < 0 ? listed : cut_untracked(&c, a);
+        c.counts.n_cut = c.n_marked - c.n_over + c.n_made;
         *ret = c.counts;
         return r;
 }
@@ -303,7 +343,8 @@ static int list_untracked(Lister *l) {
         for (size_t i = 0; i < l->connected.n_items && r == 0; i++) {
                 const Connection connection = connection_of(&l->connected.items[i]);
 
-                if (!l->is_known[i] && is_listening(&l->listening, &l->connected.items[i]))
+                if (!l->is_known[i] && is_listening(&l->listening, connection.family,
+                                                    connection.dialled, connection.dialled_port))
                         r = list(l, &connection);
         }
         return r;
@@ -318,13 +359,13 @@ int cut_list(const Ruleset *rs, uint32_t mark, uint64_t end_usec, CutTake take, 
         if (r == 0)
                 r = sockets_read_listening_tcp(a, &l.listening);
         if (r == 0)
-                r = sockets_read_connected(a, 0, &l.connected);
+                r = sockets_read_open(a, &l.connected);
         if (r < 0)
                 return r;
         l.is_known = arena_alloc_array(a, l.connected.n_items + 1, sizeof(*l.is_known));
         if (!l.is_known)
                 return -ENOMEM;
-        l.host = host_of(rs, &net, scratch);
+        l.host = host_of(rs, &net, &l.listening, scratch);
         l.host.sockets = &l.connected;
         r = conntrack_read(list_one, &l);
         if (r < 0 && r != -EINTR)

@@ -16,7 +16,8 @@ typedef struct CutHost {
         /* Whether rules ask who owns a socket. The user of a TCP connection is known while its
          * socket is there; others, and groups, nobody can tell of an open connection. */
         bool asks_user, asks_group;
-        const HostSockets *sockets; /* connected ones; NULL: none is known */
+        const HostSockets *sockets;   /* connected ones; NULL: none is known */
+        const HostSockets *listening; /* likewise of TCP */
 } CutHost;
 
 typedef enum CutVerdict {

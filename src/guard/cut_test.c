@@ -165,7 +165,8 @@ static void a_connection_whose_owner_is_known_is_judged_by_it(void **state) {
                  .local = unit_address("192.0.2.1"),
                  .local_port = 40000,
                  .peer = unit_address("198.51.100.7"),
-                 .peer_port = 443},
+                 .peer_port = 443,
+                 .inode = 8},
         };
         HostSockets sockets = {.items = items, .n_items = ARRAY_SIZE(items)};
 
@@ -188,11 +189,57 @@ static void a_connection_whose_owner_is_known_is_judged_by_it(void **state) {
         }
 }
 
+/* As conntrack has it when it was asleep and a server spoke first. */
+static void what_seems_to_go_the_other_way_is_judged_as_it_was_opened(void **state) {
+        static const struct {
+                const char *name, *from, *to;
+                uint16_t port, to_port;
+                bool picked_up;
+                CutVerdict expected;
+        } rows[] = {
+                {"a server's, whose client may not connect", "192.0.2.1", "203.0.113.9", 22, 40000,
+                 true, CUT_YES},
+                {"one that may", "10.0.0.1", "10.0.0.7", 22, 40000, true, CUT_NO},
+                {"known from its first packet", "192.0.2.1", "203.0.113.9", 22, 40000, false,
+                 CUT_NO},
+                {"nobody listens there", "192.0.2.1", "203.0.113.9", 23, 40000, true, CUT_NO},
+                {"not this host's own port", "172.17.0.2", "203.0.113.9", 22, 40000, true, CUT_NO},
+                {"the right way round", "203.0.113.9", "192.0.2.1", 40000, 22, true, CUT_YES},
+        };
+        HostSocket listener = {
+                .proto = IPPROTO_TCP, .family = FAMILY_IPV6, .is_dual = true, .local_port = 22};
+        HostSockets listening = {.items = &listener, .n_items = 1};
+        Ruleset *rs = unit_compile(*state, catalogue, policy);
+        HostNet net = host_net(*state);
+        CutHost host = {.net = &net, .scratch = arena_new(0), .listening = &listening};
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Connection c = {
+                        .family = FAMILY_IPV4,
+                        .protocol = IPPROTO_TCP,
+                        .source = unit_address(rows[i].from),
+                        .source_port = rows[i].port,
+                        .dialled = unit_address(rows[i].to),
+                        .dialled_port = rows[i].to_port,
+                        .destination = unit_address(rows[i].to),
+                        .destination_port = rows[i].to_port,
+                        .confirmed = true,
+                        .picked_up = rows[i].picked_up,
+                };
+                CutVerdict verdict;
+
+                assert_int_equal(cut_decide(rs, &host, &c, &verdict), 0);
+                unit_equal(rows[i].name, verdict, rows[i].expected);
+        }
+        (void)arena_free(host.scratch);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 unit_arena_test(what_the_policy_would_not_admit_is_cut),
                 unit_arena_test(what_depends_on_an_unknown_owner_is_left_alone),
                 unit_arena_test(a_connection_whose_owner_is_known_is_judged_by_it),
+                unit_arena_test(what_seems_to_go_the_other_way_is_judged_as_it_was_opened),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "guard/lockdown_file.h"
 #include "guard/store_disk.h"
 
 const char *store_entry_name(uint32_t number, char *buf) {
@@ -135,6 +136,7 @@ int store_open(const char *folder, StoreMode mode, Store **ret, Diag *d) {
                 store_finish_sealing(s);
                 store_hold_sealed(s);
         }
+        s->lockdown_mark = store_mark(s, LOCKDOWN_FILE);
         *ret = TAKE_PTR(s);
         return 0;
 }

@@ -116,10 +116,18 @@ int store_stage(Store *s, uint32_t number, Diag *d);
  * when, or a warning in d tells why it does not. -EBADMSG: it is not. */
 int store_seal(Store *s, uint32_t number, uint64_t now_usec, const StoreCaller *by, Diag *d);
 
-/* Writes again what somebody removed of what was confirmed: the folder, `sealed`, `armed`, and its
- * entry in history (other entries are lost). 1 if something was missing, 0 if not, a negative errno
- * if it is and cannot be written. */
+typedef enum StoreMended {
+        STORE_WELL,
+        STORE_REMOVED, /* something was missing; of history the confirmed entry alone comes back */
+        STORE_DAMAGED, /* `sealed` was there and not what was confirmed */
+} StoreMended;
+
+/* Writes again what somebody removed of what was confirmed, or damaged: the folder, `sealed`,
+ * `armed`, and its entry in history. What was done (StoreMended), or a negative errno if it cannot
+ * be. Costs next to nothing as long as nothing was touched. */
 int store_mend(Store *s);
+/* Whether store_mend() minds what becomes of the file of that name in the folder. */
+bool store_minds(const char *name);
 
 int store_write_pending(Store *s, const Pending *pending, Diag *d);
 int store_remove_pending(Store *s, Diag *d);
@@ -150,6 +158,8 @@ typedef struct StorePeer {
 int store_read_rescue(Store *s, Arena *a, StorePeer **ret, size_t *ret_n, Diag *d);
 int store_remember_peer(Store *s, StorePeer peer, Diag *d);
 
-/* The file of guard/lockdown_file.h. 0 or a negative errno; whether there is one. */
+/* The file of guard/lockdown_file.h. 0 or a negative errno; whether there is one, untouched since
+ * it was written or the store opened; and whether there was one before. */
 int store_write_lockdown(Store *s, const void *bytes, size_t size);
 bool store_has_lockdown(const Store *s);
+bool store_had_lockdown(const Store *s);

@@ -3,6 +3,8 @@
 
 /* The inside of the store, shared by the files that make it up. */
 
+#include <sys/stat.h>
+
 #include "guard/store_codec.h"
 
 #define STORE_SEALED "sealed"
@@ -13,10 +15,24 @@
 #define STORE_HISTORY "history"
 #define STORE_NAME_MAX 32 /* bytes of "history/4294967295" */
 
+/* A file as it was when it was seen to be well; all zero: it never was. */
+typedef struct StoreMark {
+        dev_t device;
+        ino_t inode;
+        off_t size;
+        struct timespec changed; /* st_ctim, which nobody can set */
+        bool is_fresh; /* just then: the clock of files may not have gone on before the next write
+                        */
+} StoreMark;
+
 struct Store {
         int folder;  /* open, and locked of STORE_WRITE */
         int history; /* open, or -1 as long as there is none */
         int sealed;  /* likewise; of STORE_WRITE */
+        /* What is sealed, as long as it could be read when it was opened; else 0. */
+        uint32_t sealed_number;
+        unsigned char sealed_digest[STORE_DIGEST_SIZE];
+        StoreMark sealed_mark, lockdown_mark;
         bool writable;
         char *path;
 };
@@ -44,6 +60,9 @@ int store_read_entry(const Store *s,
 /* Whether the entry can be read from there, and is the one with that number. */
 bool store_holds(const Store *s, const char *name, uint32_t number);
 
+/* The file as it is now, all zero if there is none; and whether it is still that. */
+StoreMark store_mark(const Store *s, const char *name);
+bool store_is_marked(const Store *s, const char *name, const StoreMark *mark);
 /* Opens what is sealed now, for store_mend(). */
 void store_hold_sealed(Store *s);
 /* After store_seal() was broken off, or could not finish on a full disk. */

@@ -125,6 +125,8 @@ int store_find(Store *s, ConfirmFound *ret, Diag *d) {
         found.sealed = sealed_number(s, &wrong);
         found.first = found.sealed ? found.sealed : newest_confirmed(s, UINT32_MAX, 0);
         found.armed = exists(s, STORE_SEALED) || exists(s, STORE_ARMED) || found.first > 0;
+        if (found.sealed == 0)
+                s->sealed_number = 0; /* what was damaged before is not store_mend()'s */
         if (wrong)
                 diag_warning(d, (Span){0}, "%s/" STORE_SEALED " is damaged: %s", s->path, wrong);
         else if (found.armed && found.sealed == 0)

@@ -359,9 +359,16 @@ int store_remember_peer(Store *s, StorePeer peer, Diag *d) {
 }
 
 int store_write_lockdown(Store *s, const void *bytes, size_t size) {
-        return file_replace(s->folder, LOCKDOWN_FILE, bytes, size);
+        int r = file_replace(s->folder, LOCKDOWN_FILE, bytes, size);
+
+        s->lockdown_mark = r == 0 ? store_mark(s, LOCKDOWN_FILE) : (StoreMark){0};
+        return r;
 }
 
 bool store_has_lockdown(const Store *s) {
-        return faccessat(s->folder, LOCKDOWN_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        return store_is_marked(s, LOCKDOWN_FILE, &s->lockdown_mark);
+}
+
+bool store_had_lockdown(const Store *s) {
+        return s->lockdown_mark.inode != 0;
 }

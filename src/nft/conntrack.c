@@ -63,6 +63,24 @@ static bool parse_tuple(const Attributes *a, uint16_t type, Tuple *ret) {
         return true;
 }
 
+/* The kernel tolerates whatever window from then on, in both directions. */
+static bool was_picked_up(const Attributes *a) {
+        static const uint16_t types[] = {CTA_PROTOINFO_TCP_FLAGS_ORIGINAL,
+                                         CTA_PROTOINFO_TCP_FLAGS_REPLY};
+        Attributes info, tcp;
+
+        attributes_inside(a, CTA_PROTOINFO, &info);
+        attributes_inside(&info, CTA_PROTOINFO_TCP, &tcp);
+        for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+                size_t size = 0;
+                const struct nf_ct_tcp_flags *f = attribute_bytes(&tcp, types[i], &size);
+
+                if (!f || size != sizeof(*f) || !(f->flags & IP_CT_TCP_FLAG_BE_LIBERAL))
+                        return false;
+        }
+        return true;
+}
+
 /* Both ends have closed it, or one has reset it. */
 static bool is_over(const Attributes *a) {
         Attributes proto, tcp;
@@ -98,6 +116,7 @@ bool conntrack_parse_entry(const Attributes *a, Connection *ret) {
                 .translated = status & IPS_DST_NAT,
                 .confirmed = status & IPS_CONFIRMED,
                 .expected = status & IPS_EXPECTED,
+                .picked_up = was_picked_up(a),
                 .is_over = is_over(a),
                 .tuple_size = (uint16_t)size,
         };
@@ -172,8 +191,9 @@ ConntrackLink *conntrack_close(ConntrackLink *l) {
         return NULL;
 }
 
-/* The kernel's answer to the message of that number: 0 or a negative errno. */
-static int read_answer(const ConntrackLink *l, uint32_t sequence) {
+/* The kernel's answer to the message of that number: 0 or a negative errno; 1 if it is an entry,
+ * which ret_entry gets. */
+static int read_answer(const ConntrackLink *l, uint32_t sequence, Connection *ret_entry) {
         for (;;) {
                 _Alignas(struct nlmsghdr) unsigned char buf[ANSWER_SIZE];
                 struct sockaddr_nl from = {0};
@@ -190,15 +210,19 @@ static int read_answer(const ConntrackLink *l, uint32_t sequence) {
                 message_for_each(h, buf, (size_t)n) {
                         const int *error = mnl_nlmsg_get_payload(h);
 
-                        if (h->nlmsg_seq == sequence && h->nlmsg_type == NLMSG_ERROR &&
+                        if (h->nlmsg_seq != sequence)
+                                continue;
+                        if (h->nlmsg_type == NLMSG_ERROR &&
                             mnl_nlmsg_get_payload_len(h) >= sizeof(*error))
                                 return *error;
+                        if (ret_entry && conntrack_parse(h, ret_entry))
+                                return 1;
                 }
         }
 }
 
-/* Sends a message about one entry. 0 or what the kernel answered. */
-static int ask(ConntrackLink *l, struct nlmsghdr *h, Family family) {
+/* Sends a message about one entry. What the kernel answered, see read_answer(). */
+static int ask(ConntrackLink *l, struct nlmsghdr *h, Family family, Connection *ret_entry) {
         struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
         struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
         ssize_t n;
@@ -208,7 +232,7 @@ static int ask(ConntrackLink *l, struct nlmsghdr *h, Family family) {
         do
                 n = sendto(l->fd, h, h->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel));
         while (n < 0 && errno == EINTR);
-        return n < 0 ? -errno : read_answer(l, h->nlmsg_seq);
+        return n < 0 ? -errno : read_answer(l, h->nlmsg_seq, ret_entry);
 }
 
 int conntrack_mark(ConntrackLink *l, const Connection *c, uint32_t bits) {
@@ -221,7 +245,7 @@ int conntrack_mark(ConntrackLink *l, const Connection *c, uint32_t bits) {
                 mnl_attr_put_u16(h, CTA_ZONE, htons(c->zone));
         mnl_attr_put_u32(h, CTA_MARK, htonl(bits));
         mnl_attr_put_u32(h, CTA_MARK_MASK, htonl(bits));
-        r = ask(l, h, c->family);
+        r = ask(l, h, c->family, NULL);
         return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
@@ -268,6 +292,16 @@ int conntrack_add(ConntrackLink *l, const Connection *c, uint32_t bits) {
         mnl_attr_put_u8(h, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
         mnl_attr_nest_end(h, tcp);
         mnl_attr_nest_end(h, info);
-        r = ask(l, h, c->family);
+        r = ask(l, h, c->family, NULL);
         return r == -EEXIST ? 0 : r < 0 ? r : 1;
+}
+
+int conntrack_find(ConntrackLink *l, const Connection *c, Connection *ret) {
+        unsigned char buf[REQUEST_SIZE] = {0};
+        struct nlmsghdr *h = put_header(buf, IPCTNL_MSG_CT_GET, 0);
+        int r;
+
+        put_tuple(h, c, false);
+        r = ask(l, h, c->family, ret);
+        return r == -ENOENT ? 0 : r;
 }

@@ -24,7 +24,9 @@ typedef struct Connection {
         uint16_t destination_port;
         bool translated; /* its destination was */
         bool confirmed, expected;
-        bool is_over; /* of TCP: closed, and remembered for a while */
+        bool picked_up; /* TCP: it was known only from amidst, so that either end may have opened it
+                         */
+        bool is_over;   /* of TCP: closed, and remembered for a while */
         uint32_t mark;
         uint16_t zone;
         uint16_t tuple_size;
@@ -45,9 +47,13 @@ ConntrackLink *conntrack_close(ConntrackLink *l); /* accepts NULL, returns NULL 
  * negative errno. */
 int conntrack_mark(ConntrackLink *l, const Connection *c, uint32_t bits);
 
-/* Makes an entry for a connection that conntrack has not seen, with those bits as its mark. Of c its
- * addresses, ports and protocol (TCP) count. 1; 0 if there is one; or a negative errno. */
+/* Makes an entry for a connection that conntrack has not seen, with those bits as its mark. Of c
+ * its addresses, ports and protocol (TCP) count. 1; 0 if there is one; or a negative errno. */
 int conntrack_add(ConntrackLink *l, const Connection *c, uint32_t bits);
+
+/* The entry that has such packets as c's first one, in whichever direction it goes itself. Of c the
+ * same counts. 1; 0 if there is none; or a negative errno. */
+int conntrack_find(ConntrackLink *l, const Connection *c, Connection *ret);
 
 /* Takes in one of the kernel's messages; false if it is not an entry that we understand. */
 bool conntrack_parse(const struct nlmsghdr *h, Connection *ret);

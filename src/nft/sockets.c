@@ -12,6 +12,11 @@
 #define LISTENING (1U << TCP_LISTEN)
 #define UNCONNECTED (1U << TCP_CLOSE) /* what the kernel calls a UDP socket without a peer */
 #define CONNECTED (1U << TCP_ESTABLISHED)
+#define NEW_SYN_RECV                                                                               \
+        12 /* TCP_NEW_SYN_RECV, include/net/tcp_states.h: what is told as TCP_SYN_RECV */
+#define OPEN                                                                                       \
+        (CONNECTED | 1U << TCP_SYN_RECV | 1U << NEW_SYN_RECV | 1U << TCP_FIN_WAIT1 |               \
+         1U << TCP_FIN_WAIT2 | 1U << TCP_CLOSE_WAIT | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING)
 
 /* Reads an address of an IPv6 socket, which may be one of IPv4 in disguise. */
 static U128 unmapped(U128 address, bool *is_ipv4) {
@@ -225,6 +230,10 @@ int sockets_read_listening_tcp(Arena *a, HostSockets *ret) {
 
 int sockets_read_connected(Arena *a, uint16_t local_port, HostSockets *ret) {
         return read_one(a, CONNECTED, local_port, ret);
+}
+
+int sockets_read_open(Arena *a, HostSockets *ret) {
+        return read_one(a, OPEN, 0, ret);
 }
 
 int sockets_read_listening(Arena *a, HostSockets *ret) {

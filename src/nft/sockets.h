@@ -41,7 +41,11 @@ int sockets_read_listening_tcp(Arena *a, HostSockets *ret);
  * them. */
 int sockets_read_connected(Arena *a, uint16_t local_port, HostSockets *ret);
 
-/* The connection between these two, of what sockets_read_connected() has read; or NULL. */
+/* All that may still carry something: half open and half closed ones, too, whose processes may have
+ * gone. */
+int sockets_read_open(Arena *a, HostSockets *ret);
+
+/* The connection between these two, of what was read by one of these; or NULL. */
 const HostSocket *sockets_find_connection(const HostSockets *sockets,
                                           Family family,
                                           U128 local,

@@ -183,6 +183,7 @@ static void lists_connections_of_a_port(void **state) {
                       connect_to("127.0.0.1", 3002), accept4(other, NULL, NULL, SOCK_CLOEXEC)};
         HostSockets list;
         HostSocket found;
+        char end;
 
         assert_int_equal(sockets_read_connected(*state, 3001, &list), 0);
         assert_int_equal(list.n_items, 2);
@@ -203,6 +204,13 @@ static void lists_connections_of_a_port(void **state) {
         assert_int_equal(list.n_items, 6); /* clients' ends, too */
         assert_int_equal(sockets_read_connected(*state, 3003, &list), 0);
         assert_int_equal(list.n_items, 0);
+        /* half closed it is not established any more, and still open */
+        assert_int_equal(shutdown(fds[0], SHUT_WR), 0);
+        assert_int_equal(read(fds[1], &end, 1), 0); /* until the other end knows */
+        assert_int_equal(sockets_read_connected(*state, 3001, &list), 0);
+        assert_int_equal(list.n_items, 1);
+        assert_int_equal(sockets_read_open(*state, &list), 0);
+        assert_int_equal(list.n_items, 6);
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
                 (void)close(fds[i]);
         (void)close(both);

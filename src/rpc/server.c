@@ -142,21 +142,26 @@ static int on_listener(sd_event_source *source, int fd, uint32_t events, void *u
 }
 
 int rpc_server_listen(RpcServer *s, int fd) {
+        sd_event_source *listener = NULL;
         int flags = fcntl(fd, F_GETFL), r;
 
-        if (s->listener || sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0 || flags < 0)
+        if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0 || flags < 0)
                 return -EINVAL;
         if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
                 return -errno;
-        r = sd_event_add_io(s->event, &s->listener, fd, EPOLLIN, on_listener, s);
+        r = sd_event_add_io(s->event, &listener, fd, EPOLLIN, on_listener, s);
         if (r < 0)
                 return r;
-        r = sd_event_source_set_priority(s->listener, s->options.priority);
+        r = sd_event_source_set_priority(listener, s->options.priority);
         if (r >= 0)
-                r = sd_event_source_set_io_fd_own(s->listener, 1);
-        if (r < 0)
-                s->listener = sd_event_source_disable_unref(s->listener);
-        return r < 0 ? r : 0;
+                r = sd_event_source_set_io_fd_own(listener, 1);
+        if (r < 0) {
+                (void)sd_event_source_disable_unref(listener);
+                return r;
+        }
+        (void)sd_event_source_disable_unref(s->listener);
+        s->listener = listener;
+        return 0;
 }
 
 int rpc_server_new(sd_event *event, const RpcServerOptions *options, RpcServer **ret) {

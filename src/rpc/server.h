@@ -50,8 +50,9 @@ int rpc_server_new(sd_event *event, const RpcServerOptions *options, RpcServer *
  * to be called from within a method. */
 RpcServer *rpc_server_free(RpcServer *s);
 
-/* Takes over a listening stream socket, of rpc_socket_listen() or from systemd; one a server.
- * -EINVAL if it is none; it is then the caller's still. */
+/* Takes over a listening stream socket, of rpc_socket_listen() or from systemd, in the place of one
+ * before it, which is closed; connections stay. -EINVAL if it is none; it is then the caller's
+ * still. */
 int rpc_server_listen(RpcServer *s, int fd);
 /* Takes over a connected socket, as if it had been accepted; it is closed in any case. -EBUSY over
  * the limits. */

@@ -276,3 +276,43 @@ def test_a_large_transaction_is_announced_with_the_time_that_it_may_take(world, 
     assert int(longer.split("=")[1]) > 2 * wait
     # it counts from then on, both times
     assert watch.lines[first + 1] == watch.lines[last + 1] == "WATCHDOG=1"
+
+
+def fill(manager):
+    """What nobody reads waits there until no more fits."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.setblocking(False)
+        s.connect(str(manager.path))
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                s.send(b"WATCHDOG=1")
+
+
+def read_said(manager, last):
+    """The lines of each message, and the descriptors that came with it, until the one that ends so."""
+    manager.socket.settimeout(20)
+    lines = []
+    while last not in lines:
+        text, fds, _, _ = socket.recv_fds(manager.socket, 4096, 4)
+        lines = text.decode().splitlines()
+        yield lines, fds
+
+
+def test_a_manager_that_has_stopped_reading_stops_nothing(world, daemon, manager):
+    fill(manager)
+    daemon.start(NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="600000000")
+    assert daemon.apply("settings: { ownership: off }\n" + EXAMPLE, "--no-confirm")[0] == 0
+    world.lab.nft("flush ruleset")
+    wait_until(lambda: daemon.status()["drift"]["undone"] >= 1, 20, "the heal")
+    assert reach(world, 22) == "dropped" and reach(world, 443) == "open"
+    # what it has to know comes once it reads again, and in this order
+    said = []
+    for lines, fds in read_said(manager, "STATUS=in force: change 1"):
+        said += lines
+        assert ("FDSTORE=1" in lines) == (len(fds) == 1)
+        for fd in fds:
+            os.close(fd)
+    said = [line for line in said if line != "WATCHDOG=1"]
+    assert said[:3] == ["FDSTORE=1", "FDNAME=nftables", "FDPOLL=0"]
+    assert said[3] == "READY=1"
+    assert daemon.status()["state"] == "closed"

@@ -46,6 +46,29 @@ def test_what_is_taken_out_of_the_state_directory_is_there_for_the_next_start(wo
     assert status["state"] == "closed" and status["number"] == 1
 
 
+def test_what_is_written_into_what_the_next_start_needs_is_undone(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    daemon.apply(with_inbound("{ deny: https }"), "--no-confirm")
+    sealed = daemon.state / "sealed"
+    whole, words = sealed.read_bytes(), "had been changed in"
+    for number, damaged in enumerate((b"", whole[: len(whole) // 2], whole[:-9] + b"something"), 1):
+        with open(sealed, "r+b") as file:  # the same file, as it is held open
+            file.write(damaged)
+            file.truncate()
+        wait_until(lambda n=number: daemon.log().count(words) == n, 20, "the event")
+        assert sealed.read_bytes()[-200:] == whole[-200:]
+    batch = daemon.state / "lockdown.batch"
+    whole = batch.read_bytes()
+    batch.write_bytes(whole[:-1])
+    wait_until(lambda: "what ringwall-lockdown needs" in daemon.log(), 20, "the event")
+    assert len(batch.read_bytes()) == len(whole)  # but for the numbers of its messages
+    daemon.stop(signal.SIGKILL)
+    world.lab.nft("flush ruleset")
+    daemon.start()
+    assert daemon.status()["number"] == 2 and reach(world, 443) == "dropped"
+
+
 def test_a_store_that_others_could_read_is_mended(world, daemon):
     daemon.start()
     daemon.apply(EXAMPLE, "--no-confirm")
