@@ -51,6 +51,7 @@ typedef struct DriftGuard {
         bool is_dirty;        /* something may have changed since it was compared */
         bool is_told;         /* what differs has been told of, and stays; or */
         bool is_untold;       /* that there is no more than a count of it */
+        bool is_stuck;        /* that it cannot be undone has been told of */
         bool is_blind;        /* that nothing can be compared has been told of */
         uint64_t since_usec;  /* CLOCK_MONOTONIC: when it was noticed that something differs; 0:
                                * nothing  does */

@@ -5,7 +5,6 @@
 #include "nft/owner.h"
 #include "nft/part.h"
 #include "nft/probe.h"
-#include "nft/shut.h"
 #include "nft/sysctl.h"
 #include "proof/claim.h"
 #include "ruleset/refused.h"
@@ -478,14 +477,14 @@ int engine_heal_blind(Engine *e, Diag *d) {
 }
 
 int engine_shut(Engine *e, Ruleset *rs) {
-        int r = nft_shut(e->link, rs);
+        int r = nft_shut(e->link, rs, e->shut_name);
 
         (void)was_stuck(e, r);
         return r;
 }
 
 int engine_unshut(Engine *e) {
-        int r = nft_unshut(e->link);
+        int r = nft_unshut(e->link, e->shut_name);
 
         (void)was_stuck(e, r);
         return r;

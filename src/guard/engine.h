@@ -6,6 +6,7 @@
  * the kernel did not answer on is made ready for the next attempt. */
 
 #include "nft/apply.h"
+#include "nft/shut.h"
 #include "nft/touched.h"
 #include "ruleset/pass.h"
 
@@ -34,10 +35,11 @@ typedef struct Engine {
         EngineOwner owner;  /* what is wanted */
         bool asked_owner;   /* the kernel has been asked whether it can be had: */
         bool can_own;
-        bool owns;            /* as read back: the table is the link's */
-        bool is_anothers;     /* another program's, when it was read last */
-        bool tracks;          /* conntrack stays at work even if the table goes */
-        bool reports_refused; /* what is refused is made known: see ruleset/refused.h */
+        bool owns;                      /* as read back: the table is the link's */
+        bool is_anothers;               /* another program's, when it was read last */
+        char shut_name[SHUT_NAME_SIZE]; /* of the table that shuts the host; empty: none did yet */
+        bool tracks;                    /* conntrack stays at work even if the table goes */
+        bool reports_refused;           /* what is refused is made known: see ruleset/refused.h */
 } Engine;
 
 /* 0, or what nft_link_open() says. */

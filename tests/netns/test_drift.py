@@ -6,8 +6,11 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,7 @@ from talk import exchange
 from test_daemon import Daemon, reach
 from world import EXAMPLE, World, accept_from, with_inbound
 
+RIVAL = str(Path(__file__).with_name("rival.py"))
 OFF = "settings: { ownership: off }\n"
 CHANGES = {
     "insert rule inet ringwall input tcp dport 22 accept": "tcp dport 22 accept",
@@ -301,6 +305,37 @@ def test_one_that_changes_them_without_end_holds_nothing_open(world, daemon, com
     count = drift(daemon)["undone"]
     world.lab.run("fw", ["nft", "insert rule inet ringwall input tcp dport 22 accept"])
     healed(daemon, count + 1)
+
+
+def answers(world, port):
+    """Within half a second."""
+    with world.lab.inside("wan"), socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+        s.settimeout(0.5)
+        return s.connect_ex((world.address("host", 4), port)) == 0
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["the table", "the one that shuts, too"])
+def test_one_that_makes_the_table_its_own_holds_nothing_open(world, daemon, beside):
+    """A program can own it that nobody else does, and then nothing can be put right."""
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    names = ["ringwall_shut"] * beside + ["ringwall"]
+    words = [sys.executable, RIVAL, "squat", *names]
+    rival = world.lab.popen("fw", words, stdout=subprocess.PIPE, text=True)
+    assert rival.stdout.readline() == "squats\n"
+    wait_until(lambda: drift(daemon)["shut"], 30, "that the host is shut")
+    assert daemon.status()["state"] == "taken"
+    for port in (22, 443):
+        assert not answers(world, port)
+    wait_until(lambda: "cannot be put right" in daemon.log(), 20, "that it is told")
+    count = daemon.log().count("could not be put right")
+    told = drifts(daemon)
+    assert len(told) == 1 and f"process {rival.pid}:" in told[0], told
+    rival.kill()
+    rival.wait()
+    is_calm(world, daemon)
+    assert count == 1 and daemon.log().count("could not be put right") == 1, "it is told once"
+    assert not any("ringwall_shut" in name for _, name in world.lab.tables())
 
 
 def test_what_shuts_the_host_does_not_outlive_what_it_was_for(world, daemon):
