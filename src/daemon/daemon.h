@@ -202,6 +202,8 @@ void drift_stop(Daemon *d);
 /* What others have changed is told of and undone now, before it is overwritten by something else.
  */
 void drift_catch_up(Daemon *d);
+/* What should be in force and is not is tried again soon, until it is. */
+void drift_retry(Daemon *d);
 
 /* claims.c: whether what the policy claims holds, whatever other programs do. */
 int claims_start(Daemon *d);

@@ -475,6 +475,10 @@ static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userda
         return r < 0 ? r : 0;
 }
 
+void drift_retry(Daemon *d) {
+        (void)wait_for_turn(d, RETRY_USEC);
+}
+
 void drift_catch_up(Daemon *d) {
         (void)read_commits(d); /* an error is met again by on_commits() */
         /* what was committed a moment ago may not have been told of yet */

@@ -256,7 +256,7 @@ static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
 static int keep(Engine *e, Arena **arena, Ruleset *rs, int r) {
         bool is_seen = r == 0;
 
-        if (r < 0 && r != -EIO)
+        if (r < 0 && r != -EIO && !(r == -EPERM && e->insists))
                 return r;
         forget(e);
         e->is_seen = e->was_right = e->is_settled = is_seen;

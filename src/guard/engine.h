@@ -38,8 +38,9 @@ typedef struct Engine {
         bool owns;                      /* as read back: the table is the link's */
         bool is_anothers;               /* another program's, when it was read last */
         char shut_name[SHUT_NAME_SIZE]; /* of the table that shuts the host; empty: none did yet */
-        bool tracks;                    /* conntrack stays at work even if the table goes */
-        bool reports_refused;           /* what is refused is made known: see ruleset/refused.h */
+        bool insists;         /* what a table of another program's keeps out is desired even so */
+        bool tracks;          /* conntrack stays at work even if the table goes */
+        bool reports_refused; /* what is refused is made known: see ruleset/refused.h */
 } Engine;
 
 /* 0, or what nft_link_open() says. */

@@ -261,7 +261,7 @@ def test_two_that_undo_each_others_changes_do_not_spin(world, daemon):
         before = time.monotonic(), busy(daemon)
         wait_until(lambda: time.monotonic() > before[0] + 3, 60, "three seconds")
         part = (busy(daemon) - before[1]) / (time.monotonic() - before[0])
-    assert part < 0.6, "of a processor"
+    assert part < 0.85, "of a processor"
     is_calm(world, daemon)
 
 
@@ -336,6 +336,24 @@ def test_one_that_makes_the_table_its_own_holds_nothing_open(world, daemon, besi
     is_calm(world, daemon)
     assert count == 1 and daemon.log().count("could not be put right") == 1, "it is told once"
     assert not any("ringwall_shut" in name for _, name in world.lab.tables())
+
+
+def test_one_that_took_the_table_while_it_was_dead_holds_nothing_open(world, daemon):
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    daemon.stop(signal.SIGKILL)
+    words = [sys.executable, RIVAL, "squat", "ringwall_shut", "ringwall"]
+    rival = world.lab.popen("fw", words, stdout=subprocess.PIPE, text=True)
+    assert rival.stdout.readline() == "squats\n" and answers(world, 22)
+    daemon.start()
+    status = daemon.status()
+    assert status["state"] == "taken" and status["drift"]["shut"]
+    assert not answers(world, 22) and not answers(world, 443)
+    assert "what was confirmed is not in force" in daemon.log()
+    assert "in force: change" not in daemon.log().split("what was confirmed")[1]
+    rival.kill()
+    rival.wait()
+    is_calm(world, daemon)
 
 
 def test_what_shuts_the_host_does_not_outlive_what_it_was_for(world, daemon):
