@@ -4,6 +4,7 @@
 #include <sys/inotify.h>
 #include <syslog.h>
 
+#include "daemon/change.h"
 #include "guard/lockdown.h"
 #include "host/unit.h"
 
@@ -92,6 +93,7 @@ static int look(sd_event_source *s, uint64_t usec, void *userdata) {
         look_at_unit(d);
         look_at_state(d);
         (void)sd_event_source_set_time_relative(s, LOOK_USEC);
+        absence_keep(d);
         return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
