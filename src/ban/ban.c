@@ -106,7 +106,9 @@ int ban_parse_service(Arena *a, const char *text, BanEntry *e, const char **ret_
                                 e->port = (uint16_t)port;
                                 return 0;
                         }
-        return refuse(a, ret_why, "'%s' is no service: write a port and its protocol, as in 22/tcp",
+        return refuse(a, ret_why,
+                      "'%s' is no service of the policy or the catalogue; write its port and "
+                      "protocol, as in 22/tcp",
                       shown(a, text));
 }
 

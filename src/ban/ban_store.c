@@ -1,39 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ban/ban_store.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <time.h>
-
-#include "ban/ban_log.h"
 #include "ban/ban_store_parts.h"
 
 #define DAY_USEC (INT64_C(86400) * 1000000)
-#define VERSION 1 /* of the tables; user_version of the file */
-
-/* Exclusive: nobody else writes to it, and no shared memory is needed. Each commit waits for the
- * disk. A row of `past` is what is remembered of a ban that is over. */
-static const char schema[] =
-        "PRAGMA locking_mode = EXCLUSIVE;"
-        "PRAGMA journal_mode = WAL;"
-        "PRAGMA synchronous = FULL;"
-        "PRAGMA cache_size = -16384;"
-        "PRAGMA trusted_schema = OFF;"
-        "PRAGMA cell_size_check = ON;"
-        "CREATE TABLE IF NOT EXISTS bans (key BLOB NOT NULL, jail TEXT NOT NULL,"
-        " since INTEGER NOT NULL, until INTEGER NOT NULL, times INTEGER NOT NULL,"
-        " uid INTEGER NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,"
-        " PRIMARY KEY (key, jail)) WITHOUT ROWID;"
-        "CREATE INDEX IF NOT EXISTS ends ON bans (until);"
-        "CREATE TABLE IF NOT EXISTS past (key BLOB PRIMARY KEY NOT NULL,"
-        " times INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID;"
-        "CREATE INDEX IF NOT EXISTS lasts ON past (last);"
-        "PRAGMA user_version = 1;";
 
 #define KEEP                                                                                       \
         " ON CONFLICT (key) DO UPDATE SET times = max(times, excluded.times),"                     \
         " last = max(last, excluded.last)"
 
+/* Of the tables that ban_store_open.c makes. */
 static const char *const texts[_QUERY_MAX] = {
         [QUERY_BEGIN] = "BEGIN IMMEDIATE",
         [QUERY_COMMIT] = "COMMIT",
@@ -111,168 +87,6 @@ int ban_store_run(BanStore *s, sqlite3_stmt *statement) {
         return r;
 }
 
-/* ---- opening */
-
-/* Reads every page that a start needs, so that damage is met here and not when somebody is banned.
- */
-static int read_all(BanStore *s) {
-        sqlite3_stmt *check = NULL;
-        int r = -EBADMSG;
-
-        if (sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &check, NULL) != SQLITE_OK)
-                return ban_store_errno(s);
-        if (sqlite3_step(check) != SQLITE_ROW)
-                r = ban_store_errno(s);
-        else if (streq((const char *)sqlite3_column_text(check, 0), "ok"))
-                r = 0;
-        (void)sqlite3_finalize(check);
-        return r;
-}
-
-static int check_version(BanStore *s) {
-        sqlite3_stmt *version = NULL;
-        int number = -1;
-
-        if (sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &version, NULL) == SQLITE_OK &&
-            sqlite3_step(version) == SQLITE_ROW)
-                number = sqlite3_column_int(version, 0);
-        (void)sqlite3_finalize(version);
-        if (number < 0)
-                return ban_store_errno(s);
-        return number <= VERSION ? 0 : -EOPNOTSUPP;
-}
-
-static int try_open(const char *path, BanStore **ret) {
-        _cleanup_(ban_store_closep) BanStore *s = calloc(1, sizeof(*s));
-        mode_t before = umask(0077);
-        char log[4096];
-        int r = 0;
-
-        (void)snprintf(log, sizeof(log), "%s-wal", path);
-        if (s) /* one that cannot be read SQLite will complain about */
-                (void)ban_log_read(log, &s->lacks_something);
-        if (s && sqlite3_open_v2(path, &s->db,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW |
-                                         SQLITE_OPEN_NOMUTEX, /* one thread */
-                                 NULL) != SQLITE_OK)
-                r = s->db ? ban_store_errno(s) : -ENOMEM;
-        if (s && r == 0) {
-                (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-                r = check_version(s);
-        }
-        if (s && r == 0 && sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-                r = ban_store_errno(s);
-        (void)umask(before);
-        if (!s || r < 0)
-                return s ? r : -ENOMEM;
-        r = read_all(s);
-        if (r == 0)
-                *ret = TAKE_PTR(s);
-        return r;
-}
-
-/* The file, and what SQLite keeps beside it. 0 or a negative errno. */
-static int put_aside(const char *path, char **ret) {
-        static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
-        char *aside = NULL, from[4096], to[4096];
-
-        for (long long when = (long long)time(NULL);; when++) { /* an earlier one is kept */
-                if (asprintf(&aside, "%s.damaged-%lld", path, when) < 0)
-                        return -ENOMEM;
-                if (access(aside, F_OK) < 0)
-                        break;
-                free(aside);
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-                (void)snprintf(from, sizeof(from), "%s%s", path, suffixes[i]);
-                (void)snprintf(to, sizeof(to), "%s%s", aside, suffixes[i]);
-                if (rename(from, to) < 0 && errno != ENOENT) {
-                        int r = -errno;
-
-                        free(aside);
-                        return r;
-                }
-        }
-        *ret = aside;
-        return 0;
-}
-
-int ban_store_open(const char *folder, BanStore **ret, char **ret_aside, Diag *d) {
-        char path[4096 - 64];
-        char *aside = NULL;
-        int r;
-
-        if ((size_t)snprintf(path, sizeof(path), "%s/" BAN_STORE_FILE, folder) >= sizeof(path))
-                return -ENAMETOOLONG;
-        r = try_open(path, ret);
-        if (r == -EBADMSG) {
-                r = put_aside(path, &aside);
-                if (r == 0)
-                        r = try_open(path, ret);
-        }
-        if (r == 0)
-                *ret_aside = aside;
-        else
-                free(aside);
-        if (r == -EOPNOTSUPP)
-                (void)diag_error(d, (Span){0}, "the bans in %s are of a later version of ringwall",
-                                 path);
-        else if (r < 0)
-                (void)diag_error(d, (Span){0}, "the bans in %s cannot be opened: %s", path,
-                                 strerror(-r));
-        return r;
-}
-
-/* 1: there is none of that name. */
-static int copy_file(int from, int to, const char *name) {
-        _cleanup_close_ int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), out = -1;
-        char buf[65536];
-        ssize_t n;
-
-        if (in < 0 && errno != ENOENT)
-                return -errno;
-        if (unlinkat(to, name, 0) < 0 && errno != ENOENT)
-                return -errno;
-        if (in < 0)
-                return 1;
-        out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (out < 0)
-                return -errno;
-        while ((n = read(in, buf, sizeof(buf))) > 0)
-                if (write(out, buf, (size_t)n) != n)
-                        return -ENOSPC;
-        return n < 0 ? -errno : 0;
-}
-
-int ban_store_copy(const char *from, const char *to) {
-        _cleanup_close_ int in = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), out = -1;
-        int r;
-
-        out = in >= 0 ? open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-        if (out < 0)
-                return -errno;
-        r = copy_file(in, out, BAN_STORE_FILE);
-        if (r == 0) /* what was committed last is there alone */
-                r = copy_file(in, out, BAN_STORE_FILE "-wal");
-        else if (r > 0)
-                return -ENOENT;
-        return MIN(r, 0);
-}
-
-bool ban_store_lacks_something(const BanStore *s) {
-        return s->lacks_something;
-}
-
-BanStore *ban_store_close(BanStore *s) {
-        if (!s)
-                return NULL;
-        for (size_t i = 0; i < _QUERY_MAX; i++)
-                (void)sqlite3_finalize(s->statements[i]);
-        (void)sqlite3_close_v2(s->db); /* what was committed is on disk */
-        free(s);
-        return NULL;
-}
-
 /* ---- transactions */
 
 int ban_store_begin(BanStore *s) {
@@ -301,12 +115,6 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text) {
         (void)sqlite3_bind_text(statement, index, text, -1, SQLITE_TRANSIENT);
 }
 
-static const char *column(sqlite3_stmt *statement, int i) {
-        const unsigned char *text = sqlite3_column_text(statement, i);
-
-        return text ? (const char *)text : "";
-}
-
 /* What is known of a key: the jail's own ban, and when the last of the others' ends. */
 typedef struct Known {
         bool is_there; /* and not over */
@@ -329,15 +137,15 @@ static int look_up(BanStore *s, const BanEntry *key, const char *jail, int64_t n
                 ret->times = MAX(ret->times, (int64_t)sqlite3_column_int64(q, 2));
                 if (until <= now)
                         continue;
-                if (!streq(column(q, 0), jail)) {
+                if (!streq(ban_store_text(q, 0), jail)) {
                         ret->others_usec = MAX(ret->others_usec, until);
                         continue;
                 }
                 ret->is_there = true;
                 ret->until_usec = until;
                 ret->since_usec = sqlite3_column_int64(q, 3);
-                (void)snprintf(ret->source, sizeof(ret->source), "%s", column(q, 4));
-                (void)snprintf(ret->reason, sizeof(ret->reason), "%s", column(q, 5));
+                (void)snprintf(ret->source, sizeof(ret->source), "%s", ban_store_text(q, 4));
+                (void)snprintf(ret->reason, sizeof(ret->reason), "%s", ban_store_text(q, 5));
         }
         (void)sqlite3_reset(q);
         return step == SQLITE_DONE ? 0 : ban_store_errno(s);
@@ -532,10 +340,9 @@ int ban_store_trim(BanStore *s,
                 return a ? ban_store_errno(s) : -ENOMEM;
         (void)sqlite3_bind_int64(q, 1, n);
         while ((step = sqlite3_step(q)) == SQLITE_ROW && r == 0) {
-                Ban ban = {.jail = column(q, 1)};
+                Ban ban = {.jail = ban_store_text(q, 1)};
 
-                if (ban_key_read(sqlite3_column_blob(q, 0), (size_t)sqlite3_column_bytes(q, 0),
-                                 &ban.key))
+                if (ban_store_key(q, &ban.key))
                         r = doom(&ban, &d);
         }
         (void)sqlite3_reset(q);

@@ -43,3 +43,7 @@ sqlite3_stmt *ban_store_query(BanStore *s, Query which);
 int ban_store_run(BanStore *s, sqlite3_stmt *statement);
 /* What went wrong last: -EBADMSG for a damaged file, -ENOSPC, -EROFS, -ENOMEM, -EIO. */
 int ban_store_errno(const BanStore *s);
+/* A column; "" for none. Valid until the next step. */
+const char *ban_store_text(sqlite3_stmt *statement, int i);
+/* The key in the first column; false: it is none. */
+bool ban_store_key(sqlite3_stmt *q, BanEntry *ret);

@@ -5,13 +5,13 @@
 
 /* What is asked of the store and changes nothing. */
 
-static const char *column(sqlite3_stmt *statement, int i) {
+const char *ban_store_text(sqlite3_stmt *statement, int i) {
         const unsigned char *text = sqlite3_column_text(statement, i);
 
         return text ? (const char *)text : "";
 }
 
-static bool read_key(sqlite3_stmt *q, BanEntry *ret) {
+bool ban_store_key(sqlite3_stmt *q, BanEntry *ret) {
         return ban_key_read(sqlite3_column_blob(q, 0), (size_t)sqlite3_column_bytes(q, 0), ret);
 }
 
@@ -81,16 +81,16 @@ int ban_store_read(BanStore *s,
         bind_filter(q, f, now_usec);
         while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
                 Ban ban = {
-                        .jail = column(q, 1),
+                        .jail = ban_store_text(q, 1),
                         .since_usec = sqlite3_column_int64(q, 2),
                         .until_usec = sqlite3_column_int64(q, 3),
                         .times = sqlite3_column_int64(q, 4),
                         .uid = sqlite3_column_int64(q, 5),
-                        .source = column(q, 6),
-                        .reason = column(q, 7),
+                        .source = ban_store_text(q, 6),
+                        .reason = ban_store_text(q, 7),
                 };
 
-                if (read_key(q, &ban.key))
+                if (ban_store_key(q, &ban.key))
                         r = take(&ban, to);
         }
         if (r == 0 && step != SQLITE_DONE)
@@ -113,7 +113,7 @@ int ban_store_read_kernel(BanStore *s,
                 int64_t until = sqlite3_column_int64(q, 1);
                 BanEntry e;
 
-                if (!read_key(q, &e))
+                if (!ban_store_key(q, &e))
                         continue;
                 e.timeout_ms = ban_timeout(until, now_usec);
                 r = take(&e, to);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/address.h"
 #include "base/arena.h"
 
 /* A test that finds its own arena in *state. */
@@ -48,3 +49,12 @@ static inline int unit_arena_teardown(void **state) {
                         fail_msg("%s: %s is \"%s\", not \"%s\"", (row), #value,                    \
                                  _value ? _value : "(null)", _expected ? _expected : "(null)");    \
         } while (0)
+
+/* An address in so many words. */
+static inline U128 unit_address(const char *text) {
+        Family family;
+        U128 value;
+
+        assert_int_equal(address_parse(text, &family, &value), ADDRESS_OK);
+        return value;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <time.h>
 
 #include "cli/age.h"
@@ -107,9 +108,13 @@ static int collect(json_t *ban, void *to) {
 
 static const char *by_text(const json_t *ban, char *buf, size_t size) {
         const char *jail = text_of(ban, "jail"), *source = text_of(ban, "source");
+        const struct passwd *user =
+                *jail || *source ? NULL : getpwuid((uid_t)number_of(ban, "user"));
 
         if (*jail || *source)
                 (void)snprintf(buf, size, "%s%s%s", jail, *jail && *source ? ", " : "", source);
+        else if (user)
+                (void)snprintf(buf, size, "%s", user->pw_name);
         else
                 (void)snprintf(buf, size, "user %lld", (long long)number_of(ban, "user"));
         return buf;
@@ -123,7 +128,7 @@ static int print_table(const json_t *list) {
 
         for (size_t i = 0; t && i < json_array_size(list); i++) {
                 const json_t *ban = json_array_get(list, i);
-                char since[32], until[32] = "unbanned", times[24], packets[24] = "", by[160];
+                char since[32], until[32] = "for ever", times[24], packets[24] = "", by[160];
                 const char *cells[] = {
                         text_of(ban, "address"),
                         text_of(ban, "service"),

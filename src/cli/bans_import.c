@@ -249,8 +249,10 @@ static int import_lines(Import *im, FILE *f) {
 
         while (r == EXIT_OK && (n = getline(&text, &room, f)) >= 0)
                 r = take_line(im, text, (size_t)n, ++number);
-        if (r == EXIT_OK && ferror(f))
+        if (r == EXIT_OK && ferror(f)) {
+                fprintf(stderr, "ringwall bans: cannot read %s: %s\n", im->name, strerror(errno));
                 r = EXIT_FAILED;
+        }
         return r == EXIT_OK ? send_window(im) : r;
 }
 

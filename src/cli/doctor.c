@@ -69,6 +69,8 @@ static int examine(const Tree *t, Findings *ret) {
                 r = doctor_examine_settings(t, &settings, &net, rivals, n_rivals, ret);
         if (r == 0)
                 r = doctor_examine_boot(t, ret);
+        if (r == 0)
+                r = doctor_examine_daemon(t, ret);
         return r < 0 ? r : doctor_examine_surroundings(t, ret);
 }
 

@@ -140,6 +140,10 @@ static void print_source_line(Span at) {
 }
 
 static void print_way(const Evaluation *result) {
+        size_t width = 24;
+
+        for (size_t i = 0; i < result->n_steps; i++)
+                width = MAX(width, strlen(result->steps[i].chain->name));
         for (size_t i = 0; i < result->n_steps; i++) {
                 const Step *s = &result->steps[i];
                 _cleanup_free_ char *text = s->rule ? output_rule_text(s->rule) : NULL;
@@ -147,7 +151,7 @@ static void print_way(const Evaluation *result) {
 
                 if (comment)
                         *comment = '\0';
-                printf("  %-10s%-24s %s\n", i == 0 ? "way" : "", s->chain->name,
+                printf("  %-10s%-*s %s\n", i == 0 ? "way" : "", (int)width, s->chain->name,
                        text ? text : "the chain's policy");
         }
 }
@@ -200,20 +204,24 @@ static void print_answer(const Explain *e,
         if (q->forwarded)
                 print_forwarded(&q->packet);
         if (accepted && result->limited)
-                puts("  note      as long as the limit of that rule is not reached");
+                output_line("  note      ", "as long as the limit of that rule is not reached");
         if (!q->packet.in && q->packet.hook != HOOK_OUTPUT)
-                puts("  note      no interface was named: rules that ask for one do not match "
-                     "(--in)");
+                output_line("  note      ",
+                            "no interface was named: rules that ask for one do not match "
+                            "(--in)");
         if (q->packet.hook == HOOK_INPUT && q->has_destination && !q->packet.translated &&
             !whole_has_address(&e->whole, q->packet.family, q->packet.destination))
-                puts("  note      the destination is taken for this host's own; if it is routed, "
-                     "add: "
-                     "out INTERFACE");
+                output_line("  note      ",
+                            "the destination is taken for this host's own; if it is routed, "
+                            "add: "
+                            "out INTERFACE");
         if (q->packet.hook != HOOK_INPUT && !q->packet.out && !q->forwarded)
-                puts("  note      rules that ask where it leaves do not match; add: out INTERFACE");
+                output_line("  note      ",
+                            "rules that ask where it leaves do not match; add: out INTERFACE");
         if (result->unknown)
-                puts("  note      the table holds rules that are not ringwall's; the kernel may "
-                     "decide otherwise");
+                output_line("  note      ",
+                            "the table holds rules that are not ringwall's; the kernel may "
+                            "decide otherwise");
 }
 
 /* One question; an ExitCode. Messages about it are printed at once. */

@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "cli/remote.h"
 #include "nft/ban_table.h"
+#include "nft/namespace.h"
 
 static const char load_help[] = "Puts a policy in force in this network namespace, in one "
                                 "transaction, and reads it back. What\n"
@@ -110,12 +111,27 @@ static int remove_bans(NftLink *link) {
         return bans ? ban_table_remove(bans) : -ENOMEM;
 }
 
+/* A host's own rules are the daemon's to take away; where it cannot be started, nft does it. */
+static int refuse_host(void) {
+        int r = namespace_is_init();
+
+        if (r <= 0)
+                return r == 0 ? EXIT_OK : kernel_refuse_host("unload");
+        fputs("ringwall unload: no ringwalld runs here, and what is in force on a host is taken "
+              "out "
+              "by it; nothing has been changed\n"
+              "  hint: systemctl start ringwalld, and again; or, to open this host without it: nft "
+              "delete table inet " RULESET_TABLE "; nft delete table inet " BAN_TABLE "\n",
+              stderr);
+        return EXIT_NOT_PERMITTED;
+}
+
 static int unload(void) {
         _cleanup_(nft_link_closep) NftLink *link = NULL;
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Diag *d = a ? diag_new(a) : NULL;
         bool was_there;
-        int r = d ? kernel_refuse_host("unload") : EXIT_FAILED;
+        int r = d ? refuse_host() : EXIT_FAILED;
 
         if (r == EXIT_OK)
                 r = kernel_open(&link);

@@ -57,14 +57,21 @@ static const char examples[] = "\n"
                                "  ringwall explain 'tcp from 203.0.113.9 to 11434' policy.yaml\n"
                                "  ringwall show policy.yaml\n"
                                "\n"
-                               "Without a FILE, /etc/ringwall/policy.yaml is read. See ringwall(1) "
-                               "and ringwall-policy(5).\n";
+                               "Without a FILE, /etc/ringwall/policy.yaml is read.\n"
+                               "See ringwall(1) and ringwall-policy(5).\n";
+
+#define WIDEST 106 /* columns of the longest line with its arguments */
 
 static int print_general_help(FILE *f, int code) {
+        bool narrow = output_is_narrower(WIDEST);
+
         fputs(general_help, f);
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-                fprintf(f, "  %-8s %-43s %s\n", verbs[i]->name, verbs[i]->arguments,
-                        verbs[i]->summary);
+                if (narrow)
+                        fprintf(f, "  %-8s %s\n", verbs[i]->name, verbs[i]->summary);
+                else
+                        fprintf(f, "  %-8s %-43s %s\n", verbs[i]->name, verbs[i]->arguments,
+                                verbs[i]->summary);
         fputs(examples, f);
         return code;
 }

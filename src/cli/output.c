@@ -3,10 +3,12 @@
 
 #include <libsmartcols.h>
 #include <sys/ioctl.h>
+#include <wchar.h>
 
 #include "cli/verb.h"
 
-#define COLUMNS 96 /* that wrapped text takes at most where there is no terminal */
+#define NARROWEST 16 /* columns that the last one of a table gets at least */
+#define COLUMNS 96   /* that wrapped text takes at most where there is no terminal */
 
 bool output_has_colour(FILE *f) {
         const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
@@ -45,6 +47,17 @@ void output_wrapped(const char *label, const char *text) {
                 text += len + strspn(text + len, " ");
         }
         putchar('\n');
+}
+
+void output_line(const char *label, const char *text) {
+        if (isatty(STDOUT_FILENO))
+                output_wrapped(label, text);
+        else
+                printf("%s%s\n", label, text);
+}
+
+bool output_is_narrower(size_t columns) {
+        return isatty(STDOUT_FILENO) && width() < columns;
 }
 
 int output_json(json_t *value) {
@@ -113,7 +126,84 @@ void output_table_colour(OutputTable *t, const char *sequence) {
         (void)scols_line_set_color(line, sequence);
 }
 
+/* Columns that the character at the beginning takes; *ret: its bytes. */
+static size_t width_of(const char *s, size_t *ret) {
+        mbstate_t state = {0};
+        wchar_t c;
+        size_t n = mbrtowc(&c, s, MB_CUR_MAX, &state);
+
+        *ret = n == 0 || n > MB_CUR_MAX ? 1 : n;
+        return n > MB_CUR_MAX ? 1 : (size_t)MAX(wcwidth(c), 0);
+}
+
+static size_t width_of_text(const char *s) {
+        size_t sum = 0, n;
+
+        for (; s && *s; s += n)
+                sum += width_of(s, &n);
+        return sum;
+}
+
+/* Makes a newline of each blank behind which a line would be too long. */
+static void break_at_blanks(char *text, size_t columns) {
+        size_t column = 0, behind = 0, n; /* behind the last blank */
+        char *blank = NULL;
+
+        for (char *p = text; *p; p += n) {
+                size_t w = width_of(p, &n);
+
+                column += w;
+                behind += w;
+                if (*p == ' ') {
+                        blank = p;
+                        behind = 0;
+                }
+                if (column > columns && blank) {
+                        *blank = '\n';
+                        blank = NULL;
+                        column = behind;
+                }
+        }
+}
+
+static size_t width_of_column(const OutputTable *t, size_t i) {
+        size_t sum = width_of_text(
+                scols_cell_get_data(scols_column_get_header(scols_table_get_column(t->table, i))));
+
+        for (size_t k = 0; k < scols_table_get_nlines(t->table); k++) {
+                struct libscols_cell *cell =
+                        scols_line_get_cell(scols_table_get_line(t->table, k), i);
+
+                sum = MAX(sum, width_of_text(scols_cell_get_data(cell)));
+        }
+        return sum;
+}
+
+/* libsmartcols breaks lines within words. */
+static void break_last_column(OutputTable *t) {
+        struct libscols_column *last = scols_table_get_column(t->table, t->n_columns - 1);
+        size_t used = 0, all = width();
+
+        for (size_t i = 0; i + 1 < t->n_columns; i++)
+                used += width_of_column(t, i) + 1;
+        (void)scols_column_set_safechars(last, "\n");
+        (void)scols_column_set_wrapfunc(last, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL);
+        for (size_t k = 0; k < scols_table_get_nlines(t->table); k++) {
+                struct libscols_line *line = scols_table_get_line(t->table, k);
+                const char *data = scols_cell_get_data(scols_line_get_cell(line, t->n_columns - 1));
+                char *text = data ? strdup(data) : NULL;
+
+                if (!text)
+                        continue;
+                break_at_blanks(text, used + NARROWEST < all ? all - used : NARROWEST);
+                if (scols_line_refer_data(line, t->n_columns - 1, text) < 0)
+                        free(text);
+        }
+}
+
 void output_table_print(OutputTable *t) {
+        if (isatty(STDOUT_FILENO))
+                break_last_column(t);
         (void)scols_print_table(t->table); /* a failed write shows in the shell, not here */
 }
 

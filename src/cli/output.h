@@ -22,6 +22,12 @@ OutputStyle output_style(FILE *f);
  * terminal but for words that are, or than 100 columns where there is none. */
 void output_wrapped(const char *label, const char *text);
 
+/* The same on a terminal, and unbroken elsewhere. */
+void output_line(const char *label, const char *text);
+
+/* Whether standard output is a terminal that is narrower than that. */
+bool output_is_narrower(size_t columns);
+
 /* Prints the value on standard output, one line, and frees it; an ExitCode. NULL counts as memory
  * that ran out. */
 int output_json(json_t *value);

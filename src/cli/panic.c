@@ -47,6 +47,9 @@ static void print_on(const json_t *reply, const char *duration) {
                "cut\n",
                duration ? " for " : "", duration ? duration : "",
                (long long)json_integer_value(json_object_get(reply, "cut")));
+        if (json_is_false(json_object_get(reply, "rescue")))
+                puts("nobody may: no settings.rescue is in force, and nobody confirmed over SSH; a "
+                     "console alone is left");
         puts("ringwall panic off takes it back");
 }
 

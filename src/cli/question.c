@@ -135,8 +135,12 @@ static int parse_protocol(Parser *p) {
                 return -EBADMSG;
         if (text_to_number(type, 0, 255, &n))
                 p->q.packet.icmp_type = (uint8_t)n;
-        else if (!icmp_type_from_string(p->q.packet.family, type, &p->q.packet.icmp_type))
-                return diag_error(p->d, here(p), "'%s' is not a type of %s", type, word);
+        else if (!icmp_type_from_string(p->q.packet.family, type, &p->q.packet.icmp_type)) {
+                (void)diag_error(p->d, here(p), "'%s' is not a type of %s", type, word);
+                diag_hint(p->d, "its type stands behind it, as in %s echo-request from %s", word,
+                          p->q.packet.family == FAMILY_IPV4 ? "203.0.113.9" : "2001:db8::9");
+                return -EBADMSG;
+        }
         return 0;
 }
 

@@ -117,13 +117,21 @@ static const char *sign_of(const DifferenceRegion *r) {
 
 /* more: what is published may have been left out. */
 static void print_line(const RegionLine *l, bool more) {
-        printf("  %s %s: %s", sign_of(l->region), difference_kind_to_string(l->region->kind),
-               l->text);
-        if (!l->of_both && !l->of_family)
-                printf(" (%s)", family_to_string(l->region->family));
-        if (l->region->way == DIFFERENCE_INBOUND && !l->of_published && !more)
-                fputs(", at this host itself", stdout);
-        printf("%s%s%s\n", l->place[0] ? " (" : "", l->place, l->place[0] ? ")" : "");
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        const char *family =
+                l->of_both || l->of_family ? NULL : family_to_string(l->region->family);
+        bool is_here = l->region->way == DIFFERENCE_INBOUND && !l->of_published && !more;
+        const char *text =
+                a ? arena_printf(a, "%s: %s%s%s%s%s%s%s%s",
+                                 difference_kind_to_string(l->region->kind), l->text,
+                                 family ? " (" : "", family ? family : "", family ? ")" : "",
+                                 is_here ? ", at this host itself" : "", l->place[0] ? " (" : "",
+                                 l->place, l->place[0] ? ")" : "")
+                  : NULL;
+        char label[8];
+
+        (void)snprintf(label, sizeof(label), "  %s ", sign_of(l->region));
+        output_line(label, text ? text : "?");
 }
 
 /* How many lines there are for people; the others are left to JSON. */

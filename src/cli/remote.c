@@ -85,9 +85,13 @@ static int report_permission(const char *verb, const char *method) {
 static int report(const char *verb, const char *method, const RpcAnswer *answer, const Diag *d) {
         if (streq(answer->error, RPC_PERMISSION_DENIED))
                 return report_permission(verb, method);
-        if (!print_mistakes(answer->parameters))
-                fprintf(stderr, "ringwall %s: %s\n", verb,
-                        d->n_messages > 0 ? d->messages[0].text : answer->error);
+        if (!print_mistakes(answer->parameters)) {
+                const DiagMessage *m = d->n_messages > 0 ? &d->messages[0] : NULL;
+
+                fprintf(stderr, "ringwall %s: %s\n", verb, m ? m->text : answer->error);
+                if (m && m->hint)
+                        fprintf(stderr, "  hint: %s\n", m->hint);
+        }
         return code_of(answer->error);
 }
 
@@ -177,21 +181,25 @@ int remote_call(const char *verb,
         return code;
 }
 
-/* As rpc_client_next(), however long that takes; 2: nobody reads along any more. */
-static int next(RpcClient *client, RpcAnswer *ret, Diag *d) {
+/* As rpc_client_next(), however long that takes; 2: nobody reads along any more. *ret_d: what is
+ * told of the failure, and not of the waiting before. */
+static int next(RpcClient *client, Arena *a, RpcAnswer *ret, Diag **ret_d) {
         struct pollfd fds[] = {
                 {.fd = rpc_client_fd(client), .events = POLLIN},
                 {.fd = STDOUT_FILENO}, /* a pipe whose reader is gone */
         };
         int r;
 
-        while ((r = rpc_client_next(client, 0, ret, d)) == -ETIMEDOUT) {
+        for (;;) {
+                *ret_d = diag_new(a);
+                r = *ret_d ? rpc_client_next(client, 0, ret, *ret_d) : -ENOMEM;
+                if (r != -ETIMEDOUT)
+                        return r;
                 if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
                         return -errno;
                 if (fds[1].revents != 0)
                         return 2;
         }
-        return r;
 }
 
 /* One answer. An ExitCode; *ret_wanted: whether there is to be another one. */
@@ -202,9 +210,9 @@ static int follow_once(const char *verb,
                        void *to,
                        bool *ret_wanted) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
-        Diag *d = a ? diag_new(a) : NULL;
+        Diag *d = NULL;
         RpcAnswer answer = {0};
-        int r = d ? next(client, &answer, d) : -ENOMEM, code = EXIT_OK;
+        int r = a ? next(client, a, &answer, &d) : -ENOMEM, code = EXIT_OK;
 
         *ret_wanted = false;
         if (r < 0)

@@ -50,10 +50,10 @@ static void print_broken(const json_t *claims) {
                 const json_t *c = json_array_get(broken, i);
                 bool refuted = streq(text_of(c, "answer"), "refuted");
 
-                printf("%s%-12s%s %s: %s since %s\n%-12s %s\n", style.bad,
-                       refuted ? "broken" : "undecided", style.reset, text_of(c, "claim"),
-                       refuted ? "does not hold," : "not known,",
-                       time_text(c, "since", buf, sizeof(buf)), "", text_of(c, "why"));
+                printf("%s%-12s%s %s: %s since %s\n", style.bad, refuted ? "broken" : "undecided",
+                       style.reset, text_of(c, "claim"), refuted ? "does not hold," : "not known,",
+                       time_text(c, "since", buf, sizeof(buf)));
+                output_line("             ", text_of(c, "why"));
         }
         if (more > 0)
                 printf("%s%-12s%s and %lld claims more: ringwall verify\n", style.bad, "broken",
@@ -116,6 +116,9 @@ static void print_state(const json_t *s) {
                        "rescue "
                        "come in, since %s\n",
                        style.bad, style.reset, time_text(s, "since", buf, sizeof(buf)));
+        else if (!json_object_get(s, "number"))
+                printf("%snot in force%s what the kernel holds is not what should be there\n",
+                       style.bad, style.reset);
         else
                 printf("%snot in force%s %s%schange %lld should be: what the kernel holds is "
                        "something else\n",
@@ -214,9 +217,11 @@ static void print_status(const json_t *s) {
                (long long)json_integer_value(json_object_get(s, "pid")));
         for (size_t i = 0; i < json_array_size(events) && i < 8; i++) {
                 const json_t *e = json_array_get(events, i);
+                char label[64];
 
-                printf("%-12s %s  %s\n", i == 0 ? "last" : "",
-                       time_text(e, "time", buf, sizeof(buf)), text_of(e, "text"));
+                (void)snprintf(label, sizeof(label), "%-12s %s  ", i == 0 ? "last" : "",
+                               time_text(e, "time", buf, sizeof(buf)));
+                output_line(label, text_of(e, "text"));
         }
 }
 

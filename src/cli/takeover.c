@@ -88,8 +88,6 @@ static int check_status(Takeover *t, const char **ret_file) {
         json_t *status = NULL;
         int r = remote_call("takeover", t->runtime_dir, "Status", NULL, &status);
 
-        if (r == EXIT_NO_DAEMON)
-                fputs("  hint: systemctl start ringwalld\n", stderr);
         if (r != EXIT_OK)
                 return r;
         r = judge_status(t, status);

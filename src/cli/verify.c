@@ -63,7 +63,7 @@ static void print_step(const WorldStep *s) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         const char *text = a ? judge_describe_step(a, s) : NULL;
 
-        printf("  %-10s%s\n", "way", text ? text : "?");
+        output_line("  way       ", text ? text : "?");
 }
 
 /* The command, where one rule of another program's does it. */
@@ -72,14 +72,15 @@ static void print_remedy(const VerifyAnswer *answer) {
         const WorldStep *culprit = judge_culprit(answer);
         const char *command = a && culprit ? judge_remedy(a, culprit) : NULL;
 
-        printf("  %-10s%s\n", "do",
-               command ? command
-               : answer->claim == VERIFY_ALWAYS || answer->claim == VERIFY_WAY_IN
-                       ? "see the table of the last step: the rule there refuses it, or sends it "
-                         "elsewhere"
-                       : "load the policy (ringwall apply) if it is not in force; else take out "
-                         "the "
-                         "rule that lets it in");
+        output_line(
+                "  do        ",
+                command ? command
+                : answer->claim == VERIFY_ALWAYS || answer->claim == VERIFY_WAY_IN
+                        ? "see the table of the last step: the rule there refuses it, or sends it "
+                          "elsewhere"
+                        : "load the policy (ringwall apply) if it is not in force; else take out "
+                          "the "
+                          "rule that lets it in");
 }
 
 void verify_print_answer(const VerifyAnswer *a) {
@@ -89,13 +90,13 @@ void verify_print_answer(const VerifyAnswer *a) {
 
         printf("%s%s%s: %s%s\n", colour, words[a->kind], style.reset, a->text, claims[a->claim]);
         if (a->kind == VERIFY_REFUTED) {
-                printf("  %-10s%s\n", "packet", a->connection ? a->connection : "?");
+                output_line("  packet    ", a->connection ? a->connection : "?");
                 for (size_t i = 0; i < a->n_steps; i++)
                         print_step(&a->steps[i]);
                 print_remedy(a);
         }
         for (size_t i = 0; i < a->n_reasons && a->kind == VERIFY_UNDECIDED; i++)
-                printf("  %-10s%s\n", i == 0 ? "hangs on" : "", a->reasons[i]);
+                output_line(i == 0 ? "  hangs on  " : "            ", a->reasons[i]);
 }
 
 static json_t *json_answer(const VerifyAnswer *a) {
@@ -156,7 +157,7 @@ static int print_report(const VerifyReport *report, bool beside) {
         for (size_t i = 0; i < report->n_answers; i++)
                 verify_print_answer(&report->answers[i]);
         for (size_t i = 0; i < report->n_bypasses; i++)
-                printf("  %-10s%s\n", "beside", report->bypasses[i]);
+                output_line("  beside    ", report->bypasses[i]);
         if (report->n_answers > 0 && !beside)
                 puts("This is about nftables alone: what lies beside it (XDP, tc, legacy iptables, "
                      "programs that pass connections on) could not be looked at.");

@@ -256,17 +256,22 @@ void whole_print_dropper(const WholeAnswer *answer) {
         printf("%s%s%s\n", owner ? "  (" : "", owner ? owner : "", owner ? ")" : "");
 }
 
-static void print_step(const WorldStep *s, bool first) {
+static size_t name_width(const WorldStep *s) {
+        return strlen(world_family_to_string(s->chain->table->family)) +
+               strlen(s->chain->table->name) + strlen(s->chain->name) + 2;
+}
+
+/* width: of the longest name. */
+static void print_step(const WorldStep *s, size_t width, bool first) {
         const WorldTable *table = s->chain->table;
         const char *owner = world_chain_owner(s->chain);
-        char name[64], handle[32] = "";
+        char handle[32] = "";
 
-        (void)snprintf(name, sizeof(name), "%s %s %s", world_family_to_string(table->family),
-                       table->name, s->chain->name);
         if (s->rule)
                 (void)snprintf(handle, sizeof(handle), "handle %" PRIu64, s->rule->handle);
-        printf("  %-10s%-32s %-13s %s%s", first ? "tables" : "", name, handle, step_word(s),
-               s->verdict.chain ? " " : "");
+        printf("  %-10s%s %s %s%*s %-13s %s%s", first ? "tables" : "",
+               world_family_to_string(table->family), table->name, s->chain->name,
+               (int)(width - name_width(s)), "", handle, step_word(s), s->verdict.chain ? " " : "");
         printf("%s%s%s%s\n", s->verdict.chain ? s->verdict.chain->name : "", owner ? "  (" : "",
                owner ? owner : "", owner ? ")" : "");
 }
@@ -298,16 +303,20 @@ static void print_end(const WholeAnswer *answer) {
 
 void whole_print(const Whole *w, const WholeAnswer *answer) {
         const WorldWalk *walk = &answer->walk;
+        size_t width = 32;
 
         if (!w->others)
                 return;
         if (!answer->asked) {
-                puts("  note      other programs have tables, too; name an interface of this host "
-                     "(--in) to see the way through them");
+                output_line("  note      ",
+                            "other programs have tables, too; name an interface of this host "
+                            "(--in) to see the way through them");
                 return;
         }
         for (size_t i = 0; i < walk->n_steps; i++)
-                print_step(&walk->steps[i], i == 0);
+                width = MAX(width, name_width(&walk->steps[i]));
+        for (size_t i = 0; i < walk->n_steps; i++)
+                print_step(&walk->steps[i], width, i == 0);
         print_end(answer);
         if (walk->may_pass && walk->may_drop)
                 puts("  note      it may end otherwise: something that counts, times out or is not "

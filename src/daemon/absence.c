@@ -110,15 +110,10 @@ void absence_find(Daemon *d, Arena *a, Absence *ret) {
         if (!ret->was_killed && text_to_number(how, 0, UINT64_MAX, &since) && since <= now)
                 ret->usec = now - since;
         /* a panic may have ended meanwhile */
-        if (is_same && !panic_is_written(d) && engine_read(&d->engine, a, &ret->live) < 0)
-                ret->live = NULL;
+        d->engine.keeps_found = is_same && !panic_is_written(d);
 }
 
-void absence_end(Daemon *d, Arena *a, const Absence *absence) {
-        const char *what;
-
-        if (!absence->is_known)
-                return;
+static void tell_absence(Daemon *d, const Absence *absence) {
         if (absence->was_killed)
                 daemon_event(
                         d, EVENT_FAILURE, LOG_WARNING,
@@ -129,11 +124,27 @@ void absence_end(Daemon *d, Arena *a, const Absence *absence) {
                              "ringwalld runs again: for %" PRIu64 ".%" PRIu64
                              " s nobody watched over the rules",
                              absence->usec / 1000000, absence->usec / 100000 % 10);
-        if (!absence->live || !d->engine.desired || engine_is_as_desired(&d->engine, absence->live))
+}
+
+/* What was found before it was put right. */
+static void tell_drift(Daemon *d, Arena *a) {
+        const Ruleset *found = d->engine.found;
+        const char *what;
+
+        if (!found || !d->engine.desired || engine_is_as_desired(&d->engine, found))
                 return;
-        what = drift_describe(a, absence->live, d->engine.desired);
+        what = drift_describe(a, found, d->engine.desired);
         daemon_event(d, EVENT_DRIFT, LOG_ALERT,
                      "the rules were not as they should be when ringwalld came back, and are put "
                      "right now: %s; by somebody unknown, as nobody watched",
                      what ? what : "something");
+}
+
+void absence_end(Daemon *d, Arena *a, const Absence *absence) {
+        if (absence->is_known) {
+                tell_absence(d, absence);
+                tell_drift(d, a);
+        }
+        d->engine.keeps_found = false;
+        engine_forget_found(&d->engine);
 }

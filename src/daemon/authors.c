@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/authors.h"
 
+#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <syslog.h>
+
+#include "daemon/claims.h"
 
 #define FIRST_PID_NAMESPACE 0xEFFFFFFCU
 
@@ -79,14 +82,34 @@ static bool sees_pids(void) {
         return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == FIRST_PID_NAMESPACE;
 }
 
+void authors_take_legacy(Daemon *d) {
+        SuspectChange change;
+
+        while (d->drift.lookout && lookout_take(d->drift.lookout, &change))
+                claims_note_legacy(d, &change);
+}
+
+static int on_legacy(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        authors_take_legacy(userdata);
+        return 0;
+}
+
 void authors_start(Daemon *d) {
         DriftGuard *drift = &d->drift;
+        int r;
 
         drift->sees_pids = sees_pids();
-        if (drift->sees_pids && lookout_new(&drift->lookout) < 0)
+        if (!drift->sees_pids)
+                return;
+        r = lookout_new(&drift->lookout);
+        if (r == 0)
+                r = sd_event_add_io(d->event, &drift->legacy, lookout_fd(drift->lookout), EPOLLIN,
+                                    on_legacy, d);
+        if (r < 0)
                 daemon_say(d, LOG_WARNING, "who changes the rules may be known too late");
 }
 
 void authors_stop(Daemon *d) {
+        d->drift.legacy = sd_event_source_disable_unref(d->drift.legacy);
         d->drift.lookout = lookout_free(d->drift.lookout);
 }

@@ -21,3 +21,6 @@ void authors_drop(DriftGuard *drift, size_t n);
 /* Everybody who had a hand in what the kernel held at that generation: nobody is blamed for what
  * came before or after. They are told of once. Never NULL; lives in a. */
 const char *authors_describe(Daemon *d, Arena *a, uint32_t generation);
+
+/* Changes of tables of the old iptables that were seen are handed to the claims' watch. */
+void authors_take_legacy(Daemon *d);

@@ -366,7 +366,8 @@ static void restore(Daemon *d) {
                              "the bans could not be put in force, and it is tried again: %s",
                              strerror(-r));
         } else if (b->n_keys > 0)
-                daemon_say(d, LOG_NOTICE, "in force: %" PRId64 " bans", b->n_bans);
+                daemon_say(d, LOG_NOTICE, "in force: %" PRId64 " ban%s", b->n_bans,
+                           b->n_bans == 1 ? "" : "s");
         bans_arm(d);
 }
 

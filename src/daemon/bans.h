@@ -13,7 +13,7 @@
 /* A request that waits for the end of the turn. */
 typedef struct BanCall {
         RpcCall *call;
-        const struct BanAct *act; /* of bans_request.c */
+        const struct BanAct *act; /* bans_act.h */
         const void *parameters;
         size_t n; /* bans that it may be about */
 } BanCall;

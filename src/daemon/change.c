@@ -319,7 +319,7 @@ int change_start(Daemon *d) {
                  d->confirm.is_known && d->confirm.in_force.kind != TARGET_NOTHING)
                 (void)change_cut(d);
         if (found.pending_state != PENDING_NONE) /* what is undone is nobody else's doing */
-                absence.live = NULL;
+                engine_forget_found(&d->engine);
         absence_end(d, a, &absence);
         if (found.armed && !store_has_lockdown(d->store)) /* as after an upgrade */
                 lockdown_write(d->store, &d->engine.features, d->diag);

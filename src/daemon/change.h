@@ -53,17 +53,16 @@ int request_confirm(
 int request_rollback(Daemon *d, const RollbackRequest *request, json_t **ret, RequestFailure *f);
 int request_history(Daemon *d, json_t **ret, RequestFailure *f);
 /* A failure in so many words; -EBADMSG, or -ENOMEM. */
-int request_fail(RequestFailure *f, const char *error, const char *text);
+int request_fail(RequestFailure *f, const char *error, const char *format, ...) _printf_(3, 4);
 
 /* absence.c: what happened while the daemon did not run. */
 typedef struct Absence {
         bool is_known;   /* something was in force in this boot before */
         bool was_killed; /* whoever ran then did not end as it was told to */
         uint64_t usec;   /* how long nobody ran, if it was not killed */
-        Ruleset *live;   /* what the kernel held; NULL: it cannot be compared */
 } Absence;
 
-/* Before anything is put in force; live is in a. */
+/* Before anything is put in force: what the kernel holds then is kept, if it can be compared. */
 void absence_find(Daemon *d, Arena *a, Absence *ret);
 /* Tells of it, once what should be in force is. */
 void absence_end(Daemon *d, Arena *a, const Absence *absence);

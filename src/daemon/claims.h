@@ -52,6 +52,9 @@ struct ClaimWatch {
         ClaimUntold untold[CLAIMS_UNTOLD_MAX];
         size_t n_untold;
         size_t n_authors; /* of transactions that no proof has seen; may be more */
+        SuspectChange
+                legacy[CLAIMS_AUTHORS_MAX]; /* of tables of the old iptables, that no proof has */
+        size_t n_legacy;                    /* seen; may be more */
         json_t *ends; /* owned, or NULL: where ports end that are translated, when that was known */
         uint32_t ends_entry; /* with which change in force */
         bool is_saved;       /* what is known stands in the file */
@@ -61,6 +64,13 @@ struct ClaimWatch {
 void claims_note_author(Daemon *d, const Commit *c);
 void claims_drop_authors(ClaimWatch *w);
 void claims_drop_untold(ClaimWatch *w);
+/* claims_legacy.c: the same of tables of the old iptables. Takes the change over, and brings a
+ * proof. */
+void claims_note_legacy(Daemon *d, SuspectChange *c);
+/* Of changes that began before somebody looked at those tables (CLOCK_MONOTONIC). NULL: nobody. */
+const char *claims_describe_legacy(Daemon *d, Arena *a, uint64_t looked_usec);
+/* Those that were over by then have been seen. */
+void claims_drop_legacy(ClaimWatch *w, uint64_t looked_usec);
 /* Takes in what a proof found. 0, -ENOMEM, or -EPROTO. */
 int claims_take(Daemon *d, Arena *a, const json_t *result);
 /* That there is none; once. */

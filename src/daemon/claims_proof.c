@@ -26,6 +26,7 @@ typedef struct Proof {
         World *world;
         json_t *answers, *ends;
         size_t n_claims;
+        uint64_t looked_usec; /* see VerifyReport */
 } Proof;
 
 static bool is_known(const ClaimBook *book, const char *text) {
@@ -80,6 +81,8 @@ static int add_answer(Proof *p, const char *text, const VerifyAnswer *answer, bo
                 why = describe_refutation(p, answer, object);
         else if (answer->kind == VERIFY_UNDECIDED)
                 why = describe_reasons(p, answer);
+        if (answer->hangs_on_legacy)
+                (void)json_object_set_new(object, "legacy", json_true());
         if (why) {
                 char *line = arena_strndup(p->arena, why, strnlen(why, WHY_MAX));
 
@@ -96,6 +99,7 @@ static int prove_policy(Proof *p) {
         bool beside;
         int r = judge_claims(p->policy, p->world, false, p->arena, &report, &beside, &what);
 
+        p->looked_usec = r == 0 ? report.looked_usec : 0;
         for (size_t i = 0; i < report.n_answers && r == 0; i++) {
                 const VerifyAnswer *answer = &report.answers[i];
                 bool absent = answer->claim == VERIFY_ALWAYS && !answer->described &&
@@ -249,9 +253,10 @@ _noreturn_ void claims_prove(const Daemon *d, uint32_t entry, const ClaimBook *b
 
         leave_daemon(fd);
         r = p.arena && p.answers ? prove(&p, entry) : -ENOMEM;
-        result = json_pack("{s:i, s:I, s:I, s:O}", "error", r, "generation",
+        result = json_pack("{s:i, s:I, s:I, s:I, s:O}", "error", r, "generation",
                            (json_int_t)(p.world ? p.world->generation : 0), "claims",
-                           (json_int_t)p.n_claims, "answers", p.answers);
+                           (json_int_t)p.n_claims, "looked", (json_int_t)p.looked_usec, "answers",
+                           p.answers);
         if (result && p.ends)
                 (void)json_object_set_new(result, "ends", p.ends);
         /* without memory nothing is written, which says it */

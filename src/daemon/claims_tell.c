@@ -70,24 +70,33 @@ static bool had_a_hand(const ClaimAuthor *a, uint32_t generation, const char *ta
                (!table || streq(a->table, table));
 }
 
+/* What a proof has seen. */
+typedef struct Seen {
+        const json_t *answers;
+        uint32_t generation;
+        uint64_t looked_usec; /* CLOCK_MONOTONIC, at tables of the old iptables */
+} Seen;
+
 /* Of those who committed something up to that generation, whoever touched the table that does it;
- * or, if that is nobody, all of them: what they did may have nothing to do with it. "" if nobody
- * did anything. */
-static const char *
-describe_authors(Daemon *d, Arena *arena, uint32_t generation, const char *table) {
+ * or, if that is nobody, all of them, and whoever changed tables of the old iptables: what they did
+ * may have nothing to do with it. "" if nobody did anything. */
+static const char *describe_authors(Daemon *d, Arena *arena, const Seen *seen, const char *table) {
         ClaimWatch *w = d->claims;
         size_t n = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX), n_hands = 0;
-        const char *text = NULL;
+        const char *text = NULL, *legacy;
 
         for (size_t i = 0; i < n && table; i++)
-                n_hands += had_a_hand(&w->authors[i], generation, table);
+                n_hands += had_a_hand(&w->authors[i], seen->generation, table);
         for (size_t i = 0; i < n; i++)
-                if (had_a_hand(&w->authors[i], generation, n_hands > 0 ? table : NULL)) {
+                if (had_a_hand(&w->authors[i], seen->generation, n_hands > 0 ? table : NULL)) {
                         const char *one = describe_author(arena, &w->authors[i]);
 
                         if (one)
                                 text = text ? arena_printf(arena, "%s, and %s", text, one) : one;
                 }
+        legacy = n_hands == 0 ? claims_describe_legacy(d, arena, seen->looked_usec) : NULL;
+        if (legacy)
+                text = text ? arena_printf(arena, "%s, and %s", text, legacy) : legacy;
         if (text)
                 text = arena_printf(arena, "; %s by %s%s",
                                     n_hands > 0 ? "changed" : "rules were changed meanwhile", text,
@@ -97,6 +106,7 @@ describe_authors(Daemon *d, Arena *arena, uint32_t generation, const char *table
 
 void claims_drop_authors(ClaimWatch *w) {
         drop_authors(w, CLAIMS_AUTHORS_MAX);
+        claims_drop_legacy(w, UINT64_MAX);
 }
 
 /* ---- what is news */
@@ -174,14 +184,28 @@ static void tell(Daemon *d, const ClaimChange *c, const char *who) {
         }
 }
 
-static const char *table_of(const json_t *answers, const char *text) {
+static const json_t *find_answer(const json_t *answers, const char *text) {
         for (size_t i = 0; i < json_array_size(answers); i++) {
                 const json_t *x = json_array_get(answers, i);
 
                 if (streq(json_string_value(json_object_get(x, "text")), text))
-                        return json_string_value(json_object_get(x, "table"));
+                        return x;
         }
         return NULL;
+}
+
+/* What hangs on a table of the old iptables was changed by whoever changed one, and by nobody else
+ * that is known. */
+static const char *describe_doers(Daemon *d, Arena *a, const Seen *seen, const ClaimChange *c) {
+        const json_t *answer = find_answer(seen->answers, c->text);
+        const char *who;
+
+        if (c->news != CLAIM_UNDECIDED || is_first(d) ||
+            !json_is_true(json_object_get(answer, "legacy")))
+                return describe_authors(d, a, seen,
+                                        json_string_value(json_object_get(answer, "table")));
+        who = claims_describe_legacy(d, a, seen->looked_usec);
+        return arena_printf(a, "; changed by %s", who ? who : "somebody unknown");
 }
 
 /* ---- what waits until there is less of it: nobody hides what they break behind much of it */
@@ -238,15 +262,9 @@ static void tell_untold(Daemon *d) {
         }
 }
 
-static void tell_all(Daemon *d,
-                     Arena *a,
-                     const json_t *answers,
-                     const ClaimChange *changes,
-                     size_t n,
-                     uint32_t generation) {
+static void tell_all(Daemon *d, Arena *a, const Seen *seen, const ClaimChange *changes, size_t n) {
         for (size_t i = 0; i < n && i < TOLD_MAX; i++) {
-                const char *who =
-                        describe_authors(d, a, generation, table_of(answers, changes[i].text));
+                const char *who = describe_doers(d, a, seen, &changes[i]);
 
                 forget_untold(d->claims, changes[i].text);
                 if (may_tell(d))
@@ -301,14 +319,14 @@ tell_ends(Daemon *d, const json_t *before, const json_t *after, bool gone, const
 }
 
 /* is_news: no claim says more of it. */
-static void take_ends(Daemon *d, Arena *a, json_t *ends, bool is_news, uint32_t generation) {
+static void take_ends(Daemon *d, Arena *a, json_t *ends, bool is_news, const Seen *seen) {
         ClaimWatch *w = d->claims;
 
         if (!ends || json_equal(ends, w->ends))
                 return;
         /* what the policy itself changes is told with it */
         if (w->ends && is_news && w->ends_entry == w->entry) {
-                const char *who = describe_authors(d, a, generation, NULL);
+                const char *who = describe_authors(d, a, seen, NULL);
                 size_t n = tell_ends(d, w->ends, ends, false, who) +
                            tell_ends(d, w->ends, ends, true, who);
 
@@ -323,7 +341,11 @@ static void take_ends(Daemon *d, Arena *a, json_t *ends, bool is_news, uint32_t 
 
 int claims_take(Daemon *d, Arena *a, const json_t *result) {
         const json_t *list = json_object_get(result, "answers");
-        uint32_t generation = (uint32_t)json_integer_value(json_object_get(result, "generation"));
+        const Seen seen = {
+                .answers = list,
+                .generation = (uint32_t)json_integer_value(json_object_get(result, "generation")),
+                .looked_usec = (uint64_t)json_integer_value(json_object_get(result, "looked")),
+        };
         size_t n = json_array_size(list), n_changes = 0;
         ClaimAnswer *answers = arena_alloc_array(a, n + 1, sizeof(*answers));
         ClaimWatch *w = d->claims;
@@ -332,6 +354,7 @@ int claims_take(Daemon *d, Arena *a, const json_t *result) {
 
         if (!answers)
                 return -ENOMEM;
+        authors_take_legacy(d); /* of what was seen, all are here by now */
         for (size_t i = 0; i < n; i++) {
                 const json_t *x = json_array_get(list, i);
 
@@ -351,13 +374,14 @@ int claims_take(Daemon *d, Arena *a, const json_t *result) {
         w->book.n_claims = (size_t)json_integer_value(json_object_get(result, "claims"));
         w->is_saved &= n_changes == 0;
         claims_keep(d);
-        tell_all(d, a, list, changes, n_changes, generation);
+        tell_all(d, a, &seen, changes, n_changes);
         if (w->n_untold > 0 && !is_muted(w))
                 tell_untold(d);
-        take_ends(d, a, json_object_get(result, "ends"), n_changes == 0, generation);
+        take_ends(d, a, json_object_get(result, "ends"), n_changes == 0, &seen);
         w->proved_entry = w->entry;
-        while (w->n_authors > 0 && !generation_is_after(w->authors[0].generation, generation))
+        while (w->n_authors > 0 && !generation_is_after(w->authors[0].generation, seen.generation))
                 drop_authors(w, 1);
+        claims_drop_legacy(w, seen.looked_usec);
         return 0;
 }
 

@@ -41,7 +41,7 @@ typedef struct DriftGuard {
         CommitWatch watch;
         uint32_t deaf_generation; /* before a large transaction of our own, with no one listening */
         Lookout *lookout; /* owned; NULL: processes' numbers are not ours, or there is none */
-        sd_event_source *io, *tick, *retry;
+        sd_event_source *io, *tick, *retry, *legacy;
         uint32_t generation; /* of the latest transaction that was told of */
         bool sees_pids;      /* the kernel's process numbers are ours: see authors.c */
         DriftAuthor authors[DRIFT_AUTHORS_MAX];

@@ -197,14 +197,17 @@ static int check_way(Daemon *d, Arena *a, const PanicRequest *q, json_t *reply, 
 
         (void)json_object_set_new(reply, "ways", ways);
         r = lockdown_make(d->store, &d->engine.features, a, &rs, d->diag);
-        if (r == 0)
+        if (r == 0) {
+                (void)json_object_set_new(reply, "rescue", json_boolean(lockdown_admits(rs)));
                 r = caller_read(a, q->peer, &caller);
+        }
         if (r == 0)
                 d->by = caller_describe(a, q->peer, &caller);
         if (r == 0)
                 r = caller_check_ways(&caller, a, rs, NULL, ways, &locked_out, &text);
         if (r == 0 && locked_out && !q->has_console)
-                return request_fail(f, RPC_INTERFACE ".WouldLockOut", text);
+                return request_fail(f, RPC_INTERFACE ".WouldLockOut",
+                                    "%s; --i-have-console insists", text);
         return r;
 }
 

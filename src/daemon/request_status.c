@@ -66,7 +66,9 @@ static json_t *describe_kernel(Daemon *d, Arena *a) {
         int r;
 
         if (!d->engine.desired)
-                return json_string("rules of ringwall's that nothing confirmed stands behind");
+                return json_string(
+                        "rules of ringwall's that nothing confirmed stands behind: ringwall "
+                        "apply, or ringwall unload --yes");
         r = engine_compare(&d->engine, a, false, &live);
         if (r < 0)
                 return json_sprintf("it cannot be read: %s", strerror(-r));

@@ -48,12 +48,26 @@ static int decode_entry(const Schema *schema,
         return field->decode(field, entry, context, (char *)target + field->offset, d);
 }
 
+/* `allow:ssh` is a word to YAML. */
+static void hint_at_colon(const Schema *schema, const Node *n, Diag *d) {
+        const char *colon = n->kind == NODE_SCALAR ? strchr(n->text, ':') : NULL;
+
+        for (size_t i = 0; colon && i < schema->n_fields; i++) {
+                const char *key = schema->fields[i].key;
+
+                if (strlen(key) == (size_t)(colon - n->text) && startswith(n->text, key))
+                        diag_hint(d, "a blank stands behind a key's colon: %s: %.60s", key,
+                                  colon + 1);
+        }
+}
+
 int schema_decode(const Schema *schema, const Node *n, void *context, void *target, Diag *d) {
         int result = 0, r;
 
         if (n->kind != NODE_MAPPING) {
                 r = diag_error(d, n->at, "expected %s, found %s", schema->what,
                                node_is_empty(n) ? "nothing" : node_kind_to_string(n->kind));
+                hint_at_colon(schema, n, d);
                 if (schema->example)
                         diag_hint(d, "%s is written %s", schema->what, schema->example);
                 return r;

@@ -76,10 +76,13 @@ static bool may_refuse(const Bypass *b) {
         return b->state != BYPASS_ABSENT && rows[b->kind];
 }
 
-static int make_undecided(Beside *x, VerifyAnswer *answer, const char *reason) {
+static int make_undecided(Beside *x, VerifyAnswer *answer, const Bypass *by) {
+        const char *reason = by->what;
+
         if (answer->kind == VERIFY_REFUTED)
                 return 0;
         answer->kind = VERIFY_UNDECIDED;
+        answer->hangs_on_legacy |= by->kind == BYPASS_LEGACY;
         if (answer->n_reasons >= REASONS_MAX)
                 return 0;
         return arena_append(x->arena, answer->reasons, answer->n_reasons, reason) ? 0 : -ENOMEM;
@@ -149,7 +152,7 @@ static int judge_relay(Beside *x, const Closed *c, const Bypass *b, VerifyAnswer
                 return r;
         /* what is translated goes elsewhere than to the relay */
         if (reached.kind == VERIFY_UNDECIDED || translates(&reached))
-                return make_undecided(x, answer, b->what);
+                return make_undecided(x, answer, b);
         answer->kind = VERIFY_REFUTED;
         answer->connection = reached.connection
                                      ? arena_printf(x->arena, "%s; %s", reached.connection, b->what)
@@ -166,7 +169,7 @@ judge_closed(Beside *x, const Closed *c, const Bypass *b, VerifyAnswer *answer, 
                 return 0;
         case BYPASS_MEANS_UNDECIDED:
                 *ret_touched = true;
-                return make_undecided(x, answer, b->what);
+                return make_undecided(x, answer, b);
         case BYPASS_MEANS_REFUTED:
                 *ret_touched = true;
                 return judge_relay(x, c, b, answer);
@@ -190,7 +193,7 @@ static int judge_expects(Beside *x, const Bypass *b, VerifyAnswer *answers, bool
                         r = judge_closed(x, &c, b, &answers[n], touched);
                 else if (may_refuse(b)) {
                         *touched = true;
-                        r = make_undecided(x, &answers[n], b->what);
+                        r = make_undecided(x, &answers[n], b);
                 }
                 n++;
         }

@@ -113,7 +113,7 @@ typedef struct Cutter {
         CutHost host;
         uint32_t mark;
         ConntrackLink *link;
-        size_t n_marked; /* in this round */
+        size_t n_marked, n_over; /* in this round */
         CutCounts counts;
 } Cutter;
 
@@ -133,8 +133,11 @@ static int cut_one(const Connection *c, void *to) {
         if (verdict != CUT_YES)
                 return 0;
         r = conntrack_mark(cutter->link, c, cutter->mark);
-        if (r > 0)
+        if (r > 0) {
                 cutter->n_marked++;
+                cutter->n_over +=
+                        c->is_over; /* nobody minds, unless somebody still sends over it */
+        }
         if (r < 0) { /* the others are cut all the same */
                 cutter->counts.n_failed++;
                 cutter->counts.error = r;
@@ -225,9 +228,9 @@ int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
                 c.host.sockets = &sockets;
         for (int i = 0; i < ROUNDS_MAX && (r == 0 || r == -EINTR); i++) {
                 c.counts = (CutCounts){0};
-                c.n_marked = 0;
+                c.n_marked = c.n_over = 0;
                 r = conntrack_read(cut_one, &c);
-                n_cut += c.n_marked;
+                n_cut += c.n_marked - c.n_over;
                 if (r == 0 && c.n_marked == 0)
                         break;
         }
@@ -290,7 +293,7 @@ static int list_one(const Connection *c, void *to) {
 
         if (c->protocol == IPPROTO_TCP)
                 know(l, c);
-        return c->mark & l->mark ? 0 : list(l, c);
+        return c->mark & l->mark || c->is_over ? 0 : list(l, c);
 }
 
 /* As cut_untracked(); which of these conntrack knows was seen before. */

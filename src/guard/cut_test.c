@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <netinet/in.h>
 
-#include "base/unit.h"
 #include "guard/cut.h"
-#include "ruleset/pass.h"
+#include "ruleset/compile_unit.h"
 
 static const char catalogue[] =
         "ringwall: 1\n"
@@ -20,27 +19,6 @@ static const char policy[] = "ringwall: 1\n"
                              "outbound: [{ deny: web, to: 198.51.100.7 }]\n"
                              "protected: [{ services: ollama }]\n";
 
-static Ruleset *compile(Arena *a, const char *text) {
-        const KernelFeatures features = {.fib_in_filter = true};
-        Diag *d = diag_new(a);
-        Policy *p = NULL;
-        Ruleset *rs = NULL;
-
-        assert_int_equal(policy_load_text(a, (Source){"catalogue", catalogue, strlen(catalogue)},
-                                          (Source){"policy", text, strlen(text)}, &p, d),
-                         0);
-        assert_int_equal(ruleset_compile(p, &features, NULL, a, &rs, d), 0);
-        return rs;
-}
-
-static U128 address(const char *text) {
-        Family family;
-        U128 value;
-
-        assert_int_equal(address_parse(text, &family, &value), ADDRESS_OK);
-        return value;
-}
-
 static HostNet host_net(Arena *a) {
         static HostLink links[] = {
                 {.index = 1, .name = "lan0"},
@@ -50,24 +28,24 @@ static HostNet host_net(Arena *a) {
         static HostAddress addresses[4];
         static HostRoute routes[4];
 
-        addresses[0] =
-                (HostAddress){.link = 1, .family = FAMILY_IPV4, .address = address("10.0.0.1")};
-        addresses[1] =
-                (HostAddress){.link = 2, .family = FAMILY_IPV4, .address = address("192.0.2.1")};
-        addresses[2] =
-                (HostAddress){.link = 3, .family = FAMILY_IPV4, .address = address("172.17.0.1")};
+        addresses[0] = (HostAddress){
+                .link = 1, .family = FAMILY_IPV4, .address = unit_address("10.0.0.1")};
+        addresses[1] = (HostAddress){
+                .link = 2, .family = FAMILY_IPV4, .address = unit_address("192.0.2.1")};
+        addresses[2] = (HostAddress){
+                .link = 3, .family = FAMILY_IPV4, .address = unit_address("172.17.0.1")};
         routes[0] = (HostRoute){.link = 1,
                                 .family = FAMILY_IPV4,
                                 .is_on_link = true,
-                                .to = {address("10.0.0.0"), address("10.0.0.255")}};
+                                .to = {unit_address("10.0.0.0"), unit_address("10.0.0.255")}};
         routes[1] = (HostRoute){.link = 3,
                                 .family = FAMILY_IPV4,
                                 .is_on_link = true,
-                                .to = {address("172.17.0.0"), address("172.17.255.255")}};
+                                .to = {unit_address("172.17.0.0"), unit_address("172.17.255.255")}};
         routes[2] = (HostRoute){.link = 2,
                                 .family = FAMILY_IPV4,
                                 .is_default = true,
-                                .to = {address("0.0.0.0"), address("255.255.255.255")}};
+                                .to = {unit_address("0.0.0.0"), unit_address("255.255.255.255")}};
         return (HostNet){.arena = a,
                          .links = links,
                          .n_links = 3,
@@ -104,11 +82,11 @@ static Connection connection_of(const struct Case *c) {
         return (Connection){
                 .family = FAMILY_IPV4,
                 .protocol = IPPROTO_TCP,
-                .source = address(c->source),
+                .source = unit_address(c->source),
                 .source_port = 40000,
-                .dialled = address(c->dialled),
+                .dialled = unit_address(c->dialled),
                 .dialled_port = c->dialled_port,
-                .destination = address(c->destination ? c->destination : c->dialled),
+                .destination = unit_address(c->destination ? c->destination : c->dialled),
                 .destination_port = c->destination_port,
                 .translated = c->destination != NULL,
                 .confirmed = true,
@@ -116,7 +94,7 @@ static Connection connection_of(const struct Case *c) {
 }
 
 static void what_the_policy_would_not_admit_is_cut(void **state) {
-        Ruleset *rs = compile(*state, policy);
+        Ruleset *rs = unit_compile(*state, catalogue, policy);
         HostNet net = host_net(*state);
         CutHost host = {.net = &net, .scratch = arena_new(0)};
 
@@ -132,7 +110,8 @@ static void what_the_policy_would_not_admit_is_cut(void **state) {
 }
 
 static void what_depends_on_an_unknown_owner_is_left_alone(void **state) {
-        Ruleset *rs = compile(*state, "ringwall: 1\noutbound: [{ allow: web, user: 1000 }]\n");
+        Ruleset *rs = unit_compile(*state, catalogue,
+                                   "ringwall: 1\noutbound: [{ allow: web, user: 1000 }]\n");
         struct Case c = {NULL, "192.0.2.1", "198.51.100.7", NULL, 80, 80, CUT_UNKNOWN};
         HostNet net = host_net(*state);
         CutHost host = {.net = &net, .scratch = arena_new(0), .asks_user = true};
@@ -163,29 +142,29 @@ static void a_connection_whose_owner_is_known_is_judged_by_it(void **state) {
         HostSocket items[] = {
                 {.proto = IPPROTO_TCP,
                  .family = FAMILY_IPV4,
-                 .local = address("192.0.2.1"),
+                 .local = unit_address("192.0.2.1"),
                  .local_port = 22,
-                 .peer = address("198.51.100.7"),
+                 .peer = unit_address("198.51.100.7"),
                  .peer_port = 80},
                 {.proto = IPPROTO_TCP,
                  .family = FAMILY_IPV4,
-                 .local = address("192.0.2.1"),
+                 .local = unit_address("192.0.2.1"),
                  .local_port = 40000,
-                 .peer = address("198.51.100.6"),
+                 .peer = unit_address("198.51.100.6"),
                  .peer_port = 80},
                 {.proto = IPPROTO_TCP,
                  .family = FAMILY_IPV4,
-                 .local = address("192.0.2.1"),
+                 .local = unit_address("192.0.2.1"),
                  .local_port = 40000,
-                 .peer = address("198.51.100.7"),
+                 .peer = unit_address("198.51.100.7"),
                  .peer_port = 80,
                  .link = 2,
                  .inode = 7},
                 {.proto = IPPROTO_TCP,
                  .family = FAMILY_IPV4,
-                 .local = address("192.0.2.1"),
+                 .local = unit_address("192.0.2.1"),
                  .local_port = 40000,
-                 .peer = address("198.51.100.7"),
+                 .peer = unit_address("198.51.100.7"),
                  .peer_port = 443},
         };
         HostSockets sockets = {.items = items, .n_items = ARRAY_SIZE(items)};
@@ -201,7 +180,8 @@ static void a_connection_whose_owner_is_known_is_judged_by_it(void **state) {
                 CutVerdict verdict;
 
                 items[2].uid = rows[i].uid;
-                assert_int_equal(cut_decide(compile(*state, text), &host, &connection, &verdict),
+                assert_int_equal(cut_decide(unit_compile(*state, catalogue, text), &host,
+                                            &connection, &verdict),
                                  0);
                 unit_equal(rows[i].policy, verdict, rows[i].expected);
                 (void)arena_free(host.scratch);

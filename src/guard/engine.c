@@ -44,8 +44,14 @@ static void forget(Engine *e) {
         e->large_right = 0;
 }
 
+void engine_forget_found(Engine *e) {
+        e->found_arena = arena_free(e->found_arena);
+        e->found = NULL;
+}
+
 void engine_close(Engine *e) {
         e->link = nft_link_close(e->link);
+        engine_forget_found(e);
         forget(e);
 }
 
@@ -87,6 +93,15 @@ static bool was_stuck(Engine *e, int error) {
         return true;
 }
 
+static bool owns(const Engine *e, const Ruleset *live) {
+        return live->exists && live->flags & TABLE_OWNER && live->owner == nft_link_port(e->link);
+}
+
+static void note_owner(Engine *e, const Ruleset *live) {
+        e->is_own = owns(e, live);
+        e->is_anothers = live->exists && live->flags & TABLE_OWNER && !e->is_own;
+}
+
 /* Once more where it was only the link, but not to wait a second time for a kernel that is silent.
  */
 static int read_live(Engine *e, Arena *a, const NftKnown *known, Ruleset **ret) {
@@ -95,8 +110,7 @@ static int read_live(Engine *e, Arena *a, const NftKnown *known, Ruleset **ret) 
         if (was_stuck(e, r) && r != -ETIMEDOUT)
                 r = nft_read_known(e->link, a, known, ret);
         if (r == 0)
-                e->is_anothers = (*ret)->exists && (*ret)->flags & TABLE_OWNER &&
-                                 (*ret)->owner != nft_link_port(e->link);
+                note_owner(e, *ret);
         return r;
 }
 
@@ -149,23 +163,23 @@ static bool is_to_be_made_anew(Engine *e, const Ruleset *live) {
                can_own(e, live);
 }
 
-static bool owns(const Engine *e, const Ruleset *live) {
-        return live->exists && live->flags & TABLE_OWNER && live->owner == nft_link_port(e->link);
-}
-
 /* A table that sleeps holds everything, and judges nothing. */
 static bool is_in_force(const Ruleset *live, const Ruleset *desired) {
         return live->exists && !(live->flags & TABLE_DORMANT) && ruleset_equal(live, desired);
 }
 
+static void note_seen(Engine *e, uint32_t generation) {
+        e->seen = generation;
+        if (e->is_seen) {
+                e->was_right = e->is_settled = true;
+                e->right = e->large_right = generation;
+        }
+}
+
 /* In force, and still the link's if it was. */
 static bool is_same(Engine *e, const Ruleset *live, const Ruleset *rs) {
         e->is_seen = is_in_force(live, rs) && (!e->owns || owns(e, live));
-        e->seen = live->generation;
-        if (e->is_seen) {
-                e->was_right = e->is_settled = true;
-                e->right = e->large_right = live->generation;
-        }
+        note_seen(e, live->generation);
         return e->is_seen;
 }
 
@@ -185,8 +199,25 @@ static int write_rules(Engine *e, const Ruleset *live, Ruleset *rs, NftChanges *
         return nft_apply(e->link, live, rs, ret, d);
 }
 
+/* Asking takes two transactions: what was read before them is of another generation. */
+static bool asks_owner(Engine *e, const Ruleset *live) {
+        if (e->asked_owner || e->owner == ENGINE_OWNER_NONE || live->flags & TABLE_PERSIST ||
+            (live->exists && e->owner != ENGINE_OWNER_SELF))
+                return false;
+        (void)can_own(e, live);
+        return true;
+}
+
+static void keep_found(Engine *e, Arena **a, const Ruleset *live) {
+        (void)arena_free(e->found_arena);
+        e->found_arena = TAKE_PTR(*a);
+        e->found = live;
+}
+
 /* Reads, compares and writes, again if another program's transaction came in between. */
 static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
+        bool has_asked = false;
+
         for (int i = 0; i < TRIES; i++) {
                 NftKnown before = e->desired ? known(e) : (NftKnown){.ruleset = rs};
                 _cleanup_(arena_freep) Arena *a = arena_new(0);
@@ -195,11 +226,19 @@ static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
 
                 if (r < 0)
                         return report_read(r, d);
+                if (!has_asked && asks_owner(e, live)) {
+                        has_asked = true;
+                        continue;
+                }
                 r = write_rules(e, live, rs, ret, d);
                 note_written(e, live, r, ret);
                 (void)was_stuck(e, r);
                 if (r == 0 && ret->messages == 0)
                         (void)is_same(e, live, rs);
+                e->wrote_flags = r == 0 && ret->messages == 1 && live->flags != rs->flags &&
+                                 is_in_force(live, rs);
+                if (e->keeps_found)
+                        keep_found(e, &a, live);
                 if (r != -EAGAIN)
                         return r;
         }
@@ -229,12 +268,31 @@ static int apply_reporting(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
         return r;
 }
 
+/* Where nothing but its flags was written to a table that was right, and nobody has written
+ * anything since, all else is as it was read. */
+static bool are_flags_seen(Engine *e, const Ruleset *rs) {
+        _cleanup_(arena_freep) Arena *a = e->wrote_flags ? arena_new(0) : NULL;
+        Ruleset *table;
+
+        if (!a || e->large_right == 0 || nft_read_table(e->link, a, &table) < 0 ||
+            table->generation != e->large_right || !table->exists || table->flags != rs->flags)
+                return false;
+        note_owner(e, table);
+        e->owns = e->is_own;
+        e->is_seen = true;
+        note_seen(e, table->generation);
+        return true;
+}
+
 static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
         const NftKnown written = {rs, .generation = e->large_right, .if_owned = e->owns};
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Ruleset *live;
-        int r = a ? read_live(e, a, &written, &live) : -ENOMEM;
+        int r;
 
+        if (are_flags_seen(e, rs))
+                return 0;
+        r = a ? read_live(e, a, &written, &live) : -ENOMEM;
         if (r < 0) {
                 (void)report_read(r, d);
                 diag_hint(d,
@@ -242,7 +300,7 @@ static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
                           "ringwall show --live");
                 return -EIO;
         }
-        e->owns = owns(e, live);
+        e->owns = e->is_own;
         if (is_same(e, live, rs))
                 return 0;
         (void)diag_error(d, (Span){0},
@@ -256,8 +314,10 @@ static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
 static int keep(Engine *e, Arena **arena, Ruleset *rs, int r) {
         bool is_seen = r == 0;
 
-        if (r < 0 && r != -EIO && !(r == -EPERM && e->insists))
+        if (r < 0 && r != -EIO && !(r == -EPERM && e->insists)) {
+                engine_forget_found(e); /* it may borrow from what the caller frees */
                 return r;
+        }
         forget(e);
         e->is_seen = e->was_right = e->is_settled = is_seen;
         e->right = e->seen;
@@ -275,7 +335,12 @@ static int put(Engine *e, Arena *arena, Ruleset *rs, Diag *d) {
                                  strerror(-r));
         if (r == 0)
                 r = apply_reporting(e, rs, &e->changes, d);
-        return r == 0 ? read_back(e, rs, d) : r;
+        if (r < 0)
+                return r;
+        if (e->changes.messages > 0 || !e->is_seen)
+                return read_back(e, rs, d);
+        e->owns = e->is_own; /* nothing was written: what was read stands */
+        return 0;
 }
 
 int engine_put_ruleset(Engine *e, Arena **arena, Ruleset *rs, Diag *d) {
@@ -378,12 +443,6 @@ int engine_refresh(Engine *e, Diag *d) {
 void engine_keep_tracking(Engine *e) {
         if (e->desired && !e->owns && !e->tracks)
                 e->tracks = nft_keep_tracking(e->link) == 0; /* else tried again next time */
-}
-
-int engine_read(Engine *e, Arena *a, Ruleset **ret) {
-        const NftKnown nothing = {0};
-
-        return read_live(e, a, &nothing, ret);
 }
 
 bool engine_is_as_desired(const Engine *e, const Ruleset *live) {
@@ -535,6 +594,7 @@ int engine_remove(Engine *e, bool *ret_was_there, Diag *d) {
 
         if (r < 0)
                 return r;
+        engine_forget_found(e);
         forget(e);
         e->owns = false;
         return 0;

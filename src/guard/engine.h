@@ -35,8 +35,13 @@ typedef struct Engine {
         EngineOwner owner;  /* what is wanted */
         bool asked_owner;   /* the kernel has been asked whether it can be had: */
         bool can_own;
-        bool owns;                      /* as read back: the table is the link's */
-        bool is_anothers;               /* another program's, when it was read last */
+        bool owns;            /* as read back: the table is the link's */
+        bool is_own;          /* the link's, when it was read last, */
+        bool is_anothers;     /* or another program's */
+        bool wrote_flags;     /* the last transaction changed the table's flags, and nothing else */
+        bool keeps_found;     /* what there was before the last one is kept: */
+        Arena *found_arena;   /* owned; of */
+        const Ruleset *found; /* or NULL; it lives no longer than what is in force */
         char shut_name[SHUT_NAME_SIZE]; /* of the table that shuts the host; empty: none did yet */
         bool insists;         /* what a table of another program's keeps out is desired even so */
         bool tracks;          /* conntrack stays at work even if the table goes */
@@ -83,8 +88,7 @@ int engine_refresh(Engine *e, Diag *d);
  */
 void engine_keep_tracking(Engine *e);
 
-/* Reads the table, whatever it holds; in a. 0 or a negative errno. */
-int engine_read(Engine *e, Arena *a, Ruleset **ret);
+void engine_forget_found(Engine *e);
 /* Whether what was read is what was put in force, whosever the table was. */
 bool engine_is_as_desired(const Engine *e, const Ruleset *live);
 

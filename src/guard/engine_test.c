@@ -85,6 +85,63 @@ static void what_others_change_is_seen_whenever_it_is_asked(void **state) {
         no_errors("seen", t);
 }
 
+/* As after the end of whoever had it. */
+static void open_as_owner(Engine *e) {
+        engine_close(e);
+        *e = (Engine){.owner = ENGINE_OWNER_SELF};
+        assert_int_equal(engine_open(e), 0);
+}
+
+static void a_table_that_nobody_changed_meanwhile_is_taken_over_as_it_is(void **state) {
+        Test *t = *state;
+        _cleanup_(engine_close) Engine e = {0};
+
+        open_as_owner(&e);
+        put_something(&e, t->d);
+        for (int i = 0; i < 3; i++) {
+                bool owned = engine_can_own(&e);
+
+                open_as_owner(&e);
+                put_something(&e, t->d);
+                assert_int_equal(e.changes.messages, owned ? 1 : 0);
+                assert_int_equal(e.wrote_flags, owned);
+                assert_int_equal(e.owns, owned);
+                assert_true(e.is_seen);
+                assert_int_equal(engine_holds(&e), 1);
+                put_something(&e, t->d);
+                assert_int_equal(e.changes.messages, 0);
+                assert_int_equal(e.owns, owned);
+                assert_int_equal(engine_holds(&e), 1);
+        }
+        open_as_owner(&e); /* it is nobody's now, and anybody can change it */
+        shell(NFT " insert rule inet ringwall input accept");
+        put_something(&e, t->d);
+        assert_false(e.wrote_flags);
+        assert_int_equal(engine_holds(&e), 1);
+        no_errors("taken over", t);
+}
+
+static void what_was_found_is_kept_where_that_is_wanted(void **state) {
+        Test *t = *state;
+        _cleanup_(engine_close) Engine e = {0};
+
+        assert_int_equal(engine_open(&e), 0);
+        put_something(&e, t->d);
+        assert_null(e.found);
+        e.keeps_found = true;
+        put_something(&e, t->d);
+        assert_non_null(e.found);
+        assert_true(engine_is_as_desired(&e, e.found));
+        shell(NFT " insert rule inet ringwall input accept");
+        put_something(&e, t->d);
+        assert_non_null(e.found);
+        assert_false(engine_is_as_desired(&e, e.found));
+        assert_int_equal(engine_holds(&e), 1);
+        engine_forget_found(&e);
+        assert_null(e.found);
+        no_errors("found", t);
+}
+
 /* The lowest one that is free is the next one that is opened. */
 static int next_fd(void) {
         int fd = dup(STDERR_FILENO);
@@ -131,6 +188,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 kernel_test(what_is_followed_for_years_takes_no_more_memory),
                 kernel_test(what_others_change_is_seen_whenever_it_is_asked),
+                kernel_test(a_table_that_nobody_changed_meanwhile_is_taken_over_as_it_is),
+                kernel_test(what_was_found_is_kept_where_that_is_wanted),
                 kernel_test(a_link_that_is_stuck_can_be_used_again),
         };
 

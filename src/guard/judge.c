@@ -2,6 +2,7 @@
 #include "guard/judge.h"
 
 #include <inttypes.h>
+#include <time.h>
 
 #include "guard/beside.h"
 #include "nft/shut.h"
@@ -26,6 +27,7 @@ int judge_claims(const Policy *policy,
                  bool *ret_beside,
                  const char **ret_what) {
         const Tree tree = {.arena = a, .root = ""};
+        struct timespec now;
         Bypass *items;
         size_t n;
         int r = verify_claims(policy, w, a, ret, ret_what);
@@ -37,6 +39,8 @@ int judge_claims(const Policy *policy,
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
         *ret_beside = true;
+        (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+        ret->looked_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
         if (!all)
                 n = leave_out_unknown(items, n);
         return beside_judge(policy, w, items, n, a, ret, ret_what);

@@ -27,6 +27,8 @@ static bool is_empty(const ZonePart *p) {
                 p->addresses[FAMILY_IPV4].n_items + p->addresses[FAMILY_IPV6].n_items == 0);
 }
 
+#define RESCUE_RULE "rescue"
+
 /* The zone stands for what the policy's words need not be able to say: see put_rescue(). */
 static void print_policy(FILE *f,
                          const ZonePart *rescue,
@@ -47,7 +49,7 @@ static void print_policy(FILE *f,
                 mark);
         if (!anybody || n_ports == 0)
                 return;
-        fputs("inbound: [{ name: rescue, allow: [", f);
+        fputs("inbound: [{ name: " RESCUE_RULE ", allow: [", f);
         for (size_t i = 0; i < n_ports; i++)
                 fprintf(f, "%s%u/tcp", i > 0 ? ", " : "", ports[i]);
         fprintf(f, "], from: %s }]\n", everybody ? "anywhere" : "rescue");
@@ -96,6 +98,17 @@ int lockdown_compile(const ZonePart *rescue,
         if (r == 0)
                 r = put_rescue(policy, a, rescue, n_rescue);
         return r == 0 ? ruleset_compile(policy, features, NULL, a, ret, d) : r;
+}
+
+bool lockdown_admits(const Ruleset *rs) {
+        for (size_t i = 0; i < rs->n_chains; i++)
+                for (size_t j = 0; j < rs->chains[i]->n_rules; j++) {
+                        const char *text = rs->chains[i]->rules[j].origin.text; /* with its line */
+
+                        if (text && strstr(text, ": " RESCUE_RULE))
+                                return true;
+                }
+        return false;
 }
 
 /* What a lockdown is made of. */

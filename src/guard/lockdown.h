@@ -17,6 +17,9 @@
  * our own mistake. */
 int lockdown_make(Store *s, const KernelFeatures *features, Arena *a, Ruleset **ret, Diag *d);
 
+/* Whether anybody may come in by such rules; else a console alone is left. */
+bool lockdown_admits(const Ruleset *rs);
+
 /* Writes it down as it would be now, for the time when this program cannot run. What fails is a
  * warning in d. */
 void lockdown_write(Store *s, const KernelFeatures *features, Diag *d);

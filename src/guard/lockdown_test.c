@@ -47,6 +47,7 @@ static void only_those_who_rescue_come_in_and_to_sshd_alone(void **state) {
                          0);
         assert_int_equal(
                 lockdown_compile(parts, 2, ports, 2, LOCKDOWN_MARK, &features, *state, &rs, d), 0);
+        assert_true(lockdown_admits(rs));
         assert_true(admits(*state, rs, HOOK_INPUT, "198.51.100.9", "eth0", 22));
         assert_true(admits(*state, rs, HOOK_INPUT, "2001:db8::7", "eth0", 2222));
         assert_true(admits(*state, rs, HOOK_INPUT, "203.0.113.1", "wg0", 22));
@@ -64,6 +65,7 @@ static void without_anybody_it_is_closed(void **state) {
 
         assert_int_equal(
                 lockdown_compile(NULL, 0, ports, 1, LOCKDOWN_MARK, &features, *state, &rs, d), 0);
+        assert_false(lockdown_admits(rs));
         assert_false(admits(*state, rs, HOOK_INPUT, "198.51.100.9", "eth0", 22));
 }
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #define SEEN_MAX 16
+#define CHANGES_MAX 8                   /* of legacy tables, until somebody takes them */
 #define STACK_SIZE ((size_t)256 * 1024) /* what is not used costs nothing */
 #define WAIT_MSEC 20
 #define PRIORITY 1 /* the lowest of those that go before everybody else */
@@ -24,7 +25,9 @@ struct Lookout {
         pthread_t thread;
         bool is_running;
         CommitWatch watch;
-        int stop; /* eventfd */
+        int stop;            /* eventfd; */
+        int changed;         /* likewise */
+        LegacyWatch *legacy; /* owned, the thread's; NULL: there is none */
         pid_t own;
         pthread_mutex_t lock;
         pthread_cond_t news; /* with CLOCK_MONOTONIC */
@@ -33,6 +36,8 @@ struct Lookout {
         size_t n_seen;
         uint32_t generation; /* up to which it has looked */
         bool has_looked;
+        SuspectChange changes[CHANGES_MAX]; /* in their order; owned */
+        size_t n_changes;
 };
 
 /* Generations are counted round. */
@@ -87,20 +92,54 @@ static void look(const Commit *c, void *to) {
         add(w, &new, c->generation);
 }
 
+/* Of so many that nobody takes them, the last two become one, of whom it is not known who it was.
+ */
+static void merge(SuspectChange *last, SuspectChange *new) {
+        last->end_usec = new->end_usec;
+        last->is_open = true;
+        suspect_change_clear(new);
+}
+
+static void take_change(SuspectChange *c, void *to) {
+        const uint64_t one = 1;
+        Lookout *w = to;
+
+        (void)pthread_mutex_lock(&w->lock);
+        if (w->n_changes == CHANGES_MAX)
+                merge(&w->changes[CHANGES_MAX - 1], c);
+        else
+                w->changes[w->n_changes++] = *c;
+        (void)pthread_mutex_unlock(&w->lock);
+        (void)!write(w->changed, &one, sizeof(one)); /* it is not full for a long time */
+}
+
+/* Whoever commits something is gone sooner than whoever has been started. */
+static bool step(Lookout *w, const struct pollfd *wait) {
+        if (wait[0].revents != 0 && commit_watch_read(&w->watch, look, w) < 0)
+                return false;
+        if (w->legacy && wait[2].revents != 0 && legacy_watch_step(w->legacy) < 0)
+                w->legacy = legacy_watch_close(w->legacy);
+        return true;
+}
+
 static void *run(void *userdata) {
         const struct sched_param first = {.sched_priority = PRIORITY};
         Lookout *w = userdata;
         struct pollfd wait[] = {{.fd = w->watch.fd, .events = POLLIN},
-                                {.fd = w->stop, .events = POLLIN}};
+                                {.fd = w->stop, .events = POLLIN},
+                                {.fd = -1, .events = POLLIN}};
 
         /* where it may not, it is as quick as the others */
         (void)pthread_setschedparam(pthread_self(), SCHED_RR, &first);
+        (void)legacy_watch_open(&w->legacy, take_change, w); /* else the slow look is left */
         while (wait[1].revents == 0) {
+                wait[2].fd = w->legacy ? legacy_watch_fd(w->legacy) : -1;
                 if (poll(wait, ARRAY_SIZE(wait), -1) < 0 && errno != EINTR)
                         break;
-                if (wait[0].revents != 0 && commit_watch_read(&w->watch, look, w) < 0)
+                if (!step(w, wait))
                         break;
         }
+        w->legacy = legacy_watch_close(w->legacy);
         return NULL;
 }
 
@@ -129,7 +168,7 @@ int lookout_new(Lookout **ret) {
 
         if (!w)
                 return -ENOMEM;
-        w->watch.fd = w->stop = -1;
+        w->watch.fd = w->stop = w->changed = -1;
         w->own = getpid();
         (void)pthread_mutex_init(&w->lock, NULL); /* neither can fail on Linux */
         (void)pthread_condattr_init(&attributes);
@@ -137,7 +176,8 @@ int lookout_new(Lookout **ret) {
         (void)pthread_cond_init(&w->news, &attributes);
         (void)pthread_condattr_destroy(&attributes);
         w->stop = eventfd(0, EFD_CLOEXEC);
-        if (w->stop < 0)
+        w->changed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (w->stop < 0 || w->changed < 0)
                 return -errno;
         r = commit_watch_open(&w->watch);
         if (r == 0)
@@ -161,9 +201,13 @@ Lookout *lookout_free(Lookout *w) {
         }
         for (size_t i = 0; i < SEEN_MAX; i++)
                 (void)arena_free(w->seen[i].arena);
+        while (w->n_changes > 0)
+                suspect_change_clear(&w->changes[--w->n_changes]);
         commit_watch_close(&w->watch);
         if (w->stop >= 0)
                 (void)close(w->stop); /* nothing is kept in it */
+        if (w->changed >= 0)
+                (void)close(w->changed); /* likewise */
         (void)pthread_cond_destroy(&w->news);
         (void)pthread_mutex_destroy(&w->lock);
         free(w);
@@ -207,6 +251,25 @@ bool lookout_find(Lookout *w, uint32_t generation, Arena *a, Who *ret) {
         wait_for(w, generation);
         found = find(w, generation);
         is_there = found && who_copy(a, &found->who, ret) == 0;
+        (void)pthread_mutex_unlock(&w->lock);
+        return is_there;
+}
+
+int lookout_fd(const Lookout *w) {
+        return w->changed;
+}
+
+bool lookout_take(Lookout *w, SuspectChange *ret) {
+        uint64_t n;
+        bool is_there;
+
+        (void)pthread_mutex_lock(&w->lock);
+        is_there = w->n_changes > 0;
+        if (is_there) {
+                *ret = w->changes[0];
+                memmove(w->changes, w->changes + 1, --w->n_changes * sizeof(*w->changes));
+        } else
+                (void)!read(w->changed, &n, sizeof(n)); /* or there was none since */
         (void)pthread_mutex_unlock(&w->lock);
         return is_there;
 }

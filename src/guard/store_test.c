@@ -4,53 +4,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "guard/store_codec.h"
 #include "guard/store_unit.h"
 
-/* With the store's folder for each %s. */
-static void check_message(const StoreTest *t, const char *format) {
-        const char *at = strstr(format, "%s");
-        const char *expected = at ? arena_printf(t->arena, "%.*s%s%s", (int)(at - format), format,
-                                                 t->folder, at + 2)
-                                  : format;
-
-        assert_string_equal(store_test_message(t->d), expected);
-}
-
-static ConfirmFound found(StoreTest *t) {
-        ConfirmFound f;
-
-        t->d = diag_new(t->arena);
-        assert_int_equal(store_find(t->store, &f, t->d), 0);
-        return f;
-}
-
-static void check_content(const StoreContent *content, unsigned int n, Arena *a) {
-        StoreContent expected = store_test_content(a, n);
-
-        assert_int_equal(content->texts.n_sources, expected.texts.n_sources);
-        assert_int_equal(content->texts.n_files, expected.texts.n_files);
-        assert_int_equal(content->texts.n_owners, 1);
-        assert_true(content->texts.owners[0].is_group);
-        assert_string_equal(content->texts.owners[0].name, "adm");
-        assert_int_equal(content->texts.owners[0].number, 4);
-        for (size_t i = 0; i < expected.texts.n_sources; i++) {
-                assert_string_equal(content->texts.sources[i].name, expected.texts.sources[i].name);
-                assert_string_equal(content->texts.sources[i].text, expected.texts.sources[i].text);
-                assert_int_equal(content->texts.sources[i].size, expected.texts.sources[i].size);
-        }
-        assert_int_equal(content->image_size, expected.image_size);
-        assert_memory_equal(content->image, expected.image, expected.image_size);
-        assert_int_equal(content->settings.confirm, expected.settings.confirm);
-        assert_int_equal(content->settings.mark, expected.settings.mark);
-        assert_true(content->settings.cut_denied);
-        assert_int_equal(content->settings.ownership, OWNERSHIP_AUTO);
-        assert_int_equal(content->settings.drift, DRIFT_ALERT);
-        assert_int_equal(content->settings.n_rescue, 1);
-        assert_true(content->settings.rescue[0].any_interface);
-        assert_true(range_set_equal(&content->settings.rescue[0].addresses[FAMILY_IPV4],
-                                    &expected.settings.rescue[0].addresses[FAMILY_IPV4]));
-}
+/* What is written into the store, and comes back. */
 
 static void an_entry_comes_back_as_it_was_added(void **state) {
         StoreTest *t = *state;
@@ -72,9 +28,9 @@ static void an_entry_comes_back_as_it_was_added(void **state) {
         assert_int_equal(entry.by.port, 2222);
         assert_string_equal(entry.message, "message 2");
         assert_false(entry.confirmed);
-        check_content(&content, 2, t->arena);
+        store_test_check_content(&content, 2, t->arena);
         assert_int_equal(store_read(t->store, 1, t->arena, &entry, &content, t->d), 0);
-        check_content(&content, 1, t->arena);
+        store_test_check_content(&content, 1, t->arena);
         assert_int_equal(store_read(t->store, 3, t->arena, &entry, &content, t->d), -ENOENT);
         assert_int_equal(store_read(t->store, 1, t->arena, &entry, NULL, t->d), 0);
         assert_string_equal(entry.message, "message 1");
@@ -116,7 +72,7 @@ static void a_folder_that_others_could_read_is_mended(void **state) {
 
         assert_int_equal(mkdir(t->folder, 0755), 0);
         store_test_open(t);
-        check_message(t, "others than root could look into %s: mended");
+        store_test_check_message(t, "others than root could look into %s: mended");
         assert_int_equal(stat(t->folder, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0700);
 }
@@ -128,7 +84,7 @@ static void a_folder_that_others_may_use_is_refused(void **state) {
         assert_int_equal(mkdir(t->folder, 0700), 0);
         assert_int_equal(chmod(t->folder, 0770), 0);
         assert_int_equal(store_open(t->folder, STORE_WRITE, &store, t->d), -EBADMSG);
-        check_message(t, "others than root may write in %s");
+        store_test_check_message(t, "others than root may write in %s");
         assert_string_equal(
                 t->d->messages[0].hint,
                 arena_printf(t->arena, "see what it holds; then: chmod 700 %s", t->folder));
@@ -136,7 +92,7 @@ static void a_folder_that_others_may_use_is_refused(void **state) {
         assert_int_equal(chown(t->folder, 12345, 0), 0);
         t->d = diag_new(t->arena);
         assert_int_equal(store_open(t->folder, STORE_READ, &store, t->d), -EBADMSG);
-        check_message(t, "%s does not belong to root");
+        store_test_check_message(t, "%s does not belong to root");
 }
 
 /* As a process that a daemon had forked when it was killed. */
@@ -174,7 +130,7 @@ static void one_process_writes_and_others_may_read(void **state) {
         store_test_open(t);
         store_test_add(t, 1);
         assert_int_equal(store_open(t->folder, STORE_WRITE, &second, t->d), -EBUSY);
-        check_message(t, "%s is in use by another ringwalld");
+        store_test_check_message(t, "%s is in use by another ringwalld");
         assert_int_equal(store_open(t->folder, STORE_READ, &reader, t->d), 0);
         assert_int_equal(store_read(reader, 1, t->arena, &entry, NULL, t->d), 0);
 }
@@ -184,8 +140,9 @@ static void a_folder_that_cannot_be_made_is_told(void **state) {
         Store *store;
 
         assert_int_equal(store_open("/nowhere/at/all", STORE_WRITE, &store, t->d), -EBADMSG);
-        check_message(t, "cannot write /nowhere/at/all: No such file or directory; nothing has "
-                         "changed");
+        store_test_check_message(
+                t, "cannot write /nowhere/at/all: No such file or directory; nothing has "
+                   "changed");
 }
 
 static void what_is_confirmed_becomes_the_sealed_copy(void **state) {
@@ -195,23 +152,23 @@ static void what_is_confirmed_becomes_the_sealed_copy(void **state) {
         StoreEntry entry;
 
         store_test_open(t);
-        f = found(t);
+        f = store_test_found(t);
         assert_false(f.armed);
         assert_int_equal(f.first, 0);
         assert_int_equal(store_read_sealed(t->store, t->arena, &entry, &content, t->d), -ENOENT);
         store_test_add(t, 1);
-        assert_false(found(t).armed);
+        assert_false(store_test_found(t).armed);
         assert_int_equal(store_seal(t->store, 1, 7000000, &store_test_caller, t->d), 0);
-        f = found(t);
+        f = store_test_found(t);
         assert_true(f.armed);
         assert_int_equal(f.sealed, 1);
         assert_int_equal(f.first, 1);
         assert_int_equal(store_read_sealed(t->store, t->arena, &entry, &content, t->d), 0);
-        check_content(&content, 1, t->arena);
+        store_test_check_content(&content, 1, t->arena);
         assert_true(entry.confirmed && entry.confirmed_usec == 7000000);
         assert_string_equal(entry.confirmed_by.user, "ada");
         store_test_confirm(t, 2);
-        assert_int_equal(found(t).sealed, 2);
+        assert_int_equal(store_test_found(t).sealed, 2);
         assert_int_equal(store_read(t->store, 1, t->arena, &entry, NULL, t->d), 0);
         assert_true(entry.confirmed && entry.confirmed_usec == 7000000);
 }
@@ -224,39 +181,28 @@ static void another_entry_than_the_staged_one_can_be_sealed(void **state) {
         store_test_add(t, 2);
         assert_int_equal(store_stage(t->store, 2, t->d), 0);
         assert_int_equal(store_seal(t->store, 1, 1, &store_test_caller, t->d), 0);
-        assert_int_equal(found(t).sealed, 1);
+        assert_int_equal(store_test_found(t).sealed, 1);
         assert_int_equal(store_seal(t->store, 9, 1, &store_test_caller, t->d), -EBADMSG);
-        check_message(t, "%s/history/00000009 is missing");
-        assert_int_equal(found(t).sealed, 1);
-}
-
-static Pending waiting(uint32_t entry, uint32_t fallback) {
-        return (Pending){
-                .entry = entry,
-                .fallback = {.kind = fallback ? TARGET_ENTRY : TARGET_NOTHING, .entry = fallback},
-                .armed_usec = 5,
-                .deadline_usec = 125,
-                .deadline_realtime_usec = UINT64_MAX,
-                .boot = "boot-a",
-        };
+        store_test_check_message(t, "%s/history/00000009 is missing");
+        assert_int_equal(store_test_found(t).sealed, 1);
 }
 
 static void what_waits_stands_on_disk_until_it_is_removed(void **state) {
         static const Target fallbacks[] = {
                 {TARGET_ENTRY, 1}, {TARGET_NOTHING, 0}, {TARGET_LOCKDOWN, 0}};
         StoreTest *t = *state;
-        Pending pending = waiting(2, 1);
+        Pending pending = store_test_waiting(2, 1);
         ConfirmFound f;
 
         store_test_open(t);
         store_test_confirm(t, 1);
         store_test_add(t, 2);
-        assert_int_equal(found(t).pending_state, PENDING_NONE);
+        assert_int_equal(store_test_found(t).pending_state, PENDING_NONE);
         for (size_t i = 0; i < ARRAY_SIZE(fallbacks); i++) {
                 pending.fallback = fallbacks[i];
                 assert_int_equal(store_write_pending(t->store, &pending, t->d), 0);
                 store_test_open(t);
-                f = found(t);
+                f = store_test_found(t);
                 assert_int_equal(f.pending_state, PENDING_READ);
                 assert_int_equal(f.pending.entry, 2);
                 assert_true(target_equal(f.pending.fallback, fallbacks[i]));
@@ -268,7 +214,7 @@ static void what_waits_stands_on_disk_until_it_is_removed(void **state) {
         }
         assert_int_equal(store_remove_pending(t->store, t->d), 0);
         assert_int_equal(store_remove_pending(t->store, t->d), 0);
-        assert_int_equal(found(t).pending_state, PENDING_NONE);
+        assert_int_equal(store_test_found(t).pending_state, PENDING_NONE);
 }
 
 static size_t count(StoreTest *t) {
@@ -287,7 +233,7 @@ static bool is_there(StoreTest *t, uint32_t number) {
 
 static void history_forgets_the_oldest_but_nothing_that_counts(void **state) {
         StoreTest *t = *state;
-        Pending pending = waiting(4, 2);
+        Pending pending = store_test_waiting(4, 2);
 
         store_test_open(t);
         store_test_confirm(t, 1);
@@ -328,7 +274,7 @@ static void confirmed_entries_go_when_there_is_nothing_else(void **state) {
 
 static void numbers_are_never_given_twice(void **state) {
         StoreTest *t = *state;
-        Pending pending = waiting(7, 0);
+        Pending pending = store_test_waiting(7, 0);
 
         store_test_open(t);
         store_test_confirm(t, 1);
@@ -363,190 +309,6 @@ static void history_is_listed_newest_first_with_what_is_damaged(void **state) {
         assert_string_equal(listed[3].entry.message, "message 1");
 }
 
-static void without_the_sealed_copy_the_newest_confirmed_one_is_next(void **state) {
-        StoreTest *t = *state;
-        ConfirmFound f;
-
-        store_test_open(t);
-        for (unsigned int n = 1; n <= 3; n++)
-                store_test_confirm(t, n);
-        store_test_add(t, 4); /* applied, but never confirmed */
-        assert_int_equal(store_next_copy(t->store, 3), 2);
-        assert_int_equal(store_next_copy(t->store, 2), 1);
-        assert_int_equal(store_next_copy(t->store, 1), 0);
-        store_test_damage(t, "sealed", -1);
-        f = found(t);
-        assert_true(f.armed);
-        assert_int_equal(f.sealed, 0);
-        assert_int_equal(f.first, 3);
-        check_message(t, "%s/sealed is damaged: its content has changed");
-        store_test_damage(t, "history/00000003", -1);
-        assert_int_equal(found(t).first, 2);
-        store_test_damage(t, "history/00000002", 3);
-        assert_int_equal(found(t).first, 1);
-        assert_int_equal(unlink(store_test_path(t, "history/00000001")), 0);
-        f = found(t);
-        assert_true(f.armed);
-        assert_int_equal(f.first, 0);
-}
-
-static void a_lost_sealed_copy_is_missed(void **state) {
-        StoreTest *t = *state;
-        ConfirmFound f;
-
-        store_test_open(t);
-        store_test_confirm(t, 1);
-        assert_int_equal(unlink(store_test_path(t, "sealed")), 0);
-        assert_int_equal(unlink(store_test_path(t, "history/00000001")), 0);
-        store_test_open(t);
-        f = found(t);
-        assert_true(f.armed);
-        assert_int_equal(f.first, 0);
-        check_message(t, "%s/sealed is missing");
-}
-
-static void an_older_entry_that_is_sealed_again_comes_before_newer_ones(void **state) {
-        StoreTest *t = *state;
-
-        store_test_open(t);
-        for (unsigned int n = 1; n <= 3; n++)
-                store_test_confirm(t, n);
-        assert_int_equal(store_seal(t->store, 2, 1, &store_test_caller, t->d), 0);
-        assert_int_equal(found(t).first, 2);
-        assert_int_equal(store_next_copy(t->store, 2), 3);
-        assert_int_equal(store_next_copy(t->store, 3), 1);
-        assert_int_equal(store_next_copy(t->store, 1), 0);
-}
-
-static void damage_of_every_kind_is_told(void **state) {
-        static const struct {
-                const char *row;
-                const char *command; /* a shell's, in the folder */
-                const char *sealed, *pending;
-        } rows[] = {
-                {"empty", ": >sealed; : >pending", "it is empty", "it is empty"},
-                {"short", "truncate -s 50 sealed pending", "it is cut off", "it is cut off"},
-                {"cut off", "truncate -s -1 sealed pending", "it is cut off", "it is cut off"},
-                {"longer", "printf x >>sealed; printf x >>pending", "something follows its end",
-                 "something follows its end"},
-                {"something else", "cp /bin/sh sealed; cp /bin/sh pending",
-                 "it is no file of ringwall's", "it is no file of ringwall's"},
-                {"exchanged", "mv sealed x; mv pending sealed; mv x pending",
-                 "it is another file of ringwall's", "it is another file of ringwall's"},
-                {"a later version",
-                 "printf '\\002' | dd of=sealed bs=1 seek=8 conv=notrunc status=none",
-                 "another version of ringwall wrote it", NULL},
-                {"a folder", "rm sealed pending; mkdir sealed pending", "Is a directory",
-                 "Is a directory"},
-                {"a link", "rm sealed pending; ln -s /etc/passwd sealed; ln -s nowhere pending",
-                 "Too many levels of symbolic links", "Too many levels of symbolic links"},
-        };
-        StoreTest *t = *state;
-        Pending pending = waiting(2, 1);
-
-        store_test_open(t);
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                StoreContent content = store_test_content(t->arena, 1);
-                StoreEntry entry = {0};
-                ConfirmFound f;
-
-                assert_int_equal(system(arena_printf(t->arena, "cd '%s' && rm -rf sealed pending",
-                                                     t->folder)),
-                                 0);
-                assert_int_equal(store_add(t->store, &entry, &content, t->d), 0);
-                assert_int_equal(store_seal(t->store, entry.number, 1, &store_test_caller, t->d),
-                                 0);
-                assert_int_equal(store_write_pending(t->store, &pending, t->d), 0);
-                assert_int_equal(system(arena_printf(t->arena, "cd '%s' && { %s; }", t->folder,
-                                                     rows[i].command)),
-                                 0);
-                f = found(t);
-                unit_equal(rows[i].row, f.sealed, 0);
-                unit_equal(rows[i].row, f.armed, true);
-                unit_equal(rows[i].row, f.first, entry.number);
-                unit_string(rows[i].row, t->d->messages[0].text,
-                            arena_printf(t->arena, "%s/sealed is damaged: %s", t->folder,
-                                         rows[i].sealed));
-                unit_equal(rows[i].row, f.pending_state,
-                           rows[i].pending ? PENDING_DAMAGED : PENDING_READ);
-                if (rows[i].pending)
-                        unit_string(rows[i].row, t->d->messages[1].text,
-                                    arena_printf(t->arena,
-                                                 "%s/pending is damaged: %s; the change that "
-                                                 "waited is undone",
-                                                 t->folder, rows[i].pending));
-        }
-}
-
-static void a_changed_byte_anywhere_is_found(void **state) {
-        static const char *const names[] = {"sealed", "pending"};
-        StoreTest *t = *state;
-        Pending pending = waiting(1, 0);
-
-        store_test_open(t);
-        store_test_confirm(t, 1);
-        assert_int_equal(store_write_pending(t->store, &pending, t->d), 0);
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                struct stat st;
-
-                assert_int_equal(stat(store_test_path(t, names[i]), &st), 0);
-                for (long at = 0; at < st.st_size; at++) {
-                        ConfirmFound f;
-
-                        store_test_damage(t, names[i], at);
-                        f = found(t);
-                        unit_true(names[i],
-                                  i == 0 ? f.sealed == 0 : f.pending_state == PENDING_DAMAGED);
-                        store_test_damage(t, names[i], at);
-                }
-        }
-        assert_int_equal(found(t).sealed, 1);
-        assert_int_equal(found(t).pending_state, PENDING_READ);
-}
-
-/* As if the daemon had been killed behind the rename. */
-static void sealing_that_was_broken_off_is_finished(void **state) {
-        StoreTest *t = *state;
-        StoreEntry entry;
-
-        store_test_open(t);
-        store_test_confirm(t, 1);
-        store_test_add(t, 2);
-        assert_int_equal(store_stage(t->store, 2, t->d), 0);
-        assert_int_equal(rename(store_test_path(t, "sealed.next"), store_test_path(t, "sealed")),
-                         0);
-        assert_int_equal(unlink(store_test_path(t, "armed")), 0);
-        store_test_touch(t, "history/00000009.new");
-        store_test_open(t);
-        assert_int_equal(found(t).sealed, 2);
-        assert_int_equal(access(store_test_path(t, "armed"), F_OK), 0);
-        assert_int_equal(access(store_test_path(t, "history/00000009.new"), F_OK), -1);
-        assert_int_equal(unlink(store_test_path(t, "sealed")), 0);
-        assert_int_equal(store_read(t->store, 2, t->arena, &entry, NULL, t->d), 0);
-        assert_true(entry.confirmed && entry.confirmed_usec == 0);
-        assert_int_equal(found(t).first, 2);
-}
-
-static void what_history_lost_is_read_from_the_sealed_copy(void **state) {
-        StoreTest *t = *state;
-        StoreContent content;
-        StoreEntry entry;
-
-        store_test_open(t);
-        store_test_confirm(t, 1);
-        store_test_damage(t, "history/00000001", -1);
-        assert_int_equal(store_read(t->store, 1, t->arena, &entry, &content, t->d), 0);
-        check_content(&content, 1, t->arena);
-        assert_true(entry.confirmed);
-        assert_int_equal(store_stage(t->store, 1, t->d), 0);
-        store_test_add(t, 2);
-        store_test_damage(t, "history/00000002", -1);
-        assert_int_equal(store_read(t->store, 2, t->arena, &entry, &content, t->d), -EBADMSG);
-        check_message(t, "%s/history/00000002 is damaged: its content has changed");
-        t->d = diag_new(t->arena);
-        assert_int_equal(store_stage(t->store, 2, t->d), -EBADMSG);
-}
-
 static void the_latest_peer_comes_first_and_once(void **state) {
         StoreTest *t = *state;
         StorePeer *peers, v6 = {FAMILY_IPV6, {UINT64_C(0xfd00) << 48, 2}, 2222};
@@ -576,7 +338,7 @@ static void the_latest_peer_comes_first_and_once(void **state) {
         store_test_damage(t, "rescue", -1);
         assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
         assert_int_equal(n, 0);
-        check_message(t, "%s/rescue is damaged: its head has changed");
+        store_test_check_message(t, "%s/rescue is damaged: its head has changed");
         assert_int_equal(store_remember_peer(t->store, v6, t->d), 0);
         assert_int_equal(store_read_rescue(t->store, t->arena, &peers, &n, t->d), 0);
         assert_int_equal(n, 1);
@@ -592,154 +354,12 @@ static void a_message_that_is_too_long_is_refused(void **state) {
         message[sizeof(message) - 1] = '\0';
         store_test_open(t);
         assert_int_equal(store_add(t->store, &entry, &content, t->d), -EBADMSG);
-        check_message(t, "the message is longer than 1024 bytes");
+        store_test_check_message(t, "the message is longer than 1024 bytes");
         assert_int_equal(count(t), 0);
         message[STORE_TEXT_MAX] = '\0';
         assert_int_equal(store_add(t->store, &entry, &content, t->d), 0);
         assert_int_equal(store_read(t->store, 1, t->arena, &entry, NULL, t->d), 0);
         assert_string_equal(entry.message, message);
-}
-
-/* As they were written before alerts were known, they are still read. */
-static void alerts_are_kept_and_an_entry_without_them_is_as_it_was(void **state) {
-        StoreTest *t = *state;
-        StoreContent without = store_test_content(t->arena, 1), with = without, back;
-        _cleanup_(byte_writer_donep) ByteWriter plain = {0}, longer = {0};
-        ByteReader r;
-
-        with.settings.alerts.webhook = "https://example.org/hook";
-        store_put_content(&plain, &without);
-        store_put_content(&longer, &with);
-        r = byte_reader(plain.bytes, plain.size);
-        store_get_content(&r, t->arena, &back);
-        assert_null(r.wrong);
-        assert_null(back.settings.alerts.run);
-        assert_null(back.settings.alerts.webhook);
-        r = byte_reader(longer.bytes, longer.size);
-        store_get_content(&r, t->arena, &back);
-        assert_null(r.wrong);
-        assert_null(back.settings.alerts.run);
-        assert_string_equal(back.settings.alerts.webhook, "https://example.org/hook");
-        assert_memory_equal(plain.bytes, longer.bytes, plain.size);
-        /* but not cut off anywhere within */
-        for (size_t size = plain.size + 1; size < longer.size; size++) {
-                r = byte_reader(longer.bytes, size);
-                store_get_content(&r, t->arena, &back);
-                assert_non_null(r.wrong);
-        }
-}
-
-static void rules_for_bans_are_kept_and_an_entry_without_them_is_as_it_was(void **state) {
-        StoreTest *t = *state;
-        StoreContent without = store_test_content(t->arena, 1), with = without, back;
-        _cleanup_(byte_writer_donep) ByteWriter plain = {0}, longer = {0};
-        ZonePart never = {.any_interface = true};
-        ByteReader r;
-
-        without.settings.alerts.run = with.settings.alerts.run = "/bin/tell";
-        assert_int_equal(range_set_add(t->arena, &never.fixed[FAMILY_IPV4],
-                                       (Range){u128(0x0a000000), u128(0x0affffff)}),
-                         0);
-        assert_int_equal(
-                range_set_add(t->arena, &never.connected, range_single(interface_value("lan0"))),
-                0);
-        with.settings.bans.rules.escalate = (Escalation){2, 86400};
-        with.settings.bans.rules.ipv6_cap = 48;
-        with.settings.bans.never = &never;
-        with.settings.bans.n_never = 1;
-        store_put_content(&plain, &without);
-        store_put_content(&longer, &with);
-        assert_memory_equal(plain.bytes, longer.bytes, plain.size);
-        r = byte_reader(plain.bytes, plain.size);
-        store_get_content(&r, t->arena, &back);
-        assert_null(r.wrong);
-        assert_int_equal(back.settings.bans.rules.ipv6_cap, 64);
-        assert_int_equal(back.settings.bans.rules.max, BANS_MAX);
-        r = byte_reader(longer.bytes, longer.size);
-        store_get_content(&r, t->arena, &back);
-        assert_null(r.wrong);
-        assert_int_equal(back.settings.bans.rules.escalate.factor, 2);
-        assert_int_equal(back.settings.bans.rules.escalate.longest, 86400);
-        assert_int_equal(back.settings.bans.rules.ipv6, 64);
-        assert_int_equal(back.settings.bans.rules.ipv6_cap, 48);
-        assert_int_equal(back.settings.bans.n_never, 1);
-        assert_true(range_set_equal(&back.settings.bans.never[0].fixed[FAMILY_IPV4],
-                                    &never.fixed[FAMILY_IPV4]));
-        assert_true(range_set_equal(&back.settings.bans.never[0].connected, &never.connected));
-        for (size_t size = plain.size + 1; size < longer.size; size++) {
-                r = byte_reader(longer.bytes, size);
-                store_get_content(&r, t->arena, &back);
-                assert_non_null(r.wrong);
-        }
-}
-
-static StoreSettings settings_of(Arena *a, const char *text) {
-        static const char catalogue[] = "ringwall: 1\n"
-                                        "zones:\n"
-                                        "  private: 10.0.0.0/8\n"
-                                        "  containers: { interfaces: docker0 }\n"
-                                        "  vms: { interfaces: \"virbr*\" }\n"
-                                        "services: { ssh: { tcp: 22 } }\n";
-        HostNetwork network = {
-                interface_value("eth0"), FAMILY_IPV4, {{0, 0xc0a80100}, {0, 0xc0a801ff}}};
-        Source below = {"catalogue.yaml", catalogue, sizeof(catalogue) - 1};
-        Source above = {"policy.yaml", text, strlen(text)};
-        Diag *d = diag_new(a);
-        StoreSettings s;
-        Policy *policy;
-
-        if (policy_load_text_on_link(a, below, above, &network, 1, &policy, d) < 0)
-                fail_msg("%s", d->messages[0].text);
-        assert_int_equal(store_settings(a, policy, &s), 0);
-        return s;
-}
-
-static void settings_are_what_the_policy_says(void **state) {
-        StoreTest *t = *state;
-        StoreSettings s = settings_of(t->arena, "ringwall: 1\n");
-
-        assert_int_equal(s.confirm, 120);
-        assert_int_equal(s.mark, 0x10000000);
-        assert_true(s.cut_denied);
-        assert_int_equal(s.n_rescue, 0);
-        s = settings_of(t->arena,
-                        "ringwall: 1\n"
-                        "zones: { lan: { connected: [eth0] }, vpn: { interfaces: [wg0] } }\n"
-                        "settings:\n"
-                        "  rescue: [lan, vpn, 203.0.113.7]\n"
-                        "  confirm: 60s\n"
-                        "  cut-denied: no\n"
-                        "  ownership: off\n"
-                        "  drift: alert\n"
-                        "  alerts: { run: /bin/tell }\n");
-        assert_int_equal(s.confirm, 60);
-        assert_false(s.cut_denied);
-        assert_int_equal(s.ownership, OWNERSHIP_OFF);
-        assert_int_equal(s.drift, DRIFT_ALERT);
-        assert_string_equal(s.alerts.run, "/bin/tell");
-        assert_int_equal(s.n_rescue, 3);
-        /* the networks as they were, which nobody can look up at boot */
-        assert_true(range_set_contains(&s.rescue[0].addresses[FAMILY_IPV4], u128(0xc0a80107)));
-        assert_int_equal(s.rescue[0].connected.n_items, 0);
-        assert_true(s.rescue[1].any_address && !s.rescue[1].any_interface);
-        assert_true(range_set_contains(&s.rescue[1].interfaces, interface_value("wg0")));
-        assert_true(s.rescue[2].any_interface && !s.rescue[2].any_address);
-        assert_true(range_set_contains(&s.rescue[2].addresses[FAMILY_IPV4], u128(0xcb007107)));
-        assert_int_equal(s.bans.n_never, 0);
-        assert_int_equal(s.bans.rules.widest[FAMILY_IPV4], 16);
-        s = settings_of(t->arena, "ringwall: 1\n"
-                                  "zones: { lan: { connected: eth0 } }\n"
-                                  "bans: { never: [lan, 203.0.113.7, private], max: 5 }\n");
-        assert_int_equal(s.bans.rules.max, 5);
-        assert_int_equal(s.bans.n_never, 3);
-        /* followed as they change, unlike the way in of the rescue */
-        assert_int_equal(s.bans.never[0].fixed[FAMILY_IPV4].n_items, 0);
-        assert_true(range_set_contains(&s.bans.never[0].connected, interface_value("eth0")));
-        assert_true(range_set_contains(&s.bans.never[1].fixed[FAMILY_IPV4], u128(0xcb007107)));
-        assert_true(range_set_contains(&s.bans.never[2].fixed[FAMILY_IPV4], u128(0x0a000001)));
-        s = settings_of(t->arena, "ringwall: 1\nsettings: { rescue: anywhere }\n");
-        assert_int_equal(s.n_rescue, 1);
-        assert_true(s.rescue[0].any_interface && s.rescue[0].any_address);
 }
 
 int main(void) {
@@ -759,18 +379,8 @@ int main(void) {
                 store_test(confirmed_entries_go_when_there_is_nothing_else),
                 store_test(numbers_are_never_given_twice),
                 store_test(history_is_listed_newest_first_with_what_is_damaged),
-                store_test(without_the_sealed_copy_the_newest_confirmed_one_is_next),
-                store_test(a_lost_sealed_copy_is_missed),
-                store_test(an_older_entry_that_is_sealed_again_comes_before_newer_ones),
-                store_test(damage_of_every_kind_is_told),
-                store_test(a_changed_byte_anywhere_is_found),
-                store_test(sealing_that_was_broken_off_is_finished),
-                store_test(what_history_lost_is_read_from_the_sealed_copy),
                 store_test(the_latest_peer_comes_first_and_once),
                 store_test(a_message_that_is_too_long_is_refused),
-                store_test(alerts_are_kept_and_an_entry_without_them_is_as_it_was),
-                store_test(rules_for_bans_are_kept_and_an_entry_without_them_is_as_it_was),
-                store_test(settings_are_what_the_policy_says),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,3 +153,62 @@ static inline const char *store_test_message(const Diag *d) {
         assert_true(d->n_messages > 0);
         return d->messages[0].text;
 }
+
+/* With the store's folder for each %s. */
+static inline void store_test_check_message(const StoreTest *t, const char *format) {
+        const char *at = strstr(format, "%s");
+        const char *expected = at ? arena_printf(t->arena, "%.*s%s%s", (int)(at - format), format,
+                                                 t->folder, at + 2)
+                                  : format;
+
+        assert_string_equal(store_test_message(t->d), expected);
+}
+
+/* What stands on disk, with messages of its own. */
+static inline ConfirmFound store_test_found(StoreTest *t) {
+        ConfirmFound f;
+
+        t->d = diag_new(t->arena);
+        assert_int_equal(store_find(t->store, &f, t->d), 0);
+        return f;
+}
+
+/* Fails unless it is that of the n-th entry. */
+static inline void store_test_check_content(const StoreContent *content, unsigned int n, Arena *a) {
+        StoreContent expected = store_test_content(a, n);
+
+        assert_int_equal(content->texts.n_sources, expected.texts.n_sources);
+        assert_int_equal(content->texts.n_files, expected.texts.n_files);
+        assert_int_equal(content->texts.n_owners, 1);
+        assert_true(content->texts.owners[0].is_group);
+        assert_string_equal(content->texts.owners[0].name, "adm");
+        assert_int_equal(content->texts.owners[0].number, 4);
+        for (size_t i = 0; i < expected.texts.n_sources; i++) {
+                assert_string_equal(content->texts.sources[i].name, expected.texts.sources[i].name);
+                assert_string_equal(content->texts.sources[i].text, expected.texts.sources[i].text);
+                assert_int_equal(content->texts.sources[i].size, expected.texts.sources[i].size);
+        }
+        assert_int_equal(content->image_size, expected.image_size);
+        assert_memory_equal(content->image, expected.image, expected.image_size);
+        assert_int_equal(content->settings.confirm, expected.settings.confirm);
+        assert_int_equal(content->settings.mark, expected.settings.mark);
+        assert_true(content->settings.cut_denied);
+        assert_int_equal(content->settings.ownership, OWNERSHIP_AUTO);
+        assert_int_equal(content->settings.drift, DRIFT_ALERT);
+        assert_int_equal(content->settings.n_rescue, 1);
+        assert_true(content->settings.rescue[0].any_interface);
+        assert_true(range_set_equal(&content->settings.rescue[0].addresses[FAMILY_IPV4],
+                                    &expected.settings.rescue[0].addresses[FAMILY_IPV4]));
+}
+
+/* That entry waits to be confirmed, else that one comes back; 0: nothing. */
+static inline Pending store_test_waiting(uint32_t entry, uint32_t fallback) {
+        return (Pending){
+                .entry = entry,
+                .fallback = {.kind = fallback ? TARGET_ENTRY : TARGET_NOTHING, .entry = fallback},
+                .armed_usec = 5,
+                .deadline_usec = 125,
+                .deadline_realtime_usec = UINT64_MAX,
+                .boot = "boot-a",
+        };
+}

@@ -3,9 +3,8 @@
 
 #include <netinet/in.h>
 
-#include "base/unit.h"
 #include "nft/world_read.h"
-#include "ruleset/pass.h"
+#include "ruleset/compile_unit.h"
 
 static const char catalogue[] = "ringwall: 1\n"
                                 "zones:\n"
@@ -14,27 +13,6 @@ static const char catalogue[] = "ringwall: 1\n"
                                 "services: { ssh: { tcp: 22 }, web: { tcp: 80 } }\n";
 
 #define SSH "inbound: [{ allow: ssh, from: 10.0.0.0/24 }]\n"
-
-static Ruleset *compile(Arena *a, const char *text) {
-        const KernelFeatures features = {.fib_in_filter = true};
-        Diag *d = diag_new(a);
-        Policy *p = NULL;
-        Ruleset *rs = NULL;
-
-        assert_int_equal(policy_load_text(a, (Source){"catalogue", catalogue, strlen(catalogue)},
-                                          (Source){"policy", text, strlen(text)}, &p, d),
-                         0);
-        assert_int_equal(ruleset_compile(p, &features, NULL, a, &rs, d), 0);
-        return rs;
-}
-
-static U128 address(const char *text) {
-        Family family;
-        U128 value;
-
-        assert_int_equal(address_parse(text, &family, &value), ADDRESS_OK);
-        return value;
-}
 
 static const struct Case {
         const char *name, *policy, *peer;
@@ -69,16 +47,16 @@ static bool ends_with(const char *text, const char *end) {
 
 static void says_whether_a_connection_could_be_made_anew(void **state) {
         HostLink links[] = {{.index = 1, .name = "lan0"}, {.index = 2, .name = "wan0"}};
-        HostAddress own = {.link = 1, .family = FAMILY_IPV4, .address = address("10.0.0.1")};
+        HostAddress own = {.link = 1, .family = FAMILY_IPV4, .address = unit_address("10.0.0.1")};
         HostRoute routes[] = {
                 {.link = 1,
                  .family = FAMILY_IPV4,
                  .is_on_link = true,
-                 .to = {address("10.0.0.0"), address("10.0.0.255")}},
+                 .to = {unit_address("10.0.0.0"), unit_address("10.0.0.255")}},
                 {.link = 2,
                  .family = FAMILY_IPV4,
                  .is_default = true,
-                 .to = {address("0.0.0.0"), address("255.255.255.255")}},
+                 .to = {unit_address("0.0.0.0"), unit_address("255.255.255.255")}},
         };
         HostNet net = {.arena = *state,
                        .links = links,
@@ -90,12 +68,12 @@ static void says_whether_a_connection_could_be_made_anew(void **state) {
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 const struct Case *c = &cases[i];
-                Ruleset *rs = compile(*state, c->policy);
+                Ruleset *rs = unit_compile(*state, catalogue, c->policy);
                 HostSocket socket = {.family = FAMILY_IPV4,
                                      .proto = IPPROTO_TCP,
                                      .local = own.address,
                                      .local_port = c->port,
-                                     .peer = address(c->peer)};
+                                     .peer = unit_address(c->peer)};
                 WayIn way;
 
                 unit_equal(c->name, way_in_decide(rs, &net, &socket, *state, &way), 0);
@@ -125,14 +103,14 @@ static World *surrounded(Arena *a, const Ruleset *rs, bool has_route_rules) {
                 {.index = 3, .name = "lo", .type = 772, .up = true, .loopback = true},
         };
         const WorldAddress addresses[] = {
-                {FAMILY_IPV4, address("10.0.0.1"), 24, 1},
-                {FAMILY_IPV4, address("127.0.0.1"), 8, 3},
-                {FAMILY_IPV6, address("fe80::1"), 64, 1},
+                {FAMILY_IPV4, unit_address("10.0.0.1"), 24, 1},
+                {FAMILY_IPV4, unit_address("127.0.0.1"), 8, 3},
+                {FAMILY_IPV6, unit_address("fe80::1"), 64, 1},
         };
         const WorldRoute routes[] = {
-                {FAMILY_IPV4, address("10.0.0.0"), 24, 1, 254, 0, 1, false},
-                {FAMILY_IPV4, address("0.0.0.0"), 0, 1, 254, 0, 2, false},
-                {FAMILY_IPV6, address("fe80::"), 64, 1, 254, 256, 1, false},
+                {FAMILY_IPV4, unit_address("10.0.0.0"), 24, 1, 254, 0, 1, false},
+                {FAMILY_IPV4, unit_address("0.0.0.0"), 0, 1, 254, 0, 2, false},
+                {FAMILY_IPV6, unit_address("fe80::"), 64, 1, 254, 256, 1, false},
         };
         World *w;
 
@@ -186,12 +164,12 @@ static void the_proof_is_made_beside_it_and_both_must_agree(void **state) {
         HostRoute route = {.link = 1,
                            .family = FAMILY_IPV4,
                            .is_on_link = true,
-                           .to = {address("10.0.0.0"), address("10.0.0.255")}};
+                           .to = {unit_address("10.0.0.0"), unit_address("10.0.0.255")}};
         HostNet net = {
                 .arena = *state, .links = links, .n_links = 2, .routes = &route, .n_routes = 1};
 
         for (size_t i = 0; i < ARRAY_SIZE(proofs); i++) {
-                World *w = surrounded(*state, compile(*state, proofs[i].policy),
+                World *w = surrounded(*state, unit_compile(*state, catalogue, proofs[i].policy),
                                       proofs[i].has_route_rules);
                 WayIn way = {.admitted = proofs[i].evaluated};
                 HostSocket socket = {.proto = IPPROTO_TCP, .local_port = 22};

@@ -108,17 +108,22 @@ const char *who_describe(Arena *a, const Who *who) {
                        : arena_printf(a, "%s, logged in as %s", text, login);
 }
 
-int who_read_process(const Tree *t, pid_t pid, Who *ret) {
+int who_read_number(const Tree *t, pid_t pid, Who *ret) {
         Who who = {.known = true, .pid = pid};
-        const struct passwd *user;
         int r = process_read(t, pid, &who.process);
 
         if (r < 0)
                 return r == -ENOMEM ? r : -ESRCH;
         (void)snprintf(who.name, sizeof(who.name), "%s", who.process.comm ? who.process.comm : "?");
         who.login_uid = read_login(t, pid);
-        user = who.login_uid == WHO_UNKNOWN_LOGIN ? NULL : getpwuid(who.login_uid);
-        who.login = user ? arena_strdup(t->arena, user->pw_name) : NULL;
         *ret = who;
         return 0;
+}
+
+int who_read_process(const Tree *t, pid_t pid, Who *ret) {
+        int r = who_read_number(t, pid, ret);
+
+        if (r == 0)
+                who_find_login(t->arena, ret);
+        return r;
 }

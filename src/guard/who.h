@@ -22,6 +22,8 @@ typedef struct Who {
 
 /* Of a process that is there, and is known by its number alone. 0, -ESRCH if it is not, -ENOMEM. */
 int who_read_process(const Tree *t, pid_t pid, Who *ret);
+/* The same without the login's name: nothing is looked up that may take long. */
+int who_read_number(const Tree *t, pid_t pid, Who *ret);
 /* To be called at once. Lives in the tree's arena. 0 or -ENOMEM. */
 int who_read(const Tree *t, const Commit *c, Who *ret);
 /* 0 or -ENOMEM. But for `by`. */

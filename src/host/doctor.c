@@ -438,3 +438,33 @@ int doctor_examine_boot(const Tree *t, Findings *ret) {
                                                  "ringwalld"
                                                : "systemctl enable ringwalld"});
 }
+
+/* ---- the daemon */
+
+static int take_daemon(const Tree *t, pid_t pid, const char *comm, void *to) {
+        bool *runs = to;
+
+        *runs |= streq(comm, "ringwalld") && !process_is_elsewhere(t, pid);
+        return 0;
+}
+
+int doctor_examine_daemon(const Tree *t, Findings *ret) {
+        UnitStart start;
+        const char *path;
+        bool runs = false;
+        int r = unit_read_start(t, UNIT_DAEMON, &start, &path);
+
+        if (r < 0 || start == UNIT_MISSING)
+                return r;
+        r = process_walk(t, take_daemon, &runs);
+        if (r < 0 || runs)
+                return r == -ENOMEM ? r : 0;
+        return add(t, ret,
+                   (Finding){.kind = FINDING_PROBLEM,
+                             .id = "daemon",
+                             .what = "ringwalld does not run",
+                             .why = "the rules that are in force stay so, but nobody watches over "
+                                    "them, and nothing can be applied, confirmed or banned",
+                             .advice = "systemctl start ringwalld; if it does not stay: "
+                                       "journalctl -u ringwalld"});
+}

@@ -49,3 +49,6 @@ int doctor_examine_surroundings(const Tree *t, Findings *ret);
 /* Whether the policy comes into force when the host boots. Nothing where no unit is installed: then
  * nobody knows what starts the daemon. */
 int doctor_examine_boot(const Tree *t, Findings *ret);
+/* Whether ringwalld runs in this network namespace. Nothing where no unit is installed, or
+ * processes cannot be listed. */
+int doctor_examine_daemon(const Tree *t, Findings *ret);

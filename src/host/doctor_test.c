@@ -282,6 +282,21 @@ static void a_unit_that_does_not_start_is_a_problem(void **state) {
         assert_non_null(strstr(get(&masked, "boot").seen, unit));
 }
 
+static void a_daemon_that_does_not_run_is_a_problem(void **state) {
+        const Tree *t = *state;
+        Findings unknown = {0}, stopped = {0}, runs = {0};
+
+        tree_write(t, "/proc/1/comm", "systemd\n");
+        assert_int_equal(doctor_examine_daemon(t, &unknown), 0);
+        assert_int_equal(unknown.n_items, 0);
+        tree_write(t, "/usr/lib/systemd/system/ringwalld.service", "");
+        assert_int_equal(doctor_examine_daemon(t, &stopped), 0);
+        assert_int_equal(get(&stopped, "daemon").kind, FINDING_PROBLEM);
+        tree_write(t, "/proc/100/comm", "ringwalld\n");
+        assert_int_equal(doctor_examine_daemon(t, &runs), 0);
+        assert_int_equal(runs.n_items, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(another_manager_is_a_problem_and_a_writer_a_note),
@@ -297,6 +312,7 @@ int main(void) {
                 tree_test(many_interfaces_are_counted),
                 tree_test(names_the_providers_firewall),
                 tree_test(a_unit_that_does_not_start_is_a_problem),
+                tree_test(a_daemon_that_does_not_run_is_a_problem),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,7 +124,8 @@ static const Row rows[] = {
                 "policy "
                 "allows, but as a rule not at ports that containers publish",
          .advice =
-                 "nothing, but look there too when somebody cannot get in: fail2ban-client status"},
+                 "let it ban by ringwall, for containers too (man ringwall, FAIL2BAN); until then "
+                 "look there too when somebody cannot get in: fail2ban-client status"},
         {.id = "incus",
          .name = "Incus or LXD",
          .kind = RIVAL_WRITER,

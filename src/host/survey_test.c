@@ -25,14 +25,6 @@ static const Policy *catalogue(const Tree *t) {
         return p;
 }
 
-static U128 address(const char *text) {
-        Family family;
-        U128 value;
-
-        assert_int_equal(address_parse(text, &family, &value), ADDRESS_OK);
-        return value;
-}
-
 static void listen_at(const Tree *t,
                       SurveyInput *in,
                       uint8_t proto,
@@ -41,7 +33,7 @@ static void listen_at(const Tree *t,
                       uint32_t inode) {
         HostSocket s = {.proto = proto,
                         .family = strchr(at, ':') ? FAMILY_IPV6 : FAMILY_IPV4,
-                        .local = address(at),
+                        .local = unit_address(at),
                         .local_port = port,
                         .inode = inode};
 
@@ -351,7 +343,7 @@ static void neighbours_at_a_provider_are_no_network_of_ones_own(void **state) {
 static void the_caller_is_who_the_connection_shows(void **state) {
         const Tree *t = *state;
         SshConnection c = {.socket = {.proto = IPPROTO_TCP,
-                                      .peer = address("10.40.10.2"),
+                                      .peer = unit_address("10.40.10.2"),
                                       .local_port = 2222}};
         SurveyInput in = {.connection = &c, .environment = "192.0.2.9 1 192.0.2.1 22"};
         Survey s;
@@ -360,7 +352,7 @@ static void the_caller_is_who_the_connection_shows(void **state) {
         add_default(t, &in, add_link(t, &in, "eth1", "", 0, "203.0.113.0/24"));
         s = look(t, &in);
         assert_true(s.has_caller);
-        assert_true(u128_equal(s.caller, address("10.40.10.2")));
+        assert_true(u128_equal(s.caller, unit_address("10.40.10.2")));
         assert_string_equal(s.caller_link, "eth0");
         assert_int_equal(s.n_ssh_ports, 1);
         assert_int_equal(s.ssh_ports[0], 2222);
@@ -381,7 +373,7 @@ static void without_root_the_environment_says_it(void **state) {
                 {"203.0.113.1 50000 203.0.113.1 22", NULL, NULL, 0}, /* from this host itself */
         };
         const Tree *t = *state;
-        HostAddress own = {.link = 2, .address = address("203.0.113.1"), .length = 24};
+        HostAddress own = {.link = 2, .address = unit_address("203.0.113.1"), .length = 24};
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 SurveyInput in = {.environment = rows[i].text};
@@ -394,7 +386,7 @@ static void without_root_the_environment_says_it(void **state) {
                 unit_equal(rows[i].text, s.has_caller, rows[i].peer != NULL);
                 if (!rows[i].peer)
                         continue;
-                unit_true(rows[i].text, u128_equal(s.caller, address(rows[i].peer)));
+                unit_true(rows[i].text, u128_equal(s.caller, unit_address(rows[i].peer)));
                 unit_string(rows[i].text, s.caller_link, rows[i].link);
                 unit_equal(rows[i].text, s.ssh_ports[0], rows[i].port);
         }
@@ -406,7 +398,7 @@ static void sshds_ports_are_where_it_listens(void **state) {
                 {.socket = {.local_port = 2222}},
                 {.socket = {.local_port = 22, .family = FAMILY_IPV6}},
                 {.socket = {.local_port = 2222, .family = FAMILY_IPV6}},
-                {.socket = {.local_port = 23, .local = address("127.0.0.1")}},
+                {.socket = {.local_port = 23, .local = unit_address("127.0.0.1")}},
         };
         SurveyInput in = {.sshd = {.listeners = listeners, .n_listeners = ARRAY_SIZE(listeners)}};
         Survey s;

@@ -19,6 +19,9 @@ int nft_read_known(NftLink *link, Arena *a, const NftKnown *known, Ruleset **ret
 /* The same without repeating it: -EAGAIN if the rules changed meanwhile. */
 int nft_read_known_once(NftLink *link, Arena *a, const NftKnown *known, Ruleset **ret);
 
+/* Its flags, its owner and the generation alone. -EAGAIN if the rules changed meanwhile. */
+int nft_read_table(NftLink *link, Arena *a, Ruleset **ret);
+
 /* A batch to be sent as it is, by whomever and whenever, that makes the whole table, and is refused
  * (EEXIST, of its second message) where there is one. Its messages are numbered from 1; the last
  * one of *ret_last is answered. 0, -ENOMEM, ... */

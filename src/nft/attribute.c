@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "nft/attribute.h"
 
+#include <sys/socket.h>
+
 #include <arpa/inet.h>
 #include <endian.h>
 #include <linux/netfilter/nf_tables.h>
@@ -11,7 +13,7 @@ void attributes_between(const void *start, const void *end, Attributes *ret) {
 
         *ret = (Attributes){0};
         attribute_for_each(attr, start, end) {
-                uint16_t type = mnl_attr_get_type(attr);
+                uint16_t type = (uint16_t)(attr->nla_type & NLA_TYPE_MASK);
 
                 if (type < ATTRIBUTES_MAX)
                         ret->list[type] = attr;
@@ -32,7 +34,7 @@ void attributes_of_message(const struct nlmsghdr *h, Attributes *ret) {
 void attributes_of(const struct nlattr *nest, Attributes *ret) {
         *ret = (Attributes){0};
         if (nest)
-                attributes_between(mnl_attr_get_payload(nest), attributes_end(nest), ret);
+                attributes_between(attribute_payload(nest), attributes_end(nest), ret);
 }
 
 void attributes_inside(const Attributes *outer, uint16_t type, Attributes *ret) {
@@ -44,8 +46,8 @@ const void *attribute_bytes(const Attributes *a, uint16_t type, size_t *ret_size
 
         if (!attr)
                 return NULL;
-        *ret_size = mnl_attr_get_payload_len(attr);
-        return mnl_attr_get_payload(attr);
+        *ret_size = attr->nla_len - MNL_ATTR_HDRLEN;
+        return attribute_payload(attr);
 }
 
 /* The attribute's bytes if there are exactly as many, or NULL. */
@@ -118,4 +120,21 @@ const void *attribute_value(const Attributes *a, uint16_t type, size_t *ret_size
 
         attributes_inside(a, type, &data);
         return attribute_bytes(&data, NFTA_DATA_VALUE, ret_size);
+}
+
+bool attribute_address(const Attributes *a, uint16_t type, Family family, U128 *ret) {
+        size_t size = 0;
+        const void *bytes = attribute_bytes(a, type, &size);
+
+        if (!bytes || size * 8 != family_width(family))
+                return false;
+        *ret = u128_from_bytes(bytes, size);
+        return true;
+}
+
+bool attribute_family(unsigned int af, Family *ret) {
+        if (af != AF_INET && af != AF_INET6)
+                return false;
+        *ret = af == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
+        return true;
 }

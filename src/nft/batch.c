@@ -6,13 +6,37 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <sys/mman.h>
+
+/* From this room on it is a mapping, which grows without being copied. */
+#define MAPPED ((size_t)1024 * 1024)
+
+/* As realloc(), but for the size. */
+static void *grow(NftBytes *bytes, size_t room) {
+        void *p;
+
+        if (room < MAPPED)
+                return realloc(bytes->data, room);
+        if (bytes->room >= MAPPED)
+                p = mremap(bytes->data, bytes->room, room, MREMAP_MAYMOVE);
+        else
+                p = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+                return NULL;
+        if (bytes->room < MAPPED) {
+                if (bytes->size > 0)
+                        memcpy(p, bytes->data, bytes->size);
+                free(bytes->data);
+        }
+        return p;
+}
 
 int nft_bytes_append(NftBytes *bytes, const void *data, size_t size) {
         if (size > NFT_BATCH_MAX - bytes->size)
                 return -EFBIG;
         if (bytes->size + size + 1 > bytes->room) {
                 size_t room = MAX(2 * bytes->room, bytes->size + size + NFT_MESSAGE_MAX);
-                unsigned char *grown = realloc(bytes->data, room);
+                unsigned char *grown = grow(bytes, room);
 
                 if (!grown)
                         return -ENOMEM;
@@ -26,7 +50,10 @@ int nft_bytes_append(NftBytes *bytes, const void *data, size_t size) {
 }
 
 void nft_bytes_done(NftBytes *bytes) {
-        free(bytes->data);
+        if (bytes->room < MAPPED)
+                free(bytes->data);
+        else
+                (void)munmap(bytes->data, bytes->room); /* it is ours, as it was mapped */
         *bytes = (NftBytes){0};
 }
 

@@ -153,6 +153,24 @@ static void a_rule_of_too_many_expressions_is_refused_before_the_kernel_does(voi
         assert_int_equal(nft_batch_end(b, true), -E2BIG);
 }
 
+static void bytes_keep_what_they_hold_while_they_grow(void **state) {
+        _cleanup_(nft_bytes_done) NftBytes bytes = {0};
+        unsigned char piece[1000];
+
+        for (unsigned int i = 0; i < 5000; i++) { /* from nothing to megabytes */
+                memset(piece, (int)(i % 251), sizeof(piece));
+                assert_int_equal(nft_bytes_append(&bytes, piece, sizeof(piece)), 0);
+                assert_int_equal(bytes.data[bytes.size], 0);
+        }
+        assert_int_equal(bytes.size, 5000 * sizeof(piece));
+        for (size_t i = 0; i < bytes.size; i++)
+                assert_true(bytes.data[i] == i / sizeof(piece) % 251);
+        nft_bytes_done(&bytes);
+        assert_null(bytes.data);
+        assert_int_equal(nft_bytes_append(&bytes, piece, sizeof(piece)), 0);
+        assert_memory_equal(bytes.data, piece, sizeof(piece));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_batch_begins_and_ends_and_the_last_message_asks_for_an_answer),
@@ -161,6 +179,7 @@ int main(void) {
                 unit_arena_test(elements_are_spread_over_messages_that_netlink_can_carry),
                 unit_arena_test(the_place_of_an_attribute_leads_to_its_element),
                 cmocka_unit_test(an_error_stays_until_the_end),
+                cmocka_unit_test(bytes_keep_what_they_hold_while_they_grow),
                 unit_arena_test(a_rule_of_too_many_expressions_is_refused_before_the_kernel_does),
         };
 

@@ -63,6 +63,17 @@ static bool parse_tuple(const Attributes *a, uint16_t type, Tuple *ret) {
         return true;
 }
 
+/* Both ends have closed it, or one has reset it. */
+static bool is_over(const Attributes *a) {
+        Attributes proto, tcp;
+        uint8_t state = TCP_CONNTRACK_NONE;
+
+        attributes_inside(a, CTA_PROTOINFO, &proto);
+        attributes_inside(&proto, CTA_PROTOINFO_TCP, &tcp);
+        (void)attribute_u8(&tcp, CTA_PROTOINFO_TCP_STATE, &state);
+        return state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE;
+}
+
 bool conntrack_parse_entry(const Attributes *a, Connection *ret) {
         Tuple original = {0}, reply = {0};
         uint32_t status = 0;
@@ -87,6 +98,7 @@ bool conntrack_parse_entry(const Attributes *a, Connection *ret) {
                 .translated = status & IPS_DST_NAT,
                 .confirmed = status & IPS_CONFIRMED,
                 .expected = status & IPS_EXPECTED,
+                .is_over = is_over(a),
                 .tuple_size = (uint16_t)size,
         };
         (void)attribute_u32(a, CTA_MARK, &ret->mark); /* absent: 0, as the zone */

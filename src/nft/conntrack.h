@@ -24,6 +24,7 @@ typedef struct Connection {
         uint16_t destination_port;
         bool translated; /* its destination was */
         bool confirmed, expected;
+        bool is_over; /* of TCP: closed, and remembered for a while */
         uint32_t mark;
         uint16_t zone;
         uint16_t tuple_size;

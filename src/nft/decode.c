@@ -210,18 +210,24 @@ static bool is_ours(const struct nlmsghdr *h, uint8_t type, Attributes *ret) {
         return table && streq(table, RULESET_TABLE);
 }
 
+static const struct Kind *find_kind(uint16_t type) {
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+                if (type == (NFNL_SUBSYS_NFTABLES << 8 | kinds[i].type))
+                        return &kinds[i];
+        return NULL;
+}
+
 static int decode_round(Decoder *d, const void *bytes, size_t size, unsigned int round) {
         message_for_each(h, bytes, size) {
-                for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-                        Attributes a;
-                        int r;
+                const struct Kind *kind = find_kind(h->nlmsg_type);
+                Attributes a;
+                int r;
 
-                        if (kinds[i].round != round || !is_ours(h, kinds[i].type, &a))
-                                continue;
-                        r = kinds[i].decode(d, &a);
-                        if (r < 0)
-                                return r;
-                }
+                if (!kind || kind->round != round || !is_ours(h, kind->type, &a))
+                        continue;
+                r = kind->decode(d, &a);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }

@@ -367,7 +367,8 @@ static void decode_expression(RuleDecoder *d, const struct nlattr *attr) {
         name = attribute_string(&outer, NFTA_EXPR_NAME);
         attributes_inside(&outer, NFTA_EXPR_DATA, &inner);
         for (size_t i = 0; i < ARRAY_SIZE(expressions) && name && !d->decided; i++)
-                if (streq(name, expressions[i].name)) {
+                /* most differ in their first letter */
+                if (name[0] == expressions[i].name[0] && streq(name, expressions[i].name)) {
                         expressions[i].decode(d, &inner);
                         if (d->half_range == half_range)
                                 d->half_range = NULL; /* not completed by the very next one */

@@ -9,6 +9,7 @@
 #include "nft/attribute.h"
 #include "nft/ban_decode.h"
 #include "nft/commits.h"
+#include "nft/executions.h"
 #include "nft/legacy.h"
 #include "nft/networks.h"
 #include "nft/programs.h"
@@ -59,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Commit commit = {0};
         HostNetwork *networks;
         size_t n;
+        Execution execution;
 
         if (!a || !aligned)
                 return 0;
@@ -68,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         take_bans(aligned, size);
         message_for_each(h, aligned, size) {
                 (void)commit_parse(&commit, h);
+                (void)executions_parse(h, &execution);
                 if (programs_take_link(h, &programs) < 0 ||
                     programs_take_filter(h, "eth0", &programs) < 0 ||
                     programs_take_flowtable(h, &programs) < 0)

@@ -63,34 +63,39 @@ static int take_target(Arena *a, const char *bytes, size_t size, size_t *heads, 
         return ret->target ? 0 : -ENOMEM;
 }
 
-int legacy_parse(Arena *a, Family family, const void *entries, size_t size, LegacyTable *ret) {
+/* Where the entry's target stands, and where it ends; false: it is none. */
+static bool
+measure(Family family, const char *entry, size_t size, uint16_t *ret_target, uint16_t *ret_next) {
         bool v4 = family == FAMILY_IPV4;
         size_t header = v4 ? sizeof(struct ipt_entry) : sizeof(struct ip6t_entry);
+
+        if (size < header)
+                return false;
+        memcpy(ret_target,
+               entry + (v4 ? offsetof(struct ipt_entry, target_offset)
+                           : offsetof(struct ip6t_entry, target_offset)),
+               sizeof(*ret_target));
+        memcpy(ret_next,
+               entry + (v4 ? offsetof(struct ipt_entry, next_offset)
+                           : offsetof(struct ip6t_entry, next_offset)),
+               sizeof(*ret_next));
+        return *ret_target >= header && *ret_next >= *ret_target && *ret_next <= size;
+}
+
+int legacy_parse(Arena *a, Family family, const void *entries, size_t size, LegacyTable *ret) {
         const char *p = entries;
         LegacyTable table = {0};
         size_t heads = 0; /* of the chains that somebody made, and the table's end */
+        uint16_t target, next;
 
-        while (size > 0) {
-                uint16_t target, next;
+        for (; size > 0; p += next, size -= next) {
                 int r;
 
-                if (size < header)
-                        return -EPROTO;
-                memcpy(&target,
-                       p + (v4 ? offsetof(struct ipt_entry, target_offset)
-                               : offsetof(struct ip6t_entry, target_offset)),
-                       sizeof(target));
-                memcpy(&next,
-                       p + (v4 ? offsetof(struct ipt_entry, next_offset)
-                               : offsetof(struct ip6t_entry, next_offset)),
-                       sizeof(next));
-                if (target < header || next < target || next > size)
+                if (!measure(family, p, size, &target, &next))
                         return -EPROTO;
                 r = take_target(a, p + target, (size_t)(next - target), &heads, &table);
                 if (r < 0)
                         return r;
-                p += next;
-                size -= next;
         }
         table.n_rules -=
                 MIN(table.n_rules, heads > 0 ? heads - 1 : 0); /* each ends with a return */
@@ -98,28 +103,51 @@ int legacy_parse(Arena *a, Family family, const void *entries, size_t size, Lega
         return 0;
 }
 
-static int read_once(int fd, Arena *a, Family family, const char *name, LegacyTable *ret) {
-        int level = family == FAMILY_IPV4 ? IPPROTO_IP : IPPROTO_IPV6;
+static int read_info(int fd, Family family, const char *name, struct ipt_getinfo *ret) {
         struct ipt_getinfo info = {0};
-        _cleanup_free_ struct ipt_get_entries *entries = NULL;
         socklen_t size = sizeof(info);
-        LegacyTable table;
-        int r;
 
         (void)snprintf(info.name, sizeof(info.name), "%s", name);
-        if (getsockopt(fd, level, IPT_SO_GET_INFO, &info, &size) < 0)
+        if (getsockopt(fd, family == FAMILY_IPV4 ? IPPROTO_IP : IPPROTO_IPV6, IPT_SO_GET_INFO,
+                       &info, &size) < 0)
                 return -errno;
-        if (info.size > LEGACY_SIZE_MAX)
-                return -EFBIG;
-        entries = calloc(1, sizeof(*entries) + info.size);
+        *ret = info;
+        return 0;
+}
+
+/* -EAGAIN: it was replaced since. */
+static int read_entries(int fd,
+                        Family family,
+                        const char *name,
+                        const struct ipt_getinfo *info,
+                        struct ipt_get_entries **ret) {
+        _cleanup_free_ struct ipt_get_entries *entries = calloc(1, sizeof(*entries) + info->size);
+        socklen_t size = (socklen_t)(sizeof(*entries) + info->size);
+
         if (!entries)
                 return -ENOMEM;
         (void)snprintf(entries->name, sizeof(entries->name), "%s", name);
-        entries->size = info.size;
-        size = (socklen_t)(sizeof(*entries) + info.size);
-        if (getsockopt(fd, level, IPT_SO_GET_ENTRIES, entries, &size) < 0)
+        entries->size = info->size;
+        if (getsockopt(fd, family == FAMILY_IPV4 ? IPPROTO_IP : IPPROTO_IPV6, IPT_SO_GET_ENTRIES,
+                       entries, &size) < 0)
                 return -errno;
-        r = legacy_parse(a, family, entries->entrytable, info.size, &table);
+        *ret = TAKE_PTR(entries);
+        return 0;
+}
+
+static int read_once(int fd, Arena *a, Family family, const char *name, LegacyTable *ret) {
+        struct ipt_getinfo info;
+        _cleanup_free_ struct ipt_get_entries *entries = NULL;
+        LegacyTable table;
+        int r = read_info(fd, family, name, &info);
+
+        if (r < 0)
+                return r;
+        if (info.size > LEGACY_SIZE_MAX)
+                return -EFBIG;
+        r = read_entries(fd, family, name, &info, &entries);
+        if (r == 0)
+                r = legacy_parse(a, family, entries->entrytable, info.size, &table);
         if (r < 0)
                 return r;
         /* each chain's policy is an entry, too */
@@ -129,8 +157,8 @@ static int read_once(int fd, Arena *a, Family family, const char *name, LegacyTa
 }
 
 int legacy_read(Arena *a, Family family, const char *table, LegacyTable *ret) {
-        _cleanup_close_ int fd = socket(family == FAMILY_IPV4 ? AF_INET : AF_INET6,
-                                        SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+        _cleanup_close_ int fd =
+                socket(family == FAMILY_IPV4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         int r = -EAGAIN;
 
         if (fd < 0)
@@ -139,5 +167,58 @@ int legacy_read(Arena *a, Family family, const char *table, LegacyTable *ret) {
                 return -ENOENT;
         for (unsigned int i = 0; i < TRIES && r == -EAGAIN; i++)
                 r = read_once(fd, a, family, table, ret); /* EAGAIN: it was replaced meanwhile */
+        return r;
+}
+
+/* FNV-1a, of words: nobody who can write such a table needs to hide that they did. */
+static void mix(uint64_t *hash, const void *bytes, size_t size) {
+        const char *p = bytes;
+
+        for (size_t n; size > 0; p += n, size -= n) {
+                uint64_t word = 0;
+
+                n = MIN(size, sizeof(word));
+                memcpy(&word, p, n);
+                *hash = (*hash ^ word) * UINT64_C(0x100000001b3);
+                *hash ^= *hash >> 29; /* high bits would reach no lower ones */
+        }
+}
+
+static int digest_once(int fd, Family family, const char *name, uint64_t *hash) {
+        size_t counters = family == FAMILY_IPV4 ? offsetof(struct ipt_entry, counters)
+                                                : offsetof(struct ip6t_entry, counters);
+        struct ipt_getinfo info;
+        _cleanup_free_ struct ipt_get_entries *entries = NULL;
+        uint64_t sum = *hash;
+        uint16_t target, next;
+        char *p;
+        int r = read_info(fd, family, name, &info);
+
+        if (r < 0)
+                return r;
+        mix(&sum, &info, sizeof(info));
+        if (info.size <= LEGACY_DIGEST_MAX) {
+                r = read_entries(fd, family, name, &info, &entries);
+                if (r < 0)
+                        return r;
+                p = (char *)entries->entrytable;
+                for (size_t size = info.size; size > 0; p += next, size -= next) {
+                        if (!measure(family, p, size, &target, &next))
+                                return -EPROTO;
+                        memset(p + counters, 0, sizeof(struct xt_counters));
+                }
+                mix(&sum, entries->entrytable, info.size);
+        }
+        *hash = sum;
+        return 0;
+}
+
+int legacy_digest(int fd, Family family, const char *table, uint64_t *hash) {
+        int r = -EAGAIN;
+
+        if (strlen(table) >= LEGACY_TABLE_MAX)
+                return -ENOENT;
+        for (unsigned int i = 0; i < TRIES && r == -EAGAIN; i++)
+                r = digest_once(fd, family, table, hash);
         return r;
 }

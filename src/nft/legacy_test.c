@@ -7,6 +7,7 @@
 
 #include <net/if.h>
 #include <sched.h>
+#include <sys/socket.h>
 
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
@@ -107,11 +108,39 @@ static void reads_what_iptables_has_made(void **state) {
         }
 }
 
+static uint64_t digest(int fd, const char *command) {
+        uint64_t hash = 7;
+
+        unit_equal(command, system(command), 0);
+        unit_equal(command, legacy_digest(fd, FAMILY_IPV4, "mangle", &hash), 0);
+        return hash;
+}
+
+static void another_table_has_another_digest_and_what_rules_count_is_none(void **state) {
+        _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        uint64_t empty, one, two, hash = 7;
+
+        assert_int_equal(legacy_digest(fd, FAMILY_IPV4, "no-such-table", &hash), -ENOENT);
+        assert_int_equal(hash, 7);
+        empty = digest(fd, "iptables-legacy -t mangle -S >/dev/null");
+        one = digest(fd, "iptables-legacy -t mangle -A INPUT -p udp --dport 9 -j DROP");
+        assert_true(empty != one);
+        /* as if it had seen packets */
+        assert_true(digest(fd,
+                           "iptables-legacy-save -c -t mangle | sed 's/^.0:0. -A/[5:300] -A/' | "
+                           "iptables-legacy-restore -c; iptables-legacy -t mangle -nvL INPUT | "
+                           "grep -q '5  *300'") == one);
+        two = digest(fd, "iptables-legacy -t mangle -R INPUT 1 -p udp --dport 8 -j DROP");
+        assert_true(two != one && two != empty);
+        assert_true(digest(fd, "iptables-legacy -t mangle -F") == empty);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 unit_arena_test(the_first_target_that_could_let_in_is_told),
                 unit_arena_test(entries_that_lead_nowhere_are_refused),
                 unit_arena_test(reads_what_iptables_has_made),
+                cmocka_unit_test(another_table_has_another_digest_and_what_rules_count_is_none),
         };
 
         if (unshare(CLONE_NEWNET) < 0) {

@@ -15,30 +15,14 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "base/unit.h"
 #include "nft/attribute.h"
+#include "nft/message_unit.h"
 
-#define SIZE 1024
 #define TYPE_NETFILTER 32 /* of programs; newer than the headers that this is built with */
 #define AT_NETFILTER 45
 #define AT_TCX_INGRESS 46
 
 /* ---- messages */
-
-typedef union Message {
-        struct nlmsghdr header;
-        char room[SIZE];
-} Message;
-
-static struct nlmsghdr *start(Message *m, uint16_t type, const void *info, size_t size) {
-        struct nlmsghdr *h;
-
-        memset(m, 0, sizeof(*m));
-        h = mnl_nlmsg_put_header(m);
-        h->nlmsg_type = type;
-        memcpy(mnl_nlmsg_put_extra_header(h, size), info, size);
-        return h;
-}
 
 /* A filter with one action, or none. */
 static struct nlmsghdr *

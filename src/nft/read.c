@@ -86,9 +86,9 @@ static int dump_table(TableRead *t) {
         return r == -ENOENT ? -EINTR : r;
 }
 
-/* Leaves ret alone if nothing says so. */
-static int decode_table(Arena *a, const NftBytes *bytes, Ruleset **ret) {
-        return bytes->size == 0 ? 0 : decode_ruleset(a, bytes->data, bytes->size, ret);
+static int decode_all(Arena *a, const NftBytes *bytes, Ruleset **ret) {
+        return decode_ruleset(a, bytes->size > 0 ? (const void *)bytes->data : "", bytes->size,
+                              ret);
 }
 
 static bool is_owned(const NftLink *link, const Ruleset *table) {
@@ -110,7 +110,7 @@ static void fill_unlisted(const TableRead *t, Ruleset *rs) {
 
 static int read_all(TableRead *t, Ruleset **ret) {
         NftLink *link = t->link;
-        Ruleset *table = NULL;
+        Ruleset *table;
         uint32_t before, after;
         int r;
 
@@ -118,8 +118,8 @@ static int read_all(TableRead *t, Ruleset **ret) {
         if (r == 0)
                 r = nft_link_dump(link, NFT_MSG_GETTABLE, NULL, NULL, &t->bytes);
         if (r == 0)
-                r = decode_table(t->arena, &t->bytes, &table);
-        if (r == 0 && table && table->exists) {
+                r = decode_all(t->arena, &t->bytes, &table);
+        if (r == 0 && table->exists) {
                 t->trusts = (t->known->generation != 0 && t->known->generation == before) ||
                             (t->known->if_owned && is_owned(link, table));
                 r = dump_table(t);
@@ -130,8 +130,7 @@ static int read_all(TableRead *t, Ruleset **ret) {
                 return r;
         if (before != after)
                 return -EINTR;
-        r = decode_ruleset(t->arena, t->bytes.size > 0 ? (const void *)t->bytes.data : "",
-                           t->bytes.size, ret);
+        r = decode_all(t->arena, &t->bytes, ret);
         if (r < 0)
                 return r == -EAGAIN ? -EINTR : r;
         fill_unlisted(t, *ret);
@@ -145,6 +144,24 @@ static int read_once(NftLink *link, Arena *a, const NftKnown *known, Ruleset **r
         int r = read_all(&t, ret);
 
         nft_bytes_done(&t.bytes);
+        return r;
+}
+
+int nft_read_table(NftLink *link, Arena *a, Ruleset **ret) {
+        _cleanup_(nft_bytes_done) NftBytes bytes = {0};
+        uint32_t before, after;
+        int r = nft_link_generation(link, &before);
+
+        if (r == 0)
+                r = nft_link_dump(link, NFT_MSG_GETTABLE, NULL, NULL, &bytes);
+        if (r == 0)
+                r = nft_link_generation(link, &after);
+        if (r == 0 && before != after)
+                r = -EAGAIN;
+        if (r == 0)
+                r = decode_all(a, &bytes, ret);
+        if (r == 0)
+                (*ret)->generation = after;
         return r;
 }
 

@@ -8,23 +8,6 @@
 
 #include "nft/dump.h"
 
-static bool family_of(unsigned int af, Family *ret) {
-        if (af != AF_INET && af != AF_INET6)
-                return false;
-        *ret = af == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
-        return true;
-}
-
-static bool address_of(const Attributes *a, uint16_t type, Family family, U128 *ret) {
-        size_t size = 0;
-        const void *bytes = attribute_bytes(a, type, &size);
-
-        if (!bytes || size * 8 != family_width(family))
-                return false;
-        *ret = u128_from_bytes(bytes, size);
-        return true;
-}
-
 #define append(net, list, n, value)                                                                \
         ((n) >= ROUTES_ITEMS_MAX                            ? -E2BIG                               \
          : arena_append((net)->arena, (list), (n), (value)) ? 0                                    \
@@ -62,12 +45,12 @@ static int take_address(const struct nlmsghdr *h, HostNet *net) {
         Attributes a;
 
         if (mnl_nlmsg_get_payload_len(h) < sizeof(*info) ||
-            !family_of(info->ifa_family, &address.family))
+            !attribute_family(info->ifa_family, &address.family))
                 return 0;
         attributes_behind(h, sizeof(*info), &a);
         /* where the two differ, IFA_ADDRESS is the other end's */
-        if (!address_of(&a, IFA_LOCAL, address.family, &address.address) &&
-            !address_of(&a, IFA_ADDRESS, address.family, &address.address))
+        if (!attribute_address(&a, IFA_LOCAL, address.family, &address.address) &&
+            !attribute_address(&a, IFA_ADDRESS, address.family, &address.address))
                 return 0;
         address.link = info->ifa_index;
         address.length = info->ifa_prefixlen;
@@ -119,12 +102,12 @@ static bool read_route(const struct nlmsghdr *h, const Attributes *a, HostRoute 
         unsigned int width;
         U128 to = U128_ZERO, mask;
 
-        if (!family_of(info->rtm_family, &ret->family) || info->rtm_type != RTN_UNICAST ||
+        if (!attribute_family(info->rtm_family, &ret->family) || info->rtm_type != RTN_UNICAST ||
             info->rtm_flags & RTM_F_CLONED || info->rtm_src_len != 0)
                 return false;
         width = family_width(ret->family);
         if (info->rtm_dst_len > width ||
-            (info->rtm_dst_len > 0 && !address_of(a, RTA_DST, ret->family, &to)))
+            (info->rtm_dst_len > 0 && !attribute_address(a, RTA_DST, ret->family, &to)))
                 return false;
         mask = u128_low_mask(width - info->rtm_dst_len);
         ret->to.high = u128_or(to, mask);

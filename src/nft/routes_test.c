@@ -10,26 +10,9 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
-#include "base/unit.h"
 #include "nft/attribute.h"
+#include "nft/message_unit.h"
 #include "nft/networks.h"
-
-#define SIZE 1024
-
-typedef union Message {
-        struct nlmsghdr header;
-        char room[SIZE];
-} Message;
-
-static struct nlmsghdr *start(Message *m, uint16_t type, const void *info, size_t size) {
-        struct nlmsghdr *h;
-
-        memset(m, 0, sizeof(*m));
-        h = mnl_nlmsg_put_header(m);
-        h->nlmsg_type = type;
-        memcpy(mnl_nlmsg_put_extra_header(h, size), info, size);
-        return h;
-}
 
 static struct nlmsghdr *link_message(Message *m, int index, const char *name) {
         struct ifinfomsg info = {.ifi_index = index, .ifi_flags = IFF_UP};

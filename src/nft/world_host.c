@@ -11,23 +11,6 @@
 
 #define LINK_ADDRESS 6
 
-static bool family_of(unsigned int af, Family *ret) {
-        if (af != AF_INET && af != AF_INET6)
-                return false;
-        *ret = af == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
-        return true;
-}
-
-static bool address_of(const Attributes *a, uint16_t type, Family family, U128 *ret) {
-        size_t size = 0;
-        const void *bytes = attribute_bytes(a, type, &size);
-
-        if (!bytes || size * 8 != family_width(family))
-                return false;
-        *ret = u128_from_bytes(bytes, size);
-        return true;
-}
-
 #define append(w, list, n, value)                                                                  \
         ((n) >= WORLD_ITEMS_MAX                           ? -E2BIG                                 \
          : arena_append((w)->arena, (list), (n), (value)) ? 0                                      \
@@ -72,12 +55,12 @@ static int take_address(const struct nlmsghdr *h, World *w) {
         Attributes a;
 
         if (mnl_nlmsg_get_payload_len(h) < sizeof(*info) ||
-            !family_of(info->ifa_family, &address.family))
+            !attribute_family(info->ifa_family, &address.family))
                 return 0;
         attributes_behind(h, sizeof(*info), &a);
         /* of a point-to-point link the first is the own one, the other the peer's */
-        if (!address_of(&a, IFA_LOCAL, address.family, &address.address) &&
-            !address_of(&a, IFA_ADDRESS, address.family, &address.address))
+        if (!attribute_address(&a, IFA_LOCAL, address.family, &address.address) &&
+            !attribute_address(&a, IFA_ADDRESS, address.family, &address.address))
                 return 0;
         address.prefix = info->ifa_prefixlen;
         address.index = (int)info->ifa_index;
@@ -91,11 +74,12 @@ static int take_route(const struct nlmsghdr *h, World *w) {
         Attributes a;
 
         if (mnl_nlmsg_get_payload_len(h) < sizeof(*info) ||
-            !family_of(info->rtm_family, &route.family) || info->rtm_flags & RTM_F_CLONED ||
+            !attribute_family(info->rtm_family, &route.family) || info->rtm_flags & RTM_F_CLONED ||
             info->rtm_dst_len > family_width(route.family))
                 return 0;
         attributes_behind(h, sizeof(*info), &a);
-        if (info->rtm_dst_len > 0 && !address_of(&a, RTA_DST, route.family, &route.destination))
+        if (info->rtm_dst_len > 0 &&
+            !attribute_address(&a, RTA_DST, route.family, &route.destination))
                 return 0;
         table = attribute_native_u32(&a, RTA_TABLE);
         route.prefix = info->rtm_dst_len;

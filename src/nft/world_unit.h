@@ -56,6 +56,7 @@ static inline void surround(World *w) {
         add_address(w, FAMILY_IPV6, "2001:db8:1::10", 64, 2);
         add_address(w, FAMILY_IPV4, "10.8.0.1", 24, 3);
         add_address(w, FAMILY_IPV4, "172.17.0.1", 16, 4);
+        add_address(w, FAMILY_IPV6, "fe80::10", 64, 2);
         assert_true(arena_append(w->arena, w->routes, w->n_routes, all4));
         assert_true(arena_append(w->arena, w->routes, w->n_routes, all6));
         w->forwards4 = w->forwards6 = true;

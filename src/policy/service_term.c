@@ -27,6 +27,8 @@ static int report_unknown(Loader *l, const Node *n) {
         else if (isdigit((unsigned char)s[0]))
                 diag_hint(l->d, "ports are written 443/tcp, 8000-8010/tcp or 53/udp");
         definition_suggest(l, &l->services, s, words, ARRAY_SIZE(words));
+        diag_hint(l->d, "write its port, as in 8080/tcp; `ringwall list services` lists the names "
+                        "that there are");
         return -EBADMSG;
 }
 

@@ -113,6 +113,8 @@ static int report_unknown(Loader *l, const Node *n) {
                                 "'interfaces'");
         else if (strchr(n->text, '.'))
                 diag_hint(l->d, "hosts' names are not looked up: write the address");
+        diag_hint(l->d, "define it in 'zones', or write addresses; `ringwall list zones` lists "
+                        "those that there are");
         return -EBADMSG;
 }
 

@@ -28,7 +28,7 @@ typedef struct VerifyAnswer {
         const char *text; /* "policy.yaml:15: protected ollama" */
         Span at;          /* no source: of no line of the policy */
         VerifyKind kind;
-        bool is_plain;  /* of a way in: it is open as long as no limit is reached */
+        bool is_plain;  /* of a way in: it is open as long as no program's limit is reached */
         bool described; /* of an expectation: there are such packets on this host */
         /* Of a refuted one: the connection in words, and its way; of the World's. */
         const char *connection;
@@ -37,6 +37,7 @@ typedef struct VerifyAnswer {
         /* Of an undecided one. */
         const char **reasons;
         size_t n_reasons;
+        bool hangs_on_legacy; /* a table of the old iptables is among them */
 } VerifyAnswer;
 
 typedef struct VerifyReport {
@@ -47,6 +48,7 @@ typedef struct VerifyReport {
          * nftables alone. Whoever knows of some puts them in. */
         const char **bypasses;
         size_t n_bypasses;
+        uint64_t looked_usec; /* CLOCK_MONOTONIC: when they had been looked for; 0: nobody did */
 } VerifyReport;
 
 /* 0; -EPROTO if the two codes do not agree, with *ret_what saying about what; -ENOMEM. */

@@ -98,21 +98,24 @@ DiagramId verify_where_clients(Verify *v, const ZoneExpression *e) {
         return sum;
 }
 
-/* What passes unasked, whatever is protected. */
+/* What passes unasked, whatever is protected or denied: of a client's or a server's ports,
+ * whichever is here. */
 DiagramId verify_where_essential(Verify *v) {
+        Range from = range_single(u128(v->sent ? 68 : 67)),
+              to = range_single(u128(v->sent ? 67 : 68));
+        Range to6 = range_single(u128(v->sent ? 547 : 546));
         DiagramId udp = verify_where(v, WHOLE_PROTOCOL, range_single(u128(IPPROTO_UDP)));
         Range types[] = {{u128(130U << 8), u128(136U << 8 | 0xff)},
                          {u128(143U << 8), u128(143U << 8 | 0xff)}};
         DiagramId x;
 
         if (v->family == FAMILY_IPV4) {
-                x = verify_and(v, verify_where(v, WHOLE_SOURCE_PORT, range_single(u128(67))), udp);
-                x = verify_and(v, verify_where(v, WHOLE_DESTINATION_PORT, range_single(u128(68))),
-                               x);
+                x = verify_and(v, verify_where(v, WHOLE_SOURCE_PORT, from), udp);
+                x = verify_and(v, verify_where(v, WHOLE_DESTINATION_PORT, to), x);
                 return verify_union(
                         v, x, verify_where(v, WHOLE_PROTOCOL, range_single(u128(IPPROTO_IGMP))));
         }
-        x = verify_and(v, verify_where(v, WHOLE_DESTINATION_PORT, range_single(u128(546))), udp);
+        x = verify_and(v, verify_where(v, WHOLE_DESTINATION_PORT, to6), udp);
         return verify_union(
                 v, x,
                 verify_and(v, verify_where(v, WHOLE_PROTOCOL, range_single(u128(IPPROTO_ICMPV6))),

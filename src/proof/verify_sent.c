@@ -7,27 +7,6 @@
  * it was opened, and also as it leaves where rules send it elsewhere; what comes back to this host
  * itself leaves it not, and is free. */
 
-/* What passes unasked, whatever is denied. */
-static DiagramId where_essential(Verify *v) {
-        DiagramId udp = verify_where(v, WHOLE_PROTOCOL, range_single(u128(IPPROTO_UDP)));
-        Range types[] = {{u128(130U << 8), u128(136U << 8 | 0xff)},
-                         {u128(143U << 8), u128(143U << 8 | 0xff)}};
-        DiagramId x;
-
-        if (v->family == FAMILY_IPV4) {
-                x = verify_and(v, verify_where(v, WHOLE_SOURCE_PORT, range_single(u128(68))), udp);
-                x = verify_and(v, verify_where(v, WHOLE_DESTINATION_PORT, range_single(u128(67))),
-                               x);
-                return verify_union(
-                        v, x, verify_where(v, WHOLE_PROTOCOL, range_single(u128(IPPROTO_IGMP))));
-        }
-        x = verify_and(v, verify_where(v, WHOLE_DESTINATION_PORT, range_single(u128(547))), udp);
-        return verify_union(
-                v, x,
-                verify_and(v, verify_where(v, WHOLE_PROTOCOL, range_single(u128(IPPROTO_ICMPV6))),
-                           whole_where(v->whole, WHOLE_SOURCE_PORT, types, 2)));
-}
-
 static DiagramId to_lo(Verify *v) {
         Range lo = range_single(interface_value("lo"));
         RangeSet names = {.items = &lo, .n_items = 1};
@@ -51,7 +30,7 @@ static DiagramId where_any(Verify *v, const PolicyRule *rule, bool allow) {
                 x = whole_where_out(v->whole, &none, &rule->out);
         x = diagram_minus(v->diagram, x, to_lo(v));
         return allow ? verify_and(v, whole_where_plain(v->whole), x)
-                     : diagram_minus(v->diagram, x, where_essential(v));
+                     : diagram_minus(v->diagram, x, verify_where_essential(v));
 }
 
 DiagramId verify_where_sent(Verify *v, const PolicyRule *rule, DiagramId to, bool allow) {

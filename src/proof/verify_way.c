@@ -89,7 +89,7 @@ static int keep_refusal(Way *x, const WorldInterface *in, const WorldWalk *walk)
 /* What may become of one packet. */
 typedef struct Fate {
         bool arrives, fails; /* surely */
-        bool is_plain;       /* arrives if it is within all limits */
+        bool is_plain;       /* arrives if it is within the limits of other programs, too */
 } Fate;
 
 static int try_packet(Way *x, const WorldInterface *in, WayPacket kind, Fate *ret) {
@@ -107,7 +107,7 @@ static int try_packet(Way *x, const WorldInterface *in, WayPacket kind, Fate *re
                 .tcp_flags = kind == WAY_NEW ? 0 : TCP_ACK,
         };
         /* NULL: this host sends it */
-        WorldPacket p = {.in = in ? in->name : NULL, .state = states[kind]};
+        WorldPacket p = {.in = in ? in->name : NULL, .state = states[kind], .within_limits = true};
         Fate fate = {.arrives = true, .fails = true};
         WorldWalk walk;
         int r;
@@ -176,8 +176,8 @@ static int add_reason(Way *x) {
                         ? "whether conntrack knows the open connection: what it does not know "
                           "is refused, though a new connection may come in"
                 : x->n == 0 ? "by which interface the peer's packets come is not known"
-                : x->n == 1 ? "a limit, an element that times out, or something in the rules that "
-                              "is not understood"
+                : x->n == 1 ? "another program's limit, an element that times out, or something "
+                              "in the rules that is not understood"
                             : "by which interface the peer's packets come, and what the rules make "
                               "of them there";
 

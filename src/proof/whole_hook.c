@@ -213,9 +213,7 @@ static int compare_chains(const void *a, const void *b) {
         return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* Ringwall's bans end by themselves, so that they prove nothing; and what a policy says of who
- * comes in is said of those who are not banned. They only drop, which is looked at. */
-static bool is_bans(const Whole *x, const WorldTable *t) {
+bool whole_is_bans(const Whole *x, const WorldTable *t) {
         if (t->family != NFPROTO_INET || !streq(t->name, "ringwall_bans") || has_effects(x, t))
                 return false;
         for (size_t i = 0; i < x->world->n_chains; i++) {
@@ -242,7 +240,7 @@ size_t whole_list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret) 
 
                 if (c->is_base && !c->ingress && !c->egress && c->hook == hook &&
                     whole_sees_family(x, c) && !whole_is_dormant(c->table) &&
-                    (c->type == WORLD_NATS) == nat && (nat || !is_bans(x, c->table)))
+                    (c->type == WORLD_NATS) == nat && (nat || !whole_is_bans(x, c->table)))
                         list[n++] = c;
         }
         qsort(list, n, sizeof(*list), compare_chains);

@@ -44,8 +44,27 @@ static bool chain_refuses(const WorldChain *c, bool *seen) {
         return c->is_base && c->policy_drop;
 }
 
+/* Where chains translate sources of what comes in, those behind them are not walked: whom such a
+ * chain asks for is not who sent the packet any more. That hides nothing that could let in, as our
+ * own chain has judged the packet by then. */
+static bool is_behind_sources(const Whole *x, const WorldChain *c) {
+        bool found = false;
+
+        if (c->priority < PRIORITY_SOURCES)
+                return false;
+        for (size_t i = 0; i < x->world->n_chains && !found; i++) {
+                const WorldChain *other = x->world->chains[i];
+
+                found = other->is_base && other->type == WORLD_NATS &&
+                        other->hook == NF_INET_LOCAL_IN && whole_sees_family(x, other) &&
+                        !whole_is_dormant(other->table);
+        }
+        return found;
+}
+
 static bool is_left_out(const Whole *x, const WorldChain *c) {
-        if (!c->is_base || whole_is_dormant(c->table) || whole_walks_device(x, c))
+        if (!c->is_base || whole_is_dormant(c->table) || whole_walks_device(x, c) ||
+            whole_is_bans(x, c->table))
                 return false;
         /* what is sent meets no chain that it would arrive by */
         if (x->sent && (c->ingress || (c->hook != NF_INET_POST_ROUTING &&
@@ -59,7 +78,7 @@ static bool is_left_out(const Whole *x, const WorldChain *c) {
                 return false;
         return (c->hook == NF_INET_POST_ROUTING &&
                 (c->type == WORLD_NATS || c->priority >= PRIORITY_SOURCES)) ||
-               (c->hook == NF_INET_LOCAL_IN && c->type == WORLD_NATS);
+               (c->hook == NF_INET_LOCAL_IN && (c->type == WORLD_NATS || is_behind_sources(x, c)));
 }
 
 static bool is_bridge(const WorldInterface *i) {

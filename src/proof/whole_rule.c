@@ -49,14 +49,6 @@ static DiagramId verdict(Whole *x, WorldVerdict v, size_t change, DiagramId care
         return whole_leaf(x, care, change, LABEL_FALL);
 }
 
-/* ringwall's own rules go on as long as a limit is not reached. */
-static bool is_own_limit(const WorldRule *rule, const WorldExpr *e) {
-        const WorldTable *t = rule->chain ? rule->chain->table : NULL;
-
-        return t && t->family == NFPROTO_INET && streq(t->name, "ringwall") &&
-               (streq(e->name, "limit") || startswith(e->name, "dynset"));
-}
-
 static DiagramId unknown(Whole *x, const WorldExpr *e, size_t change, DiagramId guard) {
         DiagramId r = whole_leaf(x, guard, change, LABEL_FALL);
 
@@ -373,7 +365,7 @@ static void step_forward(Whole *x, Run *run, const WorldExpr *e) {
 }
 
 static void step_choice(Whole *x, Run *run, const WorldExpr *e) {
-        if (x->plain && is_own_limit(run->rule, e))
+        if (x->plain && world_is_own_limit(run->rule, e))
                 return;
         if (e->fixed || (startswith(e->name, "xt match") && !x->collecting))
                 whole_note(x, e->name);

@@ -182,6 +182,9 @@ bool whole_is_marked_before(const Whole *x);
 bool whole_has_conntrack(const Whole *x);
 /* Whether rules may change the source of packets before the kernel looks at it. */
 bool whole_changes_sources(const Whole *x);
+/* Ringwall's bans end by themselves, so that they prove nothing; and what a policy says of who
+ * comes in is said of those who are not banned. They only drop, which is looked at. */
+bool whole_is_bans(const Whole *x, const WorldTable *t);
 size_t whole_list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret);
 /* Chains of devices that are walked, and whether that one is. */
 size_t whole_list_ingress(Whole *x, const WorldChain ***ret);

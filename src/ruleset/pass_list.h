@@ -22,3 +22,21 @@ int pass_name_many(Ruleset *rs, Rule *rule, size_t n);
 /* How many rules from that one on have one final verdict and no statements, and so may change
  * places; 1 if that one alone does not. */
 size_t pass_count_alike(const Chain *chain, size_t first);
+
+/* For tables with open addressing, of pointers to what is compared as a whole. FNV-1a over words:
+ * it only has to spread our own rules. */
+static inline uint64_t pass_mix(uint64_t hash, uint64_t value) {
+        return (hash ^ value) * UINT64_C(1099511628211);
+}
+/* The low bits, which say where to begin, know of the high ones. */
+static inline uint64_t pass_fold(uint64_t hash) {
+        return hash ^ hash >> 32;
+}
+/* Of a table that holds n: a power of two. */
+static inline size_t pass_table_size(size_t n) {
+        size_t size = 4;
+
+        while (size < 2 * n)
+                size *= 2;
+        return size;
+}

@@ -17,10 +17,6 @@ typedef struct Candidate {
         size_t group; /* number of the first member; SIZE_MAX: in no group */
 } Candidate;
 
-static uint64_t mix(uint64_t hash, uint64_t value) {
-        return (hash ^ value) * UINT64_C(1099511628211); /* FNV-1a over words */
-}
-
 static bool is_variable(const Match *m) {
         return m->op == MATCH_IN && m->n_fields == 1 && fields[m->fields[0]].mergeable &&
                !m->set->name;
@@ -32,13 +28,13 @@ static bool parse_candidate(const Rule *rule, size_t index, Candidate *ret) {
         for (size_t i = 0; i < rule->n_matches; i++) {
                 const Match *m = &rule->matches[i];
 
-                c.hash = mix(c.hash, (uint64_t)m->fields[0] << 8 | (uint64_t)m->op);
+                c.hash = pass_mix(c.hash, (uint64_t)m->fields[0] << 8 | (uint64_t)m->op);
                 if (c.variable == SIZE_MAX && is_variable(m))
                         c.variable = i;
                 else if (m->set && m->set->name)
-                        c.hash = mix(c.hash, (uintptr_t)m->set);
+                        c.hash = pass_mix(c.hash, (uintptr_t)m->set);
                 else if (m->set && m->set->n_elements > 0)
-                        c.hash = mix(c.hash, m->set->elements[0].key[0].low.low);
+                        c.hash = pass_mix(c.hash, m->set->elements[0].key[0].low.low);
         }
         *ret = c;
         return c.variable != SIZE_MAX && rule->origin.at.source && rule->n_statements == 0;

@@ -10,17 +10,12 @@ typedef struct Candidate {
         size_t index;
 } Candidate;
 
-static uint64_t mix(uint64_t hash, uint64_t value) {
-        /* FNV-1a over 64-bit words; it only has to spread our own rules */
-        return (hash ^ value) * UINT64_C(1099511628211);
-}
-
 static uint64_t hash_set(const Set *set, uint64_t hash) {
         if (set->name)
-                return mix(hash, (uintptr_t)set);
+                return pass_mix(hash, (uintptr_t)set);
         for (size_t i = 0; i < set->n_elements; i++)
-                hash = mix(mix(hash, set->elements[i].key[0].low.low),
-                           set->elements[i].key[0].high.low);
+                hash = pass_mix(pass_mix(hash, set->elements[i].key[0].low.low),
+                                set->elements[i].key[0].high.low);
         return hash;
 }
 
@@ -30,10 +25,11 @@ static uint64_t hash_chain(const Chain *chain) {
         for (size_t i = 0; i < chain->n_rules; i++) {
                 const Rule *rule = &chain->rules[i];
 
-                hash = mix(mix(hash, (uint64_t)rule->verdict.kind), (uintptr_t)rule->verdict.chain);
-                hash = mix(hash, (uintptr_t)rule->origin.at.line);
+                hash = pass_mix(pass_mix(hash, (uint64_t)rule->verdict.kind),
+                                (uintptr_t)rule->verdict.chain);
+                hash = pass_mix(hash, (uintptr_t)rule->origin.at.line);
                 for (size_t j = 0; j < rule->n_matches; j++) {
-                        hash = mix(hash, (uint64_t)rule->matches[j].fields[0]);
+                        hash = pass_mix(hash, (uint64_t)rule->matches[j].fields[0]);
                         if (rule->matches[j].set)
                                 hash = hash_set(rule->matches[j].set, hash);
                 }
@@ -45,8 +41,8 @@ static uint64_t hash_map(const Set *map) {
         uint64_t hash = map->n_elements;
 
         for (size_t i = 0; i < map->n_elements; i++)
-                hash = mix(mix(hash, map->elements[i].key[0].low.low),
-                           (uintptr_t)map->elements[i].verdict.chain);
+                hash = pass_mix(pass_mix(hash, map->elements[i].key[0].low.low),
+                                (uintptr_t)map->elements[i].verdict.chain);
         return hash;
 }
 

@@ -3,8 +3,7 @@
 
 #include <linux/netfilter/nf_tables.h>
 
-#include "base/unit.h"
-#include "ruleset/pass.h"
+#include "ruleset/compile_unit.h"
 
 /* Policies are compiled as `load` does, and the older one is read back as the kernel would give it:
  * of a rule's origin only the beginning of its text is left. */
@@ -23,22 +22,8 @@ static const char catalogue[] = "ringwall: 1\n"
         "ringwall: 1\n"                                                                            \
         "zones: { lan: [10.0.0.0/24], vpn: { interfaces: [wg0] } }\n"
 
-static Ruleset *compile(Arena *a, const char *text) {
-        static const KernelFeatures features = {.fib_in_filter = true};
-        Diag *d = diag_new(a);
-        Policy *policy;
-        Ruleset *rs;
-
-        assert_int_equal(
-                policy_load_text(a, (Source){"catalogue.yaml", catalogue, sizeof(catalogue) - 1},
-                                 (Source){"p.yaml", text, strlen(text)}, &policy, d),
-                0);
-        assert_int_equal(ruleset_compile(policy, &features, NULL, a, &rs, d), 0);
-        return rs;
-}
-
 static Ruleset *read_back(Arena *a, const char *text) {
-        Ruleset *rs = compile(a, text);
+        Ruleset *rs = unit_compile(a, catalogue, text);
 
         for (size_t i = 0; i < rs->n_chains; i++)
                 for (size_t j = 0; j < rs->chains[i]->n_rules; j++) {
@@ -128,14 +113,15 @@ static void rules_are_named_as_the_policy_does(void **state) {
                 const Ruleset *live = read_back(*state, rows[i].before);
 
                 unit_string(rows[i].name,
-                            summary(*state, plan(*state, live, compile(*state, rows[i].after))),
+                            summary(*state, plan(*state, live,
+                                                 unit_compile(*state, catalogue, rows[i].after))),
                             rows[i].expected);
         }
 }
 
 static void equal_rulesets_do_not_differ(void **state) {
         const char *text = ZONES "inbound:\n - { allow: [ssh, dns, ping], from: [lan, vpn] }\n";
-        Plan *p = plan(*state, read_back(*state, text), compile(*state, text));
+        Plan *p = plan(*state, read_back(*state, text), unit_compile(*state, catalogue, text));
 
         assert_false(p->differs);
         assert_int_equal(p->n_rules + p->n_sets + p->n_chains, 0);
@@ -143,8 +129,9 @@ static void equal_rulesets_do_not_differ(void **state) {
 
 static void the_conditions_of_a_rule_are_put_together_from_all_chains(void **state) {
         Plan *p = plan(*state, read_back(*state, ZONES),
-                       compile(*state, ZONES "inbound:\n - { allow: [dns, 8000-8010/tcp], from: "
-                                             "lan }\n - { deny: 8005/tcp, from: vpn }\n"));
+                       unit_compile(*state, catalogue,
+                                    ZONES "inbound:\n - { allow: [dns, 8000-8010/tcp], from: "
+                                          "lan }\n - { deny: 8005/tcp, from: vpn }\n"));
 
         assert_string_equal(p->rules[0].text, "p.yaml:4: allow dns, 8000-8010/tcp from lan");
         assert_int_equal(p->rules[0].n_after, 2);
@@ -164,7 +151,7 @@ static void long_rules_are_known_by_the_beginning_that_the_kernel_keeps(void **s
                        line + 1);
         (void)snprintf(after, sizeof(after),
                        ZONES "\n\n\n\n\n\ninbound:\n - { allow: [%s], from: lan }\n", line + 1);
-        p = plan(*state, read_back(*state, before), compile(*state, after));
+        p = plan(*state, read_back(*state, before), unit_compile(*state, catalogue, after));
         assert_int_equal(p->rules[0].change, PLAN_MOVES);
         assert_int_equal(p->rules[0].n_before + p->rules[0].n_after, 0);
 }
@@ -175,7 +162,7 @@ static void sets_say_how_many_elements_come_and_go(void **state) {
                 *state, "ringwall: 1\nzones: { lan: [10.0.0.1, 10.0.0.3, 10.0.0.5] }\n%s", rule);
         const char *after = arena_printf(
                 *state, "ringwall: 1\nzones: { lan: [10.0.0.3, 10.0.0.7, \"fd00::1\"] }\n%s", rule);
-        Plan *p = plan(*state, read_back(*state, before), compile(*state, after));
+        Plan *p = plan(*state, read_back(*state, before), unit_compile(*state, catalogue, after));
 
         assert_int_equal(p->n_sets, 2);
         assert_string_equal(p->sets[0].set->name, "lan-ipv4");
@@ -196,7 +183,7 @@ static void what_somebody_else_put_there_goes_and_is_not_called_the_policys(void
         Plan *p;
 
         assert_int_equal(rule_match_value(live, foreign, FIELD_IP_SADDR, 0x06060606), 0);
-        p = plan(*state, live, compile(*state, ZONES));
+        p = plan(*state, live, unit_compile(*state, catalogue, ZONES));
         assert_int_equal(p->n_rules, 1);
         assert_int_equal(p->rules[0].change, PLAN_GOES);
         assert_false(p->rules[0].from_policy);
@@ -214,7 +201,7 @@ static void another_order_is_told_from_other_rules(void **state) {
 
         input->rules[1] = input->rules[2];
         input->rules[2] = first;
-        p = plan(*state, live, compile(*state, ZONES));
+        p = plan(*state, live, unit_compile(*state, catalogue, ZONES));
         assert_true(p->differs);
         assert_int_equal(p->n_rules, 0);
         assert_true(p->chains[0].reordered);
@@ -225,7 +212,7 @@ static void a_base_chain_that_lets_everything_through_is_told(void **state) {
         Plan *p;
 
         ruleset_find_chain(live, "forward")->policy_drop = false;
-        p = plan(*state, live, compile(*state, ZONES));
+        p = plan(*state, live, unit_compile(*state, catalogue, ZONES));
         assert_int_equal(p->n_chains, 1);
         assert_true(p->chains[0].rehooked);
 }
@@ -235,7 +222,7 @@ static void a_table_that_sleeps_is_not_in_force(void **state) {
         Plan *p;
 
         live->flags = NFT_TABLE_F_DORMANT;
-        p = plan(*state, live, compile(*state, ZONES));
+        p = plan(*state, live, unit_compile(*state, catalogue, ZONES));
         assert_true(p->differs);
         assert_true(p->wakes);
 }

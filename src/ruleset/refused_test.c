@@ -3,9 +3,8 @@
 
 #include <netinet/in.h>
 
-#include "base/unit.h"
+#include "ruleset/compile_unit.h"
 #include "ruleset/packet.h"
-#include "ruleset/pass.h"
 #include "ruleset/shut.h"
 
 #define N_PACKETS 4000
@@ -38,21 +37,6 @@ static const char *const policies[] = {
         "outbound: { default: drop, rules: [{ allow: any, to: lan }] }\n"
         "settings: { counters: each }\n",
 };
-
-static Ruleset *compile(Arena *a, const char *text) {
-        static const KernelFeatures features = {.fib_in_filter = true};
-        Diag *d = diag_new(a);
-        Policy *policy;
-        Ruleset *rs;
-
-        if (policy_load_text(a, (Source){"catalogue.yaml", catalogue, sizeof(catalogue) - 1},
-                             (Source){"p.yaml", text, strlen(text)}, &policy, d) < 0) {
-                diag_print(d, stderr, false);
-                fail_msg("a policy of this test is not valid");
-        }
-        assert_int_equal(ruleset_compile(policy, &features, NULL, a, &rs, d), 0);
-        return rs;
-}
 
 static uint64_t random_state = UINT64_C(88172645463325252);
 
@@ -126,7 +110,8 @@ static void no_packet_meets_anything_else_when_refusals_are_reported(void **stat
         for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
                 Arena *a = arena_new(0);
                 Diag *d = diag_new(a);
-                Ruleset *plain = compile(a, policies[i]), *rs = compile(a, policies[i]);
+                Ruleset *plain = unit_compile(a, catalogue, policies[i]),
+                        *rs = unit_compile(a, catalogue, policies[i]);
                 size_t n_shown = 0, n_silent = 0;
 
                 assert_int_equal(ruleset_report_refused(rs), 0);
@@ -159,7 +144,8 @@ static void no_packet_meets_anything_else_when_refusals_are_reported(void **stat
 static void forgetting_leaves_what_was_there_before(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
                 Arena *a = arena_new(0);
-                Ruleset *plain = compile(a, policies[i]), *rs = compile(a, policies[i]);
+                Ruleset *plain = unit_compile(a, catalogue, policies[i]),
+                        *rs = unit_compile(a, catalogue, policies[i]);
                 char *before = print(rs), *reported, *again, *after;
 
                 assert_int_equal(ruleset_report_refused(rs), 0);
@@ -188,7 +174,7 @@ what_can_be_in_force_in_an_instant_admits_what_is_established_and_nothing_more(v
         for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
                 Arena *a = arena_new(0);
                 Diag *d = diag_new(a);
-                Ruleset *rs = compile(a, policies[i]), *shut;
+                Ruleset *rs = unit_compile(a, catalogue, policies[i]), *shut;
                 size_t n_admitted = 0, n_refused = 0;
 
                 assert_int_equal(ruleset_report_refused(rs), 0);

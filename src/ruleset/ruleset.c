@@ -384,7 +384,12 @@ static int compare_keys(const void *a, const void *b) {
 }
 
 void set_sort(Set *set) {
-        if (set->n_elements > 1)
+        size_t i = 1;
+
+        /* most are sorted already, and qsort() would copy them all */
+        while (i < set->n_elements && compare_keys(&set->elements[i - 1], &set->elements[i]) <= 0)
+                i++;
+        if (i < set->n_elements)
                 qsort(set->elements, set->n_elements, sizeof(set->elements[0]), compare_keys);
 }
 

@@ -57,5 +57,8 @@ WorldVerdictKind run_bridge_hook(const WorldWalker *x, Run *r, int hook);
 /* The bridge that frames of the device go through; or NULL. */
 const WorldInterface *run_bridge_of(const Run *r, const WorldInterface *device);
 
+/* From where the packet comes to where it ends, with the choices that were made so far. */
+WorldWhere run_way(WorldWalker *x, Run *r);
+
 /* Whether it may matter in which order those of one priority are called, and is not known. */
 bool walker_order_is_open(const WorldWalker *x, const Stop *stops, size_t n);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <linux/netfilter.h>
+
 #include "world/machine.h"
 
 /* Which route an address has: the tables that the rules of policy routing lead to, one after the
@@ -53,6 +55,13 @@ bool world_is_plain_rule(const WorldRouteRule *rule) {
         return rule->action == ACTION_TABLE && !rule->inverted && !rule->open &&
                rule->source_prefix == 0 && rule->destination_prefix == 0 && !rule->in &&
                !rule->out && rule->mask == 0 && rule->mark == 0 && rule->suppress_prefix < 0;
+}
+
+bool world_is_own_limit(const WorldRule *rule, const WorldExpr *e) {
+        const WorldTable *t = rule->chain ? rule->chain->table : NULL;
+
+        return t && t->family == NFPROTO_INET && streq(t->name, "ringwall") &&
+               (streq(e->name, "limit") || startswith(e->name, "dynset"));
 }
 
 static bool guess(Run *r) {

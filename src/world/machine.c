@@ -389,6 +389,8 @@ static bool step_forward(Run *r, const WorldExpr *x, WorldVerdict *v) {
 }
 
 static bool step_choice(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        if (r->packet->within_limits && world_is_own_limit(r->rule, x))
+                return true;
         r->doubtful |= x->fixed;
         return run_choose(r, 2) == 0;
 }
@@ -457,6 +459,7 @@ WorldVerdict run_rule(Run *r, const WorldRule *rule) {
         const WorldNat *nat = NULL;
         bool effect = false;
 
+        r->rule = rule;
         for (size_t i = 0; i < rule->n_exprs && v.kind == WORLD_CONTINUE; i++) {
                 v = run_expr(r, &rule->exprs[i]);
                 if (v.kind != WORLD_BREAK) {

@@ -38,6 +38,7 @@ typedef struct Run {
         WorldStep *steps;
         size_t n_steps;
         size_t n_rules; /* that were run, against loops */
+        const WorldRule *rule;
         int error;
 
         /* the packet */

@@ -54,7 +54,8 @@ typedef struct WorldPacket {
         uint16_t translated_port;
         bool has_owner;
         uint32_t uid, gid;
-        uint64_t time; /* nanoseconds since 1970; 0: not known */
+        uint64_t time;      /* nanoseconds since 1970; 0: not known */
+        bool within_limits; /* no limit of ringwall's own rules is reached */
 } WorldPacket;
 
 /* What a packet says of itself. Ports and ICMP's type are looked at where the protocol has them. */

@@ -290,3 +290,5 @@ typedef struct World {
 
 /* Whether it leads every packet to its table. */
 bool world_is_plain_rule(const WorldRouteRule *rule);
+/* ringwall's own rules go on as long as a limit is not reached. e: an expression of the rule. */
+bool world_is_own_limit(const WorldRule *rule, const WorldExpr *e);

@@ -98,6 +98,12 @@ def test_who_takes_it_out_of_the_next_boot_is_seen(guarded):
     assert "systemctl enable ringwalld" in guarded.run("ringwall", "status").stdout
     doctor = guarded.run("ringwall", "doctor", check=False)
     assert doctor.returncode == 8 and "its unit is disabled" in doctor.stdout, doctor.stdout
+    assert "does not run" not in doctor.stdout
+    guarded.run("systemctl", "stop", "ringwalld")
+    doctor = guarded.run("ringwall", "doctor", check=False)
+    assert doctor.returncode == 8 and "ringwalld does not run" in doctor.stdout, doctor.stdout
+    refused = guarded.run("ringwall", "unload", "--yes", check=False)
+    assert refused.returncode == 4 and "systemctl start ringwalld" in refused.stderr
     guarded.run("systemctl", "restart", "ringwalld")  # or within a minute
     wait_until(lambda: "after the next boot nothing will be in force" in events(), 20, "the event")
     guarded.run("systemctl", "enable", "ringwalld")
@@ -184,8 +190,11 @@ def test_a_host_that_is_guarded_stays_so_unless_somebody_agrees(machine):
     assert machine.show(DAEMON, "ActiveState") == "active"
     assert machine.status()["state"] == "closed"
 
+    machine.path("/etc/fail2ban").mkdir()
+    machine.path("/etc/fail2ban/jail.local").write_text("[DEFAULT]\nbanaction = ringwall\n")
     machine.run("debconf-set-selections", text=AGREE)
     removed = machine.run("dpkg", "--force-unsafe-io", "--purge", "ringwall")
+    assert "give it another banaction" in removed.stderr
     assert "stay in the kernel until the next boot" in removed.stderr
     assert "nft delete table inet ringwall" in removed.stderr
     # closed as before, though nothing of the program is left

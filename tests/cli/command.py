@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The program under test; what needs a network gets one of its own, which ends with the command."""
 
+import fcntl
 import os
 import pathlib
+import pty
+import struct
 import subprocess
+import termios
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RINGWALL = os.environ.get("RINGWALL", str(ROOT / "build/plain/src/cli/ringwall"))
@@ -24,3 +28,21 @@ def script(text, *args):
     """A shell script in a network namespace of its own; $RINGWALL is the program, "$@" the args."""
     return subprocess.run(["unshare", "-n", "sh", "-ec", text, "sh", *args], capture_output=True, text=True,
                           timeout=TIMEOUT, env={**ENVIRONMENT, "RINGWALL": RINGWALL})
+
+
+def on_terminal(columns, *args):
+    """What it prints on a terminal as wide as that, without colours."""
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as screen:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen([RINGWALL, *args], stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.STDOUT,
+                                   env={**ENVIRONMENT, "TERM": "dumb", "LC_ALL": "C.UTF-8"})
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := screen.read(65536):
+                shown += piece
+        except OSError:  # nobody has the other end any more
+            pass
+        process.wait(TIMEOUT)
+    return shown.decode().replace("\r\n", "\n")

@@ -4,11 +4,13 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
+import threading
 
 import pytest
 
-from command import POLICY, RINGWALL, ROOT, run
+from command import POLICY, RINGWALL, ROOT, on_terminal, run
 
 VERBS = ["init", "check", "show", "explain", "list", "diff", "schema", "plan", "edit", "allow", "deny", "remove", "load", "unload"]
 
@@ -204,6 +206,7 @@ def test_explain_reads_questions_from_standard_input():
 @pytest.mark.parametrize("question, problem", [
     ("", "ends where a protocol should stand"),
     ("tpc from 1.2.3.4 to 22", "'tpc' is not a protocol"),
+    ("icmp from 1.2.3.4 to 10.0.0.1", "as in icmp echo-request from 203.0.113.9"),
     ("tcp form 1.2.3.4 to 22", "did you mean 'from'?"),
     ("tcp from 1.2.3.4 to 70000", "'70000' is not a port"),
     ("tcp from example.org to 22", "'example.org' is not an address"),
@@ -282,6 +285,21 @@ def test_an_installed_ringwall_finds_its_catalogue_below_any_prefix(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+# --- narrow terminals -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [["--help"], ["list", "policies"], ["list", "services"], ["list", "zones"]])
+def test_nothing_is_wider_than_a_terminal_of_80_columns(args):
+    too_wide = [line for line in on_terminal(80, *args).splitlines() if len(line) > 80]
+    assert not too_wide
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_table_breaks_no_word(columns):
+    shown = on_terminal(columns, "list", "policies")
+    assert shown.split() == run("list", "policies").stdout.split()
+
+
 # --- what cannot be written -----------------------------------------------------------------------
 
 
@@ -305,3 +323,30 @@ def test_a_files_name_cannot_talk_to_the_terminal(tmp_path):
     path = tmp_path / "a\033[31mb.yaml"
     path.write_text("ringwall: 2\n")
     assert "\033" not in run("check", str(path)).stderr
+
+
+# --- a daemon of another version ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error, parameters, says", [
+    ("org.varlink.service.MethodNotFound", {"method": "io.ringwall.Drops"}, "does not know io.ringwall.Drops"),
+    ("org.varlink.service.InvalidParameter", {"parameter": "number"}, "does not take the 'number'"),
+])
+def test_a_daemon_that_does_not_understand_is_told_with_a_way_out(tmp_path, error, parameters, says):
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(tmp_path / "io.ringwall"))
+        daemon.listen()
+        daemon.settimeout(60)
+
+        def answer():
+            connection = daemon.accept()[0]
+            with connection:
+                connection.recv(65536)
+                connection.sendall(json.dumps({"error": error, "parameters": parameters}).encode() + b"\0")
+
+        server = threading.Thread(target=answer)
+        server.start()
+        result = run("drops", "--runtime-dir", str(tmp_path))
+        server.join()
+    assert result.returncode == 1
+    assert says in result.stderr and "systemctl restart ringwalld" in result.stderr

@@ -9,9 +9,9 @@ import socket
 import pytest
 
 from host_with_docker import HOST
+from daemon import Daemon
 from lab import wait_until
 from program import ringwall
-from test_daemon import Daemon
 
 SECONDS = 20
 POLICY = """\

@@ -7,10 +7,10 @@ import signal
 
 import pytest
 
+from daemon import Daemon
 from lab import wait_until
 from rival import Commits
 from test_bans import Shop
-from test_daemon import Daemon
 
 SECONDS = 20
 POLICY = """\

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from host_with_docker import HOST
+from daemon import Daemon
 from lab import wait_until
 from program import DATADIR, ringwall
-from test_daemon import Daemon
 
 WAN = {4: "203.0.113.2", 6: "2001:db8:ffff::2"}
 LAN = "10.40.10.2"

@@ -192,12 +192,17 @@ def boot(*paths, check=False):
     return with_packages(["debootstrap"] + ["lintian"] * check, step)
 
 
-def property_test(variant, policies, packets):
+def seed_words(run):
+    return [f"--seed={run.options.seed}"] if run.options.seed is not None else []
+
+
+def by_lot(program, variant="gcc", **counts):
+    """A program that draws what it tries: how many of what, as --policies 50."""
+
     def step(run):
         build(run, variant)
-        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
-        counts = ["--policies", policies, "--packets", packets]
-        run.call([PROPERTY, *seed, *counts], run.program(variant))
+        words = [word for name, count in counts.items() for word in (f"--{name}", count)]
+        run.call([program, *seed_words(run), *words], run.program(variant))
         return Count(passed=1)
 
     return step
@@ -205,30 +210,8 @@ def property_test(variant, policies, packets):
 
 def edits_by_lot(count):
     def step(run):
-        seed = [f"--seed={run.options.seed}"] if run.options.seed is not None else []
-        return pytest("tests/ssh/test_edits_long.py", options=[*seed, f"--edits={count}"])(run)
-
-    return step
-
-
-def whole_test(variant, rulesets, packets):
-    def step(run):
-        build(run, variant)
-        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
-        counts = ["--rulesets", rulesets, "--packets", packets]
-        run.call([WHOLE, *seed, *counts], run.program(variant))
-        return Count(passed=1)
-
-    return step
-
-
-def prover_attack(rulesets, mutants):
-    def step(run):
-        build(run, "gcc")
-        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
-        counts = ["--rulesets", rulesets, "--mutants", mutants]
-        run.call([PROVER, *seed, *counts], run.program("gcc"))
-        return Count(passed=1)
+        options = [*seed_words(run), f"--edits={count}"]
+        return pytest("tests/ssh/test_edits_long.py", options=options)(run)
 
     return step
 
@@ -246,23 +229,12 @@ def power_cuts(count):
     return step
 
 
-def soak(minutes):
-    def step(run):
-        build(run, "gcc")
-        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
-        run.call([SOAK, *seed, "--minutes", minutes], run.program("gcc"))
-        return Count(passed=1)
-
-    return step
-
-
 def old_kernel(version):
     """In a virtual machine: namespaces share the kernel of this one."""
 
     def step(run):
         build(run, "gcc")
-        seed = ["--seed", run.options.seed] if run.options.seed is not None else []
-        words = [ROOT / f"tests/boot/kernel-{version}", *seed]
+        words = [ROOT / f"tests/boot/kernel-{version}", *seed_words(run)]
         code, output = run.call(words, run.program(), may_fail=True)
         last = re.search(r"(\d+) passed, (\d+) failed, (\d+) skipped\s*\Z", output)
         if not last:
@@ -378,7 +350,7 @@ RUN = [
     Step(
         "netns-sanitize",
         "the three-way property under ASan and UBSan",
-        property_test("gcc-sanitize", 10, 5000),
+        by_lot(PROPERTY, "gcc-sanitize", policies=10, packets=5000),
         240,
         False,
         True,
@@ -402,7 +374,7 @@ def long_steps(options):
         Step(
             "property",
             "the three-way property, 250 policies and 125,000 packets",
-            property_test("gcc", 250, 125000),
+            by_lot(PROPERTY, policies=250, packets=125000),
             3600,
             True,
             True,
@@ -410,7 +382,7 @@ def long_steps(options):
         Step(
             "property-asan",
             "the same under ASan and UBSan, 50 policies and 10,000 packets",
-            property_test("gcc-sanitize", 50, 10000),
+            by_lot(PROPERTY, "gcc-sanitize", policies=50, packets=10000),
             3600,
             True,
             True,
@@ -438,7 +410,7 @@ def long_steps(options):
         Step(
             "whole",
             "all tables: evaluator and kernel on 300 rulesets of other programs, 510,000 packets",
-            whole_test("gcc", 300, 510000),
+            by_lot(WHOLE, rulesets=300, packets=510000),
             1800,
             True,
             True,
@@ -456,7 +428,7 @@ def long_steps(options):
         Step(
             "prover",
             "what verify calls proved, under attack: 300 rulesets of other programs, 800 edits",
-            prover_attack(300, 800),
+            by_lot(PROVER, rulesets=300, mutants=800),
             1800,
             True,
             True,
@@ -464,7 +436,7 @@ def long_steps(options):
         Step(
             "soak",
             "ringwalld for an hour under everything at once, with traffic, owned and not",
-            soak(60),
+            by_lot(SOAK, minutes=60),
             5400,
             True,
             True,

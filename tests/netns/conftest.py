@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""A World and a ringwalld for every file here. What a file wants otherwise it says by world_for() of
+fixtures.py, or by a fixture of the same name that builds on the one here."""
+
 import os
 import sys
 
@@ -36,6 +39,32 @@ def make_world(tmp_path_factory):
     w = World(tmp_path_factory.mktemp("policy"))
     yield w
     w.close()
+
+
+@pytest.fixture(name="daemon")
+def make_daemon(world, tmp_path):
+    """A test's own; it does not run yet."""
+    from daemon import Daemon
+
+    d = Daemon(world, tmp_path)
+    yield d
+    d.kill()
+
+
+@pytest.fixture(scope="module", name="folder")
+def make_folder(tmp_path_factory):
+    """Of the daemon that runs for all tests of a file."""
+    return tmp_path_factory.mktemp("daemon")
+
+
+@pytest.fixture(scope="module", name="running")
+def make_running(world, folder):
+    from daemon import Daemon
+
+    d = Daemon(world, folder)
+    d.start()
+    yield d
+    d.kill()
 
 
 @pytest.fixture

@@ -163,3 +163,14 @@ def exchange(one, other, words=b"are you there"):
         if receiver.recv(len(words)) != words:
             return False
     return True
+
+
+def is_silent(sender, receiver):
+    """What one end sends does not come to the other."""
+    sender.sendall(b"still there?")
+    receiver.settimeout(0.3)
+    try:
+        receiver.recv(100)
+    except TimeoutError:
+        return True
+    return False

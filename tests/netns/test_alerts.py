@@ -3,12 +3,9 @@
 with whoever made them, and again when it is over."""
 
 import contextlib
-import os
 import re
 import shlex
-import shutil
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -17,10 +14,9 @@ import pytest
 
 from lab import wait_until
 from program import PROGRAM, ringwall
-from test_daemon import Daemon
+from sshd import ADMIN, PORT, log_in, sshd
 from test_events import events
 from test_verify import EXPECTING, other, relay
-from world import World
 
 LONG = 20  # seconds; what is waited for comes far sooner
 OFF = "settings: { ownership: off }\n"
@@ -28,22 +24,6 @@ POLICY = EXPECTING.replace("  - allow: https\n", "  - allow: https\n  - allow: 9
 REDIRECT = other("prerouting", "tcp dport 8443 redirect to :22", "nat", -100)
 DROP = other("input", "ip saddr 203.0.113.0/24 tcp dport 443 reject")
 PACKET = re.compile(r"(?:tcp|udp) from (\S+) to (\S+) port (\d+), arriving by (\w+)")
-
-
-@pytest.fixture(name="world", scope="module")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("alerts"))
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="running", scope="module")
-def make_running(world, tmp_path_factory):
-    d = Daemon(world, tmp_path_factory.mktemp("daemon"))
-    d.start()
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
 
 
 @pytest.fixture(name="daemon")
@@ -233,6 +213,7 @@ def test_a_storm_delays_neither_healing_nor_answers_and_hides_nothing(world, dae
     thread = threading.Thread(target=storm)
     thread.start()
     try:
+        wait_until(lambda: ("ip", "storm") in world.lab.tables(), LONG, "the storm")
         world.lab.run("fw", ["nft", "insert rule inet ringwall input accept"])
         wait_until(lambda: daemon.status()["drift"]["undone"] > undone, LONG, "the heal")
         world.lab.nft(REDIRECT)
@@ -249,63 +230,22 @@ def test_a_storm_delays_neither_healing_nor_answers_and_hides_nothing(world, dae
 
 # --- the administrator's way in ---
 
-# What sshd is to whoever looks: root's, of that name, with a process of its own for who has logged in.
-SSHD = """
-import os, socket, sys
-s = socket.create_server(("0.0.0.0", int(sys.argv[1])))
-print("ready", flush=True)
-while True:
-    came, _ = s.accept()
-    if os.fork() == 0:
-        s.close()
-        os.dup2(came.fileno(), 0)
-        os.execv(sys.argv[2], ["sshd: root@pts/0", sys.argv[3]])
-    came.close()
-"""
-SHELL = """
-import os, subprocess
-os.write(0, b"!")
-while command := os.read(0, 4096):
-    done = subprocess.run(command.decode().split(), capture_output=True, text=True)
-    os.write(0, f"{done.returncode} {done.stderr}".encode())
-"""
-ADMIN, HOST, PORT = "10.40.10.2", "10.40.10.1", 2222
 WAY_IN = f"the way in from {ADMIN} to port {PORT}"
-
-
-def log_in(world):
-    outcome, client = world.talk.dial("lan", HOST, PORT)
-    assert outcome == "open" and client.recv(1) == b"!"
-    client.settimeout(LONG)
-    return client
 
 
 @pytest.fixture(name="listed")
 def make_listed(world, daemon, tmp_path):
     """The policy admits the administrator by a list, and they have logged in."""
-    program, script = tmp_path / "sshd", tmp_path / "sshd.py"
-    shutil.copy(os.path.realpath(sys.executable), program)
-    script.write_text(SSHD)
-    (tmp_path / "shell.py").write_text(SHELL)
-    child = world.lab.popen(
-        "fw",
-        ["sshd", str(script), str(PORT), str(program), str(tmp_path / "shell.py")],
-        executable=str(program),
-        stdout=-1,
-        text=True,
-        env={**os.environ, "PYTHONHOME": sys.base_prefix},
-    )
-    assert child.stdout.readline() == "ready\n"
     listed = Path(world.folder) / "admins.txt"
     listed.write_text("10.40.10.0/24\n")
     policy = OFF + POLICY.replace("zones:\n", "zones:\n  admins: { file: admins.txt }\n", 1).replace(
         "inbound:\n", f"inbound:\n  - {{ allow: {PORT}/tcp, from: admins }}\n", 1
     )
-    assert daemon.apply(policy, "--no-confirm")[0] == 0
-    client = log_in(world)
-    yield listed
-    client.close()
-    child.kill()
+    with sshd(world, tmp_path):
+        assert daemon.apply(policy, "--no-confirm")[0] == 0
+        client = log_in(world)
+        yield listed
+        client.close()
 
 
 def test_a_rule_that_shuts_out_an_administrator_is_an_alert(world, daemon, listed):

@@ -15,22 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from bans import OPEN, SOON, WAN, ban, bans, is_shut, is_shut_by_kernel, packets, table, text
+from bans import under_a_policy, without_a_ban  # noqa: F401 (fixtures)
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM
-from test_bans import OPEN, SOON, WAN, ban, bans, is_shut, is_shut_by_kernel, packets, table, text
-from test_daemon import Daemon
 from test_events import events
-from world import World
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
 MANY = [f"198.51.{i // 250}.{i % 250 + 1}" for i in range(3000)]
-
-
-@pytest.fixture(name="world", scope="module")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("bans"))
-    yield w
-    w.close()
 
 
 @pytest.fixture(name="folder", scope="module")
@@ -40,28 +32,6 @@ def make_folder():
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
-
-
-@pytest.fixture(name="running", scope="module")
-def make_running(world, folder):
-    d = Daemon(world, folder)
-    d.start()
-    assert d.apply(OPEN, "--no-confirm")[0] == 0
-    yield d
-    if d.process.poll() is None:
-        d.stop(signal.SIGKILL)
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(running):
-    """Begins and ends without a ban."""
-    if running.process.poll() is not None:
-        running.start()
-    assert running.ask("unban", "--all")[0] == 0
-    yield running
-    if running.process.poll() is not None:
-        running.start()
-    running.ask("unban", "--all")
 
 
 def bring_in(daemon, addresses, *words):

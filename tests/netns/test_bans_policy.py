@@ -9,29 +9,11 @@ import socket
 
 import pytest
 
+from bans import OPEN, SOON, WAN, ban, bans, connects, is_shut, table, text
 from lab import wait_until
-from test_bans import OPEN, SOON, WAN, ban, bans, connects, is_shut, table, text
-from test_daemon import Daemon
-from world import World
 
 HOUR = 3600 * 1000000  # microseconds
 BURST = 10000  # of a jail
-
-
-@pytest.fixture(name="world", scope="module")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("world"))
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="running", scope="module")
-def make_running(world, tmp_path_factory):
-    d = Daemon(world, tmp_path_factory.mktemp("bans"))
-    d.start()
-    yield d
-    if d.process.poll() is None:
-        d.stop(signal.SIGKILL)
 
 
 @pytest.fixture(name="daemon")

@@ -9,25 +9,13 @@ from datetime import datetime
 
 import pytest
 
+from daemon import QUICK
+from fixtures import world_for
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
-from test_daemon import QUICK, Daemon
-from world import EXAMPLE, World
+from world import EXAMPLE
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop()
+make_world = world_for("function")
 
 
 class Host:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from daemon import reach
+from fixtures import world_for
 from lab import wait_until
 from program import ringwall
-from talk import exchange
-from test_daemon import Daemon, reach
-from world import EXAMPLE, World, accept_from, with_inbound
+from talk import exchange, is_silent
+from world import EXAMPLE, accept_from, with_inbound
 
 RIVAL = str(Path(__file__).with_name("rival.py"))
 OFF = "settings: { ownership: off }\n"
@@ -35,20 +36,7 @@ CHANGES = {
     "add chain inet ringwall another": "another",
 }
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function")
 
 
 def drift(daemon):
@@ -147,13 +135,6 @@ def test_changes_to_other_tables_are_no_drift(world, daemon):
     assert drift(daemon)["seen"] == 1 and ("inet", "other") in world.lab.tables()
 
 
-def silent(sender, receiver):
-    sender.sendall(b"still there?")
-    receiver.settimeout(0.3)
-    with pytest.raises(TimeoutError):
-        receiver.recv(100)
-
-
 def test_connections_that_were_won_meanwhile_are_cut(world, daemon):
     daemon.start()
     daemon.apply(OFF + EXAMPLE, "--no-confirm")
@@ -180,8 +161,8 @@ def test_connections_that_were_won_meanwhile_are_cut(world, daemon):
     healed(daemon, 1)
     assert exchange(*pairs[443])
     # the server speaks first, then the client
-    silent(pairs[22][1], pairs[22][0])
-    silent(*pairs[22])
+    assert is_silent(pairs[22][1], pairs[22][0])
+    assert is_silent(*pairs[22])
     client.settimeout(0.3)
     with pytest.raises((TimeoutError, OSError)):
         server.sendto(b"three", peer)
@@ -290,7 +271,7 @@ def test_what_a_change_keeps_until_it_is_confirmed_a_heal_does_not_cut(world, da
     healed(daemon, 1)
     assert exchange(*pair)
     assert daemon.ask("confirm")[0] == 0
-    silent(*pair)
+    assert is_silent(*pair)
 
 
 @pytest.mark.parametrize("command", ["flush ruleset", "insert rule inet ringwall input accept"])

@@ -8,13 +8,13 @@ import struct
 
 import pytest
 
+from daemon import Daemon
+from fixtures import world_for
 from host import UDP, Packet, address
 from lab import LINKS, wait_until
 from nflog import Log
 from packets import packet_bytes
 from program import ENVIRONMENT, PROGRAM, ringwall
-from test_daemon import Daemon
-from world import World
 
 SAMPLES = 4781
 POLICY = """ringwall: 1
@@ -32,22 +32,14 @@ outbound:
     - { allow: dns }
 """
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
+make_world = world_for("function")
 
 
 @pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    d.start()
-    assert d.apply(POLICY, "--no-confirm")[0] == 0
-    yield d
-    if d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+def make_daemon(daemon):
+    daemon.start()
+    assert daemon.apply(POLICY, "--no-confirm")[0] == 0
+    return daemon
 
 
 def drops(daemon, *args):

@@ -8,25 +8,12 @@ import subprocess
 
 import pytest
 
+from fixtures import world_for
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
-from test_daemon import Daemon
-from world import EXAMPLE, World
+from world import EXAMPLE
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path, foreign=None)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function", foreign=None)
 
 
 def events(daemon, *words):
@@ -83,17 +70,24 @@ def test_they_outlive_the_daemon_and_further_ones_are_waited_for(world, daemon):
 
 
 @pytest.mark.parametrize("verb", ["events", "drops"])
-def test_whoever_follows_ends_with_who_reads_along(world, daemon, verb):
+def test_whoever_follows_ends_with_who_reads_along_or_with_the_daemon(world, daemon, verb):
     """As `ringwall events -f | head -1` does, although nothing happens any more."""
     daemon.start()
     daemon.apply(EXAMPLE, "--no-confirm")
     argv = [PROGRAM, verb, "-f", "--json", "--runtime-dir", str(daemon.runtime)]
-    following = world.lab.popen("fw", argv, stdout=subprocess.PIPE, env=ENVIRONMENT)
+    following, other = (
+        world.lab.popen("fw", argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
+        for _ in range(2)
+    )
     if verb == "drops":
         world.reach("wan", "host", 22, 4)
-    assert following.stdout.readline()
+    assert following.stdout.readline() and other.stdout.readline()
     following.stdout.close()
     assert following.wait(timeout=20) == 0
+    daemon.stop()
+    said = other.communicate(timeout=20)[1].decode()
+    assert other.returncode == 5 and "systemctl status ringwalld" in said, said
+    assert "did not answer within" not in said  # it was not asked anything
 
 
 def test_what_is_changed_in_the_log_is_found(world, daemon):

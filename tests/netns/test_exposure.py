@@ -11,7 +11,7 @@ import pytest
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
 from talk import NETWORK, host_address, peer_address
-from world import EXAMPLE, PUBLISHED, World
+from world import EXAMPLE, PUBLISHED
 
 # Every client of the lab's stands in exactly one of these.
 ZONES = """
@@ -47,8 +47,7 @@ def listen_at(world, address, port, only6=False):
 
 
 @pytest.fixture(name="world", scope="module")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("policy"))
+def make_world(world):
     for address, port, only6 in (
         ("127.0.0.1", 7000, False),
         ("::1", 7000, True),
@@ -59,10 +58,9 @@ def make_world(tmp_path_factory):
         (LAN[4], 7004, False),
         ("127.0.0.1", 7004, False),
     ):
-        listen_at(w, address, port, only6)
-    w.datagrams = {port: w.talk.receive_on("fw", port) for port in (7005, 7006)}
-    yield w
-    w.close()
+        listen_at(world, address, port, only6)
+    world.datagrams = {port: world.talk.receive_on("fw", port) for port in (7005, 7006)}
+    return world
 
 
 def exposure(world, code, *more):

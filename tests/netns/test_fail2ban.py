@@ -10,12 +10,10 @@ import time
 
 import pytest
 
+from bans import OPEN, WAN, bans, is_shut
 from lab import wait_until
-from program import ROOT, PROGRAM
+from program import PROGRAM, ROOT
 from rulers import DEADLINE, Ruler, stop, write
-from test_bans import OPEN, WAN, bans, is_shut
-from test_daemon import Daemon
-from world import World
 
 ACTIONS = os.path.join(ROOT, "packaging/fail2ban/action.d")
 
@@ -110,20 +108,10 @@ class Fail2ban(Ruler):
                 f.write(f"{when} box sshd[4242]: Failed password for root from {address} port 40000 ssh2\n")
 
 
-@pytest.fixture(name="world", scope="module")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("fail2ban"))
-    yield w
-    w.close()
-
-
 @pytest.fixture(name="daemon", scope="module")
-def make_daemon(world, tmp_path_factory):
-    d = Daemon(world, tmp_path_factory.mktemp("daemon"))
-    d.start()
-    assert d.apply(OPEN, "--no-confirm")[0] == 0
-    yield d
-    d.stop(signal.SIGKILL)
+def make_daemon(running):
+    assert running.apply(OPEN, "--no-confirm")[0] == 0
+    return running
 
 
 @pytest.fixture(name="fail2ban", scope="module")

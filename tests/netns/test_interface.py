@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from daemon import DAEMON, Daemon
 from program import PROGRAM, ROOT
-from test_daemon import DAEMON, Daemon
 from world import World
 
 sys.path.insert(0, os.path.join(ROOT, "tests/rpc"))

@@ -3,35 +3,22 @@
 another program does to it."""
 
 import ipaddress
-import signal
 import threading
 
 import pytest
 
+from daemon import reach
 from talk import host_address, peer_address
-from test_daemon import Daemon, reach
 from test_drift import OFF, drift, healed
-from world import World, with_inbound
+from world import with_inbound
 
 PREFIXES = 20000  # LARGE_SET_MIN is 16384
 PEER = ipaddress.ip_address(peer_address("wan", 4))
 
 
-@pytest.fixture(name="world", scope="module")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("world"))
-    yield w
-    w.close()
-
-
 @pytest.fixture(name="zone", scope="module")
-def make_zone(world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("daemon")
-    d = Daemon(world, folder)
-    d.start()
-    yield Zone(d, folder / "many")
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+def make_zone(running):
+    return Zone(running, running.folder / "many")
 
 
 class Zone:
@@ -97,3 +84,16 @@ def test_what_another_program_does_to_it_is_undone(world, zone, listed, command,
     assert reach(world, 22) == expected
     told = [line for line in zone.daemon.log().splitlines() if "another program changed" in line]
     assert "set many-ipv4" in told[-1]  # was changed, or how much, by which compare sees it first
+
+
+@pytest.mark.parametrize("command", [None, f"delete element inet ringwall many-ipv4 {{ {PEER} }}"])
+def test_what_was_done_to_it_while_nobody_watched_is_told_and_undone(world, zone, command):
+    zone.put(PEER)
+    zone.daemon.stop()
+    if command:
+        world.lab.run("fw", ["nft", command])
+    before = zone.daemon.log().count("were not as they should be")
+    zone.daemon.start()
+    assert zone.daemon.status()["readBack"]
+    assert reach(world, 22) == "open"
+    assert zone.daemon.log().count("were not as they should be") == before + (command is not None)

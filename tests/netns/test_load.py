@@ -7,17 +7,13 @@ import threading
 import pytest
 
 from counters import refused
+from fixtures import world_for
 from lab import kernel, wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
 from talk import exchange
 from world import EXAMPLE, NOTHING, World, accept_from, with_inbound
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
+make_world = world_for("function")
 
 
 def listing(world, *what):

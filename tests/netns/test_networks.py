@@ -3,11 +3,9 @@
 
 import json
 
-import pytest
-
+from fixtures import world_for
 from host import UDP, Packet, address
 from program import explain, ringwall
-from world import World
 
 POLICY = """ringwall: 1
 settings: { antispoof: off }
@@ -22,12 +20,7 @@ inbound:
   - { allow: 7002/udp, from: inside }
 """
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path, foreign=None)
-    yield w
-    w.close()
+make_world = world_for("function", foreign=None)
 
 
 def load(world, text=POLICY):

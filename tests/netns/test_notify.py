@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from daemon import Daemon
+from fixtures import world_for
 from lab import wait_until
 from program import PROGRAM
-from test_daemon import Daemon
-from world import EXAMPLE, World
+from world import EXAMPLE
 
 NOTIFY = os.path.join(os.path.dirname(PROGRAM), "../notify/ringwall-notify")
 USER, READERS = 54321, 54322  # another user than root, and the group ringwall
@@ -30,12 +31,7 @@ PROGRAM_THAT_WRITES = """#!/bin/sh
 read -r line; printf '%s\\n' "$line" >>{folder}/told
 """
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path, foreign=None)
-    yield w
-    w.close()
+make_world = world_for("function", foreign=None)
 
 
 class Notify:

@@ -12,11 +12,12 @@ import threading
 
 import pytest
 
+from daemon import DAEMON, reach
+from fixtures import world_for
 from lab import wait_until
 from program import ENVIRONMENT, ringwall
 from steady import ALLOWED, Steady
-from test_daemon import DAEMON, Daemon, reach
-from world import EXAMPLE, World
+from world import EXAMPLE
 
 ATTEMPTS = [
     "add rule inet ringwall input accept",
@@ -80,20 +81,7 @@ class Manager:
             os.close(fd)
         self.socket.close()
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function")
 
 
 @pytest.fixture(name="manager")

@@ -9,11 +9,12 @@ from datetime import datetime, timezone
 
 import pytest
 
+from fixtures import world_for
 from host import ICMP, ICMPV6, Packet, address
 from lab import wait_until
 from program import explain, ringwall
 from talk import NETWORK, exchange, peer_address
-from world import World, accept_from
+from world import accept_from
 
 # Becomes who it is told to be, dials, and says what came of it; a process for each.
 DIAL = """
@@ -52,12 +53,7 @@ table ip6 foreign_output {
 }
 """
 
-
-@pytest.fixture(scope="module", name="world")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("policy"), foreign=None)
-    yield w
-    w.close()
+make_world = world_for("module", foreign=None)
 
 
 pytestmark = pytest.mark.usefixtures("tidy")

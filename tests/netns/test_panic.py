@@ -5,31 +5,16 @@ import json
 import signal
 import socket
 
-import pytest
-
+from daemon import QUICK, reach
+from fixtures import world_for
 from lab import wait_until
 from program import ringwall
-from talk import exchange
-from test_daemon import QUICK, Daemon, reach
-from test_drift import silent
-from world import EXAMPLE, World, accept_from, with_inbound
+from talk import exchange, is_silent
+from world import EXAMPLE, accept_from, with_inbound
 
 RESCUE = "settings: { rescue: lan, confirm: 10s }\n"
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function")
 
 
 def closed(world):
@@ -51,8 +36,8 @@ def test_everything_is_cut_and_comes_back(world, daemon):
     code, answer = daemon.ask("panic", "on")
     assert code == 0 and answer["on"] and answer["cut"] >= 1
     assert closed(world)
-    silent(server, client)
-    silent(client, server)
+    assert is_silent(server, client)
+    assert is_silent(client, server)
     status = daemon.status()
     assert status["state"] == "panic" and status["panic"]["seconds"] == 0 and status["readBack"]
     daemon.ask("panic", "on", "--for", "1h")
@@ -156,8 +141,8 @@ def test_what_was_won_while_it_was_dead_in_a_panic_is_cut(world, daemon):
     assert outcome == "open" and exchange(client, server)
     daemon.start()
     assert closed(world)
-    silent(server, client)
-    silent(client, server)
+    assert is_silent(server, client)
+    assert is_silent(client, server)
 
 
 def alerts(daemon):
@@ -189,11 +174,11 @@ def say(world, daemon, *words):
 
 def test_it_says_when_it_ends_and_what_is_in_force_then(world, daemon):
     daemon.start()
-    say(world, daemon, "panic", "on", "--for", "1h")
+    assert "a console alone is left" in say(world, daemon, "panic", "on", "--for", "1h")
     assert ", for another " in say(world, daemon, "status")
     assert "this host is open" in say(world, daemon, "panic", "off")
     daemon.apply(RESCUE + EXAMPLE, "--no-confirm")
-    say(world, daemon, "panic", "on")
+    assert "console" not in say(world, daemon, "panic", "on")
     assert ", for another " not in say(world, daemon, "status")
     assert "what the policy says is in force" in say(world, daemon, "panic", "off")
 

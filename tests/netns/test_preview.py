@@ -7,29 +7,20 @@ import json
 import pytest
 
 from conntrack import Conntrack
+from lab import wait_until
 from program import ENVIRONMENT, PROGRAM
 from talk import exchange
-from test_daemon import Daemon
-from world import EXAMPLE, World, accept_from, with_inbound
+from world import EXAMPLE, accept_from, with_inbound
 
 OPEN = with_inbound("{ allow: [ssh, https, http] }")
 
 
-@pytest.fixture(scope="module", name="world")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("world"))
-    yield w
-    w.close()
-
-
 @pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    d.start()
-    yield d
-    if d.process.poll() is None:
-        say(d, "unload", "--yes")
-        d.stop()
+def make_daemon(daemon):
+    daemon.start()
+    yield daemon
+    if daemon.is_running():
+        say(daemon, "unload", "--yes")
 
 
 def connect(world, who, where, port, server=None):
@@ -72,6 +63,9 @@ def test_what_is_shown_is_what_is_cut(world, daemon):
     gone = [connect(world, "wan", "host", 22) for _ in range(3)]
     stays = connect(world, "wan", "host", 443)
     new = world.file(EXAMPLE, "new.yaml")
+    for end in connect(world, "wan", "host", 22):
+        end.close()  # conntrack remembers it for two minutes more
+    wait_until(lambda: "once it is confirmed: 3\n" in say(daemon, "plan", new).stdout, 20, "its end")
     done = say(daemon, "apply", new)
     assert done.returncode == 9, done.stderr
     said = lines(done.stdout)

@@ -11,7 +11,6 @@ import packets
 import prover
 from foreign_packets import Sent
 from host import TCP, UDP, Packet, address
-from lab import LINKS
 from wire import pinned
 
 POLICY = "ringwall: 1\nprotected:\n  - { services: 5432/tcp }\n  - { services: 53/udp }\n"

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from daemon import Daemon, reach
+from fixtures import world_for
 from lab import wait_until
 from program import ringwall
 from rival import Heals, attempt
 from steady import ALLOWED, Steady, Won, accept_all
-from test_daemon import Daemon, reach
 from test_drift import busy
 from test_owner import Manager
-from world import EXAMPLE, World
+from world import EXAMPLE
 
 POLICY = EXAMPLE.replace("  - allow: https\n", f"  - allow: https\n  - allow: {ALLOWED}/udp\n")
 OFF = "settings: { ownership: off }\n"
@@ -26,20 +27,7 @@ DEAD_PART = 0.99  # of all; what a machine that is busy with other things does t
 SILENT_SECONDS, PATIENCE = 0.3, 20
 FIGURE_KILLS = 100  # so many are a measure, taken by tests/long
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path, foreign=None)
-    yield w
-    w.close()
-
-
-@pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    yield d
-    if d.process and d.process.poll() is None:
-        d.stop(signal.SIGKILL)
+make_world = world_for("function", foreign=None)
 
 
 @pytest.fixture(name="manager")

@@ -8,12 +8,13 @@ import re
 import socket
 
 import pytest
+from fixtures import world_for
 from host import TCP, Packet, address
 from lab import LINKS, wait_until
 from packets import number_of
 from program import explain, ringwall
 from rulers import DEADLINE, Fail2ban, Firewalld, Libvirt, cni, podman
-from world import EXAMPLE, PUBLISHED, World
+from world import EXAMPLE, PUBLISHED
 
 WAN = '[203.0.113.0/24, "2001:db8:ffff::/64"]'
 HOST = '[203.0.113.1, "2001:db8:ffff::1"]'
@@ -43,12 +44,7 @@ FAMILIES = (4, 6)
 PEER = ("203.0.113.2", "2001:db8:ffff::2")
 HTTPS = "tcp from 203.0.113.2 to 203.0.113.1:443 in eth0"
 
-
-@pytest.fixture(scope="module", name="world")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("rulers"), foreign=None)
-    yield w
-    w.close()
+make_world = world_for("module", foreign=None)
 
 
 @pytest.fixture(autouse=True)

@@ -6,30 +6,21 @@ import time
 
 import pytest
 
+from fixtures import world_for
 from lab import wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
-from test_daemon import Daemon
-from world import EXAMPLE, World
+from world import EXAMPLE
 
 # others' changes stay, so that they can be looked at
 ALERT = "settings: { ownership: off, drift: alert }\n" + EXAMPLE
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path, foreign=None)
-    yield w
-    w.close()
+make_world = world_for("function", foreign=None)
 
 
 @pytest.fixture(name="daemon")
-def make_daemon(world, tmp_path):
-    d = Daemon(world, tmp_path)
-    d.start()
-    yield d
-    if d.process.poll() is None:
-        d.process.send_signal(signal.SIGCONT)
-        d.stop(signal.SIGKILL)
+def make_daemon(daemon):
+    daemon.start()
+    return daemon
 
 
 def screen(world, daemon):

@@ -9,15 +9,11 @@ import sys
 
 import pytest
 
+from fixtures import world_for
 from program import ringwall
-from world import EXAMPLE, World, accept_from, with_inbound
+from world import EXAMPLE, accept_from, with_inbound
 
-
-@pytest.fixture(name="world")
-def make_world(tmp_path):
-    w = World(tmp_path)
-    yield w
-    w.close()
+make_world = world_for("function")
 
 
 def verify(world, code):
@@ -251,6 +247,43 @@ def test_what_an_allow_hangs_on_is_named(world):
     assert find(found, "deny ssh")["answer"] == "proved"
 
 
+def chain_of(hook, kind, priority, rule, name="theirs"):
+    return f"chain {name} {{ type {kind} hook {hook} priority {priority}; {rule}; }}\n"
+
+
+def test_chains_that_translate_what_has_come_in_can_give_it_no_other_source_in_time(world):
+    """They run behind our own, whatever priority they name; and only sources can be translated there."""
+    world.use(EXPECTING)
+    for priority in (-199, 100):
+        trusted = chain_of("input", "nat", priority, "tcp dport 22 snat ip to 10.40.10.2")
+        world.lab.nft(f"table ip other {{ {trusted} }}")
+        assert find(answers(world, 0), "deny ssh")["answer"] == "proved"
+        assert world.reach("wan", "host", 22, 4) != "open"
+        assert world.reach("lan", "host:eth1", 22, 4) == world.reach("wan", "host", 443, 4) == "open"
+        world.lab.nft("delete table ip other")
+    for rule in ("tcp dport 443 redirect to :22", "tcp dport 443 dnat to 127.0.0.1", "masquerade"):
+        table = f"table ip other {{ {chain_of('input', 'nat', 100, rule)} }}"
+        assert world.lab.run("fw", ["nft", table], check=False).returncode != 0, rule
+
+
+def test_what_they_refuse_or_what_stands_behind_them_leaves_an_allow_open(world):
+    world.use(EXPECTING)
+    snat = chain_of("input", "nat", 100, "udp dport 9 snat ip to 10.9.9.9")
+    refusing = {
+        "theirs": chain_of("input", "nat", 100, "tcp dport 443 reject"),
+        "late": snat + chain_of("input", "filter", 150, "tcp dport 443 reject", "late"),
+    }
+    for name, chains in refusing.items():
+        world.lab.nft(f"table inet other {{ {chains} }}")
+        found = answers(world, 10)
+        assert find(found, "allow https to")["answer"] == "refuted"
+        assert find(found, "deny ssh")["answer"] == "proved"
+        (reason,) = find(found, "allow ssh")["hangs-on"]
+        assert reason == f"what chain '{name}' of table 'other' refuses"
+        assert world.reach("wan", "host", 443, 4) != "open"
+        world.lab.nft("delete table inet other")
+
+
 def test_what_another_table_forwards_not_refutes_an_allow_of_routed(world):
     world.use(EXPECTING)
     world.lab.nft(other("forward", 'iifname "docker0" meta nfproto ipv4 reject'))
@@ -285,6 +318,15 @@ def test_your_way_in_is_asked_of_all_tables(world):
     assert refused["answer"] == "refuted" and refused["way"][-1]["table"] == "other"
     assert world.reach("lan", "host:eth1", 22, 4) != "open"
     assert way_in(world, "fd00:40:10::2", "fd00:40:10::1")["answer"] == "proved"
+
+
+def test_the_limits_of_the_policy_leave_your_way_in_proved_those_of_others_do_not(world):
+    rule = "{ allow: ssh, from: [lan, vpn], limit: 10/minute per source, connections: 9 per source }"
+    world.use(EXAMPLE.replace("{ allow: ssh, from: [lan, vpn] }", rule))
+    assert way_in(world, "10.40.10.2", "10.40.10.1")["answer"] == "proved"
+    world.lab.nft(other("input", "tcp dport 22 limit rate over 9/second drop"))
+    claim = way_in(world, "10.40.10.2", "10.40.10.1")
+    assert claim["answer"] == "undecided" and "another program's limit" in claim["hangs-on"][0]
 
 
 def test_a_way_in_that_another_program_sends_elsewhere_is_none(world):

@@ -10,7 +10,7 @@ from host import TCP, Packet, address
 from lab import wait_until
 from packets import number_of
 from program import explain, ringwall
-from world import EXAMPLE, World
+from world import EXAMPLE
 
 EXPECTING = (
     EXAMPLE
@@ -26,11 +26,9 @@ P, R, U = "proved", "refuted", "undecided"
 
 
 @pytest.fixture(scope="module", name="world")
-def make_world(tmp_path_factory):
-    w = World(tmp_path_factory.mktemp("frames"))
-    w.use(EXPECTING)
-    yield w
-    w.close()
+def make_world(world):
+    world.use(EXPECTING)
+    return world
 
 
 @pytest.fixture(autouse=True)

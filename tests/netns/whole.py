@@ -5,7 +5,6 @@ real packets, and where each of them ends. The observers are raw sockets behind 
 import os
 import random
 import re
-import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 
