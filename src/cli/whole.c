@@ -14,7 +14,7 @@
  * what is shut for a while. */
 static bool is_ours(const WorldTable *table) {
         return streq_null(table->owner, "ringwall") && !streq(table->name, BAN_TABLE) &&
-               !streq(table->name, SHUT_TABLE);
+               !nft_is_shut_table(table->name);
 }
 
 /* Chains of ARP are not on the way of a packet that the kernel takes for IP. */

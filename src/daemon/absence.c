@@ -48,6 +48,13 @@ void absence_note(Daemon *d, bool in_force) {
                 (void)file_remove(folder, FILE_NAME);
 }
 
+void absence_keep(Daemon *d) {
+        _cleanup_close_ int folder = d->is_noted ? open_folder(d) : -1;
+
+        if (folder >= 0 && faccessat(folder, FILE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                write_file(d, STILL_RUNS);
+}
+
 void absence_begin(Daemon *d, pid_t by) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         const Tree tree = {.arena = a, .root = ""};

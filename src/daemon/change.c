@@ -53,6 +53,20 @@ static bool is_passing(int r) {
         return r < 0 && r != -EBADMSG && r != -ENOENT;
 }
 
+/* At the start, while another program owns the table, nothing comes in until that has ended; then
+ * what is desired is put in force. r: what became of the attempt. */
+static int stand_in(Daemon *d, int r) {
+        if (r != -EPERM || !d->engine.insists || !d->engine.desired ||
+            !siege_begin(d, SIEGE_STUCK, drift_now()))
+                return r;
+        d->drift.is_stuck = true;
+        daemon_event(d, EVENT_FAILURE, LOG_CRIT,
+                     "what was confirmed is not in force, and it is tried again: another program "
+                     "owns the table");
+        drift_retry(d);
+        return 0;
+}
+
 /* What is wrong with the kernel now, and not with this copy, may be over: another copy is an older
  * policy. */
 static int put_entry(Daemon *d, uint32_t number) {
@@ -60,6 +74,8 @@ static int put_entry(Daemon *d, uint32_t number) {
         bool is_sure = true; /* that what was in force still is */
 
         for (int i = 0; i < PUT_TRIES && is_passing(r); i++) {
+                if (r == -EPERM && d->engine.insists)
+                        return r;
                 is_sure &= r == -EAGAIN || r == -EPERM;
                 (void)usleep(PUT_WAIT_USEC);
                 r = entry_put(d, number);
@@ -68,7 +84,7 @@ static int put_entry(Daemon *d, uint32_t number) {
 }
 
 static int put(Daemon *d, Target target) {
-        bool was_there;
+        bool was_there, is_kept_out;
         int r;
 
         /* what should be in force is decided as ever, and comes when the panic is over */
@@ -77,7 +93,7 @@ static int put(Daemon *d, Target target) {
         if (d->panic.is_on) { /* at the start: nobody has read yet whose the rules are to be */
                 if (target.kind == TARGET_ENTRY)
                         entry_keep_settings(d, target.entry);
-                return entry_put_lockdown(d);
+                return stand_in(d, entry_put_lockdown(d));
         }
         switch (target.kind) {
         case TARGET_NOTHING:
@@ -98,6 +114,8 @@ static int put(Daemon *d, Target target) {
                 return -EINVAL;
         }
         claims_doubt(d);
+        is_kept_out = r == -EPERM;
+        r = stand_in(d, r);
         if (r < 0)
                 return r;
         /* before anything that waits for the disk, or for the kernel to finish what was changed */
@@ -109,6 +127,8 @@ static int put(Daemon *d, Target target) {
         if (target.kind != TARGET_NOTHING)
                 bans_resume(d);
         d->since_usec = daemon_now();
+        if (is_kept_out)
+                return 0;
         if (target.kind == TARGET_ENTRY)
                 daemon_event(d, EVENT_IN_FORCE, LOG_NOTICE, "in force: change %u%s%s", target.entry,
                              d->by ? ", by " : "", d->by ? d->by : "");
@@ -284,11 +304,12 @@ int change_start(Daemon *d) {
         confirm_start(&d->confirm, &found, &now, &plan);
         /* something else was in force while nobody watched, and let in what this does not */
         d->cuts_next = found.pending_state == PENDING_NONE;
+        d->engine.insists = true;
         r = change_run(d, &plan);
         if (r == 0 && d->panic.is_on && !d->engine.desired) /* nothing was confirmed yet */
                 r = put(d, d->confirm.in_force);
-        d->cuts_next = false;
-        if (d->was_parked && r == 0)
+        d->cuts_next = d->engine.insists = false;
+        if (d->was_parked && r == 0 && !d->drift.is_stuck)
                 siege_end_anothers(d);
         if (d->panic.is_on)
                 panic_cut(d);

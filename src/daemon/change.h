@@ -70,6 +70,8 @@ void absence_end(Daemon *d, Arena *a, const Absence *absence);
 void absence_begin(Daemon *d, pid_t by);
 /* Whether anything is in force from now on. */
 void absence_note(Daemon *d, bool in_force);
+/* Somebody may have taken away what says so. */
+void absence_keep(Daemon *d);
 
 typedef struct PanicRequest {
         bool on, has_console;

@@ -53,6 +53,7 @@ typedef struct DriftGuard {
         bool is_dirty;        /* something may have changed since it was compared */
         bool is_told;         /* what differs has been told of, and stays; or */
         bool is_untold;       /* that there is no more than a count of it */
+        bool is_stuck;        /* that it cannot be undone has been told of */
         bool is_blind;        /* that nothing can be compared has been told of */
         uint64_t since_usec;  /* CLOCK_MONOTONIC: when it was noticed that something differs; 0:
                                * nothing  does */
@@ -217,6 +218,8 @@ void drift_stop(Daemon *d);
 /* What others have changed is told of and undone now, before it is overwritten by something else.
  */
 void drift_catch_up(Daemon *d);
+/* What should be in force and is not is tried again soon, until it is. */
+void drift_retry(Daemon *d);
 
 /* claims.c: whether what the policy claims holds, whatever other programs do. */
 int claims_start(Daemon *d);

@@ -191,7 +191,7 @@ static bool may_heal(Daemon *d, uint64_t since) {
         }
         if (!pace_is_over(&drift->pace, now, now - since))
                 return true;
-        if (siege_begin(d, since))
+        if (siege_begin(d, SIEGE_CHANGES, since))
                 return wait_for_turn(d, RETRY_USEC);
         if (is_in_turn(drift, now))
                 return true;
@@ -264,7 +264,7 @@ static void settle(Daemon *d) {
         if (drift->since_usec != 0 && d->settings.drift != DRIFT_ALERT)
                 tell_undone(d, finish(d));
         drift->since_usec = 0;
-        drift->is_told = drift->is_untold = false;
+        drift->is_told = drift->is_untold = drift->is_stuck = false;
         if (!pace_is_shut(&drift->pace))
                 return;
         wait = pace_right(&drift->pace, drift_now());
@@ -326,6 +326,25 @@ static int put_right(Daemon *d, Ruleset *live, Known known, Diag *diag) {
         return -EINVAL;
 }
 
+/* Whatever stands in the way, as another program that has made the table its own: nothing comes in
+ * until it is gone. */
+static void cannot_heal(Daemon *d, Arena *a, Ruleset *live, Known known, const Diag *diag, int r) {
+        DriftGuard *drift = &d->drift;
+
+        if (!pace_is_shut(&drift->pace) && d->settings.drift != DRIFT_ALERT)
+                (void)siege_begin(d, SIEGE_STUCK, drift->since_usec);
+        if (known == KNOWN_PART)
+                (void)engine_complete_part(&d->engine, live, &drift->touched);
+        (void)tell(d, a, live);
+        if (drift->is_stuck)
+                return;
+        drift->is_stuck = true;
+        if (diag)
+                daemon_say_all(d, diag);
+        daemon_event(d, EVENT_FAILURE, LOG_CRIT,
+                     "the rules could not be put right, and it is tried again: %s", strerror(-r));
+}
+
 /* Undoes what was read, cuts what got in meanwhile, and tells of it. start: when somebody
  * began to look. */
 static Check heal(Daemon *d, Arena *a, Ruleset *live, Known known, uint64_t start) {
@@ -340,13 +359,10 @@ static Check heal(Daemon *d, Arena *a, Ruleset *live, Known known, uint64_t star
                 return CHECK_UNSURE;
         notice(drift, start);
         if (r < 0) {
-                if (diag)
-                        daemon_say_all(d, diag);
-                daemon_event(d, EVENT_FAILURE, LOG_CRIT,
-                             "the rules could not be put right, and it is tried again: %s",
-                             strerror(-r));
+                cannot_heal(d, a, live, known, diag, r);
                 return wait_for(d, RETRY_USEC);
         }
+        drift->is_stuck = false;
         usec = finish(d);
         /* without memory what was not touched is told of as gone: it was undone all the same */
         if (known == KNOWN_PART)
@@ -457,6 +473,10 @@ static int on_commits(sd_event_source *s, int fd, uint32_t revents, void *userda
         if (d->drift.is_dirty)
                 check_until_right(d);
         return r < 0 ? r : 0;
+}
+
+void drift_retry(Daemon *d) {
+        (void)wait_for_turn(d, RETRY_USEC);
 }
 
 void drift_catch_up(Daemon *d) {

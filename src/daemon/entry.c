@@ -176,7 +176,7 @@ static int try_put(Daemon *d, uint32_t number) {
         d->engine.owner =
                 content.settings.ownership == OWNERSHIP_OFF ? ENGINE_OWNER_NONE : ENGINE_OWNER_SELF;
         r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
-        if (r == 0)
+        if (r == 0 || (r == -EPERM && d->engine.insists))
                 keep_file(d, &content);
         else
                 diag_keep_names(d->diag); /* of rules that may go with the arena */

@@ -4,6 +4,7 @@
 #include <sys/inotify.h>
 #include <syslog.h>
 
+#include "daemon/change.h"
 #include "guard/lockdown.h"
 #include "host/unit.h"
 
@@ -152,6 +153,7 @@ static int look(sd_event_source *s, uint64_t usec, void *userdata) {
         look_at_socket(d);
         (void)sd_event_source_set_time_accuracy(s, LOOK_SLACK_USEC);
         (void)sd_event_source_set_time_relative(s, LOOK_USEC);
+        absence_keep(d);
         return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 

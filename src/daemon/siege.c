@@ -45,15 +45,18 @@ static bool shut(Daemon *d) {
         return r >= 0;
 }
 
-bool siege_begin(Daemon *d, uint64_t since) {
+static const char *const reasons[] = {
+        [SIEGE_CHANGES] = "another program keeps changing the rules: until it stops",
+        [SIEGE_STUCK] = "the rules cannot be put right: until they are",
+};
+
+bool siege_begin(Daemon *d, SiegeReason reason, uint64_t since) {
         DriftGuard *drift = &d->drift;
         uint64_t now;
 
         if (!shut(d)) {
                 if (!drift->is_paced)
-                        daemon_say(d, LOG_ERR,
-                                   "this host cannot be shut while another program keeps changing "
-                                   "the rules");
+                        daemon_say(d, LOG_ERR, "this host cannot be shut: %s", reasons[reason]);
                 return false;
         }
         now = drift_now();
@@ -62,10 +65,9 @@ bool siege_begin(Daemon *d, uint64_t since) {
         pace_shut(&drift->pace, now);
         if (!d->confirm.is_pending)
                 (void)change_cut(d);
-        daemon_event(
-                d, EVENT_DRIFT, LOG_ALERT,
-                "another program keeps changing the rules: until it stops, nothing comes in but "
-                "those who may rescue, and what was open before");
+        daemon_event(d, EVENT_DRIFT, LOG_ALERT,
+                     "%s, nothing comes in but those who may rescue, and what was open before",
+                     reasons[reason]);
         return true;
 }
 

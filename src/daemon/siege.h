@@ -16,10 +16,15 @@ static inline uint64_t drift_now(void) {
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+typedef enum SiegeReason {
+        SIEGE_CHANGES, /* others change the rules faster than it is worth putting them right */
+        SIEGE_STUCK,   /* they cannot be put right */
+} SiegeReason;
+
 /* Makes what it takes, so that it can come at once. Costs nothing if that is there. */
 void siege_prepare(Daemon *d);
 /* Shuts the host; false if that cannot be done. since: from when on it may have been open. */
-bool siege_begin(Daemon *d, uint64_t since);
+bool siege_begin(Daemon *d, SiegeReason reason, uint64_t since);
 /* Others have changed something meanwhile: what they can take away is put there again. */
 void siege_go_on(Daemon *d);
 /* Nobody does any more, and the rules are right; or there are none to be right. */

@@ -5,7 +5,6 @@
 #include "nft/owner.h"
 #include "nft/part.h"
 #include "nft/probe.h"
-#include "nft/shut.h"
 #include "nft/sysctl.h"
 #include "proof/claim.h"
 #include "ruleset/refused.h"
@@ -315,7 +314,7 @@ static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
 static int keep(Engine *e, Arena **arena, Ruleset *rs, int r) {
         bool is_seen = r == 0;
 
-        if (r < 0 && r != -EIO) {
+        if (r < 0 && r != -EIO && !(r == -EPERM && e->insists)) {
                 engine_forget_found(e); /* it may borrow from what the caller frees */
                 return r;
         }
@@ -537,14 +536,14 @@ int engine_heal_blind(Engine *e, Diag *d) {
 }
 
 int engine_shut(Engine *e, Ruleset *rs) {
-        int r = nft_shut(e->link, rs);
+        int r = nft_shut(e->link, rs, e->shut_name);
 
         (void)was_stuck(e, r);
         return r;
 }
 
 int engine_unshut(Engine *e) {
-        int r = nft_unshut(e->link);
+        int r = nft_unshut(e->link, e->shut_name);
 
         (void)was_stuck(e, r);
         return r;

@@ -6,6 +6,7 @@
  * the kernel did not answer on is made ready for the next attempt. */
 
 #include "nft/apply.h"
+#include "nft/shut.h"
 #include "nft/touched.h"
 #include "ruleset/pass.h"
 
@@ -41,6 +42,8 @@ typedef struct Engine {
         bool keeps_found;     /* what there was before the last one is kept: */
         Arena *found_arena;   /* owned; of */
         const Ruleset *found; /* or NULL; it lives no longer than what is in force */
+        char shut_name[SHUT_NAME_SIZE]; /* of the table that shuts the host; empty: none did yet */
+        bool insists;         /* what a table of another program's keeps out is desired even so */
         bool tracks;          /* conntrack stays at work even if the table goes */
         bool reports_refused; /* what is refused is made known: see ruleset/refused.h */
 } Engine;

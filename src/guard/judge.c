@@ -77,7 +77,7 @@ static bool is_ours(const WorldStep *s) {
         const WorldTable *t = s->chain->table;
 
         return streq(world_family_to_string(t->family), "inet") &&
-               (streq(t->name, RULESET_TABLE) || streq(t->name, SHUT_TABLE));
+               (streq(t->name, RULESET_TABLE) || nft_is_shut_table(t->name));
 }
 
 /* The last of another program's steps that does something to the packet; of these one that rewrites

@@ -3,6 +3,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "nft/shut.h"
 #include "nft/world_decoder.h"
 #include "nft/world_read.h"
 
@@ -13,7 +14,6 @@ static const struct {
 } owners[] = {
         {NFPROTO_INET, "ringwall", "ringwall"},
         {NFPROTO_INET, "ringwall_bans", "ringwall"},
-        {NFPROTO_INET, "ringwall_shut", "ringwall"},
         {0, "ringwall_track", "ringwall"},
         {0, "firewalld", "firewalld"},
         {0, "f2b-table", "fail2ban"},
@@ -43,6 +43,8 @@ static const char *owner_of(uint8_t family, const char *name) {
                 if ((owners[i].family == 0 || owners[i].family == family) &&
                     streq(owners[i].table, name))
                         return owners[i].owner;
+        if (family == NFPROTO_INET && nft_is_shut_table(name))
+                return "ringwall";
         return NULL;
 }
 

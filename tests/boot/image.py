@@ -21,6 +21,7 @@ PACKAGES = [
     "python3",
     "python3-pytest",
     "python3-yaml",
+    "strace",
 ]
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into /usr
 DISK_SIZE = 1 << 30  # sparse

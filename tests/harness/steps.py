@@ -477,7 +477,7 @@ def long_steps(options):
             "kernel-6.1",
             "the kernel of Debian 12, in a virtual machine",
             old_kernel("6.1"),
-            1800,
+            9000,  # its parts have bounds of their own
             True,
             True,
         ),

@@ -266,3 +266,17 @@ def test_a_kernel_that_stood_still_is_told_from_one_that_made_a_mistake(thread, 
     assert len(guest.mistakes(lines)) == wrong
     # and whatever comes behind it counts
     assert len(guest.mistakes([*lines, "[  813.0] WARNING: CPU: 0 at net/netfilter", *lines])) == 2 * wrong + 1
+
+
+def test_of_a_guest_that_ran_out_of_time_every_test_that_did_not_end_is_named():
+    left = guest.not_run(["one", "two", "three", "four"], ["one", "two", "three"], ["one", "two"])
+    assert left == ["--- broken off: three", "--- not run: four"]
+    assert guest.not_run(["one"], ["one"], ["one"]) == []
+
+
+def test_a_guest_that_did_not_answer_is_a_failure_that_names_what_it_was_to_run(tmp_path):
+    (tmp_path / "answer").write_bytes(b"\0" * 1024)
+    (tmp_path / "console").write_text("the last line\n")
+    count, shown = guest.judge(tmp_path, guest.Part("p", 1, ["tests/some.py"], ["a_test"]), "6.1")
+    assert count.failed and not count.passed
+    assert {"the last line", "tests/some.py", "a_test"} <= set(shown)

@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -87,6 +88,16 @@ def enter():
 
 def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def kernel():
+    """Its version, as (6, 1)."""
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+
+
+def can_own_tables():
+    """So that they stay when their owner ends."""
+    return kernel() >= (6, 9)
 
 
 def wait_until(condition, seconds, what):

@@ -4,6 +4,7 @@ tells it (NFT_MSG_NEWGEN).
 
     rival.py KIND [COUNT]    does that to the table, COUNT times or for ever; one line per attempt that
                              the kernel took
+    rival.py squat TABLE...  makes them its own, in place of what is there, until it ends
     rival.py watch           tells when (time.time()) each transaction of ringwalld's was told of
 """
 
@@ -11,6 +12,7 @@ import contextlib
 import errno
 import os
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -71,6 +73,15 @@ def accept_all():
     rule = _attribute(1, b"ringwall\0") + _attribute(2, b"input\0")
     rule += _attribute(4 | NESTED, _attribute(1 | NESTED, expression))
     return batch((NEWRULE, ACK | CREATE, rule))
+
+
+def own_table(name):
+    """In place of what is there."""
+    named = _attribute(1, name.encode() + b"\0")
+    owned = named + _attribute(2, struct.pack(">L", OWNER))
+    return batch(
+        (NEWTABLE, ACK | CREATE, named), (DELTABLE, ACK, named), (NEWTABLE, ACK | CREATE, owned)
+    )
 
 
 def flush_rules():
@@ -186,6 +197,22 @@ def watch():
                 os.write(1, f"{time.time()}\n".encode())  # in one piece
 
 
+def squat(names):
+    """All of them, each with a socket of its own."""
+    held = []
+    for name in names:
+        s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        s.bind((0, 0))
+        s.settimeout(10)
+        s.send(own_table(name))
+        error = -struct.unpack_from("=l", s.recv(4096), 16)[0]
+        if error:
+            raise OSError(error, f"{name} cannot be had")
+        held.append(s)
+    print("squats", flush=True)
+    signal.pause()
+
+
 def attempt(kind):
     """Whether the kernel took it. (A flush passes over what another program owns, and is taken.)"""
     if kind in WITHOUT_NFT:
@@ -203,6 +230,8 @@ def attempt(kind):
 def main():
     if sys.argv[1] == "watch":
         watch()
+    if sys.argv[1] == "squat":
+        squat(sys.argv[2:])
     kinds = [*COMMANDS, "adopt", "chain"] if sys.argv[1] == "all" else [sys.argv[1]]
     count = int(sys.argv[2]) if len(sys.argv) > 2 else None
     number = 0

@@ -8,7 +8,7 @@ import pytest
 
 from counters import refused
 from fixtures import world_for
-from lab import wait_until
+from lab import kernel, wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
 from talk import exchange
 from world import EXAMPLE, NOTHING, World, accept_from, with_inbound
@@ -229,8 +229,11 @@ def test_reloading_under_traffic_lets_nothing_wrong_through(world):
         got += drain(allowed)
         return got >= sent
 
-    wait_until(all_there, 10, f"{sent} datagrams to the open port, {got} came")
-    assert (got, wrong + drain(denied)) == (sent, 0)
+    if kernel() >= (6, 17):
+        wait_until(all_there, 10, f"{sent} datagrams to the open port, {got} came")
+    else:  # who looks into a set in the moment of a transaction may miss what is in it
+        wait_until(lambda: all_there() or sent - got <= len(loads), 10, f"{sent} datagrams, {got} came")
+    assert wrong + drain(denied) == 0
 
 
 def drain(s):

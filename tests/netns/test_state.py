@@ -39,11 +39,13 @@ def test_what_is_taken_out_of_the_state_directory_is_there_for_the_next_start(wo
         return ringwall(world.lab, "events", "--runtime-dir", str(daemon.runtime)).stdout
 
     wait_until(lambda: "had been removed from" in told(), 20, "the event")
+    wait_until((daemon.state / "running").exists, 20, "that it runs")
     daemon.stop(signal.SIGKILL)
     world.lab.nft("flush ruleset")
     daemon.start()
     status = daemon.status()
     assert status["state"] == "closed" and status["number"] == 1
+    assert "ringwalld was killed" in told()
 
 
 def test_what_is_written_into_what_the_next_start_needs_is_undone(world, daemon):
