@@ -111,6 +111,19 @@ WorldVerdictKind run_device(Run *r, const DeviceList *list, const WorldInterface
         return device ? run_on(r, list, device) : WORLD_ACCEPT;
 }
 
+/* A chain that br_netfilter calls behind IP's sees the packet as it was translated there, which is
+ * not done here before its time: what becomes of it may be otherwise. */
+static WorldVerdictKind run_of_frame(const WorldWalker *x, Run *r, const WorldChain *c) {
+        WorldVerdictKind kind = run_chain(r, c);
+
+        if (!r->world->bridge_calls_iptables || c->hook != NF_INET_PRE_ROUTING ||
+            c->priority <= PRIORITY_NETFILTER || x->lists[r->family][c->hook].n_nat == 0 ||
+            run_choose(r, 2) == 0)
+                return kind;
+        r->unknown = true;
+        return kind == WORLD_ACCEPT ? WORLD_DROP : WORLD_ACCEPT;
+}
+
 WorldVerdictKind run_bridge_hook(const WorldWalker *x, Run *r, int hook) {
         const DeviceList *list = &x->bridges[hook];
 
@@ -127,7 +140,7 @@ WorldVerdictKind run_bridge_hook(const WorldWalker *x, Run *r, int hook) {
                                 continue;
                         }
                 }
-                if (run_chain(r, c) != WORLD_ACCEPT)
+                if (run_of_frame(x, r, c) != WORLD_ACCEPT)
                         return WORLD_DROP;
         }
         return WORLD_ACCEPT;
