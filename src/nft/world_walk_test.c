@@ -323,6 +323,44 @@ static void frames_go_through_devices_and_bridges(void **state) {
         shell("for l in b1 p1 p2 v1.5; do ip link del $l; done");
 }
 
+/* br_netfilter calls IP's hooks at priority 0: who is behind sees another address. */
+static void a_bridge_may_ask_for_what_ip_translated(void **state) {
+        static const struct {
+                int priority;
+                bool by_netfilter, may_drop;
+        } rows[] = {
+                {10, true, true},
+                {10, false, false},
+                {-10, true, false},
+        };
+        Test *t = *state;
+
+        shell("ip link add b1 type bridge; ip link set b1 up; ip addr add 10.9.0.1/24 dev b1");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                WorldPacket p = packet_to(0x0a090001, IPPROTO_TCP, 80);
+                World *world = NULL;
+                WorldWalk w = {0};
+
+                p.in = "b1";
+                shell(NFT " flush ruleset");
+                shell(arena_printf(t->arena,
+                                   NFT " -f - <<'END'\n"
+                                       "table ip n { chain p { type nat hook prerouting priority "
+                                       "-100\ntcp dport 80 redirect to :81\n}\n}\n"
+                                       "table bridge b { chain f { type filter hook prerouting "
+                                       "priority %d\ntcp dport 81 drop\n}\n}\nEND\n",
+                                   rows[i].priority));
+                assert_int_equal(world_read(t->link, t->arena, &world), 0);
+                world->bridge_calls_iptables = rows[i].by_netfilter;
+                assert_int_equal(world_walker_new(world, &walker), 0);
+                assert_int_equal(world_walk(walker, &p, &w), 0);
+                assert_true(w.may_pass);
+                assert_int_equal(w.may_drop, rows[i].may_drop);
+        }
+        shell("ip link del b1");
+}
+
 static void the_kernel_itself_refuses_some(void **state) {
         _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
         WorldPacket p = packet_to(HERE, IPPROTO_UDP, 53), loopback = packet_to(0x7f000001, 17, 53);
@@ -392,6 +430,7 @@ int main(void) {
                 kernel_test(ports_of_a_range_go_to_ports_of_another),
                 kernel_test(rules_of_policy_routing_lead_the_packet),
                 kernel_test(frames_go_through_devices_and_bridges),
+                kernel_test(a_bridge_may_ask_for_what_ip_translated),
                 kernel_test(the_kernel_itself_refuses_some),
                 kernel_test(what_translation_has_decided_shows_in_the_status),
                 kernel_test(established_connections_are_those_of_the_question),
