@@ -186,43 +186,6 @@ static void compare(Arena *a, World *w, Family family, const char *name, Agreeme
         }
 }
 
-/* Another program's table and chain, for a device. */
-static WorldChain *add_chain(World *w, const char *device) {
-        WorldTable *tables = arena_alloc_array(w->arena, w->n_tables + 1, sizeof(*tables));
-        WorldChain **chains = arena_alloc_array(w->arena, w->n_chains + 1, sizeof(WorldChain *));
-        WorldChain *chain = arena_new0(w->arena, WorldChain);
-
-        assert_true(tables && chains && chain);
-        for (size_t i = 0; i < w->n_tables; i++)
-                tables[i] = w->tables[i];
-        for (size_t i = 0; i < w->n_chains; i++) {
-                chains[i] = w->chains[i];
-                chains[i]->table = &tables[chains[i]->table - w->tables];
-        }
-        for (size_t i = 0; i < w->n_sets; i++)
-                w->sets[i]->table = &tables[w->sets[i]->table - w->tables];
-        tables[w->n_tables] = (WorldTable){.family = 5 /* NFPROTO_NETDEV */, .name = "turning"};
-        *chain = (WorldChain){.table = &tables[w->n_tables],
-                              .name = "c",
-                              .is_base = true,
-                              .ingress = true,
-                              .number = w->n_chains};
-        assert_true(arena_append(w->arena, chain->devices, chain->n_devices, device));
-        chains[w->n_chains++] = chain;
-        w->n_tables++;
-        w->tables = tables;
-        w->chains = chains;
-        return chain;
-}
-
-static WorldExpr put(int8_t target, const void *bytes, uint8_t size) {
-        WorldExpr e = {.kind = WORLD_DATA, .name = "immediate", .target = target, .source = -1};
-
-        e.size = e.data.size = size;
-        memcpy(e.data.bytes, bytes, size);
-        return e;
-}
-
 /* Ports below a number, or others, are sent on by the loopback interface: as a frame that it takes,
  * one that it does not, or one of its own; or are dropped. */
 static WorldRule turning_rule(World *w, const WorldChain *chain, uint32_t loopback) {
@@ -247,7 +210,7 @@ static WorldRule turning_rule(World *w, const WorldChain *chain, uint32_t loopba
         set.source = 9;
         set.target = -1;
         turn.source = own_frame ? 12 : -1;
-        turn.unit = own_frame ? (draw(2) ? 2 : 10) : 0; /* NFPROTO_IPV4, NFPROTO_IPV6 */
+        turn.unit = own_frame ? (draw(2) ? IPV4 : 10) : 0; /* or NFPROTO_IPV6 */
         assert_true(arena_append(w->arena, rule.exprs, rule.n_exprs, load) &&
                     arena_append(w->arena, rule.exprs, rule.n_exprs, test));
         if (draw(4) == 0) {
@@ -278,7 +241,9 @@ static bool add_turning(World *w) {
         }
         if (!device || !loopback)
                 return false;
-        chain = add_chain(w, device->name);
+        chain = add_foreign_chain(w, (WorldTable){.family = NETDEV, .name = "turning"},
+                                  (WorldChain){.name = "c", .ingress = true});
+        assert_true(arena_append(w->arena, chain->devices, chain->n_devices, device->name));
         for (size_t i = 0; i < 1 + draw(4); i++) {
                 WorldRule rule = turning_rule(w, chain, (uint32_t)loopback->index);
 

@@ -389,6 +389,8 @@ static void step_choice(Whole *x, Run *run, const WorldExpr *e) {
 }
 
 static void step_verdict(Whole *x, Run *run, const WorldExpr *e) {
+        if (e->verdict.kind == WORLD_QUEUE && !x->collecting)
+                whole_note_queue(x, run->rule->chain);
         end(x, run, verdict(x, e->verdict, run->change, run->guard));
 }
 

@@ -130,6 +130,8 @@ struct Whole {
         size_t n_arrivals;
         const char **unknown;
         size_t n_unknown;
+        const WorldChain **queues; /* that were told of */
+        size_t n_queues;
         const char
                 *rewriter; /* whose rules rewrite packets, in words, or ""; NULL: not looked for */
         Stage stage;
@@ -151,6 +153,7 @@ static const Range whole_link_local = {{UINT64_C(0xfe80) << 48, 0},
 /* whole.c */
 DiagramId whole_fail(Whole *x, int error);
 void whole_note(Whole *x, const char *what);
+void whole_note_queue(Whole *x, const WorldChain *c);
 size_t whole_change(Whole *x, const WholeChange *c);
 
 /* whole_route.c */
