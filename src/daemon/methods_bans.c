@@ -89,7 +89,7 @@ static const RpcField import_fields[] = {
 };
 
 const RpcField methods_import_in[] = {
-        {"entries", RPC_OBJECT, RPC_ARRAY, "at most 4000", offsetof(BanImportRequest, entries), .fields = import_fields},
+        {"entries", RPC_OBJECT, RPC_ARRAY, "at most 10000", offsetof(BanImportRequest, entries), .fields = import_fields},
         {"seconds", RPC_INT, RPC_OPTIONAL, "of those that say no end", offsetof(BanImportRequest, seconds), .min = 1, .max = BAN_SECONDS_MAX},
         {"reason", RPC_STRING, RPC_OPTIONAL, "of those that say none", offsetof(BanImportRequest, reason)},
         {"source", RPC_STRING, RPC_OPTIONAL, "likewise", offsetof(BanImportRequest, source)},

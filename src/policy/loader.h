@@ -18,7 +18,7 @@
 #define DEFINITION_DEPTH_MAX 64           /* zones within zones, groups within groups */
 #define ZONE_PARTS_MAX 256                /* boxes of one zone */
 #define ZONE_FILE_MAX ((size_t)128 << 20) /* bytes of a zone's list */
-#define ZONE_FILE_LINES_MAX 1000000
+#define ZONE_FILE_ADDRESSES_MAX 1000000   /* in one of them, networks and ranges counted as one */
 #define ZONE_RANGES_MAX                                                                            \
         4000000 /* address ranges of all zones together, nested ones counted again */
 

@@ -27,6 +27,7 @@ static bool is_printable(const char *s, size_t size) {
         return true;
 }
 
+/* 1: an address was added; 0: there is none, but a comment perhaps. */
 static int add_line(Loader *l, Span at, const char *line, size_t size, ZonePart *part) {
         char text[ADDRESS_TEXT_MAX];
         ZoneWord word = {0};
@@ -49,12 +50,15 @@ static int add_line(Loader *l, Span at, const char *line, size_t size, ZonePart 
                 return -EBADMSG;
         }
         r = zone_address_decode(l, &n, &word);
-        return r < 0 ? r : range_set_add(l->arena, &part->addresses[word.family], word.range);
+        if (r >= 0)
+                r = range_set_add(l->arena, &part->addresses[word.family], word.range);
+        return r < 0 ? r : 1;
 }
 
 static int add_lines(Loader *l, const Source *source, ZonePart *part) {
         const char *p = source->text, *end = p + source->size;
         Span at = {.source = source};
+        size_t n_addresses = 0;
         int result = 0, r;
 
         while (p < end) {
@@ -63,14 +67,14 @@ static int add_lines(Loader *l, const Source *source, ZonePart *part) {
 
                 at.line++;
                 at.column = at.length = 1;
-                if (at.line > ZONE_FILE_LINES_MAX)
-                        return diag_error(l->d, at, "a zone's list has at most %d lines",
-                                          ZONE_FILE_LINES_MAX);
                 r = add_line(l, at, p, size, part);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
                         result = r;
+                if (r > 0 && ++n_addresses > ZONE_FILE_ADDRESSES_MAX)
+                        return diag_error(l->d, at, "a zone's list has at most %d addresses",
+                                          ZONE_FILE_ADDRESSES_MAX);
                 p += newline ? size + 1 : size;
         }
         return result;

@@ -76,7 +76,7 @@ def test_confined_as_it_is_it_proves_what_other_programs_leave_of_the_policy(gua
         return json.loads(guarded.run("ringwall", "status", "--json").stdout)["claims"]
 
     # there from now on, with nothing in it: it is known for harmless only to who may read it
-    guarded.run("iptables-legacy", "-t", "nat", "-L")
+    guarded.run_from_outside("iptables-legacy", "-t", "nat", "-L")
     expecting = POLICY + f"expect: [{{ allow: {ALLOWED}/tcp }}]\n"
     guarded.run("sh", "-c", "cat >/srv/claims.yaml", text=expecting)
     guarded.run("ringwall", "apply", "--no-confirm", "/srv/claims.yaml")

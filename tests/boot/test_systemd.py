@@ -129,7 +129,7 @@ def test_bans_are_in_force_after_a_boot_whatever_ended_the_one_before(up):
         end()
         up.plug_in()
         up.boot()
-        assert "in force: 1 bans" in up.tell()  # before it said that it is ready
+        assert "in force: 1 ban\n" in up.tell()  # before it said that it is ready
         assert active_since(up, DAEMON) < active_since(up, "network-pre.target")
         listed = up.run("ringwall", "bans").stdout
         assert "198.51.100.7" in listed and "kept" in listed

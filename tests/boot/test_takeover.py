@@ -204,5 +204,5 @@ def test_nothing_is_done_before_all_is_confirmed_and_proved(host):
     assert "panic off" in takeover(host, "--yes", code=1)
     host.run("ringwall", "panic", "off")
     host.run("systemctl", "stop", "ringwalld")
-    assert "systemctl start ringwalld" in takeover(host, "--yes", code=5)
+    assert "systemctl status ringwalld" in takeover(host, "--yes", code=5)
     assert ufw_status(host) == before and not host.path(PATH).exists()

@@ -350,3 +350,17 @@ def test_a_daemon_that_does_not_understand_is_told_with_a_way_out(tmp_path, erro
         server.join()
     assert result.returncode == 1
     assert says in result.stderr and "systemctl restart ringwalld" in result.stderr
+
+
+def test_a_list_has_room_for_a_million_networks_whatever_is_said_of_them(tmp_path):
+    policy, many = tmp_path / "policy.yaml", 1_000_000
+    policy.write_text("ringwall: 1\nzones: { them: { file: them } }\ninbound: [{ deny: any, from: them }]\n")
+    lines = [f"{1 + (i >> 16)}.{i >> 8 & 255}.{i & 255}.0/24" for i in range(many)]
+    (tmp_path / "them").write_text("# whom nobody wants\n\n" + "\n".join(lines) + "\n")
+    result = run("check", policy)
+    assert result.returncode == 0, result.stderr
+    with open(tmp_path / "them", "a", encoding="ascii") as f:
+        f.write("203.0.113.9\n")
+    result = run("check", policy)
+    assert result.returncode == 3
+    assert f"them:{many + 3}:1: error: a zone's list has at most {many} addresses" in result.stderr

@@ -189,7 +189,7 @@ def boot(*paths, check=False):
             count += Count(passed=1)
         return count + pytest(*paths, variant=None)(run)
 
-    return with_packages(["debootstrap"] + ["lintian"] * check, step)
+    return with_packages(["debootstrap", "iptables"] + ["lintian"] * check, step)
 
 
 def seed_words(run):
