@@ -20,16 +20,23 @@ static const WorldNat nat = {0};
 static WorldExpr set_port[] = {{.kind = WORLD_SET_PAYLOAD}};
 static const WorldRule mangle = {.handle = 9, .exprs = set_port, .n_exprs = 1};
 
+static WorldExpr send_on[] = {{.kind = WORLD_SET_PAYLOAD}, {.kind = WORLD_FORWARD}};
+static const WorldRule turn = {.handle = 4, .exprs = send_on, .n_exprs = 2};
+
 static const WorldStep translates = {&published, &dnat, {.kind = WORLD_ACCEPT}, &nat},
                        admits = {&inbound, &allow, {.kind = WORLD_ACCEPT}, NULL},
                        policy = {&inbound, NULL, {.kind = WORLD_DROP}, NULL},
                        refuses = {&strange, &drop, {.kind = WORLD_DROP}, NULL},
                        shuts = {&shut, &drop, {.kind = WORLD_DROP}, NULL},
+                       turns = {&published, &turn, {.kind = WORLD_STOLEN}, NULL},
                        rewrites = {&strange, &mangle, {.kind = WORLD_CONTINUE}, NULL};
 
 static void a_step_is_told_in_one_line_whatever_names_it_has(void **state) {
         assert_string_equal(judge_describe_step(*state, &translates),
                             "ip nat, chain DOCKER: rule with handle 12: translates");
+        assert_string_equal(
+                judge_describe_step(*state, &turns),
+                "ip nat, chain DOCKER: rule with handle 4: sends it on past all others");
         assert_string_equal(judge_describe_step(*state, &admits),
                             "inet ringwall, chain inbound: \"policy.yaml:3: allow https\": accept");
         assert_string_equal(judge_describe_step(*state, &policy),
@@ -68,6 +75,14 @@ static void what_rewrites_is_told_of_before_what_translates_the_rest(void **stat
         assert_ptr_equal(judge_culprit(&let_in), &in[0]);
 }
 
+static void what_sends_on_by_loopback_is_told_of_before_what_lets_in_there(void **state) {
+        const WorldStep in[] = {turns, admits};
+        const VerifyAnswer let_in = {.claim = VERIFY_PROTECTED, .steps = in, .n_steps = 2};
+
+        assert_ptr_equal(judge_culprit(&let_in), &in[0]);
+        assert_string_equal(judge_remedy(*state, &in[0]), "nft delete rule ip nat DOCKER handle 4");
+}
+
 static void only_another_programs_rule_is_to_be_taken_out(void **state) {
         assert_string_equal(judge_remedy(*state, &translates),
                             "nft delete rule ip nat DOCKER handle 12");
@@ -85,6 +100,7 @@ int main(void) {
                 unit_arena_test(
                         what_ringwall_refuses_behind_a_translation_is_the_translations_doing),
                 unit_arena_test(what_rewrites_is_told_of_before_what_translates_the_rest),
+                unit_arena_test(what_sends_on_by_loopback_is_told_of_before_what_lets_in_there),
                 unit_arena_test(only_another_programs_rule_is_to_be_taken_out),
         };
 

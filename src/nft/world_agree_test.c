@@ -14,6 +14,7 @@ static const uint8_t protocols[] = {6, 6, 6, 17, 17, 1, 58, 47};
 
 typedef struct Agreement {
         size_t n, n_passed, n_sure, n_dropped;
+        size_t n_turned; /* delivered, as a device's rule sent it on by the loopback interface */
 } Agreement;
 
 /* Of one family: both codes, and what the proof has found out. */
@@ -131,6 +132,13 @@ check_possible(const Comparison *c, const Sample *s, DiagramId region, const cha
                          s->packet.in, end);
 }
 
+static bool was_turned(const WorldWalk *walk) {
+        for (size_t i = 0; i < walk->n_steps; i++)
+                if (walk->steps[i].verdict.kind == WORLD_STOLEN)
+                        return walk->outcomes[0].where == WORLD_DELIVERED;
+        return false;
+}
+
 static void
 check_walk(const Comparison *c, const Sample *s, const WorldWalk *walk, Agreement *sum) {
         bool passed = false, dropped = true;
@@ -152,6 +160,7 @@ check_walk(const Comparison *c, const Sample *s, const WorldWalk *walk, Agreemen
         }
         sum->n++;
         sum->n_passed += passed;
+        sum->n_turned += passed && was_turned(walk);
         sum->n_sure += !passed && !is_in(c, c->here, s) && !is_in(c, c->on, s);
 }
 
@@ -175,6 +184,92 @@ static void compare(Arena *a, World *w, Family family, const char *name, Agreeme
                 if (world_walk(walker, &s.packet, &walk) == 0)
                         check_walk(&c, &s, &walk, sum);
         }
+}
+
+/* Ports below a number, or others, are sent on by the loopback interface: as a frame that it takes,
+ * one that it does not, or one of its own; or are dropped. */
+static WorldRule turning_rule(World *w, const WorldChain *chain, uint32_t loopback) {
+        static const uint8_t addresses[2][6] = {{0}, {2}};
+        uint8_t port[2] = {(uint8_t)draw(256), (uint8_t)draw(256)}, none[16] = {0};
+        WorldExpr load = {.kind = WORLD_PAYLOAD, .name = "payload", .base = WORLD_TRANSPORT};
+        WorldExpr test = {.kind = WORLD_CMP, .name = "cmp", .source = 4, .target = -1, .size = 2};
+        WorldExpr drop = {.kind = WORLD_IS, .name = "verdict", .verdict = {.kind = WORLD_DROP}};
+        WorldExpr set = {.kind = WORLD_SET_PAYLOAD, .name = "payload set", .base = WORLD_LINK};
+        WorldExpr turn = {.kind = WORLD_FORWARD, .name = "fwd", .source = -1, .target = 8};
+        WorldRule rule = {.handle = chain->n_rules + 1, .chain = chain};
+        bool own_frame = draw(3) == 0;
+
+        load.offset = draw(2) * 2;
+        load.size = 2;
+        load.source = -1;
+        load.target = 4;
+        test.op = draw(2) ? WORLD_LESS : WORLD_GREATER_EQUAL;
+        test.data.size = 2;
+        memcpy(test.data.bytes, port, 2);
+        set.size = 6;
+        set.source = 9;
+        set.target = -1;
+        turn.source = own_frame ? 12 : -1;
+        turn.unit = own_frame ? (draw(2) ? IPV4 : 10) : 0; /* or NFPROTO_IPV6 */
+        assert_true(arena_append(w->arena, rule.exprs, rule.n_exprs, load) &&
+                    arena_append(w->arena, rule.exprs, rule.n_exprs, test));
+        if (draw(4) == 0) {
+                assert_true(arena_append(w->arena, rule.exprs, rule.n_exprs, drop));
+                return rule;
+        }
+        assert_true(
+                arena_append(w->arena, rule.exprs, rule.n_exprs, put(9, addresses[draw(2)], 6)) &&
+                arena_append(w->arena, rule.exprs, rule.n_exprs, set) &&
+                arena_append(w->arena, rule.exprs, rule.n_exprs, put(12, none, 16)) &&
+                arena_append(w->arena, rule.exprs, rule.n_exprs, put(8, &loopback, 4)) &&
+                arena_append(w->arena, rule.exprs, rule.n_exprs, turn));
+        return rule;
+}
+
+/* False: the World has no device for it. */
+static bool add_turning(World *w) {
+        const WorldInterface *device = NULL, *loopback = NULL;
+        WorldChain *chain;
+
+        for (size_t i = 0; i < w->n_interfaces; i++) {
+                const WorldInterface *x = &w->interfaces[i];
+
+                if (x->loopback)
+                        loopback = x;
+                else if (!device && x->type == 1 && x->master == 0 && x->lower == 0 && !x->kind)
+                        device = x;
+        }
+        if (!device || !loopback)
+                return false;
+        chain = add_foreign_chain(w, (WorldTable){.family = NETDEV, .name = "turning"},
+                                  (WorldChain){.name = "c", .ingress = true});
+        assert_true(arena_append(w->arena, chain->devices, chain->n_devices, device->name));
+        for (size_t i = 0; i < 1 + draw(4); i++) {
+                WorldRule rule = turning_rule(w, chain, (uint32_t)loopback->index);
+
+                assert_true(arena_append(w->arena, chain->rules, chain->n_rules, rule));
+        }
+        return true;
+}
+
+static void what_comes_back_by_loopback_is_possible_to_the_proof(void **state) {
+        Agreement sum = {0};
+
+        for (size_t i = 0; i < 3 * ARRAY_SIZE(corpus); i++) {
+                _cleanup_(arena_freep) Arena *a = arena_new(0);
+                const char *name = corpus[i % ARRAY_SIZE(corpus)];
+                World *w = world_of_corpus(a, name);
+
+                if (!w)
+                        continue;
+                if (w->n_interfaces == 0)
+                        surround(w);
+                if (!add_turning(w))
+                        continue;
+                for (Family family = 0; family < _FAMILY_MAX; family++)
+                        compare(a, w, family, name, &sum);
+        }
+        assert_true(sum.n > 20000 && sum.n_turned > 200);
 }
 
 static void what_the_evaluator_finds_is_possible_to_the_proof(void **state) {
@@ -233,6 +328,7 @@ static void whatever_the_rules_are_the_proof_comes_to_an_end(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_the_evaluator_finds_is_possible_to_the_proof),
+                cmocka_unit_test(what_comes_back_by_loopback_is_possible_to_the_proof),
                 cmocka_unit_test(whatever_the_rules_are_the_proof_comes_to_an_end),
         };
 

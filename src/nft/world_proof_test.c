@@ -223,6 +223,80 @@ static void one_rule_that_breaks_an_expectation_refutes_that_one(void **state) {
         }
 }
 
+static WorldRule *add_rule(World *w, WorldChain *chain) {
+        WorldRule rule = {.handle = 7, .chain = chain};
+
+        assert_true(arena_append(w->arena, chain->rules, chain->n_rules, rule));
+        return &chain->rules[chain->n_rules - 1];
+}
+
+static void what_a_device_sends_on_by_loopback_refutes_what_it_lets_in(void **state) {
+        static const uint8_t none[6], other[6] = {2};
+        static const uint32_t loopback = 1;
+
+        for (size_t i = 0; i < 2; i++) {
+                _cleanup_(arena_freep) Arena *a = arena_new(0);
+                WorldExpr set = {.kind = WORLD_SET_PAYLOAD, .name = "payload set", .source = 9};
+                WorldExpr turn = {.kind = WORLD_FORWARD, .name = "fwd", .source = -1, .target = 8};
+                VerifyReport report;
+                const char *what;
+                WorldChain *chain;
+                WorldRule *rule;
+                Policy *p;
+                Ruleset *rs;
+                World *w = world_of(a, expecting, &p, &rs);
+
+                surround(w);
+                w->interfaces[1].address[0] = 2;
+                chain = add_foreign_chain(w, (WorldTable){.family = NETDEV, .name = "turning"},
+                                          (WorldChain){.name = "c", .ingress = true});
+                assert_true(arena_append(a, chain->devices, chain->n_devices, "eth0"));
+                rule = add_rule(w, chain);
+                set.base = WORLD_LINK;
+                set.size = 6;
+                set.target = -1;
+                assert_true(arena_append(a, rule->exprs, rule->n_exprs,
+                                         put(9, i == 0 ? none : other, 6)) &&
+                            arena_append(a, rule->exprs, rule->n_exprs, set) &&
+                            arena_append(a, rule->exprs, rule->n_exprs, put(8, &loopback, 4)) &&
+                            arena_append(a, rule->exprs, rule->n_exprs, turn));
+                assert_int_equal(verify_claims(p, w, a, &report, &what), 0);
+                for (size_t j = 2; j < 4; j++) { /* what is denied */
+                        assert_int_equal(report.answers[j].kind,
+                                         i == 0 ? VERIFY_REFUTED : VERIFY_UNDECIDED);
+                        if (i == 0)
+                                assert_ptr_equal(report.answers[j].steps[0].rule, rule);
+                }
+        }
+}
+
+static void what_a_program_decides_is_undecided_for_that_reason(void **state) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        WorldExpr queue = {.kind = WORLD_IS, .name = "queue", .verdict = {.kind = WORLD_QUEUE}};
+        VerifyReport report;
+        const char *what;
+        WorldRule *rule;
+        Policy *p;
+        Ruleset *rs;
+        World *w = world_of(a, expecting, &p, &rs);
+        WorldChain *chain;
+
+        surround(w);
+        chain = add_foreign_chain(w, (WorldTable){.family = IPV4, .name = "theirs"},
+                                  (WorldChain){.name = "c", .priority = -250});
+        rule = add_rule(w, chain);
+        queue.source = queue.target = -1;
+        assert_true(arena_append(a, rule->exprs, rule->n_exprs, queue));
+        assert_int_equal(verify_claims(p, w, a, &report, &what), 0);
+        assert_int_equal(report.answers[2].kind, VERIFY_UNDECIDED);
+        assert_string_equal(report.answers[2].reasons[0],
+                            "what a program makes of packets that chain 'c' of table 'theirs' "
+                            "queues");
+        for (size_t i = 0; i < report.answers[2].n_reasons; i++)
+                assert_false(streq(report.answers[2].reasons[i], "cmp") ||
+                             streq(report.answers[2].reasons[i], "lookup"));
+}
+
 static void what_is_forwarded_is_shown_where_a_route_leads(void **state) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         VerifyReport report;
@@ -375,6 +449,8 @@ int main(void) {
                 cmocka_unit_test(rules_that_are_too_complex_leave_claims_undecided),
                 cmocka_unit_test(what_the_policy_expects_of_itself_is_proved),
                 cmocka_unit_test(one_rule_that_breaks_an_expectation_refutes_that_one),
+                cmocka_unit_test(what_a_device_sends_on_by_loopback_refutes_what_it_lets_in),
+                cmocka_unit_test(what_a_program_decides_is_undecided_for_that_reason),
                 cmocka_unit_test(what_is_forwarded_is_shown_where_a_route_leads),
                 cmocka_unit_test(what_cannot_be_forwarded_is_not_reachable),
                 cmocka_unit_test(an_allow_of_an_interface_that_is_not_there_is_undecided),

@@ -294,6 +294,7 @@ static bool decode_way(WorldDecoder *d,
         x = world_add(d, kind, kind == WORLD_COPY ? "dup" : "fwd");
         x->source = source;
         x->target = target;
+        x->unit = source >= 0 ? (uint8_t)family : 0;
         return true;
 }
 

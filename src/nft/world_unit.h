@@ -62,6 +62,44 @@ static inline void surround(World *w) {
         w->forwards4 = w->forwards6 = true;
 }
 
+#define NETDEV 5 /* NFPROTO_NETDEV and NFPROTO_IPV4, linux/netfilter.h */
+#define IPV4 2
+
+/* Another program's table with one base chain. */
+static inline WorldChain *add_foreign_chain(World *w, WorldTable table, WorldChain like) {
+        WorldTable *tables = arena_alloc_array(w->arena, w->n_tables + 1, sizeof(*tables));
+        WorldChain **chains = arena_alloc_array(w->arena, w->n_chains + 1, sizeof(WorldChain *));
+        WorldChain *chain = arena_new0(w->arena, WorldChain);
+
+        assert_true(tables && chains && chain);
+        for (size_t i = 0; i < w->n_tables; i++)
+                tables[i] = w->tables[i];
+        for (size_t i = 0; i < w->n_chains; i++) {
+                chains[i] = w->chains[i];
+                chains[i]->table = &tables[chains[i]->table - w->tables];
+        }
+        for (size_t i = 0; i < w->n_sets; i++)
+                w->sets[i]->table = &tables[w->sets[i]->table - w->tables];
+        tables[w->n_tables] = table;
+        *chain = like;
+        chain->table = &tables[w->n_tables++];
+        chain->is_base = true;
+        chain->number = w->n_chains;
+        chains[w->n_chains++] = chain;
+        w->tables = tables;
+        w->chains = chains;
+        return chain;
+}
+
+/* Bytes into a register. */
+static inline WorldExpr put(int8_t target, const void *bytes, uint8_t size) {
+        WorldExpr e = {.kind = WORLD_DATA, .name = "immediate", .target = target, .source = -1};
+
+        e.size = e.data.size = size;
+        memcpy(e.data.bytes, bytes, size);
+        return e;
+}
+
 static const char *const corpus[] = {"docker",   "ufw",      "foreign",  "random-a",
                                      "random-b", "services", "tables-1", "tables-2",
                                      "xt-1",     "xt-2",     "closed",   "fields"};

@@ -361,6 +361,47 @@ static void a_bridge_may_ask_for_what_ip_translated(void **state) {
         shell("ip link del b1");
 }
 
+static void what_a_device_sends_on_by_loopback_arrives_by_that(void **state) {
+        static const char input[] = "table ip f { chain i { type filter hook input priority 0; "
+                                    "policy drop\niifname lo accept\n}\n}\n";
+        static const struct {
+                const char *rule;
+                bool passes;
+        } rows[] = {
+                /* the frame is not for the loopback interface, whose address is 0 */
+                {DEVICE("v1", "fwd to lo"), false},
+                {DEVICE("v1", "meta pkttype set host fwd to lo"), false},
+                {DEVICE("v1", "ether daddr set 00:00:00:00:00:00 fwd to lo"), true},
+                {DEVICE("v1", "ether daddr set 00:00:00:00:00:01 fwd to lo"), false},
+                {DEVICE("v1", "tcp dport 81 ether daddr set 00:00:00:00:00:00 fwd to lo"), false},
+                {DEVICE("v1", "ether daddr set 00:00:00:00:00:00 fwd to v2"), false},
+                /* in a frame of its own */
+                {DEVICE("v1", "fwd ip to 192.0.2.9 device lo"), true},
+                {DEVICE("v1", "ip ttl set 1 fwd ip to 192.0.2.9 device lo"), false},
+                {DEVICE("v1", "fwd ip6 to fe80::1 device lo"), false}, /* no packet of IPv6 */
+        };
+        Test *t = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
+                WorldPacket p = packet_to(HERE, IPPROTO_TCP, 80);
+                bool passes;
+                WorldWalk w;
+
+                p.link[0] = 2;
+                w = walk(t, &walker, arena_printf(t->arena, "%s%s", rows[i].rule, input), &p);
+                passes = w.n_outcomes == 1 && w.outcomes[0].where == WORLD_DELIVERED;
+                unit_equal(rows[i].rule, passes, rows[i].passes);
+                unit_true(rows[i].rule, w.n_outcomes == 1 && !w.outcomes[0].unknown);
+                /* whom the frame is for was not said */
+                if (passes && strstr(rows[i].rule, "ether")) {
+                        memset(p.link, 0, 6);
+                        assert_int_equal(world_walk(walker, &p, &w), 0);
+                        assert_true(w.outcomes[0].unknown);
+                }
+        }
+}
+
 static void the_kernel_itself_refuses_some(void **state) {
         _cleanup_(world_walker_freep) WorldWalker *walker = NULL;
         WorldPacket p = packet_to(HERE, IPPROTO_UDP, 53), loopback = packet_to(0x7f000001, 17, 53);
@@ -431,6 +472,7 @@ int main(void) {
                 kernel_test(rules_of_policy_routing_lead_the_packet),
                 kernel_test(frames_go_through_devices_and_bridges),
                 kernel_test(a_bridge_may_ask_for_what_ip_translated),
+                kernel_test(what_a_device_sends_on_by_loopback_arrives_by_that),
                 kernel_test(the_kernel_itself_refuses_some),
                 kernel_test(what_translation_has_decided_shows_in_the_status),
                 kernel_test(established_connections_are_those_of_the_question),

@@ -124,6 +124,20 @@ static DiagramId where_promising(Expected *x, size_t number) {
         return known == DIAGRAM_EMPTY ? x->bad[number] : known;
 }
 
+/* Whether it may end either way with all that is done to it understood. */
+static bool is_chance(const WorldWalk *walk) {
+        bool passed = false, stopped = false;
+
+        for (size_t i = 0; i < walk->n_outcomes; i++) {
+                const WorldOutcome *o = &walk->outcomes[i];
+                bool through = o->where == WORLD_DELIVERED || o->where == WORLD_LEFT;
+
+                passed |= through && !o->unknown;
+                stopped |= !through && !o->unknown;
+        }
+        return passed && stopped;
+}
+
 /* 1 if a packet shows that it does not hold. */
 static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
         Verify *v = x->v;
@@ -153,7 +167,7 @@ static int refute(Expected *x, size_t number, VerifyAnswer *answer) {
                         return r;
                 if (r < 0 || !verify_leaves_by(v, point, &f, &walk))
                         continue;
-                is_open |= walk.may_pass && walk.may_drop;
+                is_open |= is_chance(&walk);
                 if (!is_broken(x, &walk, &o) ||
                     (!x->allow && x->expects[number]->section == SECTION_INBOUND &&
                      verify_misses(&x->expects[number]->rule.services.set, &f, o)))

@@ -23,6 +23,21 @@ void whole_note(Whole *x, const char *what) {
                 (void)whole_fail(x, -ENOMEM);
 }
 
+void whole_note_queue(Whole *x, const WorldChain *c) {
+        const char *text;
+
+        for (size_t i = 0; i < x->n_queues; i++)
+                if (x->queues[i] == c)
+                        return;
+        text = arena_printf(x->arena,
+                            "what a program makes of packets that chain '%s' of table '%s' queues",
+                            c->name, c->table->name);
+        if (!text || !arena_append(x->arena, x->queues, x->n_queues, c))
+                (void)whole_fail(x, -ENOMEM);
+        else
+                whole_note(x, text);
+}
+
 size_t whole_change(Whole *x, const WholeChange *c) {
         for (size_t i = 0; i < x->n_changes; i++)
                 if (memcmp(&x->changes[i], c, sizeof(*c)) == 0)

@@ -36,6 +36,8 @@ typedef struct WholeChange {
         bool here;                                         /* redirected to this host */
         bool any_source, any_mark, any_ct_mark, any_else;
         bool untracked, translated, done; /* done: translated, or decided that it is not */
+        bool turned; /* a rule of a device sent it on by the loopback interface: it comes by that */
+        bool any_link; /* the frame's header */
 } WholeChange;
 
 typedef struct WholeEnd {

@@ -276,11 +276,14 @@ static const char *find_rewriter(Whole *x) {
         return "";
 }
 
-/* Why a test has no answer, for who has to do something about it. */
+/* Why a test has no answer, for who has to do something about it; NULL: that is known. */
 static const char *describe_vague(Whole *x, const WorldExpr *e) {
         if (!x->rewriter)
                 x->rewriter = find_rewriter(x);
-        return x->rewriter && *x->rewriter ? x->rewriter : e->name;
+        if (x->rewriter && *x->rewriter)
+                return x->rewriter;
+        /* told of already */
+        return x->n_queues > 0 ? NULL : e->name;
 }
 
 /* Without an answer, both. */
@@ -314,8 +317,10 @@ void whole_test(Whole *x,
         arena_reset(x->scratch);
         if (x->vague) {
                 /* the registers, or the set, may be others when it is asked again */
-                if (!x->collecting)
-                        whole_note(x, describe_vague(x, e));
+                const char *why = x->collecting ? NULL : describe_vague(x, e);
+
+                if (why)
+                        whole_note(x, why);
                 *ret_may = *ret_not = DIAGRAM_ALL;
                 return;
         }

@@ -75,6 +75,19 @@ static bool interface_matters(const Whole *x, const WorldInterface *i) {
                (i->master && (!master || is_watched(x, master)));
 }
 
+bool whole_turns(const Whole *x, const WorldRule *rule, size_t i) {
+        const WorldExpr *e = &rule->exprs[i];
+        const WorldInterface *to;
+        uint32_t index;
+
+        if (e->kind != WORLD_FORWARD || e->target < 0)
+                return false;
+        if (!read_register(rule, i, e->target, &index, sizeof(index)))
+                return true;
+        to = interface_at(x->world, (int)index);
+        return to && to->loopback;
+}
+
 bool whole_copy_matters(const Whole *x, const WorldRule *rule, size_t i) {
         const WorldExpr *e = &rule->exprs[i];
         uint8_t family = x->family == FAMILY_IPV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;

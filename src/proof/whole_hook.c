@@ -289,6 +289,36 @@ size_t whole_list_ingress(Whole *x, const WorldChain ***ret) {
         return n;
 }
 
+static bool has_turns(const Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+
+                for (size_t j = 0; j < c->n_rules; j++)
+                        for (size_t k = 0; k < c->rules[j].n_exprs; k++)
+                                if (whole_turns(x, &c->rules[j], k))
+                                        return true;
+        }
+        return false;
+}
+
+size_t whole_list_turning(Whole *x, const WorldChain ***ret) {
+        const World *w = x->world;
+        const WorldChain **list = arena_alloc_array(x->arena, w->n_chains + 1, sizeof(*list));
+        bool turns = has_turns(x);
+        size_t n = 0;
+
+        *ret = list;
+        if (!list)
+                return whole_fail(x, -ENOMEM);
+        for (size_t i = 0; i < w->n_chains && turns; i++)
+                if (w->chains[i]->is_base && w->chains[i]->ingress &&
+                    !whole_is_dormant(w->chains[i]->table) &&
+                    !whole_is_bans(x, w->chains[i]->table))
+                        list[n++] = w->chains[i];
+        qsort(list, n, sizeof(*list), compare_chains);
+        return n;
+}
+
 bool whole_order_matters(const Whole *x, const WorldChain **list, size_t n) {
         bool matters = x->stage == STAGE_NAT; /* the first chain that translates ends it */
 

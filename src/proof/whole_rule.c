@@ -328,9 +328,13 @@ WholeChange whole_anywhere(WholeChange c) {
 }
 
 static void step_set_payload(Whole *x, Run *run, const WorldExpr *e) {
-        WholeChange c = whole_anywhere(x->changes[run->change]);
+        bool frame = x->turning && e->base == WORLD_LINK;
+        WholeChange c = x->changes[run->change];
 
-        c.any_source = true;
+        if (!frame)
+                c = whole_anywhere(c);
+        c.any_link |= frame;
+        c.any_source |= !frame;
         run->change = whole_change(x, &c);
 }
 
@@ -361,7 +365,19 @@ static void step_nothing(Whole *x, Run *run, const WorldExpr *e) {
 }
 
 static void step_forward(Whole *x, Run *run, const WorldExpr *e) {
-        end(x, run, whole_dropped(x, run->guard));
+        WholeChange c = x->changes[run->change];
+
+        if (e->unit && (e->unit == NFPROTO_IPV4) != (x->family == FAMILY_IPV4)) {
+                fall(x, run, run->guard);
+                run->guard = DIAGRAM_EMPTY;
+                return;
+        }
+        if (!x->turning || !whole_turns(x, run->rule, run->i)) {
+                end(x, run, whole_dropped(x, run->guard));
+                return;
+        }
+        c.turned = true;
+        end(x, run, whole_leaf(x, run->guard, whole_change(x, &c), LABEL_ACCEPT));
 }
 
 static void step_choice(Whole *x, Run *run, const WorldExpr *e) {
@@ -373,6 +389,8 @@ static void step_choice(Whole *x, Run *run, const WorldExpr *e) {
 }
 
 static void step_verdict(Whole *x, Run *run, const WorldExpr *e) {
+        if (e->verdict.kind == WORLD_QUEUE && !x->collecting)
+                whole_note_queue(x, run->rule->chain);
         end(x, run, verdict(x, e->verdict, run->change, run->guard));
 }
 

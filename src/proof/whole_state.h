@@ -108,6 +108,7 @@ struct Whole {
         bool refusals;            /* see whole_take_refusals() */
         bool sent;                /* see whole_take_sent() */
         DiagramId drops, arrived; /* arrived: behind prerouting */
+        bool turning;             /* chains of devices are walked for what comes back by them */
         bool again;               /* large sets have been collected already */
         int error;
         Variable variables[DIAGRAM_VARIABLES_MAX];
@@ -129,6 +130,8 @@ struct Whole {
         size_t n_arrivals;
         const char **unknown;
         size_t n_unknown;
+        const WorldChain **queues; /* that were told of */
+        size_t n_queues;
         const char
                 *rewriter; /* whose rules rewrite packets, in words, or ""; NULL: not looked for */
         Stage stage;
@@ -150,6 +153,7 @@ static const Range whole_link_local = {{UINT64_C(0xfe80) << 48, 0},
 /* whole.c */
 DiagramId whole_fail(Whole *x, int error);
 void whole_note(Whole *x, const char *what);
+void whole_note_queue(Whole *x, const WorldChain *c);
 size_t whole_change(Whole *x, const WholeChange *c);
 
 /* whole_route.c */
@@ -189,6 +193,8 @@ size_t whole_list_chains(Whole *x, int hook, bool nat, const WorldChain ***ret);
 /* Chains of devices that are walked, and whether that one is. */
 size_t whole_list_ingress(Whole *x, const WorldChain ***ret);
 bool whole_walks_device(const Whole *x, const WorldChain *c);
+/* All chains of devices that packets come by, if a rule may send some on by loopback; or none. */
+size_t whole_list_turning(Whole *x, const WorldChain ***ret);
 /* Of chains of one priority. */
 bool whole_order_matters(const Whole *x, const WorldChain **list, size_t n);
 /* That nothing can be proved, and why. */
@@ -199,6 +205,8 @@ void whole_note_outside(Whole *x);
 /* whole_copy.c */
 /* Whether a copy that the rule's expression sends, or the packet, may matter where it goes. */
 bool whole_copy_matters(const Whole *x, const WorldRule *rule, size_t i);
+/* Whether the rule's expression may send a packet on by the loopback interface. */
+bool whole_turns(const Whole *x, const WorldRule *rule, size_t i);
 
 /* whole_value.c */
 int whole_add_value(Whole *x, const Value *v);

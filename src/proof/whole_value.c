@@ -247,6 +247,10 @@ int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const Whol
             e->size > 0)
                 return load_link(x, e, registers);
 
+        if (e->base == WORLD_LINK && c->any_link) {
+                whole_put_any(registers, e->target, e->size);
+                return 2;
+        }
         whole_put_known(registers, e->target, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
                         MIN((size_t)e->size, 15UL));
         for (size_t i = 0; i < e->size; i++) {

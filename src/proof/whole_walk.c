@@ -33,7 +33,8 @@ static DiagramId run_base(Whole *x, const void *context, size_t change, DiagramI
         WholeChange ch = x->changes[change];
         DiagramId others = DIAGRAM_EMPTY, r;
 
-        if (x->stage == STAGE_NAT && (ch.untracked || ch.done))
+        if ((x->stage == STAGE_NAT && (ch.untracked || ch.done)) ||
+            (x->stage == STAGE_INGRESS && ch.turned))
                 return whole_leaf(x, care, change, LABEL_ACCEPT);
         if (x->stage == STAGE_INGRESS) {
                 DiagramId on = where_device(x, c);
@@ -227,7 +228,8 @@ static DiagramId run_input(Whole *x, DiagramId now) {
         return translates ? now : run_chains(x, now, list, n, PRIORITY_SOURCES, INT32_MAX);
 }
 
-static int collect(Whole *x, DiagramId now, bool here, WholeEnd **ends, size_t *n) {
+/* turned: those alone that a rule sent on by the loopback interface. */
+static int collect(Whole *x, DiagramId now, bool turned, bool here, WholeEnd **ends, size_t *n) {
         for (size_t i = 0; i < x->n_changes; i++) {
                 WholeEnd e = {
                         .region = diagram_where_may(x->diagram, now, label_of(i, LABEL_ACCEPT)),
@@ -235,10 +237,29 @@ static int collect(Whole *x, DiagramId now, bool here, WholeEnd **ends, size_t *
                         .change = x->changes[i],
                 };
 
-                if (e.region != DIAGRAM_EMPTY && !arena_append(x->arena, *ends, *n, e))
+                if (e.change.turned == turned && e.region != DIAGRAM_EMPTY &&
+                    !arena_append(x->arena, *ends, *n, e))
                         return -ENOMEM;
         }
         return whole_error(x);
+}
+
+/* Packets that a device's rule sends on by the loopback interface: what becomes of them there is
+ * not followed, so that all of them may end anywhere; whoever finds one asks the evaluator. */
+static int collect_turned(Whole *x, DiagramId start, WholeEnd **ends, size_t *n) {
+        const WorldChain **list;
+        size_t n_list = whole_list_turning(x, &list);
+        DiagramId now;
+        int r;
+
+        if (n_list == 0 || x->refusals)
+                return whole_error(x);
+        x->turning = true;
+        x->stage = STAGE_INGRESS;
+        now = run_chains(x, start, list, n_list, INT32_MIN, INT32_MAX);
+        x->turning = false;
+        r = collect(x, now, true, true, ends, n);
+        return r == 0 ? collect(x, now, true, false, ends, n) : r;
 }
 
 static DiagramId choose_all(Whole *x, const void *context, size_t change, DiagramId care) {
@@ -263,7 +284,7 @@ static int walk_sent(Whole *x, const Way *way, DiagramId start, WholeEnd **ends,
         now = run_chains(x, now, list, n_list, INT32_MIN, PRIORITY_SOURCES);
         x->drops =
                 diagram_union(x->diagram, x->drops, diagram_where_may(x->diagram, now, LABEL_DROP));
-        return collect(x, now, false, ends, n);
+        return collect(x, now, false, false, ends, n);
 }
 
 int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, size_t *ret_n) {
@@ -285,11 +306,14 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
                 *ret_n = n;
                 return r;
         }
+        r = collect_turned(x, start, &ends, &n);
+        if (r < 0)
+                return r;
         arrived = x->arrived = run_first(x, run_ingress(x, start), NF_INET_PRE_ROUTING);
         way.rewrites = whole_rewrites(x, NF_INET_LOCAL_IN);
         now = whole_then(x, arrived, LABEL_ACCEPT, choose_way, &way);
         now = run_input(x, now);
-        r = collect(x, now, true, &ends, &n);
+        r = collect(x, now, false, true, &ends, &n);
         x->drops = diagram_where_may(x->diagram, now, LABEL_DROP);
         way.here = false;
         way.rewrites =
@@ -305,7 +329,7 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
         x->drops =
                 diagram_union(x->diagram, x->drops, diagram_where_may(x->diagram, now, LABEL_DROP));
         if (r == 0)
-                r = collect(x, now, false, &ends, &n);
+                r = collect(x, now, false, false, &ends, &n);
         *ret = ends;
         *ret_n = n;
         return r < 0 ? r : whole_error(x);
@@ -314,7 +338,7 @@ int whole_walk(Whole *x, WholeCare care, void *context, const WholeEnd **ret, si
 int whole_find_arrived(Whole *x, const WholeEnd **ret, size_t *ret_n) {
         WholeEnd *ends = NULL;
         size_t n = 0;
-        int r = collect(x, x->arrived, false, &ends, &n);
+        int r = collect(x, x->arrived, false, false, &ends, &n);
 
         *ret = ends;
         *ret_n = n;

@@ -379,9 +379,12 @@ static bool step_forward(Run *r, const WorldExpr *x, WorldVerdict *v) {
         bool known = x->target >= 0 && !run_is_tainted(r, x->target, 4);
         uint32_t index = 0;
 
+        if (x->unit && (x->unit == NFPROTO_IPV4) != (r->family == FAMILY_IPV4))
+                return false;
         if (known)
                 memcpy(&index, run_register(r, x->target), sizeof(index));
         r->sent_on = true;
+        r->new_frame = x->unit != 0;
         r->out = known ? world_interface_at(r->world, (int)index) : NULL;
         r->out_unknown = !r->out;
         v->kind = WORLD_STOLEN;

@@ -67,7 +67,8 @@ typedef struct Run {
         bool unknown, doubtful;
         /* br_netfilter has seen it translated: it is routed as if it came by where it leaves */
         bool moved_on_bridge;
-        bool sent_on; /* by a rule, by `out`, past all that would come */
+        bool sent_on;   /* by a rule, by `out`, past all that would come */
+        bool new_frame; /* likewise, in a frame of its own to a neighbour */
 
         uint8_t registers[WORLD_REGISTERS * 4];
         bool tainted[WORLD_REGISTERS]; /* holds what is not known */

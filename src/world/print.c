@@ -346,6 +346,9 @@ void world_print(const World *w, FILE *f) {
 const char *world_step_effect(const WorldStep *s) {
         if (s->nat)
                 return "translates";
+        for (size_t i = 0; s->rule && s->verdict.kind == WORLD_STOLEN && i < s->rule->n_exprs; i++)
+                if (s->rule->exprs[i].kind == WORLD_FORWARD)
+                        return "sends it on past all others";
         for (size_t i = 0; s->rule && i < s->rule->n_exprs; i++) {
                 if (s->rule->exprs[i].kind == WORLD_SET_PAYLOAD)
                         return "rewrites it";

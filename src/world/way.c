@@ -3,6 +3,7 @@
 
 /* One way of a packet through the hooks. */
 
+#define TYPE_ETHERNET 1      /* ARPHRD_ETHER */
 #define RULES_RUN_MAX 200000 /* on one way; loops, which no kernel takes, end there */
 #define TIES_MAX 5           /* chains of one priority whose order is tried */
 #define STATUS_CONFIRMED (1U << 3)
@@ -324,6 +325,78 @@ static bool enters_by_bridge(WorldWalker *x, Run *r) {
         return !run_bridge_of(r, r->in) || run_bridge_hook(x, r, NF_INET_LOCAL_IN) == WORLD_ACCEPT;
 }
 
+/* Whether every frame that comes by the interface is its own, and met no chain but its own. */
+static bool stands_alone(const Run *r, const WorldInterface *i) {
+        if (i->type != TYPE_ETHERNET || run_bridge_of(r, i) ||
+            (i->lower > 0 && !(i->kind && streq(i->kind, "veth"))))
+                return false;
+        for (size_t k = 0; k < r->world->n_interfaces; k++)
+                if (i->index > 0 && r->world->interfaces[k].master == i->index)
+                        return false;
+        return true;
+}
+
+/* Whom the frame is addressed to: the loopback interface looks at that again (eth_type_trans), and
+ * has the address 0, so that only what a rule rewrote, or sent in a new frame, is taken. */
+static bool is_taken_by(Run *r, const WorldInterface *loopback) {
+        static const uint8_t none[6];
+        const WorldPacket *p = r->packet;
+
+        if (r->new_frame)
+                return true;
+        /* the packet did not say whom its frame was for, or it was for many */
+        if (!p->has_link || memcmp(p->link, none, sizeof(none)) == 0 || r->link[0] & 1)
+                r->unknown = true;
+        return r->link[0] & 1 || memcmp(r->link, loopback->address, 6) == 0;
+}
+
+static bool is_loopback_address(const Run *r, bool source) {
+        return r->family == FAMILY_IPV4 && run_address_value(r, source).low >> 24 == 127;
+}
+
+/* What a rule of the device sends on by the loopback interface arrives again, by that. */
+static WorldWhere turn_back(WorldWalker *x, Run *r) {
+        const WorldInterface *loopback = r->out;
+        uint8_t *hops = &r->bytes[r->family == FAMILY_IPV4 ? 8 : 7];
+
+        r->sent_on = false;
+        r->unknown |= r->packet->type != 0 || is_loopback_address(r, true) ||
+                      is_loopback_address(r, false);
+        if (r->new_frame && *hops <= 1)
+                return WORLD_DROPPED;
+        if (r->new_frame)
+                *hops = (uint8_t)(*hops - 1);
+        if (run_device(r, &x->egress, loopback) != WORLD_ACCEPT)
+                return stopped(x, r);
+        if (!is_taken_by(r, loopback))
+                return WORLD_REFUSED;
+        r->in = loopback;
+        r->out = NULL;
+        if (run_device(r, &x->ingress, r->in) != WORLD_ACCEPT)
+                return stopped(x, r);
+        if (run_is_refused_at_once(r))
+                return WORLD_REFUSED;
+        if (run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
+                return WORLD_DROPPED;
+        switch (run_route_input(r)) {
+        case DECIDED_REFUSED:
+                break;
+        case DECIDED_HERE:
+                return enter_host(x, r);
+        case DECIDED_ON:
+                return forward(x, r);
+        }
+        return WORLD_REFUSED;
+}
+
+/* Stopped by a chain of the device that it arrived by. */
+static WorldWhere stopped_at_device(WorldWalker *x, Run *r) {
+        bool turns = r->sent_on && !r->out_unknown && r->out->loopback && !r->packet->bridged &&
+                     r->tracking == NOT_TRACKED_YET && stands_alone(r, r->in);
+
+        return turns ? turn_back(x, r) : stopped(x, r);
+}
+
 static WorldWhere arrive(WorldWalker *x, Run *r) {
         U128 dialled = run_address_value(r, false);
         /* the bridge calls prerouting, before IP looks at the packet */
@@ -337,7 +410,7 @@ static WorldWhere arrive(WorldWalker *x, Run *r) {
                 return pass_bridge(x, r);
         if (!by_bridge &&
             (!enters_by_bridge(x, r) || run_device(r, &x->ingress, r->in) != WORLD_ACCEPT))
-                return stopped(x, r);
+                return stopped_at_device(x, r);
         if (!by_bridge && run_is_refused_at_once(r))
                 return WORLD_REFUSED;
         if (run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)

@@ -74,7 +74,8 @@ typedef enum WorldExprKind {
         WORLD_NAT,  /* see WorldNat */
         WORLD_COPY, /* sends a copy to the next hop whose address is in `source`, by the interface
                      * whose number is in `target`; either may be -1 */
-        WORLD_FORWARD, /* likewise the packet itself, past all that would come */
+        WORLD_FORWARD, /* likewise the packet itself, past all that would come; unit: the address's
+                        * family, of which the packet has to be, or the rule is left */
         WORLD_NOTHING, /* counter, log, last, checksum, ...: goes on, whatever happens */
         WORLD_CHOICE,  /* limit, quota, connlimit, statistic, recent, dynset, time: goes on or
                         * leaves the rule, anew for each packet; `name`. fixed: it is no matter of
@@ -285,7 +286,7 @@ typedef struct World {
         bool rp_filter, route_localnet;    /* of any interface */
         bool forwards4, forwards6;
         bool source_routes4, source_routes6; /* packets may change their destination on the way */
-        uint32_t generation; /* of the kernel's ruleset */
+        uint32_t generation;                 /* of the kernel's ruleset */
 } World;
 
 /* Whether it leads every packet to its table. */

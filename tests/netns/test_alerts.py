@@ -112,6 +112,23 @@ def test_iptables_is_named_like_any_other(world, daemon):
     world.lab.run("fw", ["nft", "delete table ip nat"])
 
 
+def test_a_rule_that_sends_packets_on_by_loopback_is_an_alert_with_that_rule(world, daemon):
+    world.lab.nft(
+        "table netdev turning {\n    chain c { type filter hook ingress device eth0 priority 0\n"
+        '        tcp dport 22 ether daddr set 00:00:00:00:00:00 fwd to "lo"\n    }\n}\n'
+    )
+    claim = broken(daemon, "deny ssh")
+    assert "netdev turning, chain c" in claim["why"] and "sends it on" in claim["why"]
+    (alert,) = told(daemon, "alert", "deny ssh")
+    assert "changed by nft (process" in alert and send(world, alert) == "open"
+    remedy = claim["why"].split("to take it out: ")[1]
+    assert remedy.startswith("nft delete rule netdev turning c handle ")
+    world.lab.run("fw", shlex.split(remedy))
+    whole(daemon)
+    assert send(world, alert) != "open"
+    world.lab.run("fw", ["nft", "delete table netdev turning"])
+
+
 def test_what_another_table_refuses_breaks_an_allow(world, daemon):
     world.lab.nft(DROP)
     claim = broken(daemon, "allow https to")

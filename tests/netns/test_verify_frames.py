@@ -151,6 +151,27 @@ def test_what_a_device_sends_on_is_refused_here_and_may_be_elsewhere(world):
     hangs_on(verify(world, ollama=U, grafana=U)["ollama"], "'theirs'")
 
 
+@pytest.mark.parametrize("rewrites", [True, False])
+def test_what_a_device_sends_on_by_loopback_comes_in_past_everything(world, rewrites):
+    to = 'ether daddr set 00:00:00:00:00:00 fwd to "lo"' if rewrites else 'fwd ip to 127.0.0.1 device "lo"'
+    world.lab.nft(device("eth0", f"tcp dport {{ 22, 11434 }} {to}"))
+    others = {"allow_https": U, "allow_routed": U} if rewrites else {}
+    claims = verify(world, ollama=R, grafana=U, deny_ssh=R, **others)
+    for claim, port in (claims["ollama"], 11434), (claims["deny ssh"], 22):
+        assert f"port {port}, arriving by eth0" in claim["packet"]
+        sent, accepted = claim["way"][0], claim["way"][-1]
+        assert (sent["table"], sent["chain"]) == ("other", "theirs") and sent["handle"] > 0
+        assert (accepted["table"], accepted["chain"]) == ("ringwall", "input")
+    assert world.reach("wan", "host", 11434, 4) == "open"
+    assert world.reach("wan", "host", 5432, 4) != "open"
+
+
+def test_loopback_takes_only_frames_that_are_for_itself(world):
+    world.lab.nft(device("eth0", 'tcp dport { 22, 11434 } fwd to "lo"'))
+    hangs_on(verify(world, ollama=U, grafana=U, deny_ssh=U)["ollama"], "'theirs'", "sends packets")
+    assert world.reach("wan", "host", 11434, 4) != "open"
+
+
 def test_what_a_device_writes_into_packets_is_not_followed(world):
     world.lab.nft(device("eth0", "tcp dport 443 tcp dport set 22"))
     found = verify(world, ollama=U, grafana=U, deny_ssh=U, allow_https=R, allow_routed=U)
