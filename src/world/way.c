@@ -400,7 +400,8 @@ static WorldWhere stopped_at_device(WorldWalker *x, Run *r) {
 static WorldWhere arrive(WorldWalker *x, Run *r) {
         U128 dialled = run_address_value(r, false);
         /* the bridge calls prerouting, before IP looks at the packet */
-        bool by_bridge = x->world->bridge_calls_iptables && is_bridge(r->in), refused;
+        bool by_bridge = x->world->bridge_calls_iptables && is_bridge(r->in);
+        Decision decided = DECIDED_REFUSED;
 
         if (run_below(r, &x->ingress, r->in) != WORLD_ACCEPT)
                 return stopped(x, r);
@@ -420,22 +421,27 @@ static WorldWhere arrive(WorldWalker *x, Run *r) {
                 r->out = r->in;
                 return forward(x, r);
         }
+        /* what was translated is routed at once, and passed on as a frame if it stays on the
+         * bridge: then nobody hands it up, and IP does not look at it */
+        if (r->moved_on_bridge) {
+                decided = run_route_input(r);
+                if (decided == DECIDED_ON && r->out == r->in)
+                        return turn_on_bridge(x, r);
+        }
         if (by_bridge &&
             (!enters_by_bridge(x, r) || run_device(r, &x->ingress, r->in) != WORLD_ACCEPT))
                 return stopped(x, r);
-        /* what the bridge passes on as a frame, IP does not look at */
-        refused = by_bridge && run_is_refused_at_once(r);
-        if (refused && !r->moved_on_bridge)
+        if (by_bridge && run_is_refused_at_once(r))
                 return WORLD_REFUSED;
-        switch (run_route_input(r)) {
+        if (!r->moved_on_bridge)
+                decided = run_route_input(r);
+        switch (decided) {
         case DECIDED_REFUSED:
-                return WORLD_REFUSED;
+                break;
         case DECIDED_HERE:
-                return refused ? WORLD_REFUSED : enter_host(x, r);
+                return enter_host(x, r);
         case DECIDED_ON:
-                if (r->moved_on_bridge && r->out == r->in)
-                        return turn_on_bridge(x, r);
-                return refused ? WORLD_REFUSED : forward(x, r);
+                return forward(x, r);
         }
         return WORLD_REFUSED;
 }
