@@ -210,8 +210,8 @@ static void print_summary(const PlanInput *p) {
                                : p->voice.is_plan ? " (-v shows each of them)"
                                                   : "");
         else if (n_sets == 0 && p->plan->n_rules == 0 && !p->plan->wakes && !p->plan->log_changes)
-                puts("every rule of the policy stays; the kernel's rules are only arranged anew "
-                     "(-v shows how)");
+                puts("the policy's rules are the same; rules of the kernel's for them come, go, or "
+                     "stand in another order (-v shows which)");
 }
 
 /* How much is logged, before and after. */

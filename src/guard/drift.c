@@ -49,6 +49,12 @@ static int add_chain(Words *w, const PlanChain *chain) {
                 return add(w, arena_printf(w->arena, "chain %s is gone", name));
         if (chain->rehooked)
                 return add(w, arena_printf(w->arena, "chain %s was made to let through", name));
+        /* of rules that stand in several chains: the policy's are told of by themselves */
+        if (!w->text && chain->n_go > 0)
+                return add(w, arena_printf(w->arena, "%zu of its rules are gone from %s",
+                                           chain->n_go, name));
+        if (!w->text && chain->n_come > 0)
+                return add(w, arena_printf(w->arena, "%zu rules came to %s", chain->n_come, name));
         return chain->reordered
                        ? add(w, arena_printf(w->arena, "the order of chain %s's rules", name))
                        : 0; /* its rules are told of by themselves */
