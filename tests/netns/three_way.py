@@ -26,7 +26,7 @@ from surroundings import ON_LINK
 from traffic import Traffic
 from wire import DEADLINE, Wire, pinned
 
-FIXES = 40  # inbound rules that may be taken out because they hold nothing but protected services
+FIXES = 400  # inbound rules that may be taken out because they hold nothing but protected services
 
 
 @dataclass
@@ -124,7 +124,7 @@ class ThreeWay:
                     maker, f"check names {path}:{line}, which is no inbound rule\n{done.stderr}"
                 )
                 return False
-        self._fail(maker, "check refuses one rule after the other")
+        self._fail(maker, f"check refuses one rule after the other\n{done.stderr[-3000:]}")
         return False
 
     def _load(self, rng, maker):
