@@ -131,6 +131,17 @@ int request_refuse_panic(const Daemon *d, RequestFailure *f) {
                        : 0;
 }
 
+/* Nothing could be put in force, nor the former again: what is confirmed stays so. */
+int request_refuse_taken(Daemon *d, RequestFailure *f) {
+        if (!d->engine.desired || !d->engine.is_anothers || engine_holds(&d->engine) == 1 ||
+            !d->engine.is_anothers)
+                return 0;
+        return request_fail(f, RPC_INTERFACE ".KernelRefused",
+                            "another program owns the table, so that no rule can be changed, and "
+                            "this host is shut but for those who may rescue: `ringwall events` "
+                            "tells which program; end it first");
+}
+
 int request_unload(Daemon *d, const RpcPeer *peer, RequestFailure *f) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         ConfirmPlan plan;

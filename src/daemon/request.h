@@ -12,6 +12,7 @@ int request_begin(Daemon *d, Arena *a);
 int request_finish(Daemon *d, int r);
 /* While panic is on, nothing else can be asked for. */
 int request_refuse_panic(const Daemon *d, RequestFailure *f);
+int request_refuse_taken(Daemon *d, RequestFailure *f);
 
 /* A change that waits before another one is asked for; or 0. */
 uint32_t request_waiting(const Daemon *d);

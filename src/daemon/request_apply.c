@@ -147,6 +147,8 @@ int request_apply(Daemon *d, const ApplyRequest *q, json_t **ret, RequestFailure
         json_t *reply = NULL;
         int r = q->dry_run ? 0 : request_refuse_panic(d, f);
 
+        if (r == 0 && !q->dry_run)
+                r = request_refuse_taken(d, f);
         if (r < 0)
                 return r;
         /* a second time if the kernel turns out to lack something that can be done without */

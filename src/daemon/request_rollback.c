@@ -100,6 +100,8 @@ int request_rollback(Daemon *d, const RollbackRequest *request, json_t **ret, Re
         if (r == 0)
                 r = request_refuse_panic(d, f);
         if (r == 0)
+                r = request_refuse_taken(d, f);
+        if (r == 0)
                 r = rollback(d, a, request, reply, f);
         if (r < 0)
                 json_decref(reply);

@@ -325,6 +325,11 @@ def test_one_that_makes_the_table_its_own_holds_nothing_open(world, daemon, besi
     wait_until(lambda: "could not be put right" in daemon.log(), 20, "that it is told")
     told = drifts(daemon)
     assert len(told) == 1 and f"process {rival.pid}:" in told[0], told
+    # what cannot be put in force is refused, and takes nothing of what was confirmed away
+    code, said = daemon.apply(OFF + with_inbound("{ allow: ssh }"), "--no-confirm")
+    assert code == 6 and "another program owns the table" in str(said), said
+    code, said = daemon.ask("rollback", "1")
+    assert code == 6 and "another program owns the table" in str(said), said
     rival.kill()
     rival.wait()
     is_calm(world, daemon)
