@@ -133,13 +133,19 @@ int request_refuse_panic(const Daemon *d, RequestFailure *f) {
 
 /* Nothing could be put in force, nor the former again: what is confirmed stays so. */
 int request_refuse_taken(Daemon *d, RequestFailure *f) {
+        int r;
+
         if (!d->engine.desired || !d->engine.is_anothers || engine_holds(&d->engine) == 1 ||
             !d->engine.is_anothers)
                 return 0;
-        return request_fail(f, RPC_INTERFACE ".KernelRefused",
-                            "another program owns the table, so that no rule can be changed, and "
-                            "this host is shut but for those who may rescue: `ringwall events` "
-                            "tells which program; end it first");
+        r = request_fail(f, RPC_INTERFACE ".KernelRefused",
+                         "another program owns the table, so that no rule can be changed, and "
+                         "this host is shut but for those who may rescue: `ringwall events` "
+                         "tells which program; end it first");
+        if (f && !f->messages)
+                f->messages = json_array();
+        request_tell_of_former(d, request_waiting(d), f);
+        return r;
 }
 
 int request_unload(Daemon *d, const RpcPeer *peer, RequestFailure *f) {
