@@ -209,6 +209,10 @@ static void print_status(const json_t *s) {
                 printf("%sboot%s         nothing will be in force after the next boot: systemctl "
                        "enable ringwalld (if it is masked, unmask it first)\n",
                        style.bad, style.reset);
+        if (json_object_get(s, "lateStarts"))
+                printf("%srestarts%s     ringwalld has ended again and again, and nobody watched "
+                       "meanwhile: journalctl -u ringwalld\n",
+                       style.bad, style.reset);
         print_owner(s);
         print_claims(json_object_get(s, "claims"));
         print_drift(s);

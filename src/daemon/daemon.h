@@ -16,13 +16,14 @@
 #include "guard/pace.h"
 #include "guard/store.h"
 #include "host/sshd.h"
+#include "host/starts.h"
 #include "host/unit.h"
 #include "rpc/call.h"
 #include "rpc/server.h"
 
 typedef struct ClaimWatch ClaimWatch;
 
-#define DAEMON_RUNTIME_DIR "/run/ringwall"
+#define DAEMON_RUNTIME_DIR STARTS_FOLDER
 #define DAEMON_POLICY_FILE "/etc/ringwall/policy.yaml"
 #define DAEMON_SOCKET RPC_INTERFACE /* within the runtime directory */
 #define DAEMON_EVENTS_MAX 16        /* that are kept to be shown */
@@ -175,6 +176,7 @@ typedef struct Daemon {
         } outlook;
 
         bool is_noted;     /* that something is in force: see absence.c */
+        Starts starts;     /* how often systemd has started it of late */
         EventLog log_file; /* every event */
         bool log_failed;   /* the last one could not be written, which has been said */
         DaemonEvent events[DAEMON_EVENTS_MAX]; /* a ring */

@@ -94,6 +94,7 @@ static const RpcField status_out[] = {
         {"bans", RPC_OBJECT, RPC_OPTIONAL, "who is shut out; absent: the store cannot be opened", .fields = bans_fields},
         {"panic", RPC_OBJECT, RPC_OPTIONAL, "everything is closed but the rescue path", .fields = panic_fields},
         {"startsAtBoot", RPC_BOOL, RPC_OPTIONAL, "systemd starts ringwalld at the next boot; absent: no unit is installed"},
+        {"lateStarts", RPC_INT, RPC_OPTIONAL, "ringwalld has ended again and again, and had to wait so often before it was started again"},
         {"rules", RPC_INT, 0, "of the kernel's"},
         {"chains", RPC_INT, 0, "of the kernel's"},
         {"version", RPC_STRING, 0, "of ringwalld"},

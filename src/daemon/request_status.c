@@ -99,9 +99,12 @@ static size_t count_rules(const Ruleset *rs) {
         return n;
 }
 
-static void add_boot(json_t *reply) {
+static void add_start(const Daemon *d, json_t *reply) {
         UnitStart start;
 
+        if (starts_are_late(&d->starts, starts_now()))
+                (void)json_object_set_new(reply, "lateStarts",
+                                          json_integer((json_int_t)d->starts.n_late));
         if (outlook_boot(&start) == 0 && start != UNIT_MISSING)
                 (void)json_object_set_new(reply, "startsAtBoot",
                                           json_boolean(start == UNIT_ENABLED));
@@ -134,7 +137,7 @@ json_t *request_status(Daemon *d) {
                                           json_pack("{s:I}", "seconds", panic_seconds(d)));
         add_in_force(d, holds, reply);
         add_differences(d, holds, reply);
-        add_boot(reply);
+        add_start(d, reply);
         if (d->confirm.is_pending)
                 (void)json_object_set_new(
                         reply, "pending",
