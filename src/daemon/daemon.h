@@ -169,6 +169,11 @@ typedef struct Daemon {
         } panic;
 
         struct {
+                sd_event_source *timer;
+                uint64_t usec; /* that it waits */
+        } amidst;
+
+        struct {
                 sd_event_source *timer, *watch;     /* watch: of the state directory */
                 sd_event_source *socket_watch;      /* of the runtime directory */
                 bool is_state_lost, is_socket_lost; /* likewise of is_lost */
