@@ -157,7 +157,11 @@ static void print_drift(const json_t *s) {
                        seen, seen == 1 ? "" : "s",
                        (long long)json_integer_value(json_object_get(drift, "undone")),
                        longest / 1000, longest / 100 % 10);
-        if (json_is_true(json_object_get(drift, "shut")))
+        if (json_is_true(json_object_get(drift, "kept")))
+                puts("shut         another program keeps changing the rules, or owns their table: "
+                     "until it stops, they stand in one that nobody else can change, inet "
+                     "ringwall_shut, too");
+        else if (json_is_true(json_object_get(drift, "shut")))
                 puts("shut         another program keeps changing the rules: until it stops, "
                      "nothing "
                      "comes in but those who may rescue, and what was open before");

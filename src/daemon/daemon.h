@@ -63,7 +63,10 @@ typedef struct DriftGuard {
         Arena *shut_arena;    /* owned; of */
         Ruleset *shut;        /* what comes beside the rules then, or NULL, */
         const Ruleset *shut_for;                  /* made for that of the engine's */
-        bool is_shut_ours;                        /* nobody else can take it away */
+        bool is_shut_ours;                        /* nobody else can take it away, */
+        bool is_kept;                             /* and all of the rules stand there instead */
+        bool is_behind;                           /* or should not any more, and still may */
+        const Ruleset *not_kept;                  /* the engine's, if the kernel refused that */
         uint64_t paid_usec;                       /* likewise: each that is told of moves it on, */
         bool is_paced;                            /* which has been told of; and */
         uint64_t n_untold;                        /* those that were not */
@@ -261,6 +264,8 @@ void bans_stop(Daemon *d);
 void bans_note_foreign(Daemon *d, const Commit *c);
 /* Whatever other programs did may not have been told of. */
 void bans_note_lost(Daemon *d);
+/* Whether nobody is banned, or nobody else can take away what shuts them out. */
+bool bans_stand(const Daemon *d);
 /* Nothing is in force any more, on demand; and something is again. */
 int bans_suspend(Daemon *d);
 void bans_resume(Daemon *d);

@@ -125,10 +125,10 @@ json_t *request_status(Daemon *d) {
                 return NULL;
         (void)json_object_set_new(
                 reply, "drift",
-                json_pack("{s:I, s:I, s:I, s:b, s:I}", "seen", (json_int_t)d->drift.n_drifts,
+                json_pack("{s:I, s:I, s:I, s:b, s:b, s:I}", "seen", (json_int_t)d->drift.n_drifts,
                           "undone", (json_int_t)d->drift.n_heals, "longest",
                           (json_int_t)d->drift.longest_usec, "shut", pace_is_shut(&d->drift.pace),
-                          "times", (json_int_t)d->drift.pace.n_shut));
+                          "kept", d->drift.is_kept, "times", (json_int_t)d->drift.pace.n_shut));
         (void)json_object_set_new(reply, "claims", claims_json(d));
         if (d->bans)
                 (void)json_object_set_new(reply, "bans", bans_status(d));
