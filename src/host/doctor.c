@@ -255,8 +255,8 @@ static int examine_bridges(const Subject *s, Findings *ret) {
                                         : "what stays within a bridge, from one port to "
                                           "another, passes no rule: containers on one bridge "
                                           "reach each other whatever the policy says",
-                          .advice = called ? "load the policy again when bridges or their ports "
-                                             "have changed"
+                          .advice = called ? "nothing: ringwalld follows them as they change; only "
+                                             "'ringwall load' has to be run again then"
                                            : "put what must not reach each other on different "
                                              "bridges"});
 }
