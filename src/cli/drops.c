@@ -183,40 +183,38 @@ static void say_kind(const json_t *drop, Words *w) {
                 }
 }
 
-/* " of nextcloud_db_1", if it is known whose address it is. */
-static void say_owner(const Drops *d, const char *address, char *buf, size_t size) {
-        const Container *found = NULL;
+/* What the container is called that has the address; NULL: nobody knows. */
+static const char *owner_of(const Drops *d, const char *address) {
+        const Container *found;
         Family family;
         U128 value;
 
-        if (address_parse(address, &family, &value) == ADDRESS_OK)
-                found = containers_find_address(&d->containers, family, value);
-        (void)snprintf(buf, size, "%s%s", found ? " of " : "",
-                       !found        ? ""
-                       : found->name ? found->name
-                                     : found->id);
+        if (address_parse(address, &family, &value) != ADDRESS_OK)
+                return NULL;
+        found = containers_find_address(&d->containers, family, value);
+        return !found ? NULL : found->name ? found->name : found->id;
 }
 
 /* "10.0.0.1 3000/tcp (grafana)", and where a published port leads to; or that alone, if the kernel
  * does not tell what was dialled. */
 static void say_destination(const Drops *d, const json_t *drop, const char *names, Words *w) {
         const char *to = text_of(drop, "to"), *target = text_of(drop, "target");
-        char port[64], owner[96], end[192] = "";
+        const char *owner = *target ? owner_of(d, target) : NULL;
+        long long end = (long long)number_of(drop, "targetPort");
+        char port[64];
 
         port_text(drop, port, sizeof(port));
-        if (*target) {
-                say_owner(d, target, owner, sizeof(owner));
-                (void)snprintf(end, sizeof(end), "%s%s %lld%s%s", *to ? " -> " : "", target,
-                               (long long)number_of(drop, "targetPort"), *to ? "" : "/",
-                               *to ? "" : text_of(drop, "protocol"));
-                (void)snprintf(end + strlen(end), sizeof(end) - strlen(end), "%s", owner);
-        }
-        if (*target && !*to) {
-                (void)snprintf(w->to, sizeof(w->to), "%s, as published", end);
-                return;
-        }
-        (void)snprintf(w->to, sizeof(w->to), "%s%s%s%s%s%s%s", to, *to ? " " : "", port,
-                       *names ? " (" : "", names, *names ? ")" : "", end);
+        if (*target && !*to)
+                (void)snprintf(w->to, sizeof(w->to), "a port published to %s%s%s %lld/%s%s",
+                               owner ? owner : "", owner ? " (" : "", target, end,
+                               text_of(drop, "protocol"), owner ? ")" : "");
+        else if (*target)
+                (void)snprintf(w->to, sizeof(w->to), "%s %s%s%s%s -> %s%s%s %lld%s", to, port,
+                               *names ? " (" : "", names, *names ? ")" : "", owner ? owner : "",
+                               owner ? " (" : "", target, end, owner ? ")" : "");
+        else
+                (void)snprintf(w->to, sizeof(w->to), "%s%s%s%s%s%s", to, *to ? " " : "", port,
+                               *names ? " (" : "", names, *names ? ")" : "");
 }
 
 static void make_words(const Drops *d, const json_t *drop, Words *w) {

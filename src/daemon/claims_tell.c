@@ -78,7 +78,8 @@ void claims_note_author(Daemon *d, const Commit *c) {
         (void)arena_free(a.arena);
 }
 
-static const char *describe_author(Arena *arena, ClaimAuthor *author) {
+/* n_more: others that are alike. */
+static const char *describe_author(Arena *arena, ClaimAuthor *author, size_t n_more) {
         const Tree tree = {.arena = arena, .root = ""};
         const char *text;
         Sshd sshd;
@@ -88,9 +89,8 @@ static const char *describe_author(Arena *arena, ClaimAuthor *author) {
                 (void)who_find_connection(&tree, &sshd, &author->who);
         text = who_describe(arena, &author->who);
         author->who.by = NULL; /* lives in the arena */
-        return text && author->n_more > 0
-                       ? arena_printf(arena, "%s, and %zu more like it", text, author->n_more)
-                       : text;
+        return text && n_more > 0 ? arena_printf(arena, "%s, and %zu more like it", text, n_more)
+                                  : text;
 }
 
 static bool had_a_hand(const ClaimAuthor *a, uint32_t generation, const char *table) {
@@ -104,23 +104,43 @@ typedef struct Seen {
         uint64_t looked_usec; /* CLOCK_MONOTONIC, at tables of the old iptables */
 } Seen;
 
+/* NULL if there are none. The same program may have changed several tables. */
+static const char *describe_hands(Arena *arena, ClaimAuthor *const *hands, size_t n) {
+        const char *text = NULL;
+
+        for (size_t i = 0; i < n; i++) {
+                size_t first = 0, n_more = hands[i]->n_more;
+                const char *one;
+
+                while (first < i && !who_is_alike(&hands[first]->who, &hands[i]->who))
+                        first++;
+                if (first < i)
+                        continue;
+                for (size_t j = i + 1; j < n; j++)
+                        if (who_is_alike(&hands[i]->who, &hands[j]->who))
+                                n_more += 1 + hands[j]->n_more;
+                one = describe_author(arena, hands[i], n_more);
+                if (one)
+                        text = text ? arena_printf(arena, "%s, and %s", text, one) : one;
+        }
+        return text;
+}
+
 /* Of those who committed something up to that generation, whoever touched the table that does it;
  * or, if that is nobody, all of them, and whoever changed tables of the old iptables: what they did
  * may have nothing to do with it. "" if nobody did anything. */
 static const char *describe_authors(Daemon *d, Arena *arena, const Seen *seen, const char *table) {
         ClaimWatch *w = d->claims;
-        size_t n = w->n_authors, n_hands = 0;
-        const char *text = NULL, *legacy;
+        ClaimAuthor *hands[CLAIMS_AUTHORS_MAX];
+        size_t n = w->n_authors, n_hands = 0, n_all = 0;
+        const char *text, *legacy;
 
         for (size_t i = 0; i < n && table; i++)
                 n_hands += had_a_hand(&w->authors[i], seen->generation, table);
         for (size_t i = 0; i < n; i++)
-                if (had_a_hand(&w->authors[i], seen->generation, n_hands > 0 ? table : NULL)) {
-                        const char *one = describe_author(arena, &w->authors[i]);
-
-                        if (one)
-                                text = text ? arena_printf(arena, "%s, and %s", text, one) : one;
-                }
+                if (had_a_hand(&w->authors[i], seen->generation, n_hands > 0 ? table : NULL))
+                        hands[n_all++] = &w->authors[i];
+        text = describe_hands(arena, hands, n_all);
         legacy = n_hands == 0 ? claims_describe_legacy(d, arena, seen->looked_usec) : NULL;
         if (legacy)
                 text = text ? arena_printf(arena, "%s, and %s", text, legacy) : legacy;
@@ -454,7 +474,7 @@ static const char *describe_error(int r) {
 void claims_tell_blind(Daemon *d, Arena *a, int r) {
         ClaimWatch *w = d->claims;
         size_t n = w->n_authors;
-        const char *who = n > 0 ? describe_author(a, &w->authors[n - 1]) : NULL;
+        const char *who = n > 0 ? describe_author(a, &w->authors[n - 1], 0) : NULL;
 
         if (w->is_blind)
                 return;
