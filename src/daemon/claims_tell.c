@@ -447,6 +447,7 @@ int claims_take(Daemon *d, Arena *a, const json_t *result) {
         r = claim_book_update(&w->book, answers, n, daemon_now(), a, &changes, &n_changes);
         if (r < 0)
                 return r;
+        w->book.is_known = w->missed_usec == 0; /* else soon */
         w->proved_usec = w->started_usec;
         w->book.n_claims = (size_t)json_integer_value(json_object_get(result, "claims"));
         w->is_saved &= n_changes == 0;

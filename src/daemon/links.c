@@ -5,7 +5,6 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 
-#include "daemon/claims.h"
 #include "nft/watch.h"
 
 /* Zones that are connected follow addresses and routes, and the sets of bridges follow links. What
@@ -73,10 +72,13 @@ static void tell_of_names(Daemon *d) {
 }
 
 /* A container engine changes a dozen links in a row, and it is told of once. */
-static void tell_of_change(Daemon *d, bool at_last) {
-        uint64_t now = claims_now();
+static void tell_of_change(Daemon *d, bool other_rules) {
+        uint64_t now;
 
-        if (!at_last && d->followed_usec > 0 && now - d->followed_usec < TELL_USEC)
+        d->n_followed += other_rules;
+        if (sd_event_now(d->event, CLOCK_MONOTONIC, &now) < 0)
+                return;
+        if (d->retry_usec == 0 && d->followed_usec > 0 && now - d->followed_usec < TELL_USEC)
                 return;
         d->followed_usec = now;
         daemon_say(d, LOG_INFO, "this host's networks or bridges have changed: followed");
@@ -99,9 +101,8 @@ static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
                 try_later(d, r, diag);
                 return 0;
         }
-        d->n_followed += r > 0;
         if (r > 0 || d->retry_usec > 0)
-                tell_of_change(d, d->retry_usec > 0);
+                tell_of_change(d, r > 0);
         d->retry_usec = 0;
         bans_follow_host(d);
         return 0;
