@@ -53,6 +53,7 @@ static int take_address(const struct nlmsghdr *h, World *w) {
         const struct ifaddrmsg *info = mnl_nlmsg_get_payload(h);
         WorldAddress address = {0};
         Attributes a;
+        uint32_t flags;
 
         if (mnl_nlmsg_get_payload_len(h) < sizeof(*info) ||
             !attribute_family(info->ifa_family, &address.family))
@@ -62,6 +63,8 @@ static int take_address(const struct nlmsghdr *h, World *w) {
         if (!attribute_address(&a, IFA_LOCAL, address.family, &address.address) &&
             !attribute_address(&a, IFA_ADDRESS, address.family, &address.address))
                 return 0;
+        flags = attribute_native_u32(&a, IFA_FLAGS) | info->ifa_flags;
+        address.tentative = flags & IFA_F_TENTATIVE && !(flags & IFA_F_OPTIMISTIC);
         address.prefix = info->ifa_prefixlen;
         address.index = (int)info->ifa_index;
         return append(w, w->addresses, w->n_addresses, address);

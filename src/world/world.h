@@ -238,6 +238,7 @@ typedef struct WorldAddress {
         U128 address;
         uint8_t prefix;
         int index;
+        bool tentative; /* of IPv6: the kernel still looks for doubles of it, or has found one */
 } WorldAddress;
 
 typedef struct WorldRoute {
@@ -293,3 +294,6 @@ typedef struct World {
 bool world_is_plain_rule(const WorldRouteRule *rule);
 /* ringwall's own rules go on as long as a limit is not reached. e: an expression of the rule. */
 bool world_is_own_limit(const WorldRule *rule, const WorldExpr *e);
+/* It gives a packet a template of a connection (a zone, say): before the kernel looks for the
+ * connection, the packet counts as a new one's then, and as tracked (nf_ct_get). */
+bool world_makes_template(const WorldExpr *e);
