@@ -107,6 +107,7 @@ Whole *whole_new(const World *w, Family family) {
                 return whole_free(x);
         x->has_nat = whole_has_nat(x);
         x->tracks = whole_has_conntrack(x);
+        x->has_templates = whole_has_templates(x);
         x->changes_sources = whole_changes_sources(x);
         /* what comes out of a tunnel bears the mark of its outer packet */
         x->changes[0].any_mark = whole_is_marked_before(x);

@@ -205,6 +205,23 @@ bool whole_has_conntrack(const Whole *x) {
         return false;
 }
 
+bool whole_has_templates(const Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+                bool bridge = c->table->family == NFPROTO_BRIDGE;
+
+                for (size_t j = 0; j < c->n_rules && (bridge || whole_sees_family(x, c)); j++)
+                        for (size_t k = 0; k < c->rules[j].n_exprs; k++) {
+                                const WorldExpr *e = &c->rules[j].exprs[k];
+
+                                if (world_makes_template(e) ||
+                                    (bridge && (e->kind == WORLD_CT || e->kind == WORLD_SET_CT)))
+                                        return true;
+                        }
+        }
+        return false;
+}
+
 static int compare_chains(const void *a, const void *b) {
         const WorldChain *x = *(const WorldChain *const *)a, *y = *(const WorldChain *const *)b;
 

@@ -180,7 +180,7 @@ static int load_meta(Whole *x, const WorldExpr *e, Byte *registers, const WholeC
                 whole_put_byte(x, registers, e->target, 0, whole_value_of(x, WHOLE_PROTOCOL, 1), 0);
                 if (c->any_else)
                         whole_put_any(registers, e->target, 1);
-                return 0;
+                return whole_sees_fragments(x) ? 2 : 0;
         case NFT_META_MARK:
                 if (c->any_mark)
                         whole_put_any(registers, e->target, 4);
@@ -279,6 +279,12 @@ static int load_ct(Whole *x, const WorldExpr *e, Byte *registers, const WholeCha
         bool tracked = x->stage > STAGE_RAW && !c->untracked;
         uint32_t state = c->untracked ? CT_UNTRACKED : x->stage <= STAGE_RAW ? CT_INVALID : CT_NEW;
 
+        if (x->stage <= STAGE_RAW && x->has_templates) {
+                if (!x->collecting)
+                        whole_note(x, "what connections are before the kernel looks for them");
+                whole_put_any(registers, e->target, e->size);
+                return e->key == NFT_CT_STATE ? 0 : 2;
+        }
         if (e->key == NFT_CT_STATE) {
                 whole_put_known(registers, e->target, &state, 4);
                 return 0;

@@ -124,6 +124,7 @@ struct Whole {
         size_t n_types, n_routes, n_fib_types;
         bool routes_known, deliveries_known; /* deliveries: what comes to this host */
         bool tracks;                         /* conntrack does, and puts fragments together */
+        bool has_templates;                  /* see whole_has_templates() */
         bool changes_sources;                /* see whole_changes_sources() */
         bool has_nat; /* some chain of this family translates: so every connection is looked at */
         Arrival *arrivals;
@@ -184,6 +185,8 @@ WholeChange whole_anywhere(WholeChange c);
 bool whole_is_marked_before(const Whole *x);
 /* A rule that asks for connections turns conntrack on, and packets are put together first. */
 bool whole_has_conntrack(const Whole *x);
+/* Whether a packet may bear a connection, or what looks like one, before conntrack sees it. */
+bool whole_has_templates(const Whole *x);
 /* Whether rules may change the source of packets before the kernel looks at it. */
 bool whole_changes_sources(const Whole *x);
 /* Ringwall's bans end by themselves, so that they prove nothing; and what a policy says of who
@@ -213,6 +216,10 @@ int whole_add_value(Whole *x, const Value *v);
 int whole_value_of(Whole *x, unsigned int variable, unsigned int width);
 /* A literal of values; while collecting, cuts. */
 DiagramId whole_literal(Whole *x, unsigned int variable, const Range *items, size_t n);
+/* Whether rules may see fragments whose headers are in the next one: of IPv6 the first may end
+ * before the transport header, whose protocol is then not known, and is taken all the same
+ * (ipv6frag_thdr_truncated). */
+bool whole_sees_fragments(Whole *x);
 /* Loads likewise, see whole_load(); _else: something of the packet that has no variable yet. */
 int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c);
 int whole_load_else(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c);

@@ -237,6 +237,16 @@ static int load_link(Whole *x, const WorldExpr *e, Byte *registers) {
         return 0;
 }
 
+bool whole_sees_fragments(Whole *x) {
+        bool sees = x->family == FAMILY_IPV6 && !x->plain &&
+                    (!x->tracks || x->stage == STAGE_FRAGMENTS);
+
+        if (sees && !x->collecting)
+                whole_note(x, "fragments of IPv6 that end before their ports: nothing puts them "
+                              "together before the rules");
+        return sees;
+}
+
 int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
         bool open = false;
 
@@ -266,6 +276,8 @@ int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const Whol
                         (void)changed_byte(x, c, variable, index,
                                            &registers[e->target * 4 + (int)i]);
         }
+        if (e->base == WORLD_TRANSPORT && whole_sees_fragments(x))
+                return 2;
         /* protocols that are not known may have no such bytes */
         if (open && (!x->tracks || x->stage == STAGE_FRAGMENTS))
                 return 2; /* a first fragment may be shorter */

@@ -97,6 +97,7 @@ static void track(Run *r) {
 
         if (r->tracking != NOT_TRACKED_YET)
                 return;
+        r->has_template = false;
         switch (p->state) {
         case WORLD_STATE_FIRST:
                 state = run_first_state(r);
