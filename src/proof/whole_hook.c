@@ -56,6 +56,7 @@ typedef enum Effect {
         EFFECT_MARK = 1, /* the packet's mark */
         EFFECT_ELSE = 2,
         EFFECT_REWRITE = 4, /* where it goes, or to which port */
+        EFFECT_ALL = EFFECT_MARK | EFFECT_ELSE | EFFECT_REWRITE,
 } Effect;
 
 #define BEFORE_ADDRESSES                                                                           \
@@ -67,7 +68,16 @@ static bool is_rewrite(const WorldExpr *e) {
                !(e->base == WORLD_TRANSPORT && e->offset >= 4);
 }
 
+/* A program may do anything to what it is handed. */
+static Effect effect_of_verdict(const WorldVerdict *v) {
+        return v->kind == WORLD_QUEUE ? EFFECT_ALL : 0;
+}
+
 static Effect effect_of(const WorldExpr *e) {
+        if (e->kind == WORLD_IS)
+                return effect_of_verdict(&e->verdict);
+        if (e->kind == WORLD_UNKNOWN)
+                return startswith(e->name, "xt match") ? 0 : EFFECT_ALL;
         if (is_rewrite(e))
                 return EFFECT_REWRITE | EFFECT_ELSE;
         if (e->kind == WORLD_SET_META && e->key == NFT_META_MARK)
@@ -76,8 +86,7 @@ static Effect effect_of(const WorldExpr *e) {
             (e->key == NFT_META_PRIORITY || e->key == NFT_META_NFTRACE))
                 return 0;
         if (e->kind == WORLD_SET_META || e->kind == WORLD_SET_CT || e->kind == WORLD_SET_PAYLOAD ||
-            e->kind == WORLD_NOTRACK || e->kind == WORLD_NAT ||
-            (e->kind == WORLD_UNKNOWN && !startswith(e->name, "xt match")))
+            e->kind == WORLD_NOTRACK || e->kind == WORLD_NAT)
                 return EFFECT_ELSE;
         return 0;
 }
@@ -91,10 +100,12 @@ static void add_effects_of(const WorldExpr *e, bool *seen, Effect *sum) {
         if (e->kind != WORLD_LOOKUP || !e->set->is_verdict_map)
                 return;
         if (e->set->unknown || e->set->dynamic)
-                *sum |= EFFECT_ELSE | EFFECT_REWRITE;
-        for (size_t i = 0; i < e->set->n_elements; i++)
+                *sum |= EFFECT_ALL;
+        for (size_t i = 0; i < e->set->n_elements; i++) {
+                *sum |= effect_of_verdict(&e->set->elements[i].verdict);
                 if (e->set->elements[i].verdict.chain)
                         add_effects(e->set->elements[i].verdict.chain, seen, sum);
+        }
 }
 
 static void add_effects(const WorldChain *c, bool *seen, Effect *sum) {
@@ -111,7 +122,7 @@ static Effect chain_effects(const Whole *x, const WorldChain *c) {
         Effect sum = 0;
 
         if (!seen)
-                return EFFECT_MARK | EFFECT_ELSE | EFFECT_REWRITE;
+                return EFFECT_ALL;
         add_effects(c, seen, &sum);
         return sum;
 }
@@ -373,6 +384,9 @@ void whole_note_helpers(Whole *x) {
 }
 
 void whole_note_outside(Whole *x) {
+        if (x->world->assigns_helpers)
+                whole_note_order(x, "connections that a protocol helper announces "
+                                    "(nf_conntrack_helper)");
         for (size_t i = 0; i < x->world->n_interfaces; i++)
                 if (x->world->interfaces[i].kind && streq(x->world->interfaces[i].kind, "vrf"))
                         whole_note_order(x, "by which interface packets of a VRF come in");

@@ -181,7 +181,11 @@ bool run_load_meta(Run *r, const WorldExpr *x) {
                 store8(r, x->target, r->packet->type);
                 return true;
         case NFT_META_NFTRACE:
+                store8(r, x->target, 0);
+                return true;
         case NFT_META_SECPATH:
+                if (r->world->has_ipsec)
+                        break;
                 store8(r, x->target, 0);
                 return true;
         case NFT_META_TIME_NS:

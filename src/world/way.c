@@ -401,14 +401,14 @@ static WorldWhere stopped_at_device(WorldWalker *x, Run *r) {
 static WorldWhere arrive(WorldWalker *x, Run *r) {
         U128 dialled = run_address_value(r, false);
         /* the bridge calls prerouting, before IP looks at the packet */
-        bool by_bridge = x->world->bridge_calls_iptables && is_bridge(r->in);
+        bool by_bridge = x->world->bridge_calls_hooks[r->family] && is_bridge(r->in);
         Decision decided = DECIDED_REFUSED;
 
         if (run_below(r, &x->ingress, r->in) != WORLD_ACCEPT)
                 return stopped(x, r);
         if (run_bridge_of(r, r->in) && run_bridge_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
-        if (r->packet->bridged && !x->world->bridge_calls_iptables)
+        if (r->packet->bridged && !x->world->bridge_calls_hooks[r->family])
                 return pass_bridge(x, r);
         if (!by_bridge &&
             (!enters_by_bridge(x, r) || run_device(r, &x->ingress, r->in) != WORLD_ACCEPT))

@@ -283,11 +283,13 @@ typedef struct World {
         WorldRouteRule *route_rules;
         size_t n_route_rules;
         bool has_route_rules[_FAMILY_MAX]; /* other ones than those that the kernel starts with */
-        bool bridge_calls_iptables;        /* br_netfilter shows bridged frames to ip hooks */
-        bool rp_filter, route_localnet;    /* of any interface */
+        bool bridge_calls_hooks[_FAMILY_MAX]; /* br_netfilter shows bridged frames to IP's */
+        bool rp_filter, route_localnet;       /* of any interface */
         bool forwards4, forwards6;
         bool source_routes4, source_routes6; /* packets may change their destination on the way */
-        uint32_t generation;                 /* of the kernel's ruleset */
+        bool assigns_helpers; /* to connections, without a rule (nf_conntrack_helper) */
+        bool has_ipsec;       /* what is unpacked keeps the mark of its outer packet, or gets one */
+        uint32_t generation;  /* of the kernel's ruleset */
 } World;
 
 /* Whether it leads every packet to its table. */

@@ -321,6 +321,29 @@ def test_a_redirect_of_ipv6_needs_an_address_of_the_same_scope(attacker, tmp_pat
             lab.run("fw", ["ip", "addr", "del", *address_and_device.split()], check=False)
 
 
+def test_a_bridge_shows_frames_of_a_family_to_the_rules_as_its_own_settings_say(attacker):
+    lab = attacker.lab
+    lab.nft("flush ruleset\n" + chain("forward", 0, "drop"))
+    settings = ["net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"]
+    before = [lab.run("fw", ["sysctl", "-n", s]).stdout.strip() for s in settings]
+    frames = {
+        4: packet_of(Trap("", source="172.17.0.2", to="172.17.0.3")),
+        6: packet_of(Trap("", source="fd00:17::2", to="fd00:17::3")),
+    }
+    try:
+        for own in ((0, 0), (1, 0), (0, 1)):
+            lab.run("fw", ["sysctl", "-qw", *(f"{s}=0" for s in settings)])
+            words = f"nf_call_iptables {own[0]} nf_call_ip6tables {own[1]}"
+            lab.run("fw", ["ip", "link", "set", "docker0", "type", "bridge", *words.split()])
+            for family, frame in frames.items():
+                frame.peer, frame.to_peer = "c1", "c2"
+                assert comes_in(attacker, frame) == (own[family == 6] == 0), (own, family)
+    finally:
+        lab.run("fw", ["sysctl", "-qw", *(f"{s}={v}" for s, v in zip(settings, before))])
+        words = "nf_call_iptables 0 nf_call_ip6tables 0"
+        lab.run("fw", ["ip", "link", "set", "docker0", "type", "bridge", *words.split()])
+
+
 # --- packets that no program sends ---
 
 
