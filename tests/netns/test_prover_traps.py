@@ -12,6 +12,7 @@ import packets
 import prover
 from foreign_packets import Sent
 from host import TCP, UDP, Packet, address
+from lab import wait_until
 from wire import pinned
 
 POLICY = "ringwall: 1\nprotected:\n  - { services: 5432/tcp }\n  - { services: 53/udp }\n"
@@ -305,16 +306,22 @@ def test_a_redirect_of_ipv6_needs_an_address_of_the_same_scope(attacker, tmp_pat
     to_site, to_link, to_many = (
         packet_of(Trap("", source="2001:db8:ffff::2", to=to)) for to in ("fec0::1", "fe80::1234", "ff05::1234")
     )
-    add = "addr add {} dev {} nodad\n"
-    lab.ip("fw", add.format("fec0::1/64", "eth1"))
+
+    def add(own, device):
+        lab.ip("fw", f"addr add {own}/64 dev {device} nodad\n")
+        # the kernel makes its route a moment later
+        local = ["ip", "-6", "route", "show", "table", "local", own]
+        wait_until(lambda: own in lab.run("fw", local).stdout, 20, f"a route for {own}")
+
     try:
+        add("fec0::1", "eth1")
         assert not any(comes_in(attacker, p) for p in (to_site, to_link, to_many))
         assert attacker.verify(str(policy))[0]["answer"] != "proved"
-        lab.ip("fw", add.format("fec0::2/64", "eth0"))
+        add("fec0::2", "eth0")
         assert comes_in(attacker, to_site) and comes_in(attacker, to_many)
         assert attacker.verify(str(policy))[0]["answer"] == "proved"
         assert not comes_in(attacker, to_link)
-        lab.ip("fw", add.format("fe80::77/64", "eth0"))
+        add("fe80::77", "eth0")
         assert comes_in(attacker, to_link)
     finally:
         for address_and_device in ("fec0::1/64 dev eth1", "fec0::2/64 dev eth0", "fe80::77/64 dev eth0"):
