@@ -299,6 +299,18 @@ static WorldWhere forward(WorldWalker *x, Run *r) {
         return leave(x, r);
 }
 
+static WorldWhere go_where(WorldWalker *x, Run *r, Decision decided) {
+        switch (decided) {
+        case DECIDED_REFUSED:
+                break;
+        case DECIDED_HERE:
+                return enter_host(x, r);
+        case DECIDED_ON:
+                return forward(x, r);
+        }
+        return WORLD_REFUSED;
+}
+
 static bool is_bridge(const WorldInterface *i) {
         return i && i->kind && streq(i->kind, "bridge");
 }
@@ -379,15 +391,7 @@ static WorldWhere turn_back(WorldWalker *x, Run *r) {
                 return WORLD_REFUSED;
         if (run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
-        switch (run_route_input(r)) {
-        case DECIDED_REFUSED:
-                break;
-        case DECIDED_HERE:
-                return enter_host(x, r);
-        case DECIDED_ON:
-                return forward(x, r);
-        }
-        return WORLD_REFUSED;
+        return go_where(x, r, run_route_input(r));
 }
 
 /* Stopped by a chain of the device that it arrived by. */
@@ -436,15 +440,7 @@ static WorldWhere arrive(WorldWalker *x, Run *r) {
                 return WORLD_REFUSED;
         if (!r->moved_on_bridge)
                 decided = run_route_input(r);
-        switch (decided) {
-        case DECIDED_REFUSED:
-                break;
-        case DECIDED_HERE:
-                return enter_host(x, r);
-        case DECIDED_ON:
-                return forward(x, r);
-        }
-        return WORLD_REFUSED;
+        return go_where(x, r, decided);
 }
 
 /* What the host sends to itself comes back by lo, with its connection. */
