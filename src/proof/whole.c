@@ -108,6 +108,8 @@ Whole *whole_new(const World *w, Family family) {
         x->has_nat = whole_has_nat(x);
         x->tracks = whole_has_conntrack(x);
         x->has_templates = whole_has_templates(x);
+        x->remembers = whole_remembers(x);
+        x->changes[0].any_ct_mark = x->remembers && whole_marks_connections(x);
         x->changes_sources = whole_changes_sources(x);
         /* what comes out of a tunnel bears the mark of its outer packet */
         x->changes[0].any_mark = w->has_ipsec || whole_is_marked_before(x);

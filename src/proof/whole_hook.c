@@ -4,6 +4,8 @@
 
 #include "proof/whole_state.h"
 
+#define FLAGS_OFFSET 13 /* of TCP's header */
+
 /* The chains of the hooks: which there are, what may be known of them without a walk, and in which
  * order they are called. */
 
@@ -204,16 +206,41 @@ static bool asks_conntrack(const Whole *x, const WorldExpr *e) {
                 (e->nat.family == family || e->nat.family == NFPROTO_INET));
 }
 
-bool whole_has_conntrack(const Whole *x) {
+/* Whether the expression tells the beginning of a connection of TCP from other packets. */
+static bool asks_flags(const Whole *x, const WorldExpr *e) {
+        uint32_t header = x->family == FAMILY_IPV4 ? 20 : 40;
+
+        return e->kind == WORLD_PAYLOAD && e->base != WORLD_LINK &&
+               e->offset + e->size > (e->base == WORLD_NETWORK ? header : 0) + FLAGS_OFFSET;
+}
+
+static bool marks_connection(const Whole *x, const WorldExpr *e) {
+        return e->kind == WORLD_SET_CT && e->key == NFT_CT_MARK;
+}
+
+/* Whether it is so of any expression for this family. */
+static bool any_expression(const Whole *x, bool (*is_so)(const Whole *x, const WorldExpr *e)) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
 
                 for (size_t j = 0; j < c->n_rules && whole_sees_family(x, c); j++)
                         for (size_t k = 0; k < c->rules[j].n_exprs; k++)
-                                if (asks_conntrack(x, &c->rules[j].exprs[k]))
+                                if (is_so(x, &c->rules[j].exprs[k]))
                                         return true;
         }
         return false;
+}
+
+bool whole_has_conntrack(const Whole *x) {
+        return any_expression(x, asks_conntrack);
+}
+
+bool whole_remembers(const Whole *x) {
+        return x->tracks && any_expression(x, asks_flags);
+}
+
+bool whole_marks_connections(const Whole *x) {
+        return any_expression(x, marks_connection);
 }
 
 bool whole_has_templates(const Whole *x) {

@@ -125,6 +125,7 @@ struct Whole {
         bool routes_known, deliveries_known; /* deliveries: what comes to this host */
         bool tracks;                         /* conntrack does, and puts fragments together */
         bool has_templates;                  /* see whole_has_templates() */
+        bool remembers;                      /* see whole_remembers() */
         bool changes_sources;                /* see whole_changes_sources() */
         bool has_nat; /* some chain of this family translates: so every connection is looked at */
         Arrival *arrivals;
@@ -185,6 +186,13 @@ WholeChange whole_anywhere(WholeChange c);
 bool whole_is_marked_before(const Whole *x);
 /* A rule that asks for connections turns conntrack on, and packets are put together first. */
 bool whole_has_conntrack(const Whole *x);
+/* Whether the connection of a first packet of TCP may be there already, and have a mark, a
+ * translation, and the status that it is confirmed: conntrack takes any packet for the first one
+ * (nf_conntrack_tcp_loose), and rules let others pass than those that begin a connection. As long
+ * as nobody answers (the host does not, to a frame for all), the next one is new as well. */
+bool whole_remembers(const Whole *x);
+/* Whether a rule gives connections a mark. */
+bool whole_marks_connections(const Whole *x);
 /* Whether a packet may bear a connection, or what looks like one, before conntrack sees it. */
 bool whole_has_templates(const Whole *x);
 /* Whether rules may change the source of packets before the kernel looks at it. */

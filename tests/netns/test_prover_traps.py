@@ -328,6 +328,42 @@ def test_a_redirect_of_ipv6_needs_an_address_of_the_same_scope(attacker, tmp_pat
             lab.run("fw", ["ip", "addr", "del", *address_and_device.split()], check=False)
 
 
+NO_SYN = "tcp dport 5432 tcp flags & (fin|syn|rst|ack) == syn drop"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        chain("input", 0, "ct mark 1 accept", NO_SYN, NO6, "ct mark set 1"),
+        chain("input", 0, "ct status confirmed accept", NO_SYN, NO6),
+        chain("prerouting", -100, "meta nfproto ipv4 tcp dport 5432 tcp flags syn redirect to :1", kind="nat")
+        + chain("input", 0, NO6, table="b"),
+    ],
+    ids=["by its mark", "by its status", "untranslated"],
+)
+def test_the_connection_of_a_first_packet_may_be_there_already(attacker, tmp_path, rules):
+    """Any packet begins one for conntrack, and as long as nobody answers the next one is new, too: the
+    host answers no frame that is for all."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    attacker.lab.nft("flush ruleset\n" + CLOSED + rules)
+    syn, wire = packet_of(Trap("")), attacker.wire
+    data = bytearray(syn.data)
+    data[33] = packets.ACK
+    data[36:38] = struct.pack("!H", (int.from_bytes(syn.data[36:38], "big") + packets.SYN - packets.ACK) & 0xFFFF)
+
+    def ports():
+        return {port for _, _, _, port in attacker.send([syn]).get(1, ())}
+
+    wire.conntrack.flush()
+    assert 5432 not in ports()
+    wire.conntrack.flush()
+    wire.send_frame("wan", bytes(data), b"\xff" * 6)
+    # the trap is one only if the packet comes in now
+    assert 5432 in ports()
+    assert attacker.verify(str(policy))[0]["answer"] != "proved"
+
+
 def test_a_bridge_shows_frames_of_a_family_to_the_rules_as_its_own_settings_say(attacker):
     lab = attacker.lab
     lab.nft("flush ruleset\n" + chain("forward", 0, "drop"))
