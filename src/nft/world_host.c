@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <linux/if_link.h>
+#include <linux/lwtunnel.h>
 #include <linux/rtnetlink.h>
 #include <linux/xfrm.h>
 #include <net/if.h>
@@ -90,6 +91,18 @@ static int take_address(const struct nlmsghdr *h, World *w) {
         return append(w, w->addresses, w->n_addresses, address);
 }
 
+/* The number is native, as all of rtnetlink's. */
+static bool unpacks(const Attributes *a) {
+        size_t size = 0;
+        const void *bytes = attribute_bytes(a, RTA_ENCAP_TYPE, &size);
+        uint16_t type;
+
+        if (!bytes || size != sizeof(type))
+                return false;
+        memcpy(&type, bytes, sizeof(type));
+        return type == LWTUNNEL_ENCAP_SEG6_LOCAL || type == LWTUNNEL_ENCAP_BPF;
+}
+
 static int take_route(const struct nlmsghdr *h, World *w) {
         const struct rtmsg *info = mnl_nlmsg_get_payload(h);
         WorldRoute route = {0};
@@ -104,6 +117,7 @@ static int take_route(const struct nlmsghdr *h, World *w) {
         if (info->rtm_dst_len > 0 &&
             !attribute_address(&a, RTA_DST, route.family, &route.destination))
                 return 0;
+        w->routes_unpack |= unpacks(&a);
         table = attribute_native_u32(&a, RTA_TABLE);
         route.prefix = info->rtm_dst_len;
         route.type = info->rtm_type;
@@ -160,6 +174,7 @@ static int read_once(World *w) {
         int r;
 
         memset(w->bridge_calls_hooks, 0, sizeof(w->bridge_calls_hooks));
+        w->routes_unpack = false;
         w->interfaces = NULL;
         w->addresses = NULL;
         w->routes = NULL;

@@ -417,6 +417,8 @@ void whole_note_outside(Whole *x) {
         for (size_t i = 0; i < x->world->n_interfaces; i++)
                 if (x->world->interfaces[i].kind && streq(x->world->interfaces[i].kind, "vrf"))
                         whole_note_order(x, "by which interface packets of a VRF come in");
+        if (x->world->routes_unpack)
+                whole_note_order(x, "what routes unpack (seg6local, BPF)");
         if (x->family == FAMILY_IPV4 ? x->world->source_routes4 : x->world->source_routes6)
                 whole_note_order(x, "where source routes lead (accept_source_route, seg6_enabled)");
         for (size_t i = 0; i < x->world->n_chains; i++) {

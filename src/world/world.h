@@ -287,6 +287,7 @@ typedef struct World {
         bool rp_filter, route_localnet;       /* of any interface */
         bool forwards4, forwards6;
         bool source_routes4, source_routes6; /* packets may change their destination on the way */
+        bool routes_unpack;   /* seg6local, BPF: what comes of it has passed no prerouting */
         bool assigns_helpers; /* to connections, without a rule (nf_conntrack_helper) */
         bool has_ipsec;       /* what is unpacked keeps the mark of its outer packet, or gets one */
         uint32_t generation;  /* of the kernel's ruleset */

@@ -328,6 +328,27 @@ def test_a_redirect_of_ipv6_needs_an_address_of_the_same_scope(attacker, tmp_pat
             lab.run("fw", ["ip", "addr", "del", *address_and_device.split()], check=False)
 
 
+def test_what_a_route_unpacks_has_passed_no_prerouting(attacker, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    lab, trap = attacker.lab, over_ipv6("")
+    lab.nft("flush ruleset\n" + CLOSED + chain("prerouting", -150, DROP))
+    assert attacker.verify(str(policy))[0]["answer"] == "undecided"  # fragments
+    lab.nft("flush ruleset\n" + CLOSED + chain("prerouting", -150, DROP) + ASKS_CONNTRACK.replace("input", "forward"))
+    assert attacker.verify(str(policy))[0]["answer"] == "proved"
+    inner = packet_of(trap)
+    outer = struct.pack("!IHBB", 6 << 28, len(inner.data), 41, 64) + address_bytes(trap.source)
+    outer += address_bytes("fc00:dead::1") + inner.data
+    route = "fc00:dead::1/128 encap seg6local action End.DT6 table 255 dev eth0"
+    lab.run("fw", ["ip", "-6", "route", "add", *route.split()])
+    try:
+        attacker.wire.conntrack.flush()
+        assert attacker.send([sent_of(trap, outer)]).get(1)
+        assert attacker.verify(str(policy))[0]["answer"] == "undecided"
+    finally:
+        lab.run("fw", ["ip", "-6", "route", "del", "fc00:dead::1/128"], check=False)
+
+
 NO_SYN = "tcp dport 5432 tcp flags & (fin|syn|rst|ack) == syn drop"
 
 
