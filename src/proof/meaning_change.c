@@ -22,7 +22,7 @@ static DiagramId where_element(Walk *w, const Rule *rule, const Element *e, Diag
         DiagramId x = meaning_element_condition(w->m, e, rule->map_fields, rule->n_map_fields);
 
         arena_reset(w->m->scratch);
-        return diagram_and(d, diagram_where_may(d, x, MEANING_YES), care);
+        return diagram_and(d, x, care);
 }
 
 static int compare_keys(const Set *set, const Element *x, const Element *y) {

@@ -89,25 +89,30 @@ static DiagramId field_condition(Meaning *m, const Match *match) {
 
 DiagramId
 meaning_element_condition(Meaning *m, const Element *e, const FieldId *list, size_t n_fields) {
-        DiagramId fall = DIAGRAM_ALL, x = yes(m);
+        DiagramId x = yes(m);
 
-        for (size_t i = 0; i < n_fields; i++) {
+        /* diagrams ask in about the order of the fields: from the last one, each is put on top */
+        for (size_t i = n_fields; i-- > 0;) {
                 DiagramId here = meaning_presence(m, list[i]);
                 MeaningVariable v;
-                Range r = e->key[i];
+                Range r;
 
-                if (here == fall)
-                        return fall;
-
+                if (here == DIAGRAM_ALL)
+                        return DIAGRAM_EMPTY;
                 if (!meaning_find_variable(list[i], &v))
                         return yes_or_fall(m); /* none of ours, and of a map: may be or not */
-                r = meaning_of_prefixes(list[i], r);
+                r = meaning_of_prefixes(list[i], e->key[i]);
                 if (u128_compare(r.low, r.high) > 0)
-                        return fall;
-                x = diagram_replace(m->diagram, x, MEANING_YES, here);
-                x = diagram_replace(
-                        m->diagram, x, MEANING_YES,
-                        meaning_literal(m, meaning_seen_as(m->way, v), &r, 1, yes(m), fall));
+                        return DIAGRAM_EMPTY;
+                v = meaning_seen_as(m->way, v);
+                x = diagram_asks_after(m->diagram, x, v)
+                            ? meaning_literal(m, v, &r, 1, x, DIAGRAM_EMPTY)
+                            : diagram_and(m->diagram,
+                                          meaning_literal(m, v, &r, 1, DIAGRAM_ALL, DIAGRAM_EMPTY),
+                                          x);
+                if (here != yes(m))
+                        x = diagram_and(m->diagram,
+                                        diagram_where_may(m->diagram, here, MEANING_YES), x);
         }
         return x;
 }
@@ -131,7 +136,7 @@ static DiagramId condition(Meaning *m, const Match *match, DiagramId care) {
                 [MEANING_ESSENTIAL] = MEANING_DROP, [MEANING_DROP] = MEANING_DROP,
                 [MEANING_FALL] = MEANING_YES,
         };
-        Elements s = {match->set, match->fields, match->n_fields, false, NULL};
+        Elements s = {match->set, match->fields, match->n_fields, false};
         MeaningVariable v;
         DiagramId x;
 

@@ -42,18 +42,63 @@ DiagramId meaning_fold(Meaning *m, const Pieces *p, size_t first, size_t n, Diag
         if (!p->disjoint && diagram_is_small(m->diagram, x, SMALL))
                 care = diagram_where_may(m->diagram, x, MEANING_FALL);
         y = meaning_fold(m, p, first + half, n - half, care);
+        if (p->disjoint)
+                return diagram_union(m->diagram, x, y);
         return diagram_then(m->diagram, x, MEANING_FALL, y);
 }
 
-static DiagramId element_piece(Meaning *m, const void *context, size_t i, DiagramId care) {
-        const Elements *s = context;
-        const Element *e = &s->set->elements[s->list[i]];
-        DiagramId x = meaning_element_condition(m, e, s->fields, s->n_fields);
+/* An element, and where it leads: those that lead to the same are one question. */
+typedef struct Place {
+        size_t target, element;
+} Place;
 
-        arena_reset(m->scratch);
-        x = diagram_and(m->diagram, care, x);
-        if (!s->is_map || x == care)
+typedef struct Groups {
+        const Elements *elements;
+        const Place *places;  /* by target */
+        const size_t *firsts; /* of each group in `places`, and behind the last */
+} Groups;
+
+static int compare_places(const void *a, const void *b) {
+        const Place *x = a, *y = b;
+
+        if (x->target != y->target)
+                return x->target < y->target ? -1 : 1;
+        return x->element < y->element ? -1 : x->element > y->element;
+}
+
+static size_t target_of(const Elements *s, const Element *e) {
+        size_t chain = s->is_map && e->verdict.chain ? e->verdict.chain->scratch + 1 : 0;
+
+        return s->is_map ? chain * _VERDICT_MAX + (size_t)e->verdict.kind : 0;
+}
+
+/* Where a key is one of n elements'. */
+static DiagramId where_elements(Meaning *m, const Groups *g, size_t first, size_t n) {
+        const Elements *s = g->elements;
+        size_t half = n / 2;
+        DiagramId x;
+
+        if (n == 1) {
+                x = meaning_element_condition(m, &s->set->elements[g->places[first].element],
+                                              s->fields, s->n_fields);
+                arena_reset(m->scratch);
                 return x;
+        }
+        x = where_elements(m, g, first, half);
+        return diagram_union(m->diagram, x, where_elements(m, g, first + half, n - half));
+}
+
+/* Of what the group is for, and nothing of the others. */
+static DiagramId group_piece(Meaning *m, const void *context, size_t i, DiagramId care) {
+        const Groups *g = context;
+        size_t first = g->firsts[i];
+        const Element *e = &g->elements->set->elements[g->places[first].element];
+        DiagramId x = diagram_and(m->diagram, care,
+                                  where_elements(m, g, first, g->firsts[i + 1] - first));
+
+        if (!g->elements->is_map || x == DIAGRAM_EMPTY)
+                return x;
+        care = meaning_narrow(m, care, diagram_and(m->diagram, x, care));
         return diagram_replace(m->diagram, x, MEANING_YES,
                                meaning_of_verdict(m, e->verdict, NULL, care));
 }
@@ -62,25 +107,34 @@ DiagramId meaning_of_elements(Meaning *m, const Elements *s, DiagramId care) {
         _cleanup_(meaning_sieve_freep) MeaningSieve *sieve =
                 meaning_sieve_new(m, care, s->set->n_elements);
         _cleanup_free_ size_t *weights = calloc(s->set->n_elements + 1, sizeof(*weights));
-        _cleanup_free_ size_t *list = calloc(s->set->n_elements + 1, sizeof(*list));
-        Elements part = *s;
-        Pieces p = {.piece = element_piece, .context = &part, .disjoint = true};
-        size_t n = 0;
+        _cleanup_free_ size_t *firsts = calloc(s->set->n_elements + 1, sizeof(*firsts));
+        _cleanup_free_ Place *places = calloc(s->set->n_elements + 1, sizeof(*places));
+        Groups groups = {s, places, firsts};
+        Pieces p = {.piece = group_piece, .context = &groups, .weights = weights, .disjoint = true};
+        size_t n = 0, n_groups = 0;
 
-        if (!weights || !list)
+        if (!weights || !firsts || !places)
                 return meaning_fail(m, -ENOMEM);
         for (size_t i = 0; i < s->set->n_elements; i++) {
                 const Element *e = &s->set->elements[i];
 
-                if (sieve && !meaning_sieve_holds_element(sieve, e, s->fields, s->n_fields))
-                        continue;
-                weights[n + 1] =
-                        weights[n] + 1 +
-                        (s->is_map && e->verdict.chain ? meaning_chain_weight(m, e->verdict.chain)
-                                                       : 0);
-                list[n++] = i;
+                if (!sieve || meaning_sieve_holds_element(sieve, e, s->fields, s->n_fields))
+                        places[n++] = (Place){target_of(s, e), i};
         }
-        p.weights = weights;
-        part.list = list;
-        return n > 0 ? meaning_fold(m, &p, 0, n, care) : care;
+        if (n == 0)
+                return care;
+        qsort(places, n, sizeof(*places), compare_places);
+        for (size_t i = 0; i < n; i++) {
+                const Element *e = &s->set->elements[places[i].element];
+
+                if (i == 0 || places[i].target != places[i - 1].target) {
+                        weights[n_groups + 1] = weights[n_groups];
+                        firsts[n_groups++] = i;
+                        if (s->is_map && e->verdict.chain)
+                                weights[n_groups] += meaning_chain_weight(m, e->verdict.chain);
+                }
+                weights[n_groups]++;
+        }
+        firsts[n_groups] = n;
+        return diagram_else(m->diagram, meaning_fold(m, &p, 0, n_groups, care), care);
 }

@@ -106,7 +106,7 @@ static bool is_told(const Meaning *m, const Rule *rule) {
 /* A limit in front of an accept is never reached here, unless limits are to be told: that admits
  * the most. In front of another verdict it may be reached or not. */
 static DiagramId rule_action(Meaning *m, const Rule *rule, DiagramId care) {
-        Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true, NULL};
+        Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true};
         DiagramId accept = diagram_leaf(m->diagram, MEANING_ACCEPT), x;
 
         if (is_told(m, rule))

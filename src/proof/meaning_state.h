@@ -74,7 +74,7 @@ DiagramId meaning_literal(Meaning *m,
 
 /* YES where packets of this way have the field at all. */
 DiagramId meaning_presence(Meaning *m, FieldId field);
-/* YES where the key of several fields is this element's. */
+/* YES where the key of several fields is this element's, with FALL where it may be; else EMPTY. */
 DiagramId
 meaning_element_condition(Meaning *m, const Element *e, const FieldId *list, size_t n_fields);
 /* Whether the match may hold or not for one and the same packet, as far as is known here. */
@@ -116,7 +116,7 @@ typedef struct Pieces {
         Piece piece;
         const void *context;
         const size_t *weights; /* sums, one more than there are pieces */
-        bool disjoint;         /* no packet is for two of them */
+        bool disjoint;         /* each says something of its own packets alone */
 } Pieces;
 
 typedef struct Elements {
@@ -124,7 +124,6 @@ typedef struct Elements {
         const FieldId *fields;
         size_t n_fields;
         bool is_map;
-        const size_t *list; /* those that are for the packets that are cared about */
 } Elements;
 
 DiagramId meaning_narrow(Meaning *m, DiagramId care, DiagramId left);
