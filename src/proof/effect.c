@@ -201,19 +201,19 @@ static int check_section(Effect *e) {
         int r = effect_open(e);
 
         if (r == 0)
-                r = effect_find_before(e);
-        if (r == 0)
                 r = add_claims(e);
         if (r == 0)
                 r = add_rules(e, RULE_DENY, &e->denies);
+        if (r == 0)
+                r = add_rules(e, RULE_ALLOW, &e->allows);
+        if (r == 0)
+                r = effect_find_before(e);
         if (r == 0) {
                 e->refused = effect_union(e, e->before, all_of(&e->claims));
                 r = decide(e, &e->denies, e->refused);
         }
         if (r == 0)
                 r = effect_keep(e, &e->denies);
-        if (r == 0)
-                r = add_rules(e, RULE_ALLOW, &e->allows);
         if (r == 0) {
                 e->containers = effect_of_containers(e);
                 e->denied = effect_union(e, e->refused, all_of(&e->denies));
