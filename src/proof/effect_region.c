@@ -85,15 +85,17 @@ static DiagramId where_part(Effect *e, Family f, const ZonePart *p, const Effect
 /* The addresses that are written out, all at once. */
 static DiagramId
 where_written(Effect *e, Family f, const ZoneExpression *z, const EffectSide *side) {
-        _cleanup_(arena_freep) Arena *a = arena_new(0);
         RangeSet set = {0};
+        DiagramId x;
 
-        for (size_t i = 0; i < z->n_terms && a; i++)
+        for (size_t i = 0; i < z->n_terms; i++)
                 if (!z->terms[i].zone && z->terms[i].family == f &&
-                    range_set_add(a, &set, z->terms[i].range) < 0)
+                    range_set_add(e->scratch, &set, z->terms[i].range) < 0)
                         e->too_complex = true;
         range_set_normalise(&set);
-        return a ? where(e, f, side->address, &set) : DIAGRAM_EMPTY;
+        x = where(e, f, side->address, &set);
+        arena_reset(e->scratch);
+        return x;
 }
 
 static DiagramId where_zones(Effect *e, Family f, const ZoneExpression *z, const EffectSide *side) {

@@ -46,7 +46,7 @@ typedef struct Effect {
         const Section *section;
         SectionId id;
         Diag *d;
-        Arena *arena;
+        Arena *arena, *scratch; /* scratch: of one set of addresses */
         Meaning *m[_FAMILY_MAX];
         bool forget[DIAGRAM_VARIABLES_MAX]; /* variables that no rule asks for */
         EffectUnknown *unknowns;
