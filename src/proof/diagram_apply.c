@@ -75,12 +75,6 @@ static bool apply_ends(Diagram *d, uint32_t key, DiagramId x, DiagramId y, Diagr
                         return true;
                 }
                 return false;
-        case OPERATION_THEN:
-                if (y == DIAGRAM_EMPTY) {
-                        *ret = x;
-                        return true;
-                }
-                return replace_ends(d, (uint16_t)(key >> 8), x, y, ret);
         case OPERATION_REPLACE:
                 return replace_ends(d, (uint16_t)(key >> 8), x, y, ret);
         case OPERATION_DIFFERENCE:
@@ -192,10 +186,6 @@ DiagramId diagram_replace(Diagram *d, DiagramId x, uint16_t label, DiagramId y) 
         return apply(d, OPERATION_REPLACE | (uint32_t)label << 8, x, y);
 }
 
-DiagramId diagram_then(Diagram *d, DiagramId x, uint16_t label, DiagramId y) {
-        return apply(d, OPERATION_THEN | (uint32_t)label << 8, x, y);
-}
-
 DiagramId diagram_difference(Diagram *d, DiagramId x, DiagramId y) {
         return apply(d, OPERATION_DIFFERENCE, x, y);
 }
@@ -252,7 +242,6 @@ static DiagramId leaf_of(Diagram *d, uint32_t key, DiagramId leaf) {
         case OPERATION_MINUS:
         case OPERATION_ELSE:
         case OPERATION_REPLACE:
-        case OPERATION_THEN:
         case OPERATION_DIFFERENCE:
         case OPERATION_MEETS:
                 break;

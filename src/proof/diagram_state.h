@@ -35,7 +35,6 @@ typedef enum Operation {
         OPERATION_MINUS,
         OPERATION_ELSE,
         OPERATION_REPLACE,
-        OPERATION_THEN,
         OPERATION_DIFFERENCE,
         OPERATION_MAY,
         OPERATION_MUST,

@@ -331,7 +331,7 @@ static DiagramId jumped_essentials(Meaning *m, const Chain *chain, DiagramId car
                 if (to && meaning_is_essential(to))
                         found = diagram_union(m->diagram, found,
                                               diagram_where_may(m->diagram,
-                                                                meaning_of_chain(m, to, care),
+                                                                meaning_of_chain(m, to, care).ends,
                                                                 MEANING_ESSENTIAL));
         }
         return found;
