@@ -258,18 +258,8 @@ const char *whole_unknown(const Whole *x, const char *const **ret, size_t *ret_n
 }
 
 int whole_finish(Whole *x) {
-        static const Stage of_arriving[] = {STAGE_FORWARD, STAGE_INPUT, STAGE_PREROUTING};
-        static const Stage of_sent[] = {STAGE_POSTROUTING, STAGE_TRANSLATED, STAGE_PREROUTING};
-        const Stage *stages = x->sent ? of_sent : of_arriving;
-        const World *w = x->world;
-
+        whole_collect(x);
         x->collecting = true;
-        for (size_t s = 0; s < ARRAY_SIZE(of_sent); s++) {
-                x->stage = stages[s];
-                x->again = s > 0;
-                for (size_t i = 0; i < w->n_chains; i++)
-                        (void)whole_chain(x, w->chains[i], 0, DIAGRAM_ALL);
-        }
         make_domain(x); /* cuts */
         (void)where_protocols(x, true);
         (void)whole_where_odd(x);

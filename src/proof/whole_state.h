@@ -109,6 +109,7 @@ struct Whole {
         Arena *arena, *scratch;
         Diagram *diagram;
         bool collecting, vague;
+        bool collected;           /* what the rules tell apart */
         bool plain;               /* see whole_take_plain() */
         bool refusals;            /* see whole_take_refusals() */
         bool sent;                /* see whole_take_sent() */
@@ -164,6 +165,9 @@ size_t whole_change(Whole *x, const WholeChange *c);
 /* Packets that fall out of a chain, or rule, return to its caller; or (returns: false) what
  * returned goes on behind the jump. */
 DiagramId whole_relabel(Whole *x, DiagramId r, bool returns);
+
+/* whole_collect.c */
+void whole_collect(Whole *x);
 
 /* whole_route.c */
 int whole_find_routes(Whole *x);
