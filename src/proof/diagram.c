@@ -121,7 +121,8 @@ static void *keep(Diagram *d, const void *data, size_t size) {
         if (!d->free)
                 return NULL;
         copy = d->free;
-        memcpy(copy, data, size);
+        if (size > 0)
+                memcpy(copy, data, size);
         d->free += rounded;
         d->n_free -= rounded;
         return copy;
