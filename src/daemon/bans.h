@@ -38,6 +38,10 @@ typedef struct Bans {
         bool is_foreign; /* dirty because another program wrote; and who: */
         char by[64];
         uint64_t healed_usec; /* CLOCK_MONOTONIC: when another program's change was undone last */
+        /* CLOCK_MONOTONIC: when it is looked whether another program wrote unheard; 0: it did not
+         */
+        uint64_t doubt_usec;
+        uint64_t rebuilt_usec, rebuild_took_usec; /* CLOCK_MONOTONIC: when it ended; for how long */
 } Bans;
 
 /* For all that is decided in one turn. */
