@@ -95,13 +95,17 @@ static int report(const char *verb, const char *method, const RpcAnswer *answer,
         return code_of(answer->error);
 }
 
-/* The socket's path; NULL without memory. */
-static const char *socket_path(Arena *a, const char *runtime_dir) {
+const char *remote_folder(const char *runtime_dir) {
         const char *given = secure_getenv("RINGWALL_RUNTIME_DIR");
 
-        if (!runtime_dir)
-                runtime_dir = given && *given ? given : RUNTIME_DIR;
-        return arena_printf(a, "%s/%s", runtime_dir, RPC_INTERFACE);
+        if (runtime_dir)
+                return runtime_dir;
+        return given && *given ? given : RUNTIME_DIR;
+}
+
+/* The socket's path; NULL without memory. */
+static const char *socket_path(Arena *a, const char *runtime_dir) {
+        return arena_printf(a, "%s/%s", remote_folder(runtime_dir), RPC_INTERFACE);
 }
 
 bool remote_option(int c, const char *argument, RemoteOptions *ret) {

@@ -105,14 +105,15 @@ void bans_arm(Daemon *d) {
         int64_t now = bans_now(), next = BAN_EVER;
         uint64_t usec = TIMER_MAX_USEC;
 
-        if (b->n_bans == 0 && !b->is_dirty && !b->is_unsaved && !b->is_copy && b->doubt_usec == 0) {
+        if (b->n_bans == 0 && !b->is_spooled && !b->is_dirty && !b->is_unsaved && !b->is_copy &&
+            b->doubt_usec == 0) {
                 (void)sd_event_source_set_enabled(b->timer,
                                                   SD_EVENT_OFF); /* else it finds nothing */
                 return;
         }
         if (ban_store_next_end(b->store, &next) == 0 && next != BAN_EVER)
                 usec = next > now ? MIN((uint64_t)(next - now), TIMER_MAX_USEC) : 0;
-        if (b->is_dirty || b->is_unsaved || b->is_copy)
+        if (b->is_dirty || b->is_unsaved || b->is_copy || b->is_spooled)
                 usec = MIN(usec, RETRY_USEC);
         if (b->doubt_usec > 0)
                 usec = MIN(usec, b->doubt_usec - MIN(b->doubt_usec, bans_monotonic()));
@@ -178,6 +179,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 
         if (b->is_unsaved || b->is_copy)
                 save_unsaved(d);
+        if (b->is_spooled)
+                bans_take_spool(d);
         if (!b->is_unsaved && expire(d) < 0)
                 daemon_event(d, EVENT_FAILURE, LOG_ERR,
                              "bans that are over cannot be removed from the store: %s",
@@ -221,6 +224,7 @@ static int on_flush(sd_event_source *s, void *userdata) {
         if (b->is_foreign && b->is_dirty && !b->is_unsaved &&
             bans_monotonic() - b->healed_usec >= HEAL_USEC)
                 heal(d);
+        bans_take_spool(d);
         if (b->n_calls > 0)
                 bans_answer(d);
         else
@@ -410,7 +414,9 @@ int bans_start(Daemon *d) {
                 return 0;
         }
         restore(d);
-        return 0;
+        bans_take_spool(d);
+        /* and once the socket is there, for what was written down until then */
+        return sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
 }
 
 void bans_stop(Daemon *d) {
