@@ -49,6 +49,15 @@ static int read_ranges(Daemon *d, Arena *a, BanRange **ret, size_t *ret_n) {
         return r < 0 ? r : bans_never_list(a, &never, ret, ret_n);
 }
 
+/* What is left of them by now: to read a million from the store takes seconds. */
+static void let_pass(Entries *list, uint64_t begin_usec) {
+        uint64_t passed = (bans_monotonic() - begin_usec) / 1000;
+
+        for (size_t i = 0; i < list->n; i++)
+                if (list->items[i].timeout_ms > 0)
+                        list->items[i].timeout_ms -= MIN(list->items[i].timeout_ms - 1, passed);
+}
+
 int bans_rebuild(Daemon *d) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Bans *b = d->bans;
@@ -69,6 +78,7 @@ int bans_rebuild(Daemon *d) {
         if (r == 0) {
                 b->flags = table_flags(d);
                 ban_table_recall(b->table, list.items, list.n, true);
+                let_pass(&list, begin);
                 r = ban_table_replace(b->table, b->flags, list.items, list.n, never, n_never);
         }
         free(list.items);

@@ -20,13 +20,6 @@
 #define PAUSE_MSEC 20
 #define TABLE_OWNER_PORT 5 /* NFTA_TABLE_OWNER of later headers */
 
-static uint64_t now_msec(void) {
-        struct timespec t = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* ---- the table, its sets, its chains */
 
 typedef struct BanMatch {
@@ -195,17 +188,17 @@ static int note_end(BanMatch *m, uint64_t end) {
 /* One that the kernel has, or will have once it is sent: it ends in so many msec; 0: never. */
 static int note_live(BanMatch *m, uint64_t left) {
         m->n_live++;
-        return left > 0 && left <= UINT64_C(120000) ? note_end(m, now_msec() + left) : 0;
+        return left > 0 && left <= UINT64_C(120000) ? note_end(m, ban_table_now() + left) : 0;
 }
 
 static int send_other(BanMatch *m) {
-        int r = ban_table_add(m->table, m->other, m->n_other, m->table->part);
+        int r = ban_table_add(m->table, m->other, m->n_other, m->begin_msec);
 
         m->n_other = 0;
         return r;
 }
 
-static int add_other(BanMatch *m, const BanEntry *e, uint64_t left, bool is_there) {
+static int add_other(BanMatch *m, const BanEntry *e, bool is_there) {
         if (m->n_other == m->room) {
                 size_t room = MIN(MAX(2 * m->room, 64UL), MAX(m->table->part, 64UL));
                 BanEntry *grown = reallocarray(m->other, room, sizeof(*grown));
@@ -216,7 +209,6 @@ static int add_other(BanMatch *m, const BanEntry *e, uint64_t left, bool is_ther
                 m->room = room;
         }
         m->other[m->n_other] = *e;
-        m->other[m->n_other].timeout_ms = left;
         m->other[m->n_other++].is_there = is_there;
         /* of one that is there the kernel makes three; each is an element of the transaction */
         return m->n_other >= MAX(m->table->part / 4, 1UL) ? send_other(m) : 0;
@@ -239,7 +231,7 @@ static int take_none(Question *q) {
 
         if (e->timeout_ms > 0 && left == 0)
                 return 0;
-        r = add_other(q->match, e, left, false);
+        r = add_other(q->match, e, false);
         return r < 0 ? r : note_live(q->match, left);
 }
 
@@ -266,7 +258,7 @@ static int take_one(const BanFound *f, void *to) {
         if (!differs)
                 return note_live(q->match, found);
         left = e->timeout_ms > 0 && left == 0 ? 1 : left;
-        r = add_other(q->match, e, left, true);
+        r = add_other(q->match, e, true);
         return r < 0 ? r : note_live(q->match, left);
 }
 
@@ -280,7 +272,7 @@ static int ask(Question *q, BanSet set, size_t *size) {
 
         q->next = 0;
         q->n_asked = MIN(q->n, *size);
-        q->passed = now_msec() - q->match->begin_msec;
+        q->passed = ban_table_now() - q->match->begin_msec;
         end = nft_link_get_elements(t->link, t->name, ban_set_name(set, name), q->keys, q->n_asked,
                                     &bytes);
         if (end < 0 && end != -ENOENT)
@@ -326,7 +318,7 @@ static int match_elements(BanMatch *m, BanSet set) {
 
 /* An empty set takes all of its entries. */
 static int fill(BanMatch *m, BanSet set) {
-        uint64_t passed = now_msec() - m->begin_msec;
+        uint64_t passed = ban_table_now() - m->begin_msec;
         int r = 0;
 
         for (size_t i = 0; i < m->n_entries && r == 0; i++) {
@@ -335,7 +327,7 @@ static int fill(BanMatch *m, BanSet set) {
 
                 if (!is_of(set, e) || (e->timeout_ms > 0 && left == 0))
                         continue;
-                r = add_other(m, e, left, false);
+                r = add_other(m, e, false);
                 if (r == 0)
                         r = note_live(m, left);
         }
@@ -355,13 +347,13 @@ static uint64_t count_ended(const BanMatch *m, uint64_t from, uint64_t to) {
 /* 1: what the kernel counts is what there is; 0: it is not; -EAGAIN: that is to be seen, for it
  * counts what is over until it collects it. */
 static int match_count(BanMatch *m) {
-        uint64_t now = now_msec(), told, live, sure;
+        uint64_t now = ban_table_now(), told, live, sure;
         int r = ban_table_count(m->table, &told);
 
         if (r <= 0)
                 return r == -EINTR ? -EAGAIN : r;
         live = m->n_live - count_ended(m, 0, now - SURE_MSEC);
-        sure = m->n_live - count_ended(m, 0, now_msec() + SURE_MSEC);
+        sure = m->n_live - count_ended(m, 0, ban_table_now() + SURE_MSEC);
         if (told < sure)
                 return 0;
         if (told <= sure || (m->is_sole && told <= live + count_ended(m, now - COLLECT_MSEC, now)))
@@ -372,10 +364,10 @@ static int match_count(BanMatch *m) {
 /* Where nobody else could write, what ended just now is allowed for. */
 static int match_counts(BanMatch *m) {
         const struct timespec pause = {.tv_nsec = PAUSE_MSEC * 1000 * 1000};
-        uint64_t end = now_msec() + WAIT_MSEC;
+        uint64_t end = ban_table_now() + WAIT_MSEC;
         int r;
 
-        while ((r = match_count(m)) == -EAGAIN && now_msec() < end)
+        while ((r = match_count(m)) == -EAGAIN && ban_table_now() < end)
                 (void)nanosleep(&pause, NULL); /* shorter does no harm */
         return r == -EAGAIN ? 0 : r;
 }
@@ -399,7 +391,7 @@ int ban_table_match(BanTable *made,
                       .needed = needed,
                       .entries = entries,
                       .n_entries = n,
-                      .begin_msec = now_msec()};
+                      .begin_msec = ban_table_now()};
         int r = send_ground(&m, flags, never, n_never);
 
         if (r <= 0)

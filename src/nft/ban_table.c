@@ -2,6 +2,7 @@
 #include "nft/ban_table.h"
 
 #include <linux/netfilter/nf_tables.h>
+#include <time.h>
 
 #include "nft/attribute.h"
 #include "nft/ban_decode.h"
@@ -206,11 +207,27 @@ void ban_table_recall(BanTable *t, BanEntry *entries, size_t n, bool all) {
         }
 }
 
-int ban_table_add(BanTable *t, const BanEntry *entries, size_t n, size_t part) {
-        int r = 0;
+uint64_t ban_table_now(void) {
+        struct timespec t = {0};
 
-        for (size_t i = 0; i < n && r == 0; i += part)
-                r = ban_table_change(t, entries + i, MIN(part, n - i), NULL, 0);
+        (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
+        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int ban_table_add(BanTable *t, const BanEntry *entries, size_t n, uint64_t begin_msec) {
+        _cleanup_free_ BanEntry *part = calloc(MIN(n, t->part) + 1, sizeof(*part));
+        int r = part ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < n && r == 0; i += t->part) {
+                size_t n_part = MIN(t->part, n - i);
+                uint64_t passed = ban_table_now() - begin_msec;
+
+                memcpy(part, entries + i, n_part * sizeof(*part));
+                for (size_t j = 0; j < n_part; j++)
+                        if (part[j].timeout_ms > 0)
+                                part[j].timeout_ms -= MIN(part[j].timeout_ms - 1, passed);
+                r = ban_table_change(t, part, n_part, NULL, 0);
+        }
         return r;
 }
 
@@ -222,6 +239,7 @@ typedef struct Making {
         const Needed *needed;
         const BanRange *never;
         size_t n_never;
+        uint64_t begin_msec; /* of the entries' timeouts */
 } Making;
 
 /* The table with the first n entries, whatever there was, in one transaction; then the others, in
@@ -251,7 +269,7 @@ static int make(BanTable *t, const Making *m, size_t n_first, const Hits hits[_F
         if (r < 0)
                 return r;
         *t = made;
-        r = ban_table_add(t, m->entries + n_first, m->n - n_first, t->part);
+        r = ban_table_add(t, m->entries + n_first, m->n - n_first, m->begin_msec);
         for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6 && r == 0; f++)
                 r = send_hits(t, f, &hits[f], n_hits[f]);
         return r;
@@ -310,7 +328,7 @@ int ban_table_replace(BanTable *t,
                       const BanRange *never,
                       size_t n_never) {
         Needed needed;
-        const Making m = {flags, entries, n_entries, &needed, never, n_never};
+        const Making m = {flags, entries, n_entries, &needed, never, n_never, ban_table_now()};
         BanTable other = beside(t), made = empty(t);
         int there, r;
 

@@ -28,8 +28,10 @@ NftBatch *ban_table_batch(const BanTable *t); /* NULL without memory */
 int ban_table_send(BanTable *t, NftBatch *b);
 /* Sets that are lacking, and the rules that ask the needed ones. 0 or -E2BIG. */
 int ban_table_put_needed(BanTable *t, NftBatch *b, const Needed *needed);
-/* In parts of at most so many. */
-int ban_table_add(BanTable *t, const BanEntry *entries, size_t n, size_t part);
+/* CLOCK_MONOTONIC, milliseconds. */
+uint64_t ban_table_now(void);
+/* In parts, each with what is left then of timeouts that began at begin_msec. */
+int ban_table_add(BanTable *t, const BanEntry *entries, size_t n, uint64_t begin_msec);
 
 /* ban_match.c: makes a table that the kernel has, with more than a few entries, hold just these, by
  * asking for each of them and sending what differs. made: as ban_table_replace() would leave it. 1:
