@@ -7,6 +7,7 @@
 #include "cli/age.h"
 #include "cli/ban_words.h"
 #include "cli/bans_import.h"
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "cli/remote.h"
 
@@ -94,10 +95,9 @@ each_ban(const Options *o, const char *address, int (*take)(json_t *ban, void *t
 static int export_line(json_t *ban, void *to) {
         const Options *o = to;
 
-        if (o->json) {
-                (void)json_dumpf(ban, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-                putchar('\n');
-        } else if (!*text_of(ban, "service")) /* it would shut out more than it does */
+        if (o->json)
+                output_json_line(ban);
+        else if (!*text_of(ban, "service")) /* it would shut out more than it does */
                 puts(text_of(ban, "address"));
         return ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 }
@@ -184,9 +184,8 @@ static int check(const Options *o) {
         desired = number_of(bans, "desired");
         enforced = number_of(bans, "enforced");
         if (!bans) {
-                fputs("ringwall bans: the store of bans cannot be opened; ringwalld's journal says "
-                      "why\n",
-                      stderr);
+                complain("bans",
+                         "the store of bans cannot be opened; ringwalld's journal says why");
                 r = EXIT_FAILED;
         } else if (o->json)
                 r = output_json(json_incref(bans));

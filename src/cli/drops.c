@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <time.h>
 
+#include "cli/complaint.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/remote.h"
@@ -284,10 +285,8 @@ static bool take_answer(json_t *reply, void *to) {
         const json_t *list = json_object_get(reply, "drops");
 
         if (!json_is_true(json_object_get(reply, "watching")) && !d->said_nothing) {
-                fputs("ringwall drops: ringwalld is not shown what is refused: the kernel cannot, "
-                      "or "
-                      "its journal says why\n",
-                      stderr);
+                complain("drops", "ringwalld is not shown what is refused: the kernel cannot, or "
+                                  "its journal says why");
                 d->said_nothing = true;
         }
         if (d->json)

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/age.h"
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "cli/remote.h"
 #include "guard/event_log.h"
@@ -46,8 +47,7 @@ static void print_event(const json_t *e, bool json) {
         struct tm tm;
 
         if (json) {
-                (void)json_dumpf(e, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-                putchar('\n');
+                output_json_line(e);
                 return;
         }
         if (localtime_r(&t, &tm))
@@ -129,10 +129,9 @@ static int check_chain(const Options *o) {
 
         if (r == 0 || r == -EBADMSG)
                 return print_check(o, r, &check, d);
-        fprintf(stderr, "ringwall events: there is no log to read in %s: %s\n", state_dir,
-                strerror(-r));
+        complain("events", "there is no log to read in %s: %s", state_dir, strerror(-r));
         if (r == -EACCES)
-                fputs("  hint: only root may\n", stderr);
+                complain_hint("only root may");
         return r == -EACCES ? EXIT_NOT_PERMITTED : EXIT_FAILED;
 }
 

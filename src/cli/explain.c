@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <time.h>
 
+#include "cli/complaint.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/question.h"
@@ -236,12 +237,11 @@ static int explain(Explain *e, const char *question, const char *in) {
 
         if (r < 0) {
                 if (d)
-                        diag_print(d, stderr, output_has_colour(stderr));
+                        complain_diag(d);
                 return r == -EBADMSG ? EXIT_USAGE : input_failed(r, "reading the question");
         }
         if (in && (q.packet.in || q.packet.hook == HOOK_OUTPUT)) {
-                fputs("ringwall explain: --in beside a question that names `in`, or is from host\n",
-                      stderr);
+                complain("explain", "--in beside a question that names `in`, or is from host");
                 return EXIT_USAGE;
         }
         if (in)
@@ -282,9 +282,10 @@ static int explain_lines(Explain *e, const char *in) {
                         line[n - 1] = '\0';
                 if (line[strspn(line, " \t")] == '\0')
                         continue;
+                complaint_next();
                 copy = arena_strdup(e->arena, line);
                 r = copy ? explain(e, copy, in) : input_failed(-ENOMEM, "reading the questions");
-                worst = MAX(worst, r);
+                worst = MAX(worst, complaint_end(r));
         }
         return worst;
 }

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 
+#include "cli/complaint.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/verify.h"
@@ -441,16 +442,13 @@ static int expose(const char *file, bool json) {
         report.in_force = is_in_force(world);
         r = look(&input, world, &report);
         if (r == -EPROTO) {
-                fputs("ringwall exposure: internal error: the proof and the evaluator do not "
-                      "agree\n  hint: nothing is said rather than something wrong; please report "
-                      "this\n",
-                      stderr);
+                complain("exposure", "internal error: the proof and the evaluator do not agree");
+                complain_hint("nothing is said rather than something wrong; please report this");
                 return EXIT_FAILED;
         }
         if (r == -EOPNOTSUPP) {
-                fputs("ringwall exposure: this kernel cannot list its sockets\n  hint: modprobe "
-                      "tcp_diag and udp_diag\n",
-                      stderr);
+                complain("exposure", "this kernel cannot list its sockets");
+                complain_hint("modprobe tcp_diag and udp_diag");
                 return EXIT_KERNEL_REFUSED;
         }
         if (r < 0)

@@ -3,6 +3,7 @@
 #include <locale.h>
 
 #include "base/text.h"
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "cli/verb.h"
 
@@ -83,8 +84,7 @@ int verb_help(const Verb *verb) {
 }
 
 int verb_usage(const Verb *verb, const char *problem) {
-        if (problem)
-                fprintf(stderr, "ringwall %s: %s\n", verb->name, problem);
+        complain_usage(verb->name, problem);
         fprintf(stderr, "Try 'ringwall %s --help'.\n", verb->name);
         return EXIT_USAGE;
 }
@@ -95,19 +95,19 @@ static int unknown_verb(const char *word) {
         nearest_init(&nearest, word);
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
                 nearest_consider(&nearest, verbs[i]->name);
-        fprintf(stderr, "ringwall: there is no command '%s'\n", word);
+        complain(NULL, "there is no command '%s'", word);
         if (nearest.best)
                 fprintf(stderr, "Did you mean 'ringwall %s'?\n", nearest.best);
         else
                 fputs("Try 'ringwall --help'.\n", stderr);
-        return EXIT_USAGE;
+        return complaint_end(EXIT_USAGE);
 }
 
 /* What could not be written was not answered. */
 static int finish(int code) {
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return code;
-        fprintf(stderr, "ringwall: cannot write the answer: %s\n", strerror(errno));
+        complain(NULL, "cannot write the answer: %s", strerror(errno));
         return code == EXIT_OK ? EXIT_FAILED : code;
 }
 
@@ -117,7 +117,8 @@ static int run_verb(const Verb *verb, int argc, char **argv) {
         /* getopt_long() begins its messages with it */
         (void)snprintf(name, sizeof(name), "ringwall %s", verb->name);
         argv[0] = name;
-        return finish(verb->run(argc, argv));
+        complaint_begin(verb->name, argc, argv);
+        return finish(complaint_end(verb->run(argc, argv)));
 }
 
 /* So that a table shows letters, not their bytes. In other character sets than UTF-8 bytes beyond
@@ -140,5 +141,6 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
                 if (streq(argv[1], verbs[i]->name))
                         return run_verb(verbs[i], argc - 1, argv + 1);
+        complaint_begin(NULL, argc - 1, argv + 1);
         return unknown_verb(argv[1]);
 }

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <wchar.h>
 
+#include "cli/complaint.h"
 #include "cli/verb.h"
 
 #define NARROWEST 16 /* columns that the last one of a table gets at least */
@@ -60,19 +61,22 @@ bool output_is_narrower(size_t columns) {
         return isatty(STDOUT_FILENO) && width() < columns;
 }
 
-int output_json(json_t *value) {
-        int r;
+void output_json_line(const json_t *value) {
+        (void)json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+        putchar('\n'); /* what cannot be written shows in the stream */
+}
 
+int output_json(json_t *value) {
         if (!value) {
-                fputs("ringwall: out of memory\n", stderr);
+                complain(NULL, "out of memory");
                 return EXIT_FAILED;
         }
-        r = json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+        output_json_line(value);
         json_decref(value);
-        fputc('\n', stdout);
-        if (r == 0 && fflush(stdout) == 0)
+        complaint_answered();
+        if (fflush(stdout) == 0 && !ferror(stdout))
                 return EXIT_OK;
-        fputs("ringwall: cannot write the answer\n", stderr);
+        complain(NULL, "cannot write the answer");
         return EXIT_FAILED;
 }
 

@@ -31,6 +31,9 @@ bool output_is_narrower(size_t columns);
 /* Prints the value on standard output, one line, and frees it; an ExitCode. NULL counts as memory
  * that ran out. */
 int output_json(json_t *value);
+/* One of the objects of a command that prints any number of them, a line each; not flushed. If such
+ * a command fails, a last line says so. */
+void output_json_line(const json_t *value);
 
 /* A table of text: columns are as wide as their widest cell. */
 typedef struct OutputTable OutputTable;

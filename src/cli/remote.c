@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pwd.h>
 
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "rpc/client.h"
 #include "rpc/socket.h"
@@ -44,16 +45,15 @@ static bool print_mistakes(const json_t *parameters) {
 
         for (size_t i = 0; i < json_array_size(list); i++) {
                 const json_t *m = json_array_get(list, i);
-                json_int_t line = json_integer_value(json_object_get(m, "line"));
 
-                if (line == 0 && *text_of(m, "file"))
-                        fprintf(stderr, "%s: ", text_of(m, "file"));
-                if (line > 0)
-                        fprintf(stderr, "%s:%lld:%lld: ", text_of(m, "file"), (long long)line,
-                                (long long)json_integer_value(json_object_get(m, "column")));
-                fprintf(stderr, "%s: %s\n", text_of(m, "severity"), text_of(m, "message"));
-                if (*text_of(m, "hint"))
-                        fprintf(stderr, "  hint: %s\n", text_of(m, "hint"));
+                complain_at(&(Complaint){
+                        .severity = text_of(m, "severity"),
+                        .file = text_of(m, "file"),
+                        .line = json_integer_value(json_object_get(m, "line")),
+                        .column = json_integer_value(json_object_get(m, "column")),
+                        .text = text_of(m, "message"),
+                        .hint = text_of(m, "hint"),
+                });
                 printed |= streq(text_of(m, "severity"), "error");
         }
         return printed;
@@ -68,17 +68,16 @@ static int report_permission(const char *verb, const char *method) {
 
         for (size_t i = 0; i < ARRAY_SIZE(readers); i++)
                 reads |= streq(readers[i], method);
-        fprintf(stderr, "ringwall %s: %s\n  hint: sudo ringwall %s ...", verb,
-                reads ? "only root and members of the group '" RPC_GROUP_NAME "'"
-                        " may see what ringwalld does"
-                      : "only root may change what is in force",
-                verb);
-        if (reads)
-                fprintf(stderr,
-                        "; or let the user in, who then logs in again: sudo usermod "
-                        "-aG " RPC_GROUP_NAME " %s",
-                        user ? user->pw_name : "NAME");
-        fputc('\n', stderr);
+        if (!reads) {
+                complain(verb, "only root may change what is in force");
+                complain_hint("sudo ringwall %s ...", verb);
+                return EXIT_NOT_PERMITTED;
+        }
+        complain(verb, "only root and members of the group '" RPC_GROUP_NAME
+                       "' may see what ringwalld does");
+        complain_hint("sudo ringwall %s ...; or let the user in, who then logs in again: sudo "
+                      "usermod -aG " RPC_GROUP_NAME " %s",
+                      verb, user ? user->pw_name : "NAME");
         return EXIT_NOT_PERMITTED;
 }
 
@@ -88,9 +87,9 @@ static int report(const char *verb, const char *method, const RpcAnswer *answer,
         if (!print_mistakes(answer->parameters)) {
                 const DiagMessage *m = d->n_messages > 0 ? &d->messages[0] : NULL;
 
-                fprintf(stderr, "ringwall %s: %s\n", verb, m ? m->text : answer->error);
+                complain(verb, "%s", m ? m->text : answer->error);
                 if (m && m->hint)
-                        fprintf(stderr, "  hint: %s\n", m->hint);
+                        complain_hint("%s", m->hint);
         }
         return code_of(answer->error);
 }
@@ -134,10 +133,9 @@ bool remote_is_there(const char *runtime_dir) {
 static int report_failure(const char *verb, int r, const Diag *d) {
         const char *hint = d && d->n_messages > 0 ? d->messages[0].hint : NULL;
 
-        fprintf(stderr, "ringwall %s: %s\n", verb,
-                d && d->n_messages > 0 ? d->messages[0].text : strerror(-r));
+        complain(verb, "%s", d && d->n_messages > 0 ? d->messages[0].text : strerror(-r));
         if (hint)
-                fprintf(stderr, "  hint: %s\n", hint);
+                complain_hint("%s", hint);
         if (r == -EACCES)
                 return EXIT_NOT_PERMITTED;
         /* one that does not answer is as good as none */

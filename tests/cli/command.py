@@ -16,11 +16,11 @@ ENVIRONMENT = {"RINGWALL_DATADIR": str(ROOT / "policies"), **os.environ}
 TIMEOUT = 60
 
 
-def run(*args, stdin=None, cwd=None, namespace=False, env=None):
+def run(*args, stdin=None, cwd=None, namespace=False, env=None, binary=False):
     command = [RINGWALL, *args]
     if namespace:
         command = ["unshare", "-n", *command]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIMEOUT, cwd=cwd,
+    return subprocess.run(command, input=stdin, capture_output=True, text=not binary, timeout=TIMEOUT, cwd=cwd,
                           env=env or ENVIRONMENT)
 
 
