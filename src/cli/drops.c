@@ -3,7 +3,7 @@
 #include <netinet/in.h>
 #include <time.h>
 
-#include "cli/complaint.h"
+#include "base/text.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/remote.h"
@@ -19,18 +19,23 @@ static const char help[] =
         "one a\n"
         "second; in floods less. All are counted by the rules: ringwall show --live.\n"
         "\n"
-        "  -f, --follow           go on with what is refused from now on, until interrupted\n"
+        "  -f, --follow           go on with what is refused from now on, also by a daemon that\n"
+        "                         restarts, until interrupted\n"
         "  -n N                   at most so many groups (100, at most 500)\n" REMOTE_HELP
         "      --json             one object; with -f one a line\n"
         "  -h, --help\n";
 
+#define LIMIT_MAX 500  /* groups that the daemon tells at once */
 #define RULE_MAX 384   /* bytes of one that is made */
 #define NAMES_MAX 3    /* services that a port is said to be */
 #define NAMES_SIZE 160 /* bytes of these */
 
 typedef struct Drops {
         Input input; /* for the names of services */
+        json_int_t limit;
         bool json, follow, said_nothing;
+        json_int_t began, number; /* of the daemon's list, and of the latest packet in it */
+        bool is_back;             /* the daemon was away: what is new has to be found */
 } Drops;
 
 static const char *text_of(const json_t *object, const char *key) {
@@ -270,23 +275,38 @@ static int print_json(const Drops *d, const json_t *reply) {
         add_words(d, list);
         if (!d->follow)
                 return output_json(json_incref((json_t *)(uintptr_t)reply));
-        for (size_t i = json_array_size(list); i > 0; i--) {
-                int r = output_json(json_incref(json_array_get(list, i - 1)));
+        for (size_t i = json_array_size(list); i > 0; i--)
+                output_json_line(json_array_get(list, i - 1));
+        return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+}
 
-                if (r != EXIT_OK)
-                        return r;
-        }
-        return EXIT_OK;
+/* What was printed before is taken out, the latest being the first: of the same list; another
+ * daemon begins its own, in which nothing is known. */
+static void keep_new(Drops *d, const json_t *reply) {
+        json_t *list = json_object_get(reply, "drops");
+        bool is_same = d->began > 0 && number_of(reply, "began") == d->began;
+        size_t n = 0;
+
+        while (is_same && n < json_array_size(list) &&
+               number_of(json_array_get(list, n), "number") > d->number)
+                n++;
+        while (is_same && json_array_size(list) > n)
+                (void)json_array_remove(list, json_array_size(list) - 1);
 }
 
 /* One answer; whether another one is wanted. */
-static bool take_answer(json_t *reply, void *to) {
+static bool take_answer(json_t *reply, bool first, void *to) {
         Drops *d = to;
         const json_t *list = json_object_get(reply, "drops");
 
+        if (first && d->is_back)
+                keep_new(d, reply);
+        d->began = number_of(reply, "began");
+        d->number = number_of(reply, "number");
         if (!json_is_true(json_object_get(reply, "watching")) && !d->said_nothing) {
-                complain("drops", "ringwalld is not shown what is refused: the kernel cannot, or "
-                                  "its journal says why");
+                fputs("ringwall drops: ringwalld is not shown what is refused: the kernel cannot, "
+                      "or its journal says why\n",
+                      stderr);
                 d->said_nothing = true;
         }
         if (d->json)
@@ -300,6 +320,14 @@ static bool take_answer(json_t *reply, void *to) {
         return !ferror(stdout);
 }
 
+/* Of a daemon that is back everything is asked for that was refused since it began. */
+static json_t *ask(bool again, void *to) {
+        Drops *d = to;
+
+        d->is_back = again;
+        return json_pack("{s:I}", "limit", again ? LIMIT_MAX : d->limit);
+}
+
 static int run(int argc, char **argv) {
         static const struct option options[] = {
                 {"follow", no_argument, NULL, 'f'},
@@ -309,10 +337,9 @@ static int run(int argc, char **argv) {
                 {0},
         };
         const char *runtime_dir = NULL;
-        json_t *reply = NULL, *parameters;
-        Drops d = {0};
-        char *end;
-        long limit = 100;
+        json_t *reply = NULL;
+        Drops d = {.limit = 100};
+        uint64_t limit;
         int c, r;
 
         while ((c = getopt_long(argc, argv, "fn:h", options, NULL)) >= 0)
@@ -321,9 +348,9 @@ static int run(int argc, char **argv) {
                         d.follow = true;
                         break;
                 case 'n':
-                        limit = strtol(optarg, &end, 10);
-                        if (*end || end == optarg || limit < 1 || limit > 500)
+                        if (!text_to_number(optarg, 1, LIMIT_MAX, &limit))
                                 return verb_usage(&verb_drops, "-n takes a number up to 500");
+                        d.limit = (json_int_t)limit;
                         break;
                 case 'j':
                         d.json = true;
@@ -336,13 +363,13 @@ static int run(int argc, char **argv) {
                 }
         if (optind < argc)
                 return verb_usage(&verb_drops, "it takes no argument");
-        parameters = json_pack("{s:I}", "limit", (json_int_t)limit);
         input_load_names(&d.input);
         if (d.follow) {
-                r = remote_follow("drops", runtime_dir, "Drops", parameters, take_answer, &d);
+                r = remote_follow(
+                        &(RemoteFollow){"drops", runtime_dir, "Drops", ask, take_answer, &d});
         } else {
-                r = remote_call("drops", runtime_dir, "Drops", parameters, &reply);
-                if (r == EXIT_OK && !take_answer(reply, &d))
+                r = remote_call("drops", runtime_dir, "Drops", ask(false, &d), &reply);
+                if (r == EXIT_OK && !take_answer(reply, true, &d))
                         r = EXIT_FAILED;
                 json_decref(reply);
         }

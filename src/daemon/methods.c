@@ -266,6 +266,7 @@ static const RpcField drop_fields[] = {
 static const RpcField drops_out[] = {
         {"drops", RPC_OBJECT, RPC_ARRAY, "alike ones together, the latest first", .fields = drop_fields},
         {"number", RPC_INT, 0, "of the latest packet: for since"},
+        {"began", RPC_INT, 0, "microseconds since 1970: when this daemon began the list"},
         {"forgotten", RPC_INT, 0, "groups that had to make room for later ones"},
         {"watching", RPC_BOOL, 0, "the kernel shows what is refused, and ringwalld reads it"},
         {0},
