@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/input.h"
 #include "cli/output.h"
+#include "cli/port_names.h"
 #include "cli/remote.h"
 #include "ruleset/field.h"
 
@@ -14,6 +15,8 @@ static const char help[] =
         "where, what for, which line of the policy refused it, and the rule that would admit it, "
         "to be\n"
         "copied into that section. What is always refused (a forged source, say) is not listed.\n"
+        "A name in brackets is what the policy, or the catalogue, calls that port; what listens\n"
+        "there was not asked. \"Part of\" a service that has other ports, too.\n"
         "\n"
         "SEEN counts what the kernel showed: of a source that sends many packets 20 at once and "
         "one a\n"
@@ -25,10 +28,8 @@ static const char help[] =
         "      --json             one object; with -f one a line\n"
         "  -h, --help\n";
 
-#define LIMIT_MAX 500  /* groups that the daemon tells at once */
-#define RULE_MAX 384   /* bytes of one that is made */
-#define NAMES_MAX 3    /* services that a port is said to be */
-#define NAMES_SIZE 160 /* bytes of these */
+#define LIMIT_MAX 500 /* groups that the daemon tells at once */
+#define RULE_MAX 384  /* bytes of one that is made */
 
 typedef struct Drops {
         Input input; /* for the names of services */
@@ -57,63 +58,14 @@ static const char *time_text(const json_t *drop, char *buf, size_t size) {
         return buf;
 }
 
-/* ---- names of services */
+/* ---- ports and their names */
 
-static const RangeSet *ports_of(const ServiceSet *set, const char *protocol) {
-        const struct {
-                const char *name;
-                const RangeSet *ports;
-        } rows[] = {
-                {"tcp", &set->tcp},   {"udp", &set->udp},       {"sctp", &set->sctp},
-                {"icmp", &set->icmp}, {"icmpv6", &set->icmpv6},
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                if (streq(rows[i].name, protocol))
-                        return rows[i].ports;
-        return NULL;
-}
-
-/* How many ports and types it means; SIZE_MAX for whole protocols. */
-static size_t breadth(const ServiceSet *set) {
-        const RangeSet *all[] = {&set->tcp, &set->udp, &set->sctp, &set->icmp, &set->icmpv6};
-        size_t n = 0;
-
-        if (set->any || set->protocols.n_items > 0)
-                return SIZE_MAX;
-        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-                for (size_t j = 0; j < all[i]->n_items; j++)
-                        n += all[i]->items[j].high.low - all[i]->items[j].low.low + 1;
-        return n;
-}
-
-/* The narrowest services that have it: none if only wide ones do. How many; names gets the first
- * few, with a separator. */
-static size_t services_of(const Drops *d, const json_t *drop, char *names, size_t size) {
+static void find_names(const Drops *d, const json_t *drop, PortNames *ret) {
         const char *protocol = text_of(drop, "protocol");
-        bool icmp = startswith(protocol, "icmp");
-        const json_t *port = json_object_get(drop, icmp ? "type" : "port");
-        size_t best = 3, found = 0, length = 0;
+        const json_t *port = json_object_get(drop, startswith(protocol, "icmp") ? "type" : "port");
 
-        *names = '\0';
-        for (size_t i = 0; d->input.policy && port && i < d->input.policy->n_services; i++) {
-                const Service *s = d->input.policy->services[i];
-                const RangeSet *ports = ports_of(&s->set, protocol);
-
-                if (!ports || breadth(&s->set) > best ||
-                    !range_set_contains(ports, u128((uint64_t)json_integer_value(port))))
-                        continue;
-                if (breadth(&s->set) < best)
-                        found = length = 0;
-                best = breadth(&s->set);
-                if (found++ >= NAMES_MAX)
-                        continue;
-                length += (size_t)snprintf(names + length, size - length, "%s%.40s",
-                                           length > 0 ? ", " : "", s->name);
-        }
-        if (found > NAMES_MAX)
-                (void)snprintf(names + length, size - length, ", ...");
-        return found;
+        port_names_find(port ? d->input.policy : NULL, protocol, (uint64_t)json_integer_value(port),
+                        ret);
 }
 
 static const char *type_name(const char *protocol, json_int_t type) {
@@ -186,7 +138,7 @@ static void say_kind(const json_t *drop, Words *w) {
                 }
 }
 
-/* "10.0.0.1 3000/tcp (grafana)", and where a published port leads to. */
+/* "10.0.0.1 3000/tcp (grafana in the catalogue)", and where a published port leads to. */
 static void say_destination(const json_t *drop, const char *names, Words *w) {
         const char *to = text_of(drop, "to"), *target = text_of(drop, "target");
         char port[64], end[64] = "";
@@ -202,9 +154,10 @@ static void say_destination(const json_t *drop, const char *names, Words *w) {
 static void make_words(const Drops *d, const json_t *drop, Words *w) {
         bool outbound = streq(text_of(drop, "section"), "outbound");
         const json_t *user = json_object_get(drop, "user");
-        char rule[RULE_MAX], names[NAMES_SIZE];
-        size_t n_names = services_of(d, drop, names, sizeof(names));
+        char rule[RULE_MAX], text[PORT_NAMES_TEXT_MAX];
+        PortNames names;
 
+        find_names(d, drop, &names);
         *w = (Words){0};
         (void)time_text(drop, w->when, sizeof(w->when));
         (void)snprintf(w->count, sizeof(w->count), "%lld", (long long)number_of(drop, "count"));
@@ -214,7 +167,7 @@ static void make_words(const Drops *d, const json_t *drop, Words *w) {
         else
                 (void)snprintf(w->from, sizeof(w->from), "%s",
                                outbound ? "this host" : text_of(drop, "from"));
-        say_destination(drop, names, w);
+        say_destination(drop, port_names_print(&names, text), w);
         (void)snprintf(w->interface, sizeof(w->interface), "%s%s%s%s", text_of(drop, "in"),
                        *text_of(drop, "in") && *text_of(drop, "out") ? " " : "",
                        *text_of(drop, "out") ? "out " : "", text_of(drop, "out"));
@@ -222,49 +175,72 @@ static void make_words(const Drops *d, const json_t *drop, Words *w) {
         if (*text_of(drop, "target") && !*text_of(drop, "to"))
                 (void)snprintf(w->admit, sizeof(w->admit), "%s",
                                "inbound: a rule for the port that it is published as");
-        if (print_rule(drop, n_names == 1 ? names : NULL, rule, sizeof(rule)))
+        if (print_rule(drop, port_names_only(&names), rule, sizeof(rule)))
                 (void)snprintf(w->admit, sizeof(w->admit), "%s: %s", text_of(drop, "section"),
                                rule);
 }
 
 /* The rule stands on a line of its own, whole: it is there to be copied. */
-static void print_list(const Drops *d, const json_t *list) {
-        for (size_t i = 0; i < json_array_size(list); i++) {
-                char label[96], who[512];
-                Words w;
+static void print_group(const Drops *d, const json_t *drop) {
+        char label[96], who[512];
+        Words w;
 
-                make_words(d, json_array_get(list, i), &w);
-                (void)snprintf(label, sizeof(label), "%s  %sx  ", w.when, w.count);
-                (void)snprintf(who, sizeof(who), "%s -> %s%s%s", w.from, w.to,
-                               *w.interface ? " by " : "", w.interface);
-                output_wrapped(label, who);
-                output_wrapped("    ", w.by);
-                printf("    %s\n", w.admit);
-        }
+        make_words(d, drop, &w);
+        (void)snprintf(label, sizeof(label), "%s  %sx  ", w.when, w.count);
+        (void)snprintf(who, sizeof(who), "%s -> %s%s%s", w.from, w.to, *w.interface ? " by " : "",
+                       w.interface);
+        output_wrapped(label, who);
+        output_wrapped("    ", w.by);
+        printf("    %s\n", w.admit);
 }
 
-/* What is followed comes a line at a time, the latest last. */
-static void print_lines(const Drops *d, const json_t *list) {
-        for (size_t i = json_array_size(list); i > 0; i--) {
-                Words w;
+static void print_line(const Drops *d, const json_t *drop) {
+        Words w;
 
-                make_words(d, json_array_get(list, i - 1), &w);
-                printf("%s  %sx  %s -> %s%s%s: %s; %s\n", w.when, w.count, w.from, w.to,
-                       *w.interface ? " by " : "", w.interface, w.by, w.admit);
-        }
+        make_words(d, drop, &w);
+        printf("%s  %sx  %s -> %s%s%s: %s; %s\n", w.when, w.count, w.from, w.to,
+               *w.interface ? " by " : "", w.interface, w.by, w.admit);
+}
+
+static void print_list(const Drops *d, const json_t *list) {
+        for (size_t i = 0; i < json_array_size(list); i++)
+                print_group(d, json_array_get(list, i));
+}
+
+/* What is followed comes with the latest last; who reads it with a program gets a line each. */
+static void print_followed(const Drops *d, const json_t *list) {
+        bool is_terminal = isatty(STDOUT_FILENO);
+
+        for (size_t i = json_array_size(list); i > 0; i--)
+                (is_terminal ? print_group : print_line)(d, json_array_get(list, i - 1));
         (void)fflush(stdout);
+}
+
+static json_t *json_names(const PortNames *names) {
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < MIN(names->n_names, (size_t)PORT_NAMES_MAX); i++)
+                (void)json_array_append_new(
+                        list, json_pack("{s:s, s:s, s:b}", "name", names->names[i], "defined",
+                                        names->of_policy ? "policy" : "catalogue", "exact",
+                                        names->exact));
+        return list;
 }
 
 /* The answer with what only the catalogue and the language tell. */
 static void add_words(const Drops *d, json_t *list) {
         for (size_t i = 0; i < json_array_size(list); i++) {
                 json_t *drop = json_array_get(list, i);
-                char rule[RULE_MAX], names[NAMES_SIZE];
-                size_t n = services_of(d, drop, names, sizeof(names));
+                char rule[RULE_MAX];
+                PortNames names;
 
-                if (n > 0)
-                        (void)json_object_set_new(drop, "service", json_string(names));
-                if (print_rule(drop, n == 1 ? names : NULL, rule, sizeof(rule)))
+                find_names(d, drop, &names);
+                if (port_names_only(&names))
+                        (void)json_object_set_new(drop, "service",
+                                                  json_string(port_names_only(&names)));
+                if (names.n_names > 0)
+                        (void)json_object_set_new(drop, "names", json_names(&names));
+                if (print_rule(drop, port_names_only(&names), rule, sizeof(rule)))
                         (void)json_object_set_new(drop, "admit", json_string(rule));
         }
 }
@@ -312,7 +288,7 @@ static bool take_answer(json_t *reply, bool first, void *to) {
         if (d->json)
                 return print_json(d, reply) == EXIT_OK;
         if (d->follow)
-                print_lines(d, list);
+                print_followed(d, list);
         else if (json_array_size(list) > 0)
                 print_list(d, list);
         else

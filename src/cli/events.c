@@ -43,9 +43,15 @@ typedef struct Options {
         bool follow, check, json;
 } Options;
 
+static const char *text_of(const json_t *object, const char *key) {
+        const char *text = json_string_value(json_object_get(object, key));
+
+        return text ? text : "";
+}
+
 static void print_event(const json_t *e, bool json) {
         time_t t = (time_t)(json_integer_value(json_object_get(e, "time")) / 1000000);
-        char when[32] = "?";
+        char when[32] = "?", label[64];
         struct tm tm;
 
         if (json) {
@@ -54,8 +60,8 @@ static void print_event(const json_t *e, bool json) {
         }
         if (localtime_r(&t, &tm))
                 (void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-        printf("%s  %-9s  %s\n", when, json_string_value(json_object_get(e, "kind")),
-               json_string_value(json_object_get(e, "text")));
+        (void)snprintf(label, sizeof(label), "%s  %-9s  ", when, text_of(e, "kind"));
+        output_line(label, text_of(e, "text"));
 }
 
 /* The event that was printed last; number 0: none. */

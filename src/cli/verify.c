@@ -87,9 +87,12 @@ static void print_remedy(const VerifyAnswer *answer) {
 void verify_print_answer(const VerifyAnswer *a) {
         OutputStyle style = output_style(stdout);
         const char *colour = a->kind == VERIFY_PROVED ? style.good : style.bad;
-        static const char *const words[] = {"PROVED", "REFUTED", "UNDECIDED"};
+        static const char *const words[] = {"PROVED: ", "REFUTED: ", "UNDECIDED: "};
+        _cleanup_free_ char *claim = NULL;
 
-        printf("%s%s%s: %s%s\n", colour, words[a->kind], style.reset, a->text, claims[a->claim]);
+        if (asprintf(&claim, "%s%s", a->text, claims[a->claim]) < 0)
+                claim = NULL;
+        output_coloured_line(colour, words[a->kind], claim ? claim : a->text);
         if (a->kind == VERIFY_REFUTED) {
                 output_line("  packet    ", a->connection ? a->connection : "?");
                 for (size_t i = 0; i < a->n_steps; i++)
