@@ -31,8 +31,7 @@ static const char unload_help[] =
         "programs' tables leave it. Where ringwalld keeps the table, it is told; otherwise the\n"
         "namespace of process 1 is refused.\n"
         "\n"
-        "      --yes   really\n"
-        "  -h, --help\n"
+        "      --yes              really\n" REMOTE_HELP "  -h, --help\n"
         "\n"
         "Examples:\n"
         "  ip netns exec web ringwall unload --yes\n";

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from command import POLICY, run
+from command import POLICY, run, verbs
 
 INVALID = "ringwall: 1\ninbound:\n  - { allow: shh }\n"
 NO_DAEMON = ["--runtime-dir", "/nonexistent"]
@@ -40,11 +40,6 @@ FAILURES = {
 }
 # Those whose one object is the answer also when they fail: about the policy, about this host.
 ANSWERS = {"check", "doctor"}
-
-
-def verbs():
-    text = run("--help").stdout
-    return re.findall(r"^  ([a-z]+) +.* {2,}", text[text.index("Commands:"):text.index("Examples:")], re.M)
 
 
 def takes_json(verb):
