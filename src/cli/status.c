@@ -81,10 +81,16 @@ static void print_broken(const json_t *claims, OutputStyle style) {
 static void print_claims(const json_t *claims) {
         size_t n_broken = json_array_size(json_object_get(claims, "broken"));
         long long n = (long long)json_integer_value(json_object_get(claims, "count"));
+        long long open = (long long)json_integer_value(json_object_get(claims, "open"));
 
-        if (json_is_true(json_object_get(claims, "known")) && n > 0 && n_broken == 0)
-                say("", "claims", "%lld proved, whatever other programs' rules say", n);
-        else if (!json_is_true(json_object_get(claims, "known")) && n_broken > 0)
+        if (json_is_true(json_object_get(claims, "known")) && n > open && n_broken == 0)
+                say("", "claims", "%lld proved, whatever other programs' rules say", n - open);
+        if (json_is_true(json_object_get(claims, "known")) && open > 0)
+                say("", n > open && n_broken == 0 ? "" : "claims",
+                    "%lld not decided: no such connection could be on this host as it is: ringwall "
+                    "verify",
+                    open);
+        if (!json_is_true(json_object_get(claims, "known")) && n_broken > 0)
                 say("", "claims", "as they were found last: they cannot be proved now");
 }
 
