@@ -100,12 +100,14 @@ static int expand_services(const char *text, json_t *list) {
 
 /* ---- what was answered */
 
-static void print_ban(const json_t *reply) {
+static void print_ban(const json_t *reply, const char *services) {
         const json_t *until = json_object_get(reply, "until");
         char when[32];
 
-        printf("%s is %s%s%s", json_string_value(json_object_get(reply, "address")),
-               json_is_true(json_object_get(reply, "extended")) ? "banned still, " : "banned ",
+        printf("%s is %s%s%s%s%s%s", json_string_value(json_object_get(reply, "address")),
+               json_is_true(json_object_get(reply, "extended")) ? "banned still" : "banned",
+               services ? " from " : "", services ? services : "",
+               json_is_true(json_object_get(reply, "extended")) ? ", " : " ",
                until ? "until " : "until it is unbanned",
                until ? ban_words_time(json_integer_value(until), when) : "");
         if (json_integer_value(json_object_get(reply, "times")) > 1)
@@ -151,7 +153,7 @@ static int call(const Options *o, const char *verb, const char *method, json_t *
         if (o->json)
                 r = output_json(json_incref(reply));
         else if (streq(method, "Ban"))
-                print_ban(reply);
+                print_ban(reply, o->services);
         else
                 print_unban(reply);
         if (r == EXIT_OK)

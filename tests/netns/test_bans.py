@@ -79,6 +79,8 @@ def test_services_are_shut_by_the_port_that_is_dialled(daemon, world):
     assert is_shut(daemon, WAN, "wan", host, 8080)
     assert is_shut(daemon, WAN, "wan", host, 22)
     assert connects(world, "wan", host, 443)
+    _, out, _ = text(daemon, "ban", WAN, "--services", "ssh", "--for", "2h")
+    assert out.startswith(f"{WAN} is banned still from ssh, until ")
 
 
 def test_ipv6_is_banned_by_its_64_and_single_addresses_where_asked_for(daemon, world):
