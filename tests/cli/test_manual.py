@@ -128,6 +128,14 @@ def test_the_pages_of_the_other_programs_have_their_options(name):
     assert set(LONG.findall(section("SYNOPSIS", page))) <= have
 
 
+def test_the_page_says_what_the_group_may_call():
+    program = pathlib.Path(RINGWALL).parents[1] / "daemon/ringwalld"
+    text = subprocess.run([program, "--describe"], capture_output=True, text=True, timeout=60).stdout
+    may = {method for who, method in re.findall(r"# (.*) may call it\.\n(?:# .*\n)*method (\w+)", text) if "group" in who}
+    said = re.search(r"members of the group \*ringwall\* may call (.*?)\. ", (MAN / "ringwalld.8.scd").read_text()).group(1)
+    assert may and set(re.findall(r"\*(\w+)\*", said)) == may
+
+
 def commands_in(text):
     """What is there to be typed: lines of code, and words in code's marks."""
     for line in text.splitlines():
