@@ -2,6 +2,7 @@
 #include "ban/ban_store.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include "base/unit.h"
@@ -351,6 +352,42 @@ static void a_damaged_file_is_put_aside(void **state) {
         put(b, "192.0.2.7", "sshd", NOW, BAN_EVER);
 }
 
+/* As after a downgrade: what it holds is not known here, and not lost. */
+static void a_store_of_a_later_version_is_left_as_it_is(void **state) {
+        Bench *b = *state;
+        char path[128];
+        sqlite3 *db = NULL;
+
+        put(b, "192.0.2.7", "sshd", NOW, BAN_EVER);
+        b->store = ban_store_close(b->store);
+        (void)snprintf(path, sizeof(path), "%s/" BAN_STORE_FILE, b->folder);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        assert_int_equal(ban_store_open(b->folder, &b->store, &b->aside, b->d), -EOPNOTSUPP);
+        assert_null(b->aside);
+        assert_non_null(strstr(b->d->messages[0].text, "are of a later version of ringwall"));
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        open_store(b);
+        assert_string_equal(list(b, &(BanFilter){0}, NOW), "192.0.2.7 sshd");
+}
+
+/* Whoever may write to the folder would have the daemon write to another file. */
+static void a_link_in_its_place_is_not_followed(void **state) {
+        Bench *b = *state;
+        char path[128], other[128];
+
+        b->store = ban_store_close(b->store);
+        (void)snprintf(path, sizeof(path), "%s/" BAN_STORE_FILE, b->folder);
+        (void)snprintf(other, sizeof(other), "%s/other", b->folder);
+        assert_int_equal(rename(path, other), 0);
+        assert_int_equal(symlink(other, path), 0);
+        assert_true(ban_store_open(b->folder, &b->store, &b->aside, b->d) < 0);
+        assert_non_null(strstr(b->d->messages[0].text, "cannot be opened"));
+}
+
 static void a_copy_holds_what_was_committed_last(void **state) {
         Bench *b = *state;
         char folder[128], *aside = NULL;
@@ -428,6 +465,8 @@ int main(void) {
                 bench_test(all_of_them_are_dropped_at_once_and_remembered),
                 bench_test(the_kernel_gets_each_address_once),
                 bench_test(a_damaged_file_is_put_aside),
+                bench_test(a_store_of_a_later_version_is_left_as_it_is),
+                bench_test(a_link_in_its_place_is_not_followed),
                 bench_test(a_copy_holds_what_was_committed_last),
                 bench_test(nobody_else_opens_it),
                 bench_test(nobody_else_reads_it),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/age.h"
 
+#include <inttypes.h>
+
 #include "base/text.h"
 
 uint64_t age_parse(const char *text) {
@@ -21,4 +23,18 @@ uint64_t age_parse(const char *text) {
                 if (units[i].unit == text[size - 1])
                         return n * units[i].seconds;
         return 0;
+}
+
+const char *age_print(uint64_t seconds, char buf[static AGE_TEXT_MAX]) {
+        static const struct {
+                char unit;
+                uint64_t seconds;
+        } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+        size_t i = 0;
+
+        while (i + 1 < ARRAY_SIZE(units) && seconds / units[i].seconds >= 100)
+                i++;
+        (void)snprintf(buf, AGE_TEXT_MAX, "%" PRIu64 "%c", seconds / units[i].seconds,
+                       units[i].unit);
+        return buf;
 }

@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/text.h"
+#include "cli/complaint.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/plan.h"
@@ -74,9 +75,10 @@ static void print_messages(const json_t *reply, const Diag *printed) {
                 const json_t *m = json_array_get(list, i);
 
                 if (!is_printed(m, printed))
-                        fprintf(stderr, "%s:%lld: %s: %s\n", text_of(m, "file"),
-                                number_of(m, "line"), text_of(m, "severity"),
-                                text_of(m, "message"));
+                        complain_at(&(Complaint){.severity = text_of(m, "severity"),
+                                                 .file = text_of(m, "file"),
+                                                 .line = number_of(m, "line"),
+                                                 .text = text_of(m, "message")});
         }
 }
 
@@ -161,7 +163,7 @@ int apply_call(const char *verb, const char *file, const ApplyOptions *options, 
         if (options->message)
                 (void)json_object_set_new(parameters, "message", json_string(options->message));
         if (file && json_object_set_new(parameters, "file", absolute_path(file)) < 0) {
-                fprintf(stderr, "ringwall %s: %s: %s\n", verb, file, strerror(errno));
+                complain(verb, "%s: %s", file, strerror(errno));
                 json_decref(parameters);
                 return EXIT_INVALID;
         }
@@ -175,10 +177,8 @@ int apply_code(const json_t *reply) {
 int apply_permit(const char *verb) {
         if (geteuid() == 0)
                 return EXIT_OK;
-        fprintf(stderr,
-                "ringwall %s: only root puts a policy in force\n"
-                "  hint: sudo ringwall %s ...\n",
-                verb, verb);
+        complain(verb, "only root puts a policy in force");
+        complain_hint("sudo ringwall %s ...", verb);
         return EXIT_NOT_PERMITTED;
 }
 
@@ -191,10 +191,8 @@ int apply_ask(const char *verb, const ApplyOptions *options, json_t **ret) {
         if (r != EXIT_OK)
                 return r;
         if (!options->dry_run && json_object_get(status, "panic")) {
-                fprintf(stderr,
-                        "ringwall %s: panic is on, and only those who may rescue come in: "
-                        "`ringwall panic off` first\n",
-                        verb);
+                complain(verb, "panic is on, and only those who may rescue come in: `ringwall "
+                               "panic off` first");
                 json_decref(status);
                 return EXIT_FAILED;
         }

@@ -6,6 +6,7 @@
 #include "ban/ban.h"
 #include "ban/ban_spool.h"
 #include "cli/ban_words.h"
+#include "cli/complaint.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/remote.h"
@@ -105,12 +106,14 @@ static int expand_services(const char *text, json_t *list) {
 
 /* ---- what was answered */
 
-static void print_ban(const json_t *reply) {
+static void print_ban(const json_t *reply, const char *services) {
         const json_t *until = json_object_get(reply, "until");
         char when[32];
 
-        printf("%s is %s%s%s", json_string_value(json_object_get(reply, "address")),
-               json_is_true(json_object_get(reply, "extended")) ? "banned still, " : "banned ",
+        printf("%s is %s%s%s%s%s%s", json_string_value(json_object_get(reply, "address")),
+               json_is_true(json_object_get(reply, "extended")) ? "banned still" : "banned",
+               services ? " from " : "", services ? services : "",
+               json_is_true(json_object_get(reply, "extended")) ? ", " : " ",
                until ? "until " : "until it is unbanned",
                until ? ban_words_time(json_integer_value(until), when) : "");
         if (json_integer_value(json_object_get(reply, "times")) > 1)
@@ -136,15 +139,11 @@ static void print_unban(const json_t *reply) {
 /* What is not in force, or would not outlive a restart, is never passed over. */
 static int tell_rest(const char *verb, const json_t *reply) {
         if (!json_is_true(json_object_get(reply, "stored")))
-                fprintf(stderr,
-                        "ringwall %s: it holds now, but could not be written to the disk, and "
-                        "would be lost with a restart of ringwalld\n",
-                        verb);
+                complain(verb, "it holds now, but could not be written to the disk, and would be "
+                               "lost with a restart of ringwalld");
         if (!json_is_true(json_object_get(reply, "inForce")))
-                fprintf(stderr,
-                        "ringwall %s: it is kept, but not in force: ringwall is unloaded, or the "
-                        "kernel refused it; see ringwall status\n",
-                        verb);
+                complain(verb, "it is kept, but not in force: ringwall is unloaded, or the kernel "
+                               "refused it; see ringwall status");
         return json_is_true(json_object_get(reply, "stored")) &&
                                json_is_true(json_object_get(reply, "inForce"))
                        ? EXIT_OK
@@ -198,7 +197,7 @@ static int call(const Options *o, const char *verb, const char *method, json_t *
         if (o->json)
                 r = output_json(json_incref(reply));
         else if (streq(method, "Ban"))
-                print_ban(reply);
+                print_ban(reply, o->services);
         else
                 print_unban(reply);
         if (r == EXIT_OK)
@@ -220,10 +219,10 @@ static int ban_all(const Options *o, char **addresses, int n) {
                 services = json_array();
                 if (expand_services(o->services, services) < 0) {
                         json_decref(services);
-                        fprintf(stderr,
-                                "ringwall ban: --services takes names and ports, ssh,443/tcp, of "
-                                "at most %d ports in all\n",
-                                BAN_SERVICES_MAX);
+                        complain("ban",
+                                 "--services takes names and ports, ssh,443/tcp, of at most %d "
+                                 "ports in all",
+                                 BAN_SERVICES_MAX);
                         return EXIT_USAGE;
                 }
         }
@@ -242,7 +241,8 @@ static int ban_all(const Options *o, char **addresses, int n) {
                         (void)json_object_set_new(parameters, "restored", json_true());
                 if (services)
                         (void)json_object_set(parameters, "services", services);
-                r = call(o, "ban", "Ban", parameters);
+                complaint_next();
+                r = complaint_end(call(o, "ban", "Ban", parameters));
                 code = r != EXIT_OK ? r : code;
         }
         json_decref(services);
@@ -260,7 +260,8 @@ static int unban_all(const Options *o, char **addresses, int n) {
                 set_text(parameters, "jail", o->jail);
                 if (o->all)
                         (void)json_object_set_new(parameters, "all", json_true());
-                r = call(o, "unban", "Unban", parameters);
+                complaint_next();
+                r = complaint_end(call(o, "unban", "Unban", parameters));
                 code = r != EXIT_OK ? r : code;
         }
         return code;

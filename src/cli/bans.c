@@ -7,14 +7,15 @@
 #include "cli/age.h"
 #include "cli/ban_words.h"
 #include "cli/bans_import.h"
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "cli/remote.h"
 
 static const char help[] =
-        "Lists who is banned: since when and until when, why and by whom, how often so far, and "
-        "how\n"
-        "many packets were dropped since. With an ADDRESS: what bans it, networks around it "
-        "included.\n"
+        "Lists who is banned: for how long by now (AGE) and still (LEFT), how often so far, how\n"
+        "many packets were dropped since, by whom and why. With an ADDRESS: what bans it, "
+        "networks\n"
+        "around it included, since when and until when.\n"
         "\n"
         "      --jail=NAME        only that jail's\n"
         "      --since=TIME       only those of the last 90s, 10m, 2h or 3d\n"
@@ -43,6 +44,9 @@ typedef struct Options {
         json_int_t seconds, since_usec;
         bool json, exports, check;
 } Options;
+
+#define N_COLUMNS 8
+#define CELL_MAX 160 /* bytes of one that is made */
 
 static const char *text_of(const json_t *object, const char *key) {
         const char *text = json_string_value(json_object_get(object, key));
@@ -94,10 +98,9 @@ each_ban(const Options *o, const char *address, int (*take)(json_t *ban, void *t
 static int export_line(json_t *ban, void *to) {
         const Options *o = to;
 
-        if (o->json) {
-                (void)json_dumpf(ban, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-                putchar('\n');
-        } else if (!*text_of(ban, "service")) /* it would shut out more than it does */
+        if (o->json)
+                output_json_line(ban);
+        else if (!*text_of(ban, "service")) /* it would shut out more than it does */
                 puts(text_of(ban, "address"));
         return ferror(stdout) ? EXIT_FAILED : EXIT_OK;
 }
@@ -106,50 +109,115 @@ static int collect(json_t *ban, void *to) {
         return json_array_append(to, ban) < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-static const char *by_text(const json_t *ban, char *buf, size_t size) {
+static const char *by_text(const json_t *ban, char buf[static CELL_MAX]) {
         const char *jail = text_of(ban, "jail"), *source = text_of(ban, "source");
         const struct passwd *user =
                 *jail || *source ? NULL : getpwuid((uid_t)number_of(ban, "user"));
 
         if (*jail || *source)
-                (void)snprintf(buf, size, "%s%s%s", jail, *jail && *source ? ", " : "", source);
+                (void)snprintf(buf, CELL_MAX, "%s%s%s", jail, *jail && *source ? ", " : "", source);
         else if (user)
-                (void)snprintf(buf, size, "%s", user->pw_name);
+                (void)snprintf(buf, CELL_MAX, "%s", user->pw_name);
         else
-                (void)snprintf(buf, size, "user %lld", (long long)number_of(ban, "user"));
+                (void)snprintf(buf, CELL_MAX, "user %lld", (long long)number_of(ban, "user"));
         return buf;
 }
 
-static int print_table(const json_t *list) {
-        static const char *const columns[] = {"ADDRESS", "SERVICE", "SINCE", "UNTIL",
-                                              "TIMES",   "DROPPED", "BY",    "WHY"};
-        _cleanup_(output_table_freep) OutputTable *t =
-                output_table_new(columns, ARRAY_SIZE(columns));
+typedef struct BanColumn {
+        const char *name;
+        const char *(*text)(const json_t *ban, char buf[static CELL_MAX]);
+} BanColumn;
 
+static const char *address_text(const json_t *ban, char buf[static CELL_MAX]) {
+        return text_of(ban, "address");
+}
+
+static const char *service_text(const json_t *ban, char buf[static CELL_MAX]) {
+        return text_of(ban, "service");
+}
+
+static const char *reason_text(const json_t *ban, char buf[static CELL_MAX]) {
+        return text_of(ban, "reason");
+}
+
+static const char *since_text(const json_t *ban, char buf[static CELL_MAX]) {
+        return ban_words_time(number_of(ban, "since"), buf);
+}
+
+static const char *until_text(const json_t *ban, char buf[static CELL_MAX]) {
+        return json_object_get(ban, "until") ? ban_words_time(number_of(ban, "until"), buf)
+                                             : "for ever";
+}
+
+static const char *age_text(const json_t *ban, char buf[static CELL_MAX]) {
+        json_int_t seconds = (json_int_t)time(NULL) - number_of(ban, "since") / 1000000;
+
+        return age_print((uint64_t)MAX(seconds, 0), buf);
+}
+
+static const char *left_text(const json_t *ban, char buf[static CELL_MAX]) {
+        json_int_t seconds = number_of(ban, "until") / 1000000 - (json_int_t)time(NULL);
+
+        return json_object_get(ban, "until") ? age_print((uint64_t)MAX(seconds, 0), buf) : "ever";
+}
+
+static const char *times_text(const json_t *ban, char buf[static CELL_MAX]) {
+        (void)snprintf(buf, CELL_MAX, "%lld", (long long)number_of(ban, "times"));
+        return buf;
+}
+
+static const char *dropped_text(const json_t *ban, char buf[static CELL_MAX]) {
+        if (!json_object_get(ban, "packets"))
+                return "";
+        (void)snprintf(buf, CELL_MAX, "%lld", (long long)number_of(ban, "packets"));
+        return buf;
+}
+
+/* A list has to fit; of one address there is room to tell the moments. */
+static const BanColumn list_columns[] = {
+        {"ADDRESS", address_text}, {"SERVICE", service_text}, {"AGE", age_text},
+        {"LEFT", left_text},       {"TIMES", times_text},     {"DROPPED", dropped_text},
+        {"BY", by_text},           {"WHY", reason_text},
+};
+
+static const BanColumn one_columns[] = {
+        {"ADDRESS", address_text}, {"SERVICE", service_text}, {"SINCE", since_text},
+        {"UNTIL", until_text},     {"TIMES", times_text},     {"DROPPED", dropped_text},
+        {"BY", by_text},           {"WHY", reason_text},
+};
+
+_Static_assert(ARRAY_SIZE(list_columns) == N_COLUMNS && ARRAY_SIZE(one_columns) == N_COLUMNS,
+               "as many of both");
+
+static bool has_services(const json_t *list) {
+        for (size_t i = 0; i < json_array_size(list); i++)
+                if (*text_of(json_array_get(list, i), "service"))
+                        return true;
+        return false;
+}
+
+static int print_table(const json_t *list, const BanColumn columns[static N_COLUMNS]) {
+        bool services = has_services(list);
+        const char *names[N_COLUMNS], *cells[N_COLUMNS];
+        char bufs[N_COLUMNS][CELL_MAX];
+        _cleanup_(output_table_freep) OutputTable *t = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < N_COLUMNS; i++)
+                if (services || columns[i].text != service_text)
+                        names[n++] = columns[i].name;
+        t = output_table_new(names, n);
         for (size_t i = 0; t && i < json_array_size(list); i++) {
-                const json_t *ban = json_array_get(list, i);
-                char since[32], until[32] = "for ever", times[24], packets[24] = "", by[160];
-                const char *cells[] = {
-                        text_of(ban, "address"),
-                        text_of(ban, "service"),
-                        ban_words_time(number_of(ban, "since"), since),
-                        json_object_get(ban, "until")
-                                ? ban_words_time(number_of(ban, "until"), until)
-                                : until,
-                        times,
-                        packets,
-                        by_text(ban, by, sizeof(by)),
-                        text_of(ban, "reason"),
-                };
-
-                (void)snprintf(times, sizeof(times), "%lld", (long long)number_of(ban, "times"));
-                if (json_object_get(ban, "packets"))
-                        (void)snprintf(packets, sizeof(packets), "%lld",
-                                       (long long)number_of(ban, "packets"));
+                n = 0;
+                for (size_t k = 0; k < N_COLUMNS; k++)
+                        if (services || columns[k].text != service_text)
+                                cells[n++] = columns[k].text(json_array_get(list, i), bufs[k]);
                 if (output_table_add(t, cells) < 0)
                         return EXIT_FAILED;
         }
-        if (t)
+        if (t && columns == one_columns)
+                output_table_print_blocks(t);
+        else if (t)
                 output_table_print(t);
         return t ? EXIT_OK : EXIT_FAILED;
 }
@@ -166,7 +234,7 @@ static int list(const Options *o, const char *address) {
         else if (r == EXIT_OK && none)
                 puts("nobody is banned");
         else if (r == EXIT_OK)
-                r = print_table(all);
+                r = print_table(all, address ? one_columns : list_columns);
         json_decref(all);
         return r == EXIT_OK && none && address ? EXIT_DIFFERS : r;
 }
@@ -184,9 +252,8 @@ static int check(const Options *o) {
         desired = number_of(bans, "desired");
         enforced = number_of(bans, "enforced");
         if (!bans) {
-                fputs("ringwall bans: the store of bans cannot be opened; ringwalld's journal says "
-                      "why\n",
-                      stderr);
+                complain("bans",
+                         "the store of bans cannot be opened; ringwalld's journal says why");
                 r = EXIT_FAILED;
         } else if (o->json)
                 r = output_json(json_incref(bans));

@@ -2,6 +2,7 @@
 #include "cli/bans_import.h"
 
 #include "base/address.h"
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "cli/remote.h"
 
@@ -78,8 +79,9 @@ static void tell_refused(Import *im) {
         if (im->n_refused > 0)
                 qsort(im->refused, im->n_refused, sizeof(*im->refused), compare_refused);
         for (size_t i = 0; i < im->n_refused; i++) {
-                fprintf(stderr, "%s:%zu: %s\n", im->name, im->refused[i].number,
-                        im->refused[i].why);
+                complain_at(&(Complaint){.file = im->name,
+                                         .line = (json_int_t)im->refused[i].number,
+                                         .text = im->refused[i].why});
                 free(im->refused[i].why);
         }
         im->left_out += (json_int_t)im->n_refused;
@@ -250,26 +252,31 @@ static int import_lines(Import *im, FILE *f) {
         while (r == EXIT_OK && (n = getline(&text, &room, f)) >= 0)
                 r = take_line(im, text, (size_t)n, ++number);
         if (r == EXIT_OK && ferror(f)) {
-                fprintf(stderr, "ringwall bans: cannot read %s: %s\n", im->name, strerror(errno));
+                complain("bans", "cannot read %s: %s", im->name, strerror(errno));
                 r = EXIT_FAILED;
         }
         return r == EXIT_OK ? send_window(im) : r;
 }
 
 static int tell_end(const Import *im, int r) {
-        if (im->o->json)
-                (void)output_json(json_pack("{s:I, s:I, s:I}", "added", im->added, "extended",
-                                            im->extended, "refused", im->left_out));
-        else
+        json_t *error;
+
+        if (!im->o->json)
                 printf("%lld banned, %lld extended, %lld lines left out\n", (long long)im->added,
                        (long long)im->extended, (long long)im->left_out);
         if (r == EXIT_OK && im->kept != EXIT_OK)
-                fputs("ringwall bans: not all of it is both on the disk and in force: see ringwall "
-                      "status\n",
-                      stderr);
+                complain("bans",
+                         "not all of it is both on the disk and in force: see ringwall status");
         if (r == EXIT_OK)
                 r = im->kept;
-        return r == EXIT_OK && im->left_out > 0 ? EXIT_DIFFERS : r;
+        if (r == EXIT_OK && im->left_out > 0)
+                r = EXIT_DIFFERS;
+        error = complaint_json(r);
+        if (im->o->json)
+                (void)output_json(json_pack("{s:I, s:I, s:I, s:O*}", "added", im->added, "extended",
+                                            im->extended, "refused", im->left_out, "error", error));
+        json_decref(error);
+        return r;
 }
 
 int bans_import(const BansImport *o) {
@@ -279,7 +286,7 @@ int bans_import(const BansImport *o) {
         int r = EXIT_FAILED;
 
         if (!f) {
-                fprintf(stderr, "ringwall bans: cannot open %s: %s\n", o->file, strerror(errno));
+                complain("bans", "cannot open %s: %s", o->file, strerror(errno));
                 return EXIT_FAILED;
         }
         im.entries = json_array();

@@ -7,11 +7,12 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "policy/rule_file.h"
 
 int change_failed(const Change *c, const char *what, const char *path, int error) {
-        fprintf(stderr, "ringwall %s: cannot %s %s: %s\n", c->verb, what, path, strerror(-error));
+        complain(c->verb, "cannot %s %s: %s", what, path, strerror(-error));
         return error == -EACCES || error == -EPERM || error == -EROFS ? EXIT_NOT_PERMITTED
                                                                       : EXIT_FAILED;
 }
@@ -88,9 +89,9 @@ int change_ask(Change *c) {
         file = json_string_value(json_object_get(status, "inForce"));
         c->files_differed = json_is_true(json_object_get(status, "fileDiffers"));
         if (file && *file && !is_same_file(file, c->policy)) {
-                fprintf(stderr, "ringwall %s: another policy is in force: %s\n", c->verb, file);
-                fprintf(stderr, "  hint: ringwall %s %s%s; --no-apply only writes\n", c->verb,
-                        streq(c->verb, "edit") ? "" : "... --policy ", file);
+                complain(c->verb, "another policy is in force: %s", file);
+                complain_hint("ringwall %s %s%s; --no-apply only writes", c->verb,
+                              streq(c->verb, "edit") ? "" : "... --policy ", file);
                 r = EXIT_FAILED;
         }
         json_decref(status);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
 
+#include "cli/complaint.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "nft/sysctl.h"
@@ -22,40 +23,10 @@ static const char help[] =
         "  ringwall check my-policy.yaml\n"
         "  ringwall check - <my-policy.yaml\n";
 
-static json_t *json_message(const DiagMessage *m) {
-        json_t *object = json_object();
-
-        (void)json_object_set_new(object, "severity",
-                                  json_string(diag_severity_to_string(m->severity)));
-        output_json_place(object, m->at);
-        (void)json_object_set_new(object, "message", json_string(m->text));
-        if (m->hint)
-                (void)json_object_set_new(object, "hint", json_string(m->hint));
-        return object;
-}
-
 static int print_json(const Input *input, int code) {
-        json_t *object = json_object(), *messages = json_array(), *last = NULL;
+        json_t *object = json_pack("{s:b, s:o}", "valid", code == EXIT_OK, "messages",
+                                   complaint_messages(input->diag));
 
-        for (size_t i = 0; input->diag && i < input->diag->n_messages; i++) {
-                const DiagMessage *m = &input->diag->messages[i];
-                json_t *message = json_message(m);
-
-                if (m->continues && last) {
-                        json_t *notes = json_object_get(last, "notes");
-
-                        if (!notes) {
-                                notes = json_array();
-                                (void)json_object_set_new(last, "notes", notes);
-                        }
-                        (void)json_array_append_new(notes, message);
-                        continue;
-                }
-                (void)json_array_append_new(messages, message);
-                last = message;
-        }
-        (void)json_object_set_new(object, "valid", json_boolean(code == EXIT_OK));
-        (void)json_object_set_new(object, "messages", messages);
         return output_json(object) == EXIT_OK ? code : EXIT_FAILED;
 }
 
@@ -137,8 +108,12 @@ static int run(int argc, char **argv) {
                 return verb_usage(&verb_check, "one FILE at a time");
         input.quiet = json;
         code = input_compile(&input, argv[optind], stop_after);
-        if (json)
+        if (json && (code == EXIT_OK || code == EXIT_INVALID))
                 return print_json(&input, code);
+        if (json) { /* it could not be judged */
+                input.quiet = false;
+                input_print_messages(&input);
+        }
         if (code != EXIT_OK)
                 return code;
         if (stop_after)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
 
+#include "cli/complaint.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/regions.h"
@@ -46,7 +47,8 @@ static int failed(const Diff *d, int error) {
 
         if (!text)
                 return input_failed(error, "comparing");
-        fprintf(stderr, "ringwall diff: %s\n  hint: %s\n", text, hint);
+        complain("diff", "%s", text);
+        complain_hint("%s", hint);
         return EXIT_FAILED;
 }
 

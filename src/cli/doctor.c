@@ -79,9 +79,13 @@ static int examine(const Tree *t, Findings *ret) {
 static void print_finding(const Finding *f) {
         OutputStyle style = output_style(stdout);
         const char *colour = f->kind == FINDING_PROBLEM ? style.bad : style.bold;
+        _cleanup_free_ char *what = NULL;
+        char label[32];
 
-        printf("%s%s%s: %s  %s[%s]%s\n", colour, finding_kind_to_string(f->kind), style.reset,
-               f->what, style.faint, f->id, style.reset);
+        (void)snprintf(label, sizeof(label), "%s: ", finding_kind_to_string(f->kind));
+        if (asprintf(&what, "%s  [%s]", f->what, f->id) < 0)
+                what = NULL;
+        output_coloured_line(colour, label, what ? what : f->what);
         if (f->seen)
                 output_wrapped("  seen  ", f->seen);
         output_wrapped("  why   ", f->why);

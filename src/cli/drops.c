@@ -3,8 +3,10 @@
 #include <netinet/in.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "cli/input.h"
 #include "cli/output.h"
+#include "cli/port_names.h"
 #include "cli/remote.h"
 #include "host/containers.h"
 #include "ruleset/field.h"
@@ -14,23 +16,29 @@ static const char help[] =
         "where, what for, which line of the policy refused it, and the rule that would admit it, "
         "to be\n"
         "copied into that section. What is always refused (a forged source, say) is not listed.\n"
+        "A name in brackets is what the policy, or the catalogue, calls that port; what listens\n"
+        "there was not asked. \"Part of\" a service that has other ports, too.\n"
         "\n"
-        "SEEN counts what the kernel showed: of a source that sends many packets 20 at once and "
+        "The count (3x) is of what the kernel showed: of a source that sends many packets 20 at "
+        "once and "
         "one a\n"
         "second; in floods less. All are counted by the rules: ringwall show --live.\n"
         "\n"
-        "  -f, --follow           go on with what is refused from now on, until interrupted\n"
+        "  -f, --follow           go on with what is refused from now on, also by a daemon that\n"
+        "                         restarts, until interrupted\n"
         "  -n N                   at most so many groups (100, at most 500)\n" REMOTE_HELP
         "      --json             one object; with -f one a line\n"
         "  -h, --help\n";
 
-#define RULE_MAX 384   /* bytes of one that is made */
-#define NAMES_MAX 3    /* services that a port is said to be */
-#define NAMES_SIZE 160 /* bytes of these */
+#define LIMIT_MAX 500 /* groups that the daemon tells at once */
+#define RULE_MAX 384  /* bytes of one that is made */
 
 typedef struct Drops {
         Input input; /* for the names of services */
+        json_int_t limit;
         bool json, follow, said_nothing;
+        json_int_t began, number; /* of the daemon's list, and of the latest packet in it */
+        bool is_back;             /* the daemon was away: what is new has to be found */
         ContainerList containers; /* looked for when a published port was refused, ... */
         Arena *arena;             /* ... in this one; owned, NULL before */
 } Drops;
@@ -54,63 +62,14 @@ static const char *time_text(const json_t *drop, char *buf, size_t size) {
         return buf;
 }
 
-/* ---- names of services */
+/* ---- ports and their names */
 
-static const RangeSet *ports_of(const ServiceSet *set, const char *protocol) {
-        const struct {
-                const char *name;
-                const RangeSet *ports;
-        } rows[] = {
-                {"tcp", &set->tcp},   {"udp", &set->udp},       {"sctp", &set->sctp},
-                {"icmp", &set->icmp}, {"icmpv6", &set->icmpv6},
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                if (streq(rows[i].name, protocol))
-                        return rows[i].ports;
-        return NULL;
-}
-
-/* How many ports and types it means; SIZE_MAX for whole protocols. */
-static size_t breadth(const ServiceSet *set) {
-        const RangeSet *all[] = {&set->tcp, &set->udp, &set->sctp, &set->icmp, &set->icmpv6};
-        size_t n = 0;
-
-        if (set->any || set->protocols.n_items > 0)
-                return SIZE_MAX;
-        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-                for (size_t j = 0; j < all[i]->n_items; j++)
-                        n += all[i]->items[j].high.low - all[i]->items[j].low.low + 1;
-        return n;
-}
-
-/* The narrowest services that have it: none if only wide ones do. How many; names gets the first
- * few, with a separator. */
-static size_t services_of(const Drops *d, const json_t *drop, char *names, size_t size) {
+static void find_names(const Drops *d, const json_t *drop, PortNames *ret) {
         const char *protocol = text_of(drop, "protocol");
-        bool icmp = startswith(protocol, "icmp");
-        const json_t *port = json_object_get(drop, icmp ? "type" : "port");
-        size_t best = 3, found = 0, length = 0;
+        const json_t *port = json_object_get(drop, startswith(protocol, "icmp") ? "type" : "port");
 
-        *names = '\0';
-        for (size_t i = 0; d->input.policy && port && i < d->input.policy->n_services; i++) {
-                const Service *s = d->input.policy->services[i];
-                const RangeSet *ports = ports_of(&s->set, protocol);
-
-                if (!ports || breadth(&s->set) > best ||
-                    !range_set_contains(ports, u128((uint64_t)json_integer_value(port))))
-                        continue;
-                if (breadth(&s->set) < best)
-                        found = length = 0;
-                best = breadth(&s->set);
-                if (found++ >= NAMES_MAX)
-                        continue;
-                length += (size_t)snprintf(names + length, size - length, "%s%.40s",
-                                           length > 0 ? ", " : "", s->name);
-        }
-        if (found > NAMES_MAX)
-                (void)snprintf(names + length, size - length, ", ...");
-        return found;
+        port_names_find(port ? d->input.policy : NULL, protocol, (uint64_t)json_integer_value(port),
+                        ret);
 }
 
 static const char *type_name(const char *protocol, json_int_t type) {
@@ -195,8 +154,8 @@ static const char *owner_of(const Drops *d, const char *address) {
         return !found ? NULL : found->name ? found->name : found->id;
 }
 
-/* "10.0.0.1 3000/tcp (grafana)", and where a published port leads to; or that alone, if the kernel
- * does not tell what was dialled. */
+/* "10.0.0.1 3000/tcp (grafana in the catalogue)", and where a published port leads to; or that
+ * alone, if the kernel does not tell what was dialled. */
 static void say_destination(const Drops *d, const json_t *drop, const char *names, Words *w) {
         const char *to = text_of(drop, "to"), *target = text_of(drop, "target");
         const char *owner = *target ? owner_of(d, target) : NULL;
@@ -220,9 +179,10 @@ static void say_destination(const Drops *d, const json_t *drop, const char *name
 static void make_words(const Drops *d, const json_t *drop, Words *w) {
         bool outbound = streq(text_of(drop, "section"), "outbound");
         const json_t *user = json_object_get(drop, "user");
-        char rule[RULE_MAX], names[NAMES_SIZE];
-        size_t n_names = services_of(d, drop, names, sizeof(names));
+        char rule[RULE_MAX], text[PORT_NAMES_TEXT_MAX];
+        PortNames names;
 
+        find_names(d, drop, &names);
         *w = (Words){0};
         (void)time_text(drop, w->when, sizeof(w->when));
         (void)snprintf(w->count, sizeof(w->count), "%lld", (long long)number_of(drop, "count"));
@@ -232,7 +192,7 @@ static void make_words(const Drops *d, const json_t *drop, Words *w) {
         else
                 (void)snprintf(w->from, sizeof(w->from), "%s",
                                outbound ? "this host" : text_of(drop, "from"));
-        say_destination(d, drop, names, w);
+        say_destination(d, drop, port_names_print(&names, text), w);
         (void)snprintf(w->interface, sizeof(w->interface), "%s%s%s%s", text_of(drop, "in"),
                        *text_of(drop, "in") && *text_of(drop, "out") ? " " : "",
                        *text_of(drop, "out") ? "out " : "", text_of(drop, "out"));
@@ -241,49 +201,72 @@ static void make_words(const Drops *d, const json_t *drop, Words *w) {
             streq(text_of(drop, "kind"), "default"))
                 (void)snprintf(w->admit, sizeof(w->admit), "%s",
                                "inbound: a rule for the port that it is published as");
-        if (print_rule(drop, n_names == 1 ? names : NULL, rule, sizeof(rule)))
+        if (print_rule(drop, port_names_only(&names), rule, sizeof(rule)))
                 (void)snprintf(w->admit, sizeof(w->admit), "%s: %s", text_of(drop, "section"),
                                rule);
 }
 
 /* The rule stands on a line of its own, whole: it is there to be copied. */
-static void print_list(const Drops *d, const json_t *list) {
-        for (size_t i = 0; i < json_array_size(list); i++) {
-                char label[96], who[512];
-                Words w;
+static void print_group(const Drops *d, const json_t *drop) {
+        char label[96], who[512];
+        Words w;
 
-                make_words(d, json_array_get(list, i), &w);
-                (void)snprintf(label, sizeof(label), "%s  %sx  ", w.when, w.count);
-                (void)snprintf(who, sizeof(who), "%s -> %s%s%s", w.from, w.to,
-                               *w.interface ? " by " : "", w.interface);
-                output_wrapped(label, who);
-                output_wrapped("    ", w.by);
-                printf("    %s\n", w.admit);
-        }
+        make_words(d, drop, &w);
+        (void)snprintf(label, sizeof(label), "%s  %sx  ", w.when, w.count);
+        (void)snprintf(who, sizeof(who), "%s -> %s%s%s", w.from, w.to, *w.interface ? " by " : "",
+                       w.interface);
+        output_wrapped(label, who);
+        output_wrapped("    ", w.by);
+        printf("    %s\n", w.admit);
 }
 
-/* What is followed comes a line at a time, the latest last. */
-static void print_lines(const Drops *d, const json_t *list) {
-        for (size_t i = json_array_size(list); i > 0; i--) {
-                Words w;
+static void print_line(const Drops *d, const json_t *drop) {
+        Words w;
 
-                make_words(d, json_array_get(list, i - 1), &w);
-                printf("%s  %sx  %s -> %s%s%s: %s; %s\n", w.when, w.count, w.from, w.to,
-                       *w.interface ? " by " : "", w.interface, w.by, w.admit);
-        }
+        make_words(d, drop, &w);
+        printf("%s  %sx  %s -> %s%s%s: %s; %s\n", w.when, w.count, w.from, w.to,
+               *w.interface ? " by " : "", w.interface, w.by, w.admit);
+}
+
+static void print_list(const Drops *d, const json_t *list) {
+        for (size_t i = 0; i < json_array_size(list); i++)
+                print_group(d, json_array_get(list, i));
+}
+
+/* What is followed comes with the latest last; who reads it with a program gets a line each. */
+static void print_followed(const Drops *d, const json_t *list) {
+        bool is_terminal = isatty(STDOUT_FILENO);
+
+        for (size_t i = json_array_size(list); i > 0; i--)
+                (is_terminal ? print_group : print_line)(d, json_array_get(list, i - 1));
         (void)fflush(stdout);
+}
+
+static json_t *json_names(const PortNames *names) {
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < MIN(names->n_names, (size_t)PORT_NAMES_MAX); i++)
+                (void)json_array_append_new(
+                        list, json_pack("{s:s, s:s, s:b}", "name", names->names[i], "defined",
+                                        names->of_policy ? "policy" : "catalogue", "exact",
+                                        names->exact));
+        return list;
 }
 
 /* The answer with what only the catalogue and the language tell. */
 static void add_words(const Drops *d, json_t *list) {
         for (size_t i = 0; i < json_array_size(list); i++) {
                 json_t *drop = json_array_get(list, i);
-                char rule[RULE_MAX], names[NAMES_SIZE];
-                size_t n = services_of(d, drop, names, sizeof(names));
+                char rule[RULE_MAX];
+                PortNames names;
 
-                if (n > 0)
-                        (void)json_object_set_new(drop, "service", json_string(names));
-                if (print_rule(drop, n == 1 ? names : NULL, rule, sizeof(rule)))
+                find_names(d, drop, &names);
+                if (port_names_only(&names))
+                        (void)json_object_set_new(drop, "service",
+                                                  json_string(port_names_only(&names)));
+                if (names.n_names > 0)
+                        (void)json_object_set_new(drop, "names", json_names(&names));
+                if (print_rule(drop, port_names_only(&names), rule, sizeof(rule)))
                         (void)json_object_set_new(drop, "admit", json_string(rule));
         }
 }
@@ -294,13 +277,23 @@ static int print_json(const Drops *d, const json_t *reply) {
         add_words(d, list);
         if (!d->follow)
                 return output_json(json_incref((json_t *)(uintptr_t)reply));
-        for (size_t i = json_array_size(list); i > 0; i--) {
-                int r = output_json(json_incref(json_array_get(list, i - 1)));
+        for (size_t i = json_array_size(list); i > 0; i--)
+                output_json_line(json_array_get(list, i - 1));
+        return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+}
 
-                if (r != EXIT_OK)
-                        return r;
-        }
-        return EXIT_OK;
+/* What was printed before is taken out, the latest being the first: of the same list; another
+ * daemon begins its own, in which nothing is known. */
+static void keep_new(Drops *d, const json_t *reply) {
+        json_t *list = json_object_get(reply, "drops");
+        bool is_same = d->began > 0 && number_of(reply, "began") == d->began;
+        size_t n = 0;
+
+        while (is_same && n < json_array_size(list) &&
+               number_of(json_array_get(list, n), "number") > d->number)
+                n++;
+        while (is_same && json_array_size(list) > n)
+                (void)json_array_remove(list, json_array_size(list) - 1);
 }
 
 static bool has_published(const json_t *list) {
@@ -325,14 +318,17 @@ static void find_containers(Drops *d, const json_t *list) {
 }
 
 /* One answer; whether another one is wanted. */
-static bool take_answer(json_t *reply, void *to) {
+static bool take_answer(json_t *reply, bool first, void *to) {
         Drops *d = to;
         const json_t *list = json_object_get(reply, "drops");
 
+        if (first && d->is_back)
+                keep_new(d, reply);
+        d->began = number_of(reply, "began");
+        d->number = number_of(reply, "number");
         if (!json_is_true(json_object_get(reply, "watching")) && !d->said_nothing) {
                 fputs("ringwall drops: ringwalld is not shown what is refused: the kernel cannot, "
-                      "or "
-                      "its journal says why\n",
+                      "or its journal says why\n",
                       stderr);
                 d->said_nothing = true;
         }
@@ -340,12 +336,20 @@ static bool take_answer(json_t *reply, void *to) {
                 return print_json(d, reply) == EXIT_OK;
         find_containers(d, list);
         if (d->follow)
-                print_lines(d, list);
+                print_followed(d, list);
         else if (json_array_size(list) > 0)
                 print_list(d, list);
         else
                 puts("nothing was refused lately");
         return !ferror(stdout);
+}
+
+/* Of a daemon that is back everything is asked for that was refused since it began. */
+static json_t *ask(bool again, void *to) {
+        Drops *d = to;
+
+        d->is_back = again;
+        return json_pack("{s:I}", "limit", again ? LIMIT_MAX : d->limit);
 }
 
 static int run(int argc, char **argv) {
@@ -357,10 +361,9 @@ static int run(int argc, char **argv) {
                 {0},
         };
         const char *runtime_dir = NULL;
-        json_t *reply = NULL, *parameters;
-        Drops d = {0};
-        char *end;
-        long limit = 100;
+        json_t *reply = NULL;
+        Drops d = {.limit = 100};
+        uint64_t limit;
         int c, r;
 
         while ((c = getopt_long(argc, argv, "fn:h", options, NULL)) >= 0)
@@ -369,9 +372,9 @@ static int run(int argc, char **argv) {
                         d.follow = true;
                         break;
                 case 'n':
-                        limit = strtol(optarg, &end, 10);
-                        if (*end || end == optarg || limit < 1 || limit > 500)
+                        if (!text_to_number(optarg, 1, LIMIT_MAX, &limit))
                                 return verb_usage(&verb_drops, "-n takes a number up to 500");
+                        d.limit = (json_int_t)limit;
                         break;
                 case 'j':
                         d.json = true;
@@ -384,13 +387,13 @@ static int run(int argc, char **argv) {
                 }
         if (optind < argc)
                 return verb_usage(&verb_drops, "it takes no argument");
-        parameters = json_pack("{s:I}", "limit", (json_int_t)limit);
         input_load_names(&d.input);
         if (d.follow) {
-                r = remote_follow("drops", runtime_dir, "Drops", parameters, take_answer, &d);
+                r = remote_follow(
+                        &(RemoteFollow){"drops", runtime_dir, "Drops", ask, take_answer, &d});
         } else {
-                r = remote_call("drops", runtime_dir, "Drops", parameters, &reply);
-                if (r == EXIT_OK && !take_answer(reply, &d))
+                r = remote_call("drops", runtime_dir, "Drops", ask(false, &d), &reply);
+                if (r == EXIT_OK && !take_answer(reply, true, &d))
                         r = EXIT_FAILED;
                 json_decref(reply);
         }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "cli/change.h"
+#include "cli/complaint.h"
 #include "cli/editor.h"
 #include "cli/lock.h"
 #include "cli/output.h"
@@ -150,8 +151,8 @@ static int take_lock(const Edit *e, const char *path, int *ret) {
                 return EXIT_OK;
         if (*ret != -EWOULDBLOCK)
                 return change_failed(&e->change, "read", path, *ret);
-        fprintf(stderr, "ringwall edit: %s is being edited by %s\n", e->change.path,
-                lock_holder(path, buf, sizeof(buf)));
+        complain("edit", "%s is being edited by %s", e->change.path,
+                 lock_holder(path, buf, sizeof(buf)));
         return EXIT_FAILED;
 }
 
@@ -188,8 +189,8 @@ static int begin(Edit *e) {
                 return r;
         e->is_new = !c->before;
         if (e->is_new && streq(c->path, c->policy)) {
-                fprintf(stderr, "ringwall edit: %s: there is no such file\n", c->path);
-                fputs("  hint: `ringwall init` begins a policy\n", stderr);
+                complain("edit", "%s: there is no such file", c->path);
+                complain_hint("`ringwall init` begins a policy");
                 return EXIT_INVALID;
         }
         r = find_draft(e);
@@ -221,11 +222,10 @@ static int check(Edit *e, Input *input) {
         int r = change_check(&e->change, input, NULL, NULL);
 
         if (r == EXIT_OK && !is_part(input->policy, e->change.path)) {
-                fprintf(stderr, "ringwall edit: %s is not read as a part of the policy %s\n",
-                        e->change.path, e->change.policy);
-                fputs("  hint: files of " RULE_FILE_FOLDER " end in .yaml; --policy names another "
-                      "policy\n",
-                      stderr);
+                complain("edit", "%s is not read as a part of the policy %s", e->change.path,
+                         e->change.policy);
+                complain_hint("files of " RULE_FILE_FOLDER
+                              " end in .yaml; --policy names another policy");
                 return EXIT_INVALID;
         }
         return r;
@@ -247,15 +247,14 @@ static int install(Edit *e, json_t **ret) {
         char buf[128];
 
         if (lock == -EWOULDBLOCK) {
-                fprintf(stderr, "ringwall edit: %s is being changed by %s\n", folder,
-                        lock_holder(folder, buf, sizeof(buf)));
+                complain("edit", "%s is being changed by %s", folder,
+                         lock_holder(folder, buf, sizeof(buf)));
                 return EXIT_FAILED;
         }
         if (lock < 0)
                 return change_failed(&e->change, "read", folder ? folder : "", lock);
         if (!is_untouched(e)) {
-                fprintf(stderr, "ringwall edit: somebody else has changed %s in the meantime\n",
-                        e->change.path);
+                complain("edit", "somebody else has changed %s in the meantime", e->change.path);
                 return EXIT_FAILED;
         }
         return change_make(&e->change, ret);

@@ -4,6 +4,8 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include "cli/complaint.h"
+
 static const char *const usual[] = {"sensible-editor", "editor", "nano", "vi"};
 
 /* One word: quotes and backslashes keep blanks together, as a shell has it, and nothing else has a
@@ -117,13 +119,12 @@ int editor_run(Arena *a, const char *verb, const char *path, const volatile sig_
         int status = 0, r;
 
         if (!text) {
-                fprintf(stderr, "ringwall %s: there is no editor: set EDITOR\n", verb);
+                complain(verb, "there is no editor: set EDITOR");
                 return 1;
         }
         r = split(a, text, path, &words);
         if (r == -EINVAL) {
-                fprintf(stderr, "ringwall %s: a quotation does not end in %s: %s\n", verb, variable,
-                        text);
+                complain(verb, "a quotation does not end in %s: %s", variable, text);
                 return 1;
         }
         fflush(stdout);
@@ -132,13 +133,12 @@ int editor_run(Arena *a, const char *verb, const char *path, const volatile sig_
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                fprintf(stderr, "ringwall %s: the editor '%s' cannot be started: %s\n", verb,
-                        words[0], strerror(-r));
+                complain(verb, "the editor '%s' cannot be started: %s", words[0], strerror(-r));
         else if (WIFSIGNALED(status))
-                fprintf(stderr, "ringwall %s: the editor '%s' was ended by signal %d\n", verb,
-                        words[0], WTERMSIG(status));
+                complain(verb, "the editor '%s' was ended by signal %d", words[0],
+                         WTERMSIG(status));
         else if (WEXITSTATUS(status) != 0)
-                fprintf(stderr, "ringwall %s: the editor '%s' failed: exit status %d\n", verb,
-                        words[0], WEXITSTATUS(status));
+                complain(verb, "the editor '%s' failed: exit status %d", words[0],
+                         WEXITSTATUS(status));
         return r < 0 || status != 0;
 }

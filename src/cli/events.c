@@ -6,13 +6,15 @@
 
 #include "base/text.h"
 #include "cli/age.h"
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "cli/remote.h"
 #include "guard/event_log.h"
 #include "guard/store.h"
 
 #define FOLLOW_MSEC 300
-#define SHOWN 20 /* events, unless more are asked for */
+#define SHOWN 20        /* events, unless more are asked for */
+#define EVENTS_MAX 1000 /* that the daemon tells at once */
 
 static const char help[] =
         "Tells what happened: what came into force and who confirmed it, what other programs\n"
@@ -21,7 +23,8 @@ static const char help[] =
         "\n"
         "  -n, --lines=N          the latest N (20)\n"
         "      --since=TIME       those since then: 90s, 10m, 2h or 3d ago\n"
-        "  -f, --follow           then wait for further ones\n"
+        "  -f, --follow           then wait for further ones, and for a daemon that restarts,\n"
+        "                         until interrupted\n"
         "      --check-chain      whether anything in the log was changed, removed or cut off;\n"
         "                         it reads the log itself, also without a daemon\n"
         "      --state-dir=DIR    where the log is, for --check-chain (" STORE_FOLDER
@@ -40,49 +43,101 @@ typedef struct Options {
         bool follow, check, json;
 } Options;
 
+static const char *text_of(const json_t *object, const char *key) {
+        const char *text = json_string_value(json_object_get(object, key));
+
+        return text ? text : "";
+}
+
 static void print_event(const json_t *e, bool json) {
         time_t t = (time_t)(json_integer_value(json_object_get(e, "time")) / 1000000);
-        char when[32] = "?";
+        char when[32] = "?", label[64];
         struct tm tm;
 
         if (json) {
-                (void)json_dumpf(e, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-                putchar('\n');
+                output_json_line(e);
                 return;
         }
         if (localtime_r(&t, &tm))
                 (void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-        printf("%s  %-9s  %s\n", when, json_string_value(json_object_get(e, "kind")),
-               json_string_value(json_object_get(e, "text")));
+        (void)snprintf(label, sizeof(label), "%s  %-9s  ", when, text_of(e, "kind"));
+        output_line(label, text_of(e, "text"));
 }
 
-/* Prints what there is behind *after, and moves it on. An ExitCode; *ret_n: how many. */
-static int show(const Options *o, json_int_t limit, json_int_t *after, size_t *ret_n) {
-        json_t *parameters = json_pack("{s:I}", "limit", limit), *reply = NULL, *events;
-        int r;
+/* The event that was printed last; number 0: none. */
+typedef struct Seen {
+        json_int_t number, time;
+} Seen;
 
-        if (*after > 0)
-                (void)json_object_set_new(parameters, "after", json_integer(*after));
+static json_int_t number_of(const json_t *event, const char *key) {
+        return json_integer_value(json_object_get(event, key));
+}
+
+/* The first of the list, the earliest first, that was not printed. Where the log was begun anew,
+ * other events bear the same numbers, or none does. *ret_missing: that came in between. */
+static size_t find_new(const json_t *events, const Seen *seen, json_int_t *ret_missing) {
+        size_t n = json_array_size(events);
+        json_int_t first = n > 0 ? number_of(json_array_get(events, 0), "number") : 0;
+
+        *ret_missing = seen->number > 0 && first > seen->number ? first - seen->number - 1 : 0;
+        for (size_t i = 0; i < n && seen->number > 0; i++) {
+                const json_t *e = json_array_get(events, i);
+
+                if (number_of(e, "number") == seen->number)
+                        return number_of(e, "time") == seen->time ? i + 1 : 0;
+        }
+        return 0;
+}
+
+/* Prints what of the reply was not printed yet. */
+static size_t print_new(const Options *o, const json_t *reply, Seen *seen) {
+        const json_t *events = json_object_get(reply, "events");
+        json_int_t missing;
+        size_t first = find_new(events, seen, &missing), n = json_array_size(events);
+
+        if (missing > 0)
+                fprintf(stderr,
+                        "ringwall events: %" JSON_INTEGER_FORMAT " events are left out here: more "
+                        "have come than can be asked for at once\n",
+                        missing);
+        for (size_t i = first; i < n; i++)
+                print_event(json_array_get(events, i), o->json);
+        if (n > 0)
+                *seen = (Seen){number_of(json_array_get(events, n - 1), "number"),
+                               number_of(json_array_get(events, n - 1), "time")};
+        (void)fflush(stdout); /* whoever reads along waits for it */
+        return n - first;
+}
+
+static json_t *make_question(const Options *o, json_int_t limit) {
+        json_t *parameters = json_pack("{s:I}", "limit", limit);
+
         if (o->since > 0)
                 (void)json_object_set_new(parameters, "since", json_integer(o->since));
-        r = remote_call("events", o->runtime_dir, "Events", parameters, &reply);
-        if (r != EXIT_OK)
-                return r;
-        events = json_object_get(reply, "events");
-        *ret_n = json_array_size(events);
-        for (size_t i = 0; i < *ret_n; i++) {
-                print_event(json_array_get(events, i), o->json);
-                *after = json_integer_value(json_object_get(json_array_get(events, i), "number"));
-        }
-        (void)fflush(stdout); /* whoever reads along waits for it */
-        json_decref(reply);
-        return EXIT_OK;
+        return parameters;
 }
 
-static int follow(const Options *o, json_int_t after) {
+/* What has come since. again: to a daemon that was away, and may have begun its log anew. */
+static int show_more(const Options *o, Seen *seen, bool again) {
+        json_t *parameters = make_question(o, EVENTS_MAX), *reply = NULL;
+        int r;
+
+        if (!again && seen->number > 0)
+                (void)json_object_set_new(parameters, "after", json_integer(seen->number));
+        r = remote_call_again("events", o->runtime_dir, "Events", parameters, &reply);
+        if (r == EXIT_OK && again && json_array_size(json_object_get(reply, "events")) == 0)
+                *seen = (Seen){0}; /* nor does the log hold that one any more */
+        if (r == EXIT_OK)
+                (void)print_new(o, reply, seen);
+        json_decref(reply);
+        return r;
+}
+
+static int follow(const Options *o, Seen *seen) {
+        bool again = false;
+
         for (;;) {
                 struct pollfd reader = {.fd = STDOUT_FILENO};
-                size_t n;
                 int r;
 
                 /* who reads along no more is noticed without an event; woken early it asks early */
@@ -90,9 +145,12 @@ static int follow(const Options *o, json_int_t after) {
                         return EXIT_OK;
                 if (ferror(stdout))
                         return EXIT_FAILED;
-                r = show(o, 1000, &after, &n);
-                if (r != EXIT_OK)
+                r = show_more(o, seen, again);
+                if (r != EXIT_OK && r != EXIT_NO_DAEMON)
                         return r;
+                if (r == EXIT_NO_DAEMON && !remote_await("events", o->runtime_dir, !again))
+                        return EXIT_OK;
+                again = r == EXIT_NO_DAEMON;
         }
 }
 
@@ -129,26 +187,29 @@ static int check_chain(const Options *o) {
 
         if (r == 0 || r == -EBADMSG)
                 return print_check(o, r, &check, d);
-        fprintf(stderr, "ringwall events: there is no log to read in %s: %s\n", state_dir,
-                strerror(-r));
+        complain("events", "there is no log to read in %s: %s", state_dir, strerror(-r));
         if (r == -EACCES)
-                fputs("  hint: only root may\n", stderr);
+                complain_hint("only root may");
         return r == -EACCES ? EXIT_NOT_PERMITTED : EXIT_FAILED;
 }
 
 static int run_options(const Options *o) {
-        json_int_t after = 0;
+        json_t *reply = NULL;
+        Seen seen = {0};
         size_t n;
         int r;
 
         if (o->check)
                 return check_chain(o);
-        r = show(o, o->lines > 0 ? o->lines : SHOWN, &after, &n);
+        r = remote_call("events", o->runtime_dir, "Events",
+                        make_question(o, o->lines > 0 ? o->lines : SHOWN), &reply);
         if (r != EXIT_OK)
                 return r;
+        n = print_new(o, reply, &seen);
+        json_decref(reply);
         if (n == 0 && !o->json && !o->follow)
                 puts("nothing has happened");
-        return o->follow ? follow(o, after) : EXIT_OK;
+        return o->follow ? follow(o, &seen) : EXIT_OK;
 }
 
 static int run(int argc, char **argv) {

@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <time.h>
 
+#include "cli/complaint.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/question.h"
@@ -18,15 +19,15 @@ static const char help[] =
         "host\n"
         "itself, DESTINATION a PORT (on any address of this host), ADDRESS or ADDRESS:PORT; then "
         "any of\n"
-        "  in INTERFACE, out INTERFACE   where it arrives, where it leaves (it is then routed)\n"
-        "  dialled ADDRESS[:PORT]        what the client dialled, if the kernel translates it\n"
-        "  forwarded, bridged            it passes through; a frame within the bridge `in`\n"
-        "  state STATE                   new (the default), established, related, invalid, "
+        "  in INTERFACE, out INTERFACE    where it arrives, where it leaves (it is then routed)\n"
+        "  dialled ADDRESS[:PORT]         what the client dialled, if the kernel translates it\n"
+        "  forwarded, bridged             it passes through; a frame within the bridge `in`\n"
+        "  state STATE                    new (the default), established, related, invalid, "
         "untracked\n"
-        "  source unrouted|elsewhere|own no interface leads back to it; another one does; it is "
-        "our own\n"
+        "  source unrouted|elsewhere|own  no interface leads back to it; another one does; it is "
+        "this host's own\n"
         "  hop-limit N\n"
-        "  user N, group N               who owns the socket, of what this host sends\n"
+        "  user N, group N                who owns the socket, of what this host sends\n"
         "With '-' as QUESTION, questions are read from standard input, one a line.\n"
         "\n"
         "      --in INTERFACE  the same as `in INTERFACE`\n"
@@ -236,12 +237,11 @@ static int explain(Explain *e, const char *question, const char *in) {
 
         if (r < 0) {
                 if (d)
-                        diag_print(d, stderr, output_has_colour(stderr));
+                        complain_diag(d);
                 return r == -EBADMSG ? EXIT_USAGE : input_failed(r, "reading the question");
         }
         if (in && (q.packet.in || q.packet.hook == HOOK_OUTPUT)) {
-                fputs("ringwall explain: --in beside a question that names `in`, or is from host\n",
-                      stderr);
+                complain("explain", "--in beside a question that names `in`, or is from host");
                 return EXIT_USAGE;
         }
         if (in)
@@ -282,9 +282,10 @@ static int explain_lines(Explain *e, const char *in) {
                         line[n - 1] = '\0';
                 if (line[strspn(line, " \t")] == '\0')
                         continue;
+                complaint_next();
                 copy = arena_strdup(e->arena, line);
                 r = copy ? explain(e, copy, in) : input_failed(-ENOMEM, "reading the questions");
-                worst = MAX(worst, r);
+                worst = MAX(worst, complaint_end(r));
         }
         return worst;
 }

@@ -2,7 +2,9 @@
 #include "host/exposure.h"
 
 #include <netinet/in.h>
+#include <stdarg.h>
 
+#include "cli/complaint.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/verify.h"
@@ -178,14 +180,28 @@ static int print_table(const Report *report) {
         return 0;
 }
 
-static void print_packet(const char *connection) {
+/* A line of the text around the table. */
+static void say(const Report *report, const char *label, const char *format, ...) _printf_(3, 4);
+
+static void say(const Report *report, const char *label, const char *format, ...) {
+        const char *text;
+        va_list args;
+
+        va_start(args, format);
+        text = arena_vprintf(report->arena, format, args);
+        va_end(args);
+        output_line(label, text ? text : "?");
+}
+
+static void print_packet(const Report *report, const char *connection) {
         const char *end = strstr(connection, ", which ends at ");
 
-        if (end)
-                printf("   packet  %.*s,\n           %s\n", (int)(end - connection), connection,
-                       end + strlen(", "));
-        else
-                printf("   packet  %s\n", connection);
+        if (end) {
+                say(report, "   packet  ", "%.*s,", (int)(end - connection), connection);
+                say(report, "           ", "%s", end + strlen(", "));
+        } else {
+                say(report, "   packet  ", "%s", connection);
+        }
 }
 
 static void print_danger(const Report *report) {
@@ -197,37 +213,42 @@ static void print_danger(const Report *report) {
         for (size_t i = 0; i < n && i < DANGERS_SHOWN; i++) {
                 const ExposureRow *row = &found->rows[i];
                 const char *port = port_text(report->arena, row);
+                char label[8];
 
-                printf("%-2s %s at %s: ", mark_text(row), port ? port : "", row->at);
+                (void)snprintf(label, sizeof(label), "%-2s ", mark_text(row));
                 if (row->danger == EXPOSURE_PROTECTED && row->claim)
-                        printf("%.*s%s\n", CLAIM_SHOWN, row->claim->text,
-                               strlen(row->claim->text) > CLAIM_SHOWN ? "..." : "");
+                        say(report, label, "%s at %s: %.*s%s", port ? port : "", row->at,
+                            CLAIM_SHOWN, row->claim->text,
+                            strlen(row->claim->text) > CLAIM_SHOWN ? "..." : "");
                 else
-                        printf("looks like %s, which never belongs on the internet\n",
-                               row->internal ? row->internal->name : "what");
+                        say(report, label,
+                            "%s at %s: looks like %s, which never belongs on the internet",
+                            port ? port : "", row->at,
+                            row->internal ? row->internal->name : "what");
                 if (row->connection)
-                        print_packet(row->connection);
+                        print_packet(report, row->connection);
                 if (row->relay || row->tunnel)
-                        printf("   relay   %s\n", row->tunnel ? row->tunnel : row->relay);
+                        say(report, "   relay   ", "%s", row->tunnel ? row->tunnel : row->relay);
         }
         if (n > DANGERS_SHOWN)
                 printf("   and %zu more of them\n", n - DANGERS_SHOWN);
         if (n > 0)
-                printf("   do      %s\n",
-                       report->in_force     ? "'ringwall verify' shows which rule lets it in"
-                       : report->has_policy ? "put the policy in force: ringwall apply"
-                                            : "write a policy, and put it in force: ringwall init");
+                output_line("   do      ",
+                            report->in_force     ? "'ringwall verify' shows which rule lets it in"
+                            : report->has_policy ? "put the policy in force: ringwall apply"
+                                                 : "write a policy, and put it in force: ringwall "
+                                                   "init");
 }
 
 static void print_reasons(const Report *report) {
         const Exposure *found = &report->found;
 
         for (size_t i = 0; i < found->n_open && i < REASONS_SHOWN; i++)
-                printf("not sure: %s hangs on %s\n", found->is_open ? "it" : "what bears a ?",
-                       found->open[i]);
+                say(report, "not sure: ", "%s hangs on %s",
+                    found->is_open ? "it" : "what bears a ?", found->open[i]);
         for (size_t i = 0, n = 0; i < report->n_bypasses; i++)
                 if (is_beside(&report->bypasses[i]) && n++ < REASONS_SHOWN)
-                        printf("beside the rules: %s\n", report->bypasses[i].what);
+                        output_line("beside the rules: ", report->bypasses[i].what);
         if (found->n_zones_left_out > 0)
                 printf("left out: %zu zones of too many addresses\n", found->n_zones_left_out);
         if (found->misses_programs)
@@ -244,23 +265,25 @@ static void print_summary(const Report *report) {
                 [EXPOSURE_CLOSED] = "from nowhere outside",
         };
         const Exposure *found = &report->found;
-        const char *separator = ": ";
+        const char *separator = ": ", *text;
         size_t n = 0;
         size_t n_before = found->n_danger[EXPOSURE_PROTECTED] + found->n_danger[EXPOSURE_INTERNAL];
 
         for (ExposureDanger i = 0; i < _EXPOSURE_DANGER_MAX; i++)
                 n += found->n_danger[i];
-        printf("%zu %s", n, n == 1 ? "port" : "ports");
-        for (ExposureDanger i = 0; i < _EXPOSURE_DANGER_MAX; i++) {
+        text = arena_printf(report->arena, "%zu %s", n, n == 1 ? "port" : "ports");
+        for (ExposureDanger i = 0; i < _EXPOSURE_DANGER_MAX && text; i++) {
                 if (found->n_danger[i] > 0)
-                        printf("%s%zu %s", separator, found->n_danger[i], words[i]);
+                        text = arena_printf(report->arena, "%s%s%zu %s", text, separator,
+                                            found->n_danger[i], words[i]);
                 else if (i == EXPOSURE_INTERNET && n_before == 0)
-                        printf("%snone reached from the internet", separator);
+                        text = arena_printf(report->arena, "%s%snone reached from the internet",
+                                            text, separator);
                 else
                         continue;
                 separator = ", ";
         }
-        putchar('\n');
+        output_line("", text ? text : "?");
 }
 
 /* ---- JSON */
@@ -441,16 +464,13 @@ static int expose(const char *file, bool json) {
         report.in_force = is_in_force(world);
         r = look(&input, world, &report);
         if (r == -EPROTO) {
-                fputs("ringwall exposure: internal error: the proof and the evaluator do not "
-                      "agree\n  hint: nothing is said rather than something wrong; please report "
-                      "this\n",
-                      stderr);
+                complain("exposure", "internal error: the proof and the evaluator do not agree");
+                complain_hint("nothing is said rather than something wrong; please report this");
                 return EXIT_FAILED;
         }
         if (r == -EOPNOTSUPP) {
-                fputs("ringwall exposure: this kernel cannot list its sockets\n  hint: modprobe "
-                      "tcp_diag and udp_diag\n",
-                      stderr);
+                complain("exposure", "this kernel cannot list its sockets");
+                complain_hint("modprobe tcp_diag and udp_diag");
                 return EXIT_KERNEL_REFUSED;
         }
         if (r < 0)

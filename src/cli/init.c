@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "cli/complaint.h"
 #include "cli/init.h"
 #include "cli/output.h"
 #include "cli/ready.h"
@@ -49,11 +50,11 @@ static const ReadyPolicy *find(const ReadyPolicy *list, size_t n, const char *na
                         return &list[i];
                 nearest_consider(&nearest, list[i].name);
         }
-        fprintf(stderr, "ringwall init: there is no ready policy '%s'\n", name);
+        complain("init", "there is no ready policy '%s'", name);
         if (nearest.best)
-                fprintf(stderr, "  hint: did you mean '%s'?\n", nearest.best);
+                complain_hint("did you mean '%s'?", nearest.best);
         else
-                fputs("  hint: 'ringwall list policies' lists them\n", stderr);
+                complain_hint("'ringwall list policies' lists them");
         return NULL;
 }
 
@@ -97,11 +98,11 @@ static int create(const char *path, const char *text, size_t size) {
 
 static int report_failure(const char *path, int r) {
         if (r == -EEXIST) {
-                fprintf(stderr, "ringwall init: %s is there already and stays as it is\n", path);
-                fputs("  hint: name another file with -o, or move that one away\n", stderr);
+                complain("init", "%s is there already and stays as it is", path);
+                complain_hint("name another file with -o, or move that one away");
                 return EXIT_FAILED;
         }
-        fprintf(stderr, "ringwall init: cannot write %s: %s\n", path, strerror(-r));
+        complain("init", "cannot write %s: %s", path, strerror(-r));
         return r == -EACCES || r == -EPERM || r == -EROFS ? EXIT_NOT_PERMITTED : EXIT_FAILED;
 }
 

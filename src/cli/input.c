@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/input.h"
 
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "nft/networks.h"
 #include "policy/datadir.h"
 #include "proof/effect.h"
 
 int input_failed(int error, const char *what) {
-        fprintf(stderr, "ringwall: %s: %s\n", what, strerror(-error));
+        complain(NULL, "%s: %s", what, strerror(-error));
         return error == -EPERM || error == -EACCES ? EXIT_NOT_PERMITTED : EXIT_FAILED;
 }
 
@@ -20,8 +21,7 @@ void input_print_messages(Input *input) {
         if (rest.messages)
                 rest.messages += input->n_printed;
         rest.n_messages -= input->n_printed;
-        fflush(stdout);
-        diag_print(&rest, stderr, output_has_colour(stderr));
+        complain_diag(&rest);
         input->n_printed = input->diag->n_messages;
 }
 
@@ -81,11 +81,12 @@ int input_compile_loaded(Input *input, const char *stop_after, const KernelFeatu
                             &input->ruleset, input->diag);
         input_print_messages(input);
         if (r == -ENOENT) {
-                fprintf(stderr, "ringwall check: there is no pass '%s'; the passes are: lower",
-                        stop_after);
-                for (size_t i = 0; i < n_passes; i++)
-                        fprintf(stderr, ", %s", passes[i].name);
-                fputc('\n', stderr);
+                const char *names = "lower";
+
+                for (size_t i = 0; i < n_passes && names; i++)
+                        names = arena_printf(input->arena, "%s, %s", names, passes[i].name);
+                complain("check", "there is no pass '%s'; the passes are: %s", stop_after,
+                         names ? names : "");
                 return EXIT_USAGE;
         }
         if (r == -EBADMSG)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/kernel.h"
 
+#include "cli/complaint.h"
 #include "nft/host.h"
 #include "nft/namespace.h"
 
@@ -8,7 +9,7 @@ static int opened(int r) {
         if (r == 0)
                 return EXIT_OK;
         if (r == -EPROTONOSUPPORT || r == -EAFNOSUPPORT) {
-                fputs("ringwall: this kernel has no nf_tables\n", stderr);
+                complain(NULL, "this kernel has no nf_tables");
                 return EXIT_KERNEL_REFUSED;
         }
         return input_failed(r, "cannot open a netlink socket");
@@ -28,15 +29,12 @@ int kernel_read_known(NftLink *link, Arena *a, const NftKnown *known, Ruleset **
         if (r == 0)
                 return EXIT_OK;
         if (r == -EBUSY) {
-                fputs("ringwall: other programs kept changing the kernel's rules while they were "
-                      "read; "
-                      "try again\n",
-                      stderr);
+                complain(NULL, "other programs kept changing the kernel's rules while they were "
+                               "read; try again");
                 return EXIT_FAILED;
         }
         if (r == -EPERM) {
-                fputs("ringwall: reading the kernel's rules needs CAP_NET_ADMIN: run it as root\n",
-                      stderr);
+                complain(NULL, "reading the kernel's rules needs CAP_NET_ADMIN: run it as root");
                 return EXIT_NOT_PERMITTED;
         }
         return input_failed(r, "cannot read the kernel's rules");
@@ -58,8 +56,7 @@ int kernel_read_live(const char *verb, Arena *a, Ruleset **ret) {
         if (r != EXIT_OK)
                 return r;
         if (!rs->exists) {
-                fprintf(stderr, "ringwall %s: no policy is loaded in this network namespace\n",
-                        verb);
+                complain(verb, "no policy is loaded in this network namespace");
                 return EXIT_FAILED;
         }
         *ret = rs;
@@ -78,18 +75,15 @@ int kernel_refuse_host(const char *verb) {
         if (r == 0)
                 return EXIT_OK;
         if (r < 0)
-                fprintf(stderr,
-                        "ringwall %s: cannot tell whether this is the host's own network namespace "
-                        "(%s), so nothing is done\n",
-                        verb, strerror(-r));
+                complain(verb,
+                         "cannot tell whether this is the host's own network namespace (%s), so "
+                         "nothing is done",
+                         strerror(-r));
         else
-                fprintf(stderr,
-                        "ringwall %s: this is the network namespace of process 1, the host's or "
-                        "container's own, and nothing has been changed\n",
-                        verb);
-        fputs("  hint: on a host let ringwalld do it (ringwall apply), which undoes what locks you "
-              "out; a container is entered from outside (nsenter -t PID -n), and to try a "
-              "policy there is unshare -n\n",
-              stderr);
+                complain(verb, "this is the network namespace of process 1, the host's or "
+                               "container's own, and nothing has been changed");
+        complain_hint("on a host let ringwalld do it (ringwall apply), which undoes what locks you "
+                      "out; a container is entered from outside (nsenter -t PID -n), and to try a "
+                      "policy there is unshare -n");
         return EXIT_NOT_PERMITTED;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
 
+#include "cli/complaint.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/ready.h"
@@ -146,7 +147,7 @@ static int list_policies(const Input *input, OutputTable *table, json_t *array) 
         int r = ready_read(input->arena, &list, &n, &failed);
 
         if (r < 0 && r != -ENOMEM)
-                fprintf(stderr, "ringwall list: %s: %s\n", failed, strerror(-r));
+                complain("list", "%s: %s", failed, strerror(-r));
         for (size_t i = 0; i < n && r == 0; i++) {
                 json_t *object = json_pack("{ss ss ss}", "name", list[i].name, "file", list[i].path,
                                            "summary", list[i].summary);
@@ -233,10 +234,8 @@ static int run(int argc, char **argv) {
                 r = load(i, &input, file);
                 return r == EXIT_OK ? list(i, &input, json) : r;
         }
-        fprintf(stderr,
-                "ringwall list: there are no '%s' to list, only services, zones and "
-                "policies\n",
-                argv[optind]);
+        complain("list", "there are no '%s' to list, only services, zones and policies",
+                 argv[optind]);
         return verb_usage(&verb_list, NULL);
 }
 

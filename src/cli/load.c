@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
 
+#include "cli/complaint.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/remote.h"
@@ -30,8 +31,7 @@ static const char unload_help[] =
         "programs' tables leave it. Where ringwalld keeps the table, it is told; otherwise the\n"
         "namespace of process 1 is refused.\n"
         "\n"
-        "      --yes   really\n"
-        "  -h, --help\n"
+        "      --yes              really\n" REMOTE_HELP "  -h, --help\n"
         "\n"
         "Examples:\n"
         "  ip netns exec web ringwall unload --yes\n";
@@ -77,13 +77,12 @@ static int load(const char *file) {
         name = input.policy->file;
         r = engine_put_policy(&e, &input.arena, input.policy, input.ruleset, d);
         if (r == -EPERM && is_kept_by_daemon(&e)) {
-                fputs("ringwall load: ringwalld keeps ringwall's table here, and nobody else can "
-                      "change it: nothing has changed\n"
-                      "  hint: ringwall apply puts a policy in force\n",
-                      stderr);
+                complain("load", "ringwalld keeps ringwall's table here, and nobody else can "
+                                 "change it: nothing has changed");
+                complain_hint("ringwall apply puts a policy in force");
                 return EXIT_NOT_PERMITTED;
         }
-        diag_print(d, stderr, output_has_colour(stderr));
+        complain_diag(d);
         if (r < 0)
                 return refused(r);
         if (e.changes.messages == 0)
@@ -117,12 +116,10 @@ static int refuse_host(void) {
 
         if (r <= 0)
                 return r == 0 ? EXIT_OK : kernel_refuse_host("unload");
-        fputs("ringwall unload: no ringwalld runs here, and what is in force on a host is taken "
-              "out "
-              "by it; nothing has been changed\n"
-              "  hint: systemctl start ringwalld, and again; or, to open this host without it: nft "
-              "delete table inet " RULESET_TABLE "; nft delete table inet " BAN_TABLE "\n",
-              stderr);
+        complain("unload", "no ringwalld runs here, and what is in force on a host is taken out by "
+                           "it; nothing has been changed");
+        complain_hint("systemctl start ringwalld, and again; or, to open this host without it: nft "
+                      "delete table inet " RULESET_TABLE "; nft delete table inet " BAN_TABLE);
         return EXIT_NOT_PERMITTED;
 }
 
@@ -140,7 +137,7 @@ static int unload(void) {
         r = nft_delete(link, &was_there, d);
         if (r == 0)
                 r = remove_bans(link);
-        diag_print(d, stderr, output_has_colour(stderr));
+        complain_diag(d);
         if (r == -EPERM)
                 return EXIT_NOT_PERMITTED;
         if (r < 0)

@@ -3,6 +3,8 @@
 #include <locale.h>
 
 #include "base/text.h"
+#include "cli/complaint.h"
+#include "cli/help.h"
 #include "cli/output.h"
 #include "cli/verb.h"
 
@@ -47,15 +49,18 @@ static const Verb *const verbs[] = {
 static const char general_help[] = "Guards a Linux host with one default-deny policy.\n"
                                    "\n"
                                    "Usage: ringwall COMMAND [ARGUMENTS]\n"
-                                   "       ringwall COMMAND --help\n"
+                                   "       ringwall help COMMAND\n"
                                    "\n"
                                    "Commands:\n";
 
 static const char examples[] = "\n"
                                "Examples:\n"
-                               "  ringwall check policy.yaml\n"
-                               "  ringwall explain 'tcp from 203.0.113.9 to 11434' policy.yaml\n"
-                               "  ringwall show policy.yaml\n"
+                               "  ringwall doctor      what would be in ringwall's way here\n"
+                               "  ringwall init        begin a policy; nothing is in force yet\n"
+                               "  ringwall apply       in force, to be confirmed\n"
+                               "  ringwall confirm     from a new connection: it stays\n"
+                               "  ringwall status      what is in force\n"
+                               "  ringwall explain 'tcp from 203.0.113.9 to 22'\n"
                                "\n"
                                "Without a FILE, /etc/ringwall/policy.yaml is read.\n"
                                "See ringwall(1) and ringwall-policy(5).\n";
@@ -76,15 +81,22 @@ static int print_general_help(FILE *f, int code) {
         return code;
 }
 
+static const Verb *find_verb(const char *name) {
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                if (streq(name, verbs[i]->name))
+                        return verbs[i];
+        return NULL;
+}
+
 int verb_help(const Verb *verb) {
-        printf("%s.\n\nUsage: ringwall %s %s\n\n%s", verb->summary, verb->name, verb->arguments,
-               verb->help);
+        printf("%s.\n\nUsage: ringwall %s%s%s\n\n", verb->summary, verb->name,
+               *verb->arguments ? " " : "", verb->arguments);
+        help_print(verb->help);
         return EXIT_OK;
 }
 
 int verb_usage(const Verb *verb, const char *problem) {
-        if (problem)
-                fprintf(stderr, "ringwall %s: %s\n", verb->name, problem);
+        complain_usage(verb->name, problem);
         fprintf(stderr, "Try 'ringwall %s --help'.\n", verb->name);
         return EXIT_USAGE;
 }
@@ -95,19 +107,19 @@ static int unknown_verb(const char *word) {
         nearest_init(&nearest, word);
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
                 nearest_consider(&nearest, verbs[i]->name);
-        fprintf(stderr, "ringwall: there is no command '%s'\n", word);
+        complain(NULL, "there is no command '%s'", word);
         if (nearest.best)
                 fprintf(stderr, "Did you mean 'ringwall %s'?\n", nearest.best);
         else
                 fputs("Try 'ringwall --help'.\n", stderr);
-        return EXIT_USAGE;
+        return complaint_end(EXIT_USAGE);
 }
 
 /* What could not be written was not answered. */
 static int finish(int code) {
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return code;
-        fprintf(stderr, "ringwall: cannot write the answer: %s\n", strerror(errno));
+        complain(NULL, "cannot write the answer: %s", strerror(errno));
         return code == EXIT_OK ? EXIT_FAILED : code;
 }
 
@@ -117,7 +129,8 @@ static int run_verb(const Verb *verb, int argc, char **argv) {
         /* getopt_long() begins its messages with it */
         (void)snprintf(name, sizeof(name), "ringwall %s", verb->name);
         argv[0] = name;
-        return finish(verb->run(argc, argv));
+        complaint_begin(verb->name, argc, argv);
+        return finish(complaint_end(verb->run(argc, argv)));
 }
 
 /* So that a table shows letters, not their bytes. In other character sets than UTF-8 bytes beyond
@@ -128,17 +141,24 @@ static void use_letters(void) {
 }
 
 int main(int argc, char **argv) {
+        const Verb *verb;
+
         use_letters();
         if (argc < 2)
                 return print_general_help(stderr, EXIT_USAGE);
+        if (streq(argv[1], "help") && argc > 2) {
+                verb = find_verb(argv[2]);
+                return verb ? finish(verb_help(verb)) : unknown_verb(argv[2]);
+        }
         if (streq(argv[1], "--help") || streq(argv[1], "-h") || streq(argv[1], "help"))
                 return finish(print_general_help(stdout, EXIT_OK));
         if (streq(argv[1], "--version") || streq(argv[1], "-V") || streq(argv[1], "version")) {
                 puts("ringwall " RINGWALL_VERSION);
                 return finish(EXIT_OK);
         }
-        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-                if (streq(argv[1], verbs[i]->name))
-                        return run_verb(verbs[i], argc - 1, argv + 1);
+        verb = find_verb(argv[1]);
+        if (verb)
+                return run_verb(verb, argc - 1, argv + 1);
+        complaint_begin(NULL, argc - 1, argv + 1);
         return unknown_verb(argv[1]);
 }

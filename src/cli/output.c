@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/output.h"
 
+#include <ctype.h>
 #include <libsmartcols.h>
 #include <sys/ioctl.h>
 #include <wchar.h>
 
+#include "cli/complaint.h"
 #include "cli/verb.h"
 
 #define NARROWEST 16 /* columns that the last one of a table gets at least */
 #define COLUMNS 96   /* that wrapped text takes at most where there is no terminal */
+#define BLOCK_INDENT 4
 
 bool output_has_colour(FILE *f) {
         const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
@@ -29,50 +32,89 @@ static size_t width(void) {
                                                                                : COLUMNS;
 }
 
+/* Columns that the character at the beginning takes; *ret: its bytes. */
+static size_t width_of(const char *s, size_t *ret) {
+        mbstate_t state = {0};
+        wchar_t c;
+        size_t n = mbrtowc(&c, s, MB_CUR_MAX, &state);
+
+        *ret = n == 0 || n > MB_CUR_MAX ? 1 : n;
+        return n > MB_CUR_MAX ? 1 : (size_t)MAX(wcwidth(c), 0);
+}
+
+/* Of the first so many bytes. */
+static size_t width_of_bytes(const char *s, size_t size) {
+        size_t sum = 0, n;
+
+        for (size_t i = 0; i < size; i += n)
+                sum += width_of(s + i, &n);
+        return sum;
+}
+
+static size_t width_of_text(const char *s) {
+        return s ? width_of_bytes(s, strlen(s)) : 0;
+}
+
+/* Words from *column on, broken at blanks and indented. */
+static void print_words(const char *text, size_t indent, size_t columns, size_t *column) {
+        while (*text) {
+                size_t size = strcspn(text, " "), w = width_of_bytes(text, size);
+
+                if (*column > indent && *column + 1 + w > columns) {
+                        printf("\n%*s", (int)indent, "");
+                        *column = indent;
+                }
+                if (*column > indent)
+                        *column += (size_t)printf(" ");
+                *column += w;
+                printf("%.*s", (int)size, text);
+                text += size + strspn(text + size, " ");
+        }
+}
+
 void output_wrapped(const char *label, const char *text) {
-        size_t indent = strlen(label), column = indent, columns = width();
+        size_t indent = width_of_text(label), column = indent;
 
         fputs(label, stdout);
-        while (*text) {
-                size_t len = strcspn(text, " ");
-
-                if (column > indent && column + 1 + len > columns) {
-                        printf("\n%*s", (int)indent, "");
-                        column = indent;
-                }
-                if (column > indent)
-                        column += (size_t)printf(" ");
-                column += len;
-                printf("%.*s", (int)len, text);
-                text += len + strspn(text + len, " ");
-        }
+        print_words(text, indent, width(), &column);
         putchar('\n');
 }
 
 void output_line(const char *label, const char *text) {
+        output_coloured_line("", label, text);
+}
+
+void output_coloured_line(const char *colour, const char *label, const char *text) {
+        size_t indent = width_of_text(label), column = indent;
+
+        printf("%s%s%s", colour, label, *colour ? output_style(stdout).reset : "");
         if (isatty(STDOUT_FILENO))
-                output_wrapped(label, text);
+                print_words(text, indent, width(), &column);
         else
-                printf("%s%s\n", label, text);
+                fputs(text, stdout);
+        putchar('\n');
 }
 
 bool output_is_narrower(size_t columns) {
         return isatty(STDOUT_FILENO) && width() < columns;
 }
 
-int output_json(json_t *value) {
-        int r;
+void output_json_line(const json_t *value) {
+        (void)json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+        putchar('\n'); /* what cannot be written shows in the stream */
+}
 
+int output_json(json_t *value) {
         if (!value) {
-                fputs("ringwall: out of memory\n", stderr);
+                complain(NULL, "out of memory");
                 return EXIT_FAILED;
         }
-        r = json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+        output_json_line(value);
         json_decref(value);
-        fputc('\n', stdout);
-        if (r == 0 && fflush(stdout) == 0)
+        complaint_answered();
+        if (fflush(stdout) == 0 && !ferror(stdout))
                 return EXIT_OK;
-        fputs("ringwall: cannot write the answer\n", stderr);
+        complain(NULL, "cannot write the answer");
         return EXIT_FAILED;
 }
 
@@ -124,24 +166,6 @@ void output_table_colour(OutputTable *t, const char *sequence) {
                 return;
         (void)scols_table_enable_colors(t->table, 1); /* colour is no content */
         (void)scols_line_set_color(line, sequence);
-}
-
-/* Columns that the character at the beginning takes; *ret: its bytes. */
-static size_t width_of(const char *s, size_t *ret) {
-        mbstate_t state = {0};
-        wchar_t c;
-        size_t n = mbrtowc(&c, s, MB_CUR_MAX, &state);
-
-        *ret = n == 0 || n > MB_CUR_MAX ? 1 : n;
-        return n > MB_CUR_MAX ? 1 : (size_t)MAX(wcwidth(c), 0);
-}
-
-static size_t width_of_text(const char *s) {
-        size_t sum = 0, n;
-
-        for (; s && *s; s += n)
-                sum += width_of(s, &n);
-        return sum;
 }
 
 /* Makes a newline of each blank behind which a line would be too long. */
@@ -201,7 +225,104 @@ static void break_last_column(OutputTable *t) {
         }
 }
 
+static const char *cell(const OutputTable *t, size_t row, size_t column) {
+        struct libscols_line *line = scols_table_get_line(t->table, row);
+        const char *text = scols_cell_get_data(scols_line_get_cell(line, column));
+
+        return text ? text : "";
+}
+
+/* "since 3h": the column's name in small letters; "" for an empty cell. The caller's, or NULL. */
+static char *make_pair(const OutputTable *t, size_t row, size_t column) {
+        const char *value = cell(t, row, column),
+                   *name = scols_cell_get_data(
+                           scols_column_get_header(scols_table_get_column(t->table, column)));
+        char *pair = NULL;
+
+        if (*value == '\0')
+                return strdup("");
+        if (asprintf(&pair, "%s %s", name, value) < 0)
+                return NULL;
+        for (size_t i = 0; name[i]; i++)
+                pair[i] = (char)tolower((unsigned char)pair[i]);
+        return pair;
+}
+
+/* A pair goes to the next line rather than being broken, if it fits there. */
+static void print_block(const OutputTable *t, size_t row, size_t first) {
+        size_t columns = width(), column = 0;
+
+        for (size_t i = first; i < t->n_columns; i++) {
+                _cleanup_free_ char *pair = make_pair(t, row, i);
+                size_t w = pair ? width_of_text(pair) : 0;
+
+                if (w == 0)
+                        continue;
+                if (column > 0 && column + 2 + w <= columns) {
+                        column += (size_t)printf("; ");
+                } else {
+                        printf("%s%*s", column > 0 ? ";\n" : "", BLOCK_INDENT, "");
+                        column = BLOCK_INDENT;
+                }
+                if (column + w <= columns)
+                        column += (size_t)printf("%s", pair) > 0 ? w : 0;
+                else
+                        print_words(pair, BLOCK_INDENT, columns, &column);
+        }
+        if (column > 0)
+                putchar('\n');
+}
+
+/* A first column without a name only marks what the next one says. */
+void output_table_print_blocks(OutputTable *t) {
+        const char *name =
+                scols_cell_get_data(scols_column_get_header(scols_table_get_column(t->table, 0)));
+        bool is_marked = t->n_columns > 1 && (!name || !*name);
+
+        for (size_t k = 0; k < scols_table_get_nlines(t->table); k++) {
+                const char *colour = scols_line_get_color(scols_table_get_line(t->table, k));
+                const char *mark = is_marked ? cell(t, k, 0) : "";
+
+                printf("%s%s%s%s%s\n", colour ? colour : "", mark, *mark ? " " : "",
+                       cell(t, k, is_marked), colour ? output_style(stdout).reset : "");
+                print_block(t, k, is_marked + (size_t)1);
+        }
+}
+
+static size_t width_of_longest_word(const char *text) {
+        size_t longest = 0;
+
+        while (*text) {
+                size_t size = strcspn(text, " ");
+
+                longest = MAX(longest, width_of_bytes(text, size));
+                text += size + strspn(text + size, " ");
+        }
+        return longest;
+}
+
+/* The last column is broken into lines, but not within words: those that a block has room for are
+ * to have it here, too. */
+static bool is_too_wide(const OutputTable *t) {
+        size_t last = t->n_columns - 1, all = width();
+        size_t needed = MIN(width_of_column(t, last), (size_t)NARROWEST), used = 0;
+
+        for (size_t i = 0; i < scols_table_get_nlines(t->table); i++) {
+                size_t w = width_of_longest_word(cell(t, i, last));
+
+                if (w + BLOCK_INDENT <= all)
+                        needed = MAX(needed, w);
+        }
+        for (size_t i = 0; i < last; i++)
+                used += width_of_column(t, i) + 1;
+        return used + needed > all;
+}
+
 void output_table_print(OutputTable *t) {
+        if (isatty(STDOUT_FILENO) && is_too_wide(t)) {
+                output_table_print_blocks(t);
+                return;
+        }
         if (isatty(STDOUT_FILENO))
                 break_last_column(t);
         (void)scols_print_table(t->table); /* a failed write shows in the shell, not here */

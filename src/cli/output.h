@@ -24,6 +24,8 @@ void output_wrapped(const char *label, const char *text);
 
 /* The same on a terminal, and unbroken elsewhere. */
 void output_line(const char *label, const char *text);
+/* The same with a label in a colour of output_style(). */
+void output_coloured_line(const char *colour, const char *label, const char *text);
 
 /* Whether standard output is a terminal that is narrower than that. */
 bool output_is_narrower(size_t columns);
@@ -31,6 +33,9 @@ bool output_is_narrower(size_t columns);
 /* Prints the value on standard output, one line, and frees it; an ExitCode. NULL counts as memory
  * that ran out. */
 int output_json(json_t *value);
+/* One of the objects of a command that prints any number of them, a line each; not flushed. If such
+ * a command fails, a last line says so. */
+void output_json_line(const json_t *value);
 
 /* A table of text: columns are as wide as their widest cell. */
 typedef struct OutputTable OutputTable;
@@ -40,7 +45,11 @@ OutputTable *output_table_new(const char *const *columns, size_t n_columns);
 int output_table_add(OutputTable *t, const char *const *cells);
 /* The row added last is printed so: an escape sequence of output_style(), "" for none. */
 void output_table_colour(OutputTable *t, const char *sequence);
+/* Where a terminal is too narrow for it, each row becomes a block: its first cell, and below it
+ * what the others say, each behind the name of its column. */
 void output_table_print(OutputTable *t);
+/* As blocks, wherever that goes. */
+void output_table_print_blocks(OutputTable *t);
 OutputTable *output_table_free(OutputTable *t); /* accepts NULL, returns NULL */
 
 static inline void output_table_freep(OutputTable **t) {

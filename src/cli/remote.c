@@ -4,12 +4,14 @@
 #include <poll.h>
 #include <pwd.h>
 
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "host/starts.h"
 #include "rpc/client.h"
 #include "rpc/socket.h"
 
 #define TIMEOUT_USEC ((uint64_t)60 * 1000000) /* a large policy takes its time */
+#define AWAIT_MSEC 200                        /* between two looks whether a daemon is back */
 
 /* Which error of the interface is which exit code; others are EXIT_FAILED. */
 static const struct {
@@ -44,16 +46,15 @@ static bool print_mistakes(const json_t *parameters) {
 
         for (size_t i = 0; i < json_array_size(list); i++) {
                 const json_t *m = json_array_get(list, i);
-                json_int_t line = json_integer_value(json_object_get(m, "line"));
 
-                if (line == 0 && *text_of(m, "file"))
-                        fprintf(stderr, "%s: ", text_of(m, "file"));
-                if (line > 0)
-                        fprintf(stderr, "%s:%lld:%lld: ", text_of(m, "file"), (long long)line,
-                                (long long)json_integer_value(json_object_get(m, "column")));
-                fprintf(stderr, "%s: %s\n", text_of(m, "severity"), text_of(m, "message"));
-                if (*text_of(m, "hint"))
-                        fprintf(stderr, "  hint: %s\n", text_of(m, "hint"));
+                complain_at(&(Complaint){
+                        .severity = text_of(m, "severity"),
+                        .file = text_of(m, "file"),
+                        .line = json_integer_value(json_object_get(m, "line")),
+                        .column = json_integer_value(json_object_get(m, "column")),
+                        .text = text_of(m, "message"),
+                        .hint = text_of(m, "hint"),
+                });
                 printed |= streq(text_of(m, "severity"), "error");
         }
         return printed;
@@ -68,17 +69,16 @@ static int report_permission(const char *verb, const char *method) {
 
         for (size_t i = 0; i < ARRAY_SIZE(readers); i++)
                 reads |= streq(readers[i], method);
-        fprintf(stderr, "ringwall %s: %s\n  hint: sudo ringwall %s ...", verb,
-                reads ? "only root and members of the group '" RPC_GROUP_NAME "'"
-                        " may see what ringwalld does"
-                      : "only root may change what is in force",
-                verb);
-        if (reads)
-                fprintf(stderr,
-                        "; or let the user in, who then logs in again: sudo usermod "
-                        "-aG " RPC_GROUP_NAME " %s",
-                        user ? user->pw_name : "NAME");
-        fputc('\n', stderr);
+        if (!reads) {
+                complain(verb, "only root may change what is in force");
+                complain_hint("sudo ringwall %s ...", verb);
+                return EXIT_NOT_PERMITTED;
+        }
+        complain(verb, "only root and members of the group '" RPC_GROUP_NAME
+                       "' may see what ringwalld does");
+        complain_hint("sudo ringwall %s ...; or let the user in, who then logs in again: sudo "
+                      "usermod -aG " RPC_GROUP_NAME " %s",
+                      verb, user ? user->pw_name : "NAME");
         return EXIT_NOT_PERMITTED;
 }
 
@@ -88,9 +88,9 @@ static int report(const char *verb, const char *method, const RpcAnswer *answer,
         if (!print_mistakes(answer->parameters)) {
                 const DiagMessage *m = d->n_messages > 0 ? &d->messages[0] : NULL;
 
-                fprintf(stderr, "ringwall %s: %s\n", verb, m ? m->text : answer->error);
+                complain(verb, "%s", m ? m->text : answer->error);
                 if (m && m->hint)
-                        fprintf(stderr, "  hint: %s\n", m->hint);
+                        complain_hint("%s", m->hint);
         }
         return code_of(answer->error);
 }
@@ -138,6 +138,11 @@ bool remote_is_there(const char *runtime_dir) {
         return fd >= 0;
 }
 
+/* One that does not answer is as good as none. */
+static bool is_away(int r) {
+        return rpc_is_absent(r) || r == -ETIMEDOUT || r == -ECONNRESET;
+}
+
 /* Whether nobody answers because systemd lets it wait. */
 static bool is_started_late(Arena *a, const char *runtime_dir) {
         const char *path = a ? runtime_path(a, runtime_dir, STARTS_FILE) : NULL;
@@ -154,15 +159,12 @@ report_failure(const char *verb, Arena *a, const char *runtime_dir, int r, const
         if (rpc_is_absent(r) && is_started_late(a, runtime_dir))
                 hint = "ringwalld ends again and again, and is started once more within seconds: "
                        "journalctl -u ringwalld";
-        fprintf(stderr, "ringwall %s: %s\n", verb,
-                d && d->n_messages > 0 ? d->messages[0].text : strerror(-r));
+        complain(verb, "%s", d && d->n_messages > 0 ? d->messages[0].text : strerror(-r));
         if (hint)
-                fprintf(stderr, "  hint: %s\n", hint);
+                complain_hint("%s", hint);
         if (r == -EACCES)
                 return EXIT_NOT_PERMITTED;
-        /* one that does not answer is as good as none */
-        return rpc_is_absent(r) || r == -ETIMEDOUT || r == -ECONNRESET ? EXIT_NO_DAEMON
-                                                                       : EXIT_FAILED;
+        return is_away(r) ? EXIT_NO_DAEMON : EXIT_FAILED;
 }
 
 /* When a connection was made is known to a tick of the kernel's (10 ms), and one of the change's
@@ -174,10 +176,12 @@ static void let_tick_pass(const json_t *reply) {
                 (void)usleep(TICK_USEC);
 }
 
-int remote_call(const char *verb,
+/* Without a word of it if nobody answers, where that is to be waited for. */
+static int call(const char *verb,
                 const char *runtime_dir,
                 const char *method,
                 json_t *parameters,
+                bool waits,
                 json_t **ret) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         const char *path, *name;
@@ -190,7 +194,8 @@ int remote_call(const char *verb,
         r = name ? rpc_call(path, name, parameters, TIMEOUT_USEC, &answer, d) : -ENOMEM;
         json_decref(parameters);
         if (r < 0)
-                return report_failure(verb, a, runtime_dir, r, d);
+                return waits && is_away(r) ? EXIT_NO_DAEMON
+                                           : report_failure(verb, a, runtime_dir, r, d);
         if (r == 1) {
                 code = report(verb, method, &answer, d);
         } else {
@@ -199,6 +204,22 @@ int remote_call(const char *verb,
         }
         rpc_answer_done(&answer);
         return code;
+}
+
+int remote_call(const char *verb,
+                const char *runtime_dir,
+                const char *method,
+                json_t *parameters,
+                json_t **ret) {
+        return call(verb, runtime_dir, method, parameters, false, ret);
+}
+
+int remote_call_again(const char *verb,
+                      const char *runtime_dir,
+                      const char *method,
+                      json_t *parameters,
+                      json_t **ret) {
+        return call(verb, runtime_dir, method, parameters, true, ret);
 }
 
 int remote_ask(const char *runtime_dir, const char *method, uint64_t timeout_usec, json_t **ret) {
@@ -236,49 +257,79 @@ static int next(RpcClient *client, Arena *a, RpcAnswer *ret, Diag **ret_d) {
         }
 }
 
+bool remote_await(const char *verb, const char *runtime_dir, bool says) {
+        struct pollfd reader = {.fd = STDOUT_FILENO};
+
+        fflush(stdout);
+        if (says)
+                fprintf(stderr, "ringwall %s: ringwalld does not answer any more: waiting for it\n",
+                        verb);
+        for (;;) {
+                if (remote_is_there(runtime_dir))
+                        return true;
+                if (poll(&reader, 1, AWAIT_MSEC) > 0)
+                        return false;
+        }
+}
+
+/* One connection, as long as it lasts. */
+typedef struct Following {
+        const RemoteFollow *f;
+        bool again, answered, lost; /* lost: the daemon went away, and is to be waited for */
+} Following;
+
 /* One answer. An ExitCode; *ret_wanted: whether there is to be another one. */
-static int follow_once(const char *verb,
-                       const char *method,
-                       RpcClient *client,
-                       bool (*take)(json_t *answer, void *to),
-                       void *to,
-                       bool *ret_wanted) {
+static int follow_once(Following *x, RpcClient *client, bool *ret_wanted) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         Diag *d = NULL;
         RpcAnswer answer = {0};
         int r = a ? next(client, a, &answer, &d) : -ENOMEM, code = EXIT_OK;
 
         *ret_wanted = false;
+        x->lost = is_away(r) && (x->again || x->answered);
         if (r < 0)
-                return report_failure(verb, NULL, NULL, r, d);
+                return x->lost ? EXIT_NO_DAEMON : report_failure(x->f->verb, NULL, NULL, r, d);
         if (r == 1)
-                code = report(verb, method, &answer, d);
+                code = report(x->f->verb, x->f->method, &answer, d);
         else if (r == 0)
-                *ret_wanted = take(answer.parameters, to) && answer.continues;
+                *ret_wanted =
+                        x->f->take(answer.parameters, !x->answered, x->f->to) && answer.continues;
+        x->answered = true;
         rpc_answer_done(&answer);
         return code;
 }
 
-int remote_follow(const char *verb,
-                  const char *runtime_dir,
-                  const char *method,
-                  json_t *parameters,
-                  bool (*take)(json_t *answer, void *to),
-                  void *to) {
+static int follow(Following *x) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         _cleanup_(rpc_client_closep) RpcClient *client = NULL;
         Diag *d = a ? diag_new(a) : NULL;
-        const char *path = d ? socket_path(a, runtime_dir) : NULL;
-        const char *name = path ? arena_printf(a, "%s.%s", RPC_INTERFACE, method) : NULL;
+        const char *path = d ? socket_path(a, x->f->runtime_dir) : NULL;
+        const char *name = path ? arena_printf(a, "%s.%s", RPC_INTERFACE, x->f->method) : NULL;
         int r = name ? rpc_client_open(path, TIMEOUT_USEC, &client, d) : -ENOMEM, code = EXIT_OK;
+        json_t *parameters = r == 0 ? x->f->ask(x->again, x->f->to) : NULL;
         bool wanted = true;
 
         if (r == 0)
                 r = rpc_client_send(client, name, parameters, RPC_SEND_MORE, TIMEOUT_USEC, d);
         json_decref(parameters);
+        x->lost = is_away(r) && x->again;
         if (r < 0)
-                return report_failure(verb, a, runtime_dir, r, d);
+                return x->lost ? EXIT_NO_DAEMON
+                               : report_failure(x->f->verb, a, x->f->runtime_dir, r, d);
         while (code == EXIT_OK && wanted)
-                code = follow_once(verb, method, client, take, to, &wanted);
+                code = follow_once(x, client, &wanted);
+        return code;
+}
+
+int remote_follow(const RemoteFollow *f) {
+        Following x = {.f = f};
+        int code = follow(&x);
+
+        while (x.lost) {
+                if (!remote_await(f->verb, f->runtime_dir, x.answered))
+                        return EXIT_OK;
+                x = (Following){.f = f, .again = true};
+                code = follow(&x);
+        }
         return code;
 }

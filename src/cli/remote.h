@@ -47,11 +47,27 @@ int remote_call(const char *verb,
  * it was. timeout_usec: that it is waited for. */
 int remote_ask(const char *runtime_dir, const char *method, uint64_t timeout_usec, json_t **ret);
 
-/* As remote_call(), for a method that goes on answering: take gets each answer, until it returns
- * false, or nobody reads standard output any more. */
-int remote_follow(const char *verb,
-                  const char *runtime_dir,
-                  const char *method,
-                  json_t *parameters,
-                  bool (*take)(json_t *answer, void *to),
-                  void *to);
+/* As remote_call(), of a daemon that has answered before: EXIT_NO_DAEMON without a word if it does
+ * not now. */
+int remote_call_again(const char *verb,
+                      const char *runtime_dir,
+                      const char *method,
+                      json_t *parameters,
+                      json_t **ret);
+
+/* Waits for a daemon that has gone, however long that takes; says: so, on standard error. False if
+ * nobody reads standard output any more. */
+bool remote_await(const char *verb, const char *runtime_dir, bool says);
+
+/* A method that goes on answering. A daemon that goes away is waited for, and asked again. */
+typedef struct RemoteFollow {
+        const char *verb, *runtime_dir, *method;
+        /* The parameters; again: of a daemon that was away, or is another one by now. */
+        json_t *(*ask)(bool again, void *to);
+        /* Gets each answer; false ends it. first: of this call. */
+        bool (*take)(json_t *answer, bool first, void *to);
+        void *to;
+} RemoteFollow;
+
+/* An ExitCode, as of remote_call(); EXIT_OK also when nobody reads standard output any more. */
+int remote_follow(const RemoteFollow *f);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "cli/complaint.h"
 #include "cli/input.h"
 #include "cli/rival_parts.h"
 #include "nft/remove.h"
@@ -26,16 +27,18 @@ const char *rival_unit(TakeoverRival rival) {
 
 /* ---- programs */
 
-static int fail(const char *const *words, int r, const char *output) {
-        fputs("ringwall takeover: '", stderr);
-        for (size_t i = 0; words[i]; i++)
-                fprintf(stderr, "%s%s", i > 0 ? " " : "", words[i]);
+static int fail(Arena *a, const char *const *words, int r, const char *output) {
+        const char *line = words[0];
+        int size = output ? (int)strcspn(output, "\n") : 0;
+
+        for (size_t i = 1; words[i] && line; i++)
+                line = arena_printf(a, "%s %s", line, words[i]);
+        line = line ? line : words[0];
         if (r < 0)
-                fprintf(stderr, "' failed: %s\n", strerror(-r));
+                complain("takeover", "'%s' failed: %s", line, strerror(-r));
         else
-                fprintf(stderr, "' failed: exit status %d\n", r);
-        if (output && *output)
-                fprintf(stderr, "  %.*s\n", (int)strcspn(output, "\n"), output);
+                complain("takeover", "'%s' failed: exit status %d%s%.*s", line, r,
+                         size > 0 ? ": " : "", size, size > 0 ? output : "");
         return EXIT_FAILED;
 }
 
@@ -43,7 +46,7 @@ static int run(const Rivals *x, const char *const *words) {
         const char *output = NULL;
         int r = program_run(x->arena, words, NULL, true, &output);
 
-        return r == 0 ? EXIT_OK : fail(words, r, output);
+        return r == 0 ? EXIT_OK : fail(x->arena, words, r, output);
 }
 
 #define run_words(x, ...) run((x), (const char *const[]){__VA_ARGS__, NULL})
@@ -187,7 +190,7 @@ static int list_tables(const Rivals *x, const char **ret) {
                         continue;
                 r = program_run(x->arena, words, NULL, false, &listed);
                 if (r != 0)
-                        return fail(words, r, NULL);
+                        return fail(x->arena, words, r, NULL);
                 text = arena_printf(x->arena, "%sadd table %s %s\ndelete table %s %s\n%s", text,
                                     family, table->name, family, table->name, listed);
                 if (!text)
@@ -211,10 +214,8 @@ static int save_tables(const Rivals *x) {
                 return input_failed(r, path);
         if (!wrong)
                 return EXIT_OK;
-        fprintf(stderr,
-                "ringwall takeover: nftables.service's tables could not be brought back, so they "
-                "stay: %s\n",
-                wrong);
+        complain("takeover",
+                 "nftables.service's tables could not be brought back, so they stay: %s", wrong);
         return EXIT_FAILED;
 }
 
@@ -314,7 +315,7 @@ static int keep(const Rivals *x, Kept *k) {
         if (access(k->save, X_OK) < 0)
                 return EXIT_OK;
         r = program_run(x->arena, words, NULL, false, &k->text);
-        return r == 0 ? EXIT_OK : fail(words, r, NULL);
+        return r == 0 ? EXIT_OK : fail(x->arena, words, r, NULL);
 }
 
 static int put_back(const Rivals *x, const Kept *k) {
@@ -326,7 +327,7 @@ static int put_back(const Rivals *x, const Kept *k) {
         if (r != EXIT_OK || !has_rules(k->text) || has_rules(now.text))
                 return r;
         r = program_run(x->arena, words, k->text, true, &output);
-        return r == 0 ? EXIT_OK : fail(words, r, output);
+        return r == 0 ? EXIT_OK : fail(x->arena, words, r, output);
 }
 
 static int restore_firewalld(const Rivals *x) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "cli/complaint.h"
 #include "cli/input.h"
 #include "cli/kernel.h"
 #include "cli/lock.h"
@@ -24,8 +25,8 @@ static int look_at_unit(Rivals *x, TakeoverRival rival) {
         int r = program_run(x->arena, words, NULL, false, &text);
 
         if (r != 0) {
-                fprintf(stderr, "ringwall takeover: systemd does not say how %s is: %s\n",
-                        rival_unit(rival), r < 0 ? strerror(-r) : "systemctl show failed");
+                complain("takeover", "systemd does not say how %s is: %s", rival_unit(rival),
+                         r < 0 ? strerror(-r) : "systemctl show failed");
                 return EXIT_FAILED;
         }
         x->host.states[rival] = takeover_state_parse(text);
@@ -96,11 +97,11 @@ static int read_record(Rivals *x) {
         if (r == 0)
                 r = takeover_record_parse(text, &x->record);
         if (r == -EBADMSG) {
-                fprintf(stderr,
-                        "ringwall takeover: %s cannot be understood: another version wrote it, or "
-                        "it is damaged\n  hint: bring the other firewall back by hand (ufw enable, "
-                        "systemctl enable --now ...), then remove that file\n",
-                        path);
+                complain("takeover",
+                         "%s cannot be understood: another version wrote it, or it is damaged",
+                         path);
+                complain_hint("bring the other firewall back by hand (ufw enable, systemctl enable "
+                              "--now ...), then remove that file");
                 return EXIT_FAILED;
         }
         return r < 0 ? input_failed(r, "reading what was taken over") : EXIT_OK;
@@ -119,8 +120,7 @@ int rival_write_record(const Rivals *x) {
         }
         if (r == 0)
                 return EXIT_OK;
-        fprintf(stderr, "ringwall takeover: %s/%s cannot be written: %s\n", x->path, RIVAL_RECORD,
-                strerror(-r));
+        complain("takeover", "%s/%s cannot be written: %s", x->path, RIVAL_RECORD, strerror(-r));
         return EXIT_FAILED;
 }
 
@@ -163,18 +163,17 @@ int rivals_begin(Rivals *x) {
 
         if (mkdir(x->path, 0700) < 0 && errno != EEXIST) {
                 r = -errno;
-                fprintf(stderr, "ringwall takeover: %s cannot be made: %s\n", x->path,
-                        strerror(-r));
+                complain("takeover", "%s cannot be made: %s", x->path, strerror(-r));
                 return EXIT_FAILED;
         }
         x->folder = lock_take(x->path, LOCK_SECONDS);
         if (x->folder >= 0)
                 return EXIT_OK;
-        fprintf(stderr, "ringwall takeover: %s: %s\n", x->path,
-                x->folder == -EWOULDBLOCK ? lock_holder(x->path, buf, sizeof(buf))
-                                          : strerror(-x->folder));
+        complain("takeover", "%s: %s", x->path,
+                 x->folder == -EWOULDBLOCK ? lock_holder(x->path, buf, sizeof(buf))
+                                           : strerror(-x->folder));
         if (x->folder == -EWOULDBLOCK)
-                fputs("  hint: it takes over, too; wait until it has ended\n", stderr);
+                complain_hint("it takes over, too; wait until it has ended");
         return EXIT_FAILED;
 }
 

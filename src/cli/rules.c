@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/text.h"
+#include "cli/complaint.h"
 #include "cli/lock.h"
 #include "cli/output.h"
 #include "cli/plan.h"
@@ -73,8 +74,7 @@ static const char remove_help[] =
         "  ringwall remove allow ssh from 203.0.113.9\n";
 
 static int print_diag(const RuleChange *c, int code) {
-        fflush(stdout);
-        diag_print(c->diag, stderr, output_has_colour(stderr));
+        complain_diag(c->diag);
         return code;
 }
 
@@ -93,12 +93,10 @@ static FileRule *find_number(RuleChange *c, uint64_t number) {
 
 static int no_such_rule(const RuleChange *c) {
         if (c->number > 0)
-                fprintf(stderr, "ringwall remove: there is no rule %" PRIu64 "\n", c->number);
+                complain("remove", "there is no rule %" PRIu64, c->number);
         else
-                fputs("ringwall remove: `allow` and `deny` have written no rule of just these "
-                      "words\n",
-                      stderr);
-        fputs("  hint: `ringwall remove` lists those that they have written\n", stderr);
+                complain("remove", "`allow` and `deny` have written no rule of just these words");
+        complain_hint("`ringwall remove` lists those that they have written");
         return EXIT_FAILED;
 }
 
@@ -137,11 +135,10 @@ static int find_elsewhere(const RuleChange *c, bool has_verb) {
                 for (size_t i = 0; said && i < s->n_rules; i++)
                         if ((!has_verb || verb == c->rule.verb) && says_so(c, &s->rules[i], said) &&
                             !is_own(c, &s->rules[i])) {
-                                fprintf(stderr,
-                                        "ringwall remove: people have written this rule, or "
-                                        "changed it: %s\n"
-                                        "  hint: ringwall edit %s\n",
-                                        s->rules[i].text, s->rules[i].at.source->name);
+                                complain("remove",
+                                         "people have written this rule, or changed it: %s",
+                                         s->rules[i].text);
+                                complain_hint("ringwall edit %s", s->rules[i].at.source->name);
                                 return EXIT_FAILED;
                         }
         }
@@ -307,8 +304,8 @@ static int take_lock(const RuleChange *c, const char *path, unsigned int seconds
                 return EXIT_OK;
         if (*ret != -EWOULDBLOCK)
                 return change_failed(&c->change, "read", path, *ret);
-        fprintf(stderr, "ringwall %s: %s is being changed by %s\n", c->verb->name, path,
-                lock_holder(path, buf, sizeof(buf)));
+        complain(c->verb->name, "%s is being changed by %s", path,
+                 lock_holder(path, buf, sizeof(buf)));
         return EXIT_FAILED;
 }
 

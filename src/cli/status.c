@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
+#include <stdarg.h>
 #include <time.h>
 
 #include "cli/output.h"
@@ -39,10 +40,28 @@ static const char *time_text(const json_t *object, const char *key, char *buf, s
         return buf;
 }
 
+/* ---- the screen: a label, and what it says */
+
+#define LABEL "%-12s "
+
+static void say(const char *colour, const char *label, const char *format, ...) _printf_(3, 4);
+
+static void say(const char *colour, const char *label, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        char padded[32];
+        va_list args;
+        int r;
+
+        va_start(args, format);
+        r = vasprintf(&text, format, args);
+        va_end(args);
+        (void)snprintf(padded, sizeof(padded), LABEL, label);
+        output_coloured_line(colour, padded, r < 0 ? "?" : text);
+}
+
 /* What does not hold comes first. */
-static void print_broken(const json_t *claims) {
+static void print_broken(const json_t *claims, OutputStyle style) {
         const json_t *broken = json_object_get(claims, "broken");
-        OutputStyle style = output_style(stdout);
         long long more = (long long)json_integer_value(json_object_get(claims, "more"));
         char buf[64];
 
@@ -50,89 +69,97 @@ static void print_broken(const json_t *claims) {
                 const json_t *c = json_array_get(broken, i);
                 bool refuted = streq(text_of(c, "answer"), "refuted");
 
-                printf("%s%-12s%s %s: %s since %s\n", style.bad, refuted ? "broken" : "undecided",
-                       style.reset, text_of(c, "claim"), refuted ? "does not hold," : "not known,",
-                       time_text(c, "since", buf, sizeof(buf)));
-                output_line("             ", text_of(c, "why"));
+                say(style.bad, refuted ? "broken" : "undecided", "%s: %s since %s",
+                    text_of(c, "claim"), refuted ? "does not hold," : "not known,",
+                    time_text(c, "since", buf, sizeof(buf)));
+                say("", "", "%s", text_of(c, "why"));
         }
         if (more > 0)
-                printf("%s%-12s%s and %lld claims more: ringwall verify\n", style.bad, "broken",
-                       style.reset, more);
+                say(style.bad, "broken", "and %lld claims more: ringwall verify", more);
 }
 
 static void print_claims(const json_t *claims) {
         size_t n_broken = json_array_size(json_object_get(claims, "broken"));
         long long n = (long long)json_integer_value(json_object_get(claims, "count"));
+        long long open = (long long)json_integer_value(json_object_get(claims, "open"));
 
-        if (json_is_true(json_object_get(claims, "known")) && n > 0 && n_broken == 0)
-                printf("claims       %lld proved, whatever other programs' rules say\n", n);
-        else if (!json_is_true(json_object_get(claims, "known")) && n_broken > 0)
-                puts("claims       as they were found last: they cannot be proved now");
+        if (json_is_true(json_object_get(claims, "known")) && n > open && n_broken == 0)
+                say("", "claims", "%lld proved, whatever other programs' rules say", n - open);
+        if (json_is_true(json_object_get(claims, "known")) && open > 0)
+                say("", n > open && n_broken == 0 ? "" : "claims",
+                    "%lld not decided: no such connection could be on this host as it is: ringwall "
+                    "verify",
+                    open);
+        if (!json_is_true(json_object_get(claims, "known")) && n_broken > 0)
+                say("", "claims", "as they were found last: they cannot be proved now");
 }
 
 static void print_panic(const json_t *s, OutputStyle style) {
         long long seconds = (long long)json_integer_value(
                 json_object_get(json_object_get(s, "panic"), "seconds"));
-        char buf[64];
+        bool dated = json_object_get(s, "since"); /* not if the file that says so is damaged */
+        char buf[64], left[64] = "";
 
-        printf("%spanic%s        only those who may rescue come in", style.bad, style.reset);
-        if (json_object_get(s, "since")) /* not if the file that says so cannot be read */
-                printf(", since %s", time_text(s, "since", buf, sizeof(buf)));
         if (seconds > 0)
-                printf(", for another %lld s", seconds);
-        puts(": ringwall panic off");
+                (void)snprintf(left, sizeof(left), ", for another %lld s", seconds);
+        say(style.bad, "panic", "only those who may rescue come in%s%s%s: ringwall panic off",
+            dated ? ", since " : "", dated ? time_text(s, "since", buf, sizeof(buf)) : "", left);
 }
 
-static void print_state(const json_t *s) {
-        OutputStyle style = output_style(stdout);
+static void print_changed(const json_t *s, OutputStyle style) {
+        const char *expected = text_of(s, "expected");
+
+        if (!json_object_get(s, "number"))
+                say(style.bad, "not in force", "what the kernel holds is not what should be there");
+        else
+                say(style.bad, "not in force",
+                    "%s%schange %lld should be: what the kernel holds is something else", expected,
+                    *expected ? ", " : "",
+                    (long long)json_integer_value(json_object_get(s, "number")));
+}
+
+static void print_state(const json_t *s, OutputStyle style) {
+        static const struct {
+                const char *state, *text;
+        } rows[] = {
+                {"unarmed", "nothing has been confirmed yet: ringwall apply"},
+                {"unloaded", "it was unloaded on demand, until something is applied or ringwalld "
+                             "starts again"},
+                {"taken", "another program, or a second ringwalld, owns the table inet ringwall: "
+                          "stop it, or this one"},
+                {"failed", "what was confirmed could not be put in force, and is tried again: "
+                           "journalctl -u ringwalld"},
+        };
         const char *state = text_of(s, "state");
         char buf[64];
 
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (streq(state, rows[i].state)) {
+                        say(style.bad, "not in force", "%s", rows[i].text);
+                        return;
+                }
         if (streq(state, "closed"))
-                printf("%sin force%s     %s, change %lld, since %s\n", style.good, style.reset,
-                       text_of(s, "inForce"),
-                       (long long)json_integer_value(json_object_get(s, "number")),
-                       time_text(s, "since", buf, sizeof(buf)));
-        else if (streq(state, "unarmed"))
-                printf("%snot in force%s nothing has been confirmed yet: ringwall apply\n",
-                       style.bad, style.reset);
-        else if (streq(state, "unloaded"))
-                printf("%snot in force%s it was unloaded on demand, until something is applied or "
-                       "ringwalld starts again\n",
-                       style.bad, style.reset);
-        else if (streq(state, "taken"))
-                printf("%snot in force%s another program, or a second ringwalld, owns the table "
-                       "inet ringwall: stop it, or this one\n",
-                       style.bad, style.reset);
-        else if (streq(state, "failed"))
-                printf("%snot in force%s what was confirmed could not be put in force, and is "
-                       "tried "
-                       "again: journalctl -u ringwalld\n",
-                       style.bad, style.reset);
+                say(style.good, "in force", "%s, change %lld, since %s", text_of(s, "inForce"),
+                    (long long)json_integer_value(json_object_get(s, "number")),
+                    time_text(s, "since", buf, sizeof(buf)));
         else if (streq(state, "panic"))
                 print_panic(s, style);
         else if (streq(state, "lockdown"))
-                printf("%slockdown%s     no confirmed policy can be read: only those who may "
-                       "rescue "
-                       "come in, since %s\n",
-                       style.bad, style.reset, time_text(s, "since", buf, sizeof(buf)));
-        else if (!json_object_get(s, "number"))
-                printf("%snot in force%s what the kernel holds is not what should be there\n",
-                       style.bad, style.reset);
+                say(style.bad, "lockdown",
+                    "no confirmed policy can be read: only those who may rescue come in, since %s",
+                    time_text(s, "since", buf, sizeof(buf)));
         else
-                printf("%snot in force%s %s%schange %lld should be: what the kernel holds is "
-                       "something else\n",
-                       style.bad, style.reset, text_of(s, "expected"),
-                       *text_of(s, "expected") ? ", " : "",
-                       (long long)json_integer_value(json_object_get(s, "number")));
+                print_changed(s, style);
+}
+
+static void print_kernel(const json_t *s, OutputStyle style) {
         if (*text_of(s, "kernelDiffers"))
-                printf("%skernel%s       %s\n", style.bad, style.reset,
-                       text_of(s, "kernelDiffers"));
+                say(style.bad, "kernel", "%s", text_of(s, "kernelDiffers"));
         if (json_is_true(json_object_get(s, "readBack")) &&
             json_integer_value(json_object_get(s, "rules")) > 0)
-                printf("kernel       as it should be: %lld rules in %lld chains, read back now\n",
-                       (long long)json_integer_value(json_object_get(s, "rules")),
-                       (long long)json_integer_value(json_object_get(s, "chains")));
+                say("", "kernel", "as it should be: %lld rules in %lld chains, read back now",
+                    (long long)json_integer_value(json_object_get(s, "rules")),
+                    (long long)json_integer_value(json_object_get(s, "chains")));
 }
 
 /* Of rules that are in force as they should be. */
@@ -140,9 +167,10 @@ static void print_owner(const json_t *s) {
         if (!json_is_true(json_object_get(s, "readBack")) ||
             json_integer_value(json_object_get(s, "rules")) == 0)
                 return;
-        puts(json_is_true(json_object_get(s, "owned"))
-                     ? "owner        ringwalld: no other program can change its rules"
-                     : "owner        none: other programs can change the rules");
+        say("", "owner", "%s",
+            json_is_true(json_object_get(s, "owned"))
+                    ? "ringwalld: no other program can change its rules"
+                    : "none: other programs can change the rules");
 }
 
 static void print_drift(const json_t *s) {
@@ -151,44 +179,40 @@ static void print_drift(const json_t *s) {
         long long longest = (long long)json_integer_value(json_object_get(drift, "longest"));
 
         if (seen > 0)
-                printf("drift        other programs changed the rules %lld time%s, undone %lld; "
-                       "the "
-                       "longest for %lld.%lld ms\n",
-                       seen, seen == 1 ? "" : "s",
-                       (long long)json_integer_value(json_object_get(drift, "undone")),
-                       longest / 1000, longest / 100 % 10);
+                say("", "drift",
+                    "other programs changed the rules %lld time%s, undone %lld; the longest for "
+                    "%lld.%lld ms",
+                    seen, seen == 1 ? "" : "s",
+                    (long long)json_integer_value(json_object_get(drift, "undone")), longest / 1000,
+                    longest / 100 % 10);
         if (json_is_true(json_object_get(drift, "kept")))
-                puts("shut         another program keeps changing the rules, or owns their table: "
-                     "until it stops, they stand in one that nobody else can change, inet "
-                     "ringwall_shut, too");
+                say("", "shut",
+                    "another program keeps changing the rules, or owns their table: until it "
+                    "stops, "
+                    "they stand in one that nobody else can change, inet ringwall_shut, too");
         else if (json_is_true(json_object_get(drift, "shut")))
-                puts("shut         another program keeps changing the rules: until it stops, "
-                     "nothing "
-                     "comes in but those who may rescue, and what was open before");
+                say("", "shut",
+                    "another program keeps changing the rules: until it stops, nothing comes in "
+                    "but those who may rescue, and what was open before");
 }
 
-static void print_bans(const json_t *s) {
+static void print_bans(const json_t *s, OutputStyle style) {
         const json_t *bans = json_object_get(s, "bans");
         long long desired = (long long)json_integer_value(json_object_get(bans, "desired"));
         long long enforced = (long long)json_integer_value(json_object_get(bans, "enforced"));
-        OutputStyle style = output_style(stdout);
 
         if (!bans)
-                printf("%sbans%s         nobody can be banned: the store cannot be opened: "
-                       "journalctl -u ringwalld\n",
-                       style.bad, style.reset);
+                say(style.bad, "bans",
+                    "nobody can be banned: the store cannot be opened: journalctl -u ringwalld");
         else if (enforced != desired)
-                printf("%sbans%s         %lld of %lld are in force%s\n", style.bad, style.reset,
-                       enforced, desired,
-                       json_is_true(json_object_get(bans, "suspended"))
-                               ? ": unloaded on demand"
-                               : ", and it is tried again");
+                say(style.bad, "bans", "%lld of %lld are in force%s", enforced, desired,
+                    json_is_true(json_object_get(bans, "suspended")) ? ": unloaded on demand"
+                                                                     : ", and it is tried again");
         else if (desired > 0)
-                printf("bans         %lld, all of them in force: ringwall bans\n", desired);
+                say("", "bans", "%lld, all of them in force: ringwall bans", desired);
         if (json_is_true(json_object_get(bans, "unsaved")))
-                printf("%sbans%s         some could not be written to the disk, and would be lost "
-                       "with a restart\n",
-                       style.bad, style.reset);
+                say(style.bad, "bans",
+                    "some could not be written to the disk, and would be lost with a restart");
 }
 
 static void print_status(const json_t *s) {
@@ -197,37 +221,36 @@ static void print_status(const json_t *s) {
         OutputStyle style = output_style(stdout);
         char buf[64];
 
-        print_broken(json_object_get(s, "claims"));
-        print_state(s);
+        print_broken(json_object_get(s, "claims"), style);
+        print_state(s, style);
+        print_kernel(s, style);
         if (pending)
-                printf("%sunconfirmed%s  change %lld is undone in %lld s: connect anew, then "
-                       "ringwall confirm\n",
-                       style.bad, style.reset,
-                       (long long)json_integer_value(json_object_get(pending, "number")),
-                       (long long)json_integer_value(json_object_get(pending, "seconds")));
+                say(style.bad, "unconfirmed",
+                    "change %lld is undone in %lld s: connect anew, then ringwall confirm",
+                    (long long)json_integer_value(json_object_get(pending, "number")),
+                    (long long)json_integer_value(json_object_get(pending, "seconds")));
         if (json_is_true(json_object_get(s, "fileDiffers")))
-                printf("files        %s says something else by now: ringwall plan, ringwall "
-                       "apply\n",
-                       text_of(s, "differingFile"));
+                say("", "files", "%s says something else by now: ringwall plan, ringwall apply",
+                    text_of(s, "differingFile"));
         if (json_is_false(json_object_get(s, "startsAtBoot")))
-                printf("%sboot%s         nothing will be in force after the next boot: systemctl "
-                       "enable ringwalld (if it is masked, unmask it first)\n",
-                       style.bad, style.reset);
+                say(style.bad, "boot",
+                    "nothing will be in force after the next boot: systemctl enable ringwalld (if "
+                    "it is masked, unmask it first)");
         if (json_object_get(s, "lateStarts"))
-                printf("%srestarts%s     ringwalld has ended again and again, and nobody watched "
-                       "meanwhile: journalctl -u ringwalld\n",
-                       style.bad, style.reset);
+                say(style.bad, "restarts",
+                    "ringwalld has ended again and again, and nobody watched meanwhile: journalctl "
+                    "-u ringwalld");
         print_owner(s);
         print_claims(json_object_get(s, "claims"));
         print_drift(s);
-        print_bans(s);
-        printf("daemon       ringwalld %s, process %lld\n", text_of(s, "version"),
-               (long long)json_integer_value(json_object_get(s, "pid")));
+        print_bans(s, style);
+        say("", "daemon", "ringwalld %s, process %lld", text_of(s, "version"),
+            (long long)json_integer_value(json_object_get(s, "pid")));
         for (size_t i = 0; i < json_array_size(events) && i < 8; i++) {
                 const json_t *e = json_array_get(events, i);
                 char label[64];
 
-                (void)snprintf(label, sizeof(label), "%-12s %s  ", i == 0 ? "last" : "",
+                (void)snprintf(label, sizeof(label), LABEL "%s  ", i == 0 ? "last" : "",
                                time_text(e, "time", buf, sizeof(buf)));
                 output_line(label, text_of(e, "text"));
         }

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <signal.h>
 
+#include "cli/complaint.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/remote.h"
@@ -43,9 +44,9 @@ static const char *text_of(const json_t *object, const char *key) {
 }
 
 static int refuse(const Takeover *t, int code, const char *why, const char *hint) {
-        fprintf(stderr, "ringwall takeover: %s%s\n", why, t->has_begun ? "" : "; nothing was done");
+        complain("takeover", "%s%s", why, t->has_begun ? "" : "; nothing was done");
         if (hint)
-                fprintf(stderr, "  hint: %s\n", hint);
+                complain_hint("%s", hint);
         return code;
 }
 
@@ -222,7 +223,7 @@ static void ignore_signals(void) {
 
 /* What this run has disabled, the last first. */
 static void take_back(Takeover *t) {
-        fputs("ringwall takeover: what was disabled is brought back\n", stderr);
+        complain("takeover", "what was disabled is brought back");
         t->taken_back = true;
         for (size_t i = t->plan.n_steps; i-- > 0;) {
                 TakeoverRival rival = t->plan.steps[i].rival;
@@ -230,7 +231,7 @@ static void take_back(Takeover *t) {
                 if (t->rivals.record.of[rival].phase == TAKEOVER_NONE || !t->done[rival])
                         continue;
                 if (rival_restore(&t->rivals, rival) != EXIT_OK) {
-                        fputs("  hint: ringwall takeover --undo tries it again\n", stderr);
+                        complain_hint("ringwall takeover --undo tries it again");
                         continue;
                 }
                 tell_daemon(t, rival, "takenBack");
@@ -276,10 +277,9 @@ static int undo_step(Takeover *t, TakeoverRival rival) {
                 say(t, "restored", rival);
                 return EXIT_OK;
         }
-        fprintf(stderr,
-                "ringwall takeover: with %s you could not come in again: it is disabled again\n"
-                "  hint: --i-have-console brings it back all the same\n",
-                takeover_rival_name(rival));
+        complain("takeover", "with %s you could not come in again: it is disabled again",
+                 takeover_rival_name(rival));
+        complain_hint("--i-have-console brings it back all the same");
         t->taken_back = true;
         r = rivals_look(&t->rivals, t->state_dir);
         if (r == EXIT_OK)

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 
+#include "cli/complaint.h"
 #include "cli/output.h"
 #include "host/rivals.h"
 
@@ -138,6 +139,8 @@ int takeover_print_json(Takeover *t, int code) {
         (void)json_object_set_new(object, "beside", beside);
         (void)json_object_set_new(object, "claims", claims);
         (void)json_object_set_new(object, "changes", changes);
+        if (code != EXIT_OK)
+                (void)json_object_set_new(object, "error", complaint_json(code));
         if (output_json(object) != EXIT_OK || r != EXIT_OK)
                 return EXIT_FAILED;
         return code;

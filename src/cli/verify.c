@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <getopt.h>
 
+#include "cli/complaint.h"
 #include "cli/kernel.h"
 #include "cli/output.h"
 #include "cli/verify.h"
@@ -86,9 +87,12 @@ static void print_remedy(const VerifyAnswer *answer) {
 void verify_print_answer(const VerifyAnswer *a) {
         OutputStyle style = output_style(stdout);
         const char *colour = a->kind == VERIFY_PROVED ? style.good : style.bad;
-        static const char *const words[] = {"PROVED", "REFUTED", "UNDECIDED"};
+        static const char *const words[] = {"PROVED: ", "REFUTED: ", "UNDECIDED: "};
+        _cleanup_free_ char *claim = NULL;
 
-        printf("%s%s%s: %s%s\n", colour, words[a->kind], style.reset, a->text, claims[a->claim]);
+        if (asprintf(&claim, "%s%s", a->text, claims[a->claim]) < 0)
+                claim = NULL;
+        output_coloured_line(colour, words[a->kind], claim ? claim : a->text);
         if (a->kind == VERIFY_REFUTED) {
                 output_line("  packet    ", a->connection ? a->connection : "?");
                 for (size_t i = 0; i < a->n_steps; i++)
@@ -174,17 +178,12 @@ int verify_read_world(const char *verb, Arena *a, World **ret) {
         if (r == 0)
                 return EXIT_OK;
         if (r == -EPERM) {
-                fprintf(stderr,
-                        "ringwall %s: reading the kernel's rules needs CAP_NET_ADMIN: run it as "
-                        "root\n",
-                        verb);
+                complain(verb, "reading the kernel's rules needs CAP_NET_ADMIN: run it as root");
                 return EXIT_NOT_PERMITTED;
         }
         if (r == -EBUSY) {
-                fprintf(stderr,
-                        "ringwall %s: other programs kept changing the kernel's rules while they "
-                        "were read; try again\n",
-                        verb);
+                complain(verb, "other programs kept changing the kernel's rules while they were "
+                               "read; try again");
                 return EXIT_FAILED;
         }
         return input_failed(r, "cannot read the kernel's rules");
@@ -259,10 +258,9 @@ int verify_prove(
         if (r == 0)
                 r = add_way(&tree, listening, w, ret);
         if (r == -EPROTO) {
-                fprintf(stderr,
-                        "ringwall %s: internal error: the proof and the evaluator do not agree "
-                        "about %s\n  hint: nothing was decided; please report this\n",
-                        verb, what ? what : "a packet");
+                complain(verb, "internal error: the proof and the evaluator do not agree about %s",
+                         what ? what : "a packet");
+                complain_hint("nothing was decided; please report this");
                 return EXIT_FAILED;
         }
         return r < 0 ? input_failed(r, "proving what the policy claims") : EXIT_OK;

@@ -289,10 +289,11 @@ json_t *claims_json(const Daemon *d) {
                                                       "answer", words[r->kind], "since",
                                                       (json_int_t)r->since_usec, "why", r->why));
         }
-        return json_pack("{s:b, s:I, s:I, s:I, s:o}", "known",
+        return json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "known",
                          b && b->is_known && !d->claims->is_blind && may_prove(d), "count",
-                         (json_int_t)(b ? b->n_claims : 0), "more", (json_int_t)(b ? b->n_more : 0),
-                         "proved", (json_int_t)(b ? d->claims->proved_usec : 0), "broken", list);
+                         (json_int_t)(b ? b->n_claims : 0), "open", (json_int_t)(b ? b->n_open : 0),
+                         "more", (json_int_t)(b ? b->n_more : 0), "proved",
+                         (json_int_t)(b ? d->claims->proved_usec : 0), "broken", list);
 }
 
 int claims_start(Daemon *d) {

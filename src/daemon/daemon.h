@@ -153,6 +153,7 @@ typedef struct Daemon {
         sd_event_source *sample, *follow;
         bool sees_refused; /* it is read */
         Drops *drops;      /* owned */
+        uint64_t drops_began_usec;
         Follower followers[DAEMON_FOLLOWERS_MAX];
         size_t n_followers;
 

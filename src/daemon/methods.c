@@ -59,6 +59,7 @@ static const RpcField claim_fields[] = {
 static const RpcField claims_fields[] = {
         {"known", RPC_BOOL, 0, "they have been proved since ringwalld was started, and can be now"},
         {"count", RPC_INT, 0, "claims of what is in force, and ways in of those connected now"},
+        {"open", RPC_INT, 0, "of these, an expect of allow that no connection on this host could be as it is: an interface, an address or a route is missing"},
         {"proved", RPC_INT, 0, "microseconds since 1970: when the last proof began; 0: none has been made"},
         {"broken", RPC_OBJECT, RPC_ARRAY, "those that are not proved", .fields = claim_fields},
         {"more", RPC_INT, 0, "that are not among them, as they are too many"},
@@ -268,6 +269,7 @@ static const RpcField drop_fields[] = {
 static const RpcField drops_out[] = {
         {"drops", RPC_OBJECT, RPC_ARRAY, "alike ones together, the latest first", .fields = drop_fields},
         {"number", RPC_INT, 0, "of the latest packet: for since"},
+        {"began", RPC_INT, 0, "microseconds since 1970: when this daemon began the list"},
         {"forgotten", RPC_INT, 0, "groups that had to make room for later ones"},
         {"watching", RPC_BOOL, 0, "the kernel shows what is refused, and ringwalld reads it"},
         {0},

@@ -122,8 +122,9 @@ static json_t *answer_since(const Daemon *d, uint64_t since, size_t limit) {
         Answer answer = {.drops = json_array(), .limit = limit};
 
         drops_each(d->drops, since, add_drop, &answer);
-        return json_pack("{s:o, s:I, s:I, s:b}", "drops", answer.drops, "number",
-                         (json_int_t)drops_number(d->drops), "forgotten",
+        return json_pack("{s:o, s:I, s:I, s:I, s:b}", "drops", answer.drops, "number",
+                         (json_int_t)drops_number(d->drops), "began",
+                         (json_int_t)d->drops_began_usec, "forgotten",
                          (json_int_t)drops_forgotten(d->drops), "watching",
                          d->sees_refused && d->engine.reports_refused);
 }
@@ -197,6 +198,7 @@ int refused_start(Daemon *d) {
         int r;
 
         d->drops = drops_new(DROPS_MAX);
+        d->drops_began_usec = daemon_now();
         if (!d->drops)
                 return -ENOMEM;
         r = sd_event_add_time_relative(d->event, &d->follow, CLOCK_MONOTONIC, 0, 1000, on_follow,

@@ -22,7 +22,7 @@ static void record_done(ClaimRecord *r) {
 void claim_book_clear(ClaimBook *b) {
         for (size_t i = 0; i < b->n_items; i++)
                 record_done(&b->items[i]);
-        b->n_items = b->n_claims = b->n_more = 0;
+        b->n_items = b->n_claims = b->n_more = b->n_open = 0;
         b->is_known = false;
 }
 
@@ -84,6 +84,11 @@ typedef struct Update {
         size_t n_changes;
 } Update;
 
+static int count_open(Update *u) {
+        u->next->n_open++;
+        return 0;
+}
+
 static int take_answer(Update *u, const ClaimAnswer *answer) {
         const ClaimRecord *was = claim_book_find(u->old, answer->text);
         ClaimChange change = {.text = answer->text, .why = answer->why};
@@ -94,7 +99,7 @@ static int take_answer(Update *u, const ClaimAnswer *answer) {
                 return 0; /* said twice */
         if (answer->is_open)
                 return was ? add_record(u->next, answer->text, was->why, was->kind, was->since_usec)
-                           : 0;
+                           : count_open(u);
         if (answer->kind == VERIFY_PROVED) {
                 if (!was)
                         return 0;

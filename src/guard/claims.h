@@ -31,6 +31,7 @@ typedef struct ClaimBook {
         ClaimRecord items[CLAIMS_MAX];
         size_t n_items;
         size_t n_claims, n_more; /* of the last answers: all; not proved ones that are not kept */
+        size_t n_open;           /* of them all: about which nothing was said, nor was before */
         bool is_known;           /* there were any answers, from this daemon */
 } ClaimBook;
 

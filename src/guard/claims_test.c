@@ -16,7 +16,7 @@ typedef struct Step {
                 const char *text;
                 uint64_t usec;
         } told[3];
-        size_t n_told;
+        size_t n_told, n_open;
 } Step;
 
 #define BROKEN(text)                                                                               \
@@ -43,6 +43,7 @@ static void run(const Step *steps, size_t n) {
                                                    &changes, &n_changes),
                                  0);
                 unit_equal(s->name, n_changes, s->n_told);
+                unit_equal(s->name, b->n_open, s->n_open);
                 for (size_t j = 0; j < n_changes; j++) {
                         unit_equal(s->name, changes[j].news, s->told[j].news);
                         assert_string_equal(changes[j].text, s->told[j].text);
@@ -101,7 +102,7 @@ static void what_is_claimed_no_more_is_forgotten_in_silence(void **state) {
 
 static void what_says_nothing_changes_nothing(void **state) {
         static const Step steps[] = {
-                {"no such interface", {{SSH, VERIFY_UNDECIDED, "x", true}}, {{0}}, 0},
+                {"no such interface", {{SSH, VERIFY_UNDECIDED, "x", true}}, {{0}}, 0, 1},
                 {"broken", {BROKEN(SSH)}, {{CLAIM_BROKEN, SSH, 0}}, 1},
                 {"gone for a while", {{SSH, VERIFY_UNDECIDED, "x", true}}, {{0}}, 0},
                 {"well", {HOLDS(SSH)}, {{CLAIM_HOLDS, SSH, 2000000}}, 1},

@@ -15,6 +15,39 @@ static void print_time(unsigned int seconds, FILE *f) {
                 }
 }
 
+/* Where a URL leads, for those who may read it: whoever may tell something there, a chat say, is
+ * known by a token in its path, its query or before its host. */
+static void print_url(const char *url, FILE *f) {
+        const char *host = strstr(url, "://") + 3, *end = host + strcspn(host, "/?#"), *at;
+
+        fprintf(f, "%.*s", (int)(host - url), url);
+        at = memrchr(host, '@', (size_t)(end - host));
+        host = at ? at + 1 : host;
+        fprintf(f, "%.*s", (int)(end - host), host);
+        fputs(at || (*end && !streq(end, "/")) ? "/…" : end, f);
+}
+
+/* NULL without memory. */
+static char *shown_url(const char *url) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        print_url(url, f);
+        (void)fclose(f); /* fails only without memory, and then leaves text NULL */
+        return text;
+}
+
+/* Whether two URLs differ in what is not printed of them. */
+static bool hides_change(const Alerts *a, const Alerts *b) {
+        _cleanup_free_ char *x = a->webhook ? shown_url(a->webhook) : NULL;
+        _cleanup_free_ char *y = b->webhook ? shown_url(b->webhook) : NULL;
+
+        return x && y && streq(x, y) && !streq(a->webhook, b->webhook);
+}
+
 static void print_alerts(const StoreSettings *s, FILE *f) {
         const Alerts *a = &s->alerts;
 
@@ -23,8 +56,10 @@ static void print_alerts(const StoreSettings *s, FILE *f) {
         fputs("{ ", f);
         if (a->run)
                 fprintf(f, "run: %s", a->run);
-        if (a->webhook)
-                fprintf(f, "%swebhook: %s", a->run ? ", " : "", a->webhook);
+        if (a->webhook) {
+                fprintf(f, "%swebhook: ", a->run ? ", " : "");
+                print_url(a->webhook, f);
+        }
         fputs(" }", f);
 }
 
@@ -156,6 +191,9 @@ int store_compare(Arena *a,
                 const char *y = text_of(a, i, after);
                 StoreChange c = {.section = rows[i].section, .key = rows[i].key};
 
+                if (y && rows[i].print == print_alerts && before &&
+                    hides_change(&before->alerts, &after->alerts))
+                        y = arena_printf(a, "%s (another URL)", y);
                 if (!x || !y)
                         return -ENOMEM;
                 if (streq(x, y))

@@ -42,6 +42,37 @@ static void what_changes_is_told_in_the_policys_words(void **state) {
                  "settings.alerts:  → { run: /bin/tell }"},
                 {"and go", HEAD "settings: { alerts: { webhook: \"https://a.example\" } }\n", HEAD,
                  "settings.alerts: { webhook: https://a.example } → "},
+                {"a token is not shown", HEAD,
+                 HEAD "settings: { alerts: { webhook: "
+                      "\"https://h.example:8443/hook/s3cret?k=s3cret\" } }\n",
+                 "settings.alerts:  → { webhook: https://h.example:8443/… }"},
+                {"nor a password", HEAD,
+                 HEAD "settings: { alerts: { webhook: \"https://me:s3cret@h.example\" } }\n",
+                 "settings.alerts:  → { webhook: https://h.example/… }"},
+                {"nor one with an at sign in it, or in a query", HEAD,
+                 HEAD
+                 "settings: { alerts: { webhook: \"https://a@b:s3cret@h.example?u=x@s3cret\" } }\n",
+                 "settings.alerts:  → { webhook: https://h.example/… }"},
+                {"but that it is another one",
+                 HEAD "settings: { alerts: { webhook: \"https://h.example/hook/s3cret\" } }\n",
+                 HEAD "settings: { alerts: { webhook: \"https://h.example/hook/other\" } }\n",
+                 "settings.alerts: { webhook: https://h.example/… } → "
+                 "{ webhook: https://h.example/… } (another URL)"},
+                {"beside another change",
+                 HEAD
+                 "settings: { alerts: { run: /bin/a, webhook: \"https://h.example/s3cret\" } }\n",
+                 HEAD
+                 "settings: { alerts: { run: /bin/b, webhook: \"https://h.example/other\" } }\n",
+                 "settings.alerts: { run: /bin/a, webhook: https://h.example/… } → "
+                 "{ run: /bin/b, webhook: https://h.example/… } (another URL)"},
+                {"another host is seen",
+                 HEAD "settings: { alerts: { webhook: \"https://h.example/s3cret\" } }\n",
+                 HEAD "settings: { alerts: { webhook: \"https://i.example/s3cret\" } }\n",
+                 "settings.alerts: { webhook: https://h.example/… } → "
+                 "{ webhook: https://i.example/… }"},
+                {"the same token is no change",
+                 HEAD "settings: { alerts: { webhook: \"https://h.example/s3cret\" } }\n",
+                 HEAD "settings: { alerts: { webhook: \"https://h.example/s3cret\" } }\n", ""},
                 {"rescue by interface and address", HEAD,
                  HEAD "settings: { rescue: [vpn, 203.0.113.0/24] }\n",
                  "settings.rescue:  → wg0; 203.0.113.0/24"},

@@ -5,6 +5,7 @@ import fcntl
 import os
 import pathlib
 import pty
+import re
 import struct
 import subprocess
 import termios
@@ -16,12 +17,18 @@ ENVIRONMENT = {"RINGWALL_DATADIR": str(ROOT / "policies"), **os.environ}
 TIMEOUT = 60
 
 
-def run(*args, stdin=None, cwd=None, namespace=False, env=None):
+def run(*args, stdin=None, cwd=None, namespace=False, env=None, binary=False):
     command = [RINGWALL, *args]
     if namespace:
         command = ["unshare", "-n", *command]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIMEOUT, cwd=cwd,
+    return subprocess.run(command, input=stdin, capture_output=True, text=not binary, timeout=TIMEOUT, cwd=cwd,
                           env=env or ENVIRONMENT)
+
+
+def verbs():
+    """The commands that its help lists."""
+    text = run("--help").stdout
+    return re.findall(r"^  ([a-z]+) +.* {2,}", text[text.index("Commands:"):text.index("Examples:")], re.M)
 
 
 def script(text, *args):

@@ -49,8 +49,8 @@ class Daemon:
         done = ringwall(
             self.world.lab, verb, *args, "--runtime-dir", str(self.runtime), "--json", check=False
         )
-        answer = json.loads(done.stdout) if done.stdout.startswith("{") else done.stderr
-        return done.returncode, answer
+        answer = json.loads(done.stdout) if done.stdout.startswith("{") else {"error": None}
+        return done.returncode, done.stderr if answer.keys() == {"error"} else answer
 
     def status(self):
         code, answer = self.ask("status")

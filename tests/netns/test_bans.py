@@ -79,6 +79,8 @@ def test_services_are_shut_by_the_port_that_is_dialled(daemon, world):
     assert is_shut(daemon, WAN, "wan", host, 8080)
     assert is_shut(daemon, WAN, "wan", host, 22)
     assert connects(world, "wan", host, 443)
+    _, out, _ = text(daemon, "ban", WAN, "--services", "ssh", "--for", "2h")
+    assert out.startswith(f"{WAN} is banned still from ssh, until ")
 
 
 def test_ipv6_is_banned_by_its_64_and_single_addresses_where_asked_for(daemon, world):
@@ -265,8 +267,8 @@ def test_import_and_export_and_a_line_that_is_none(daemon, world, folder):
     assert code == 1 and f"cannot read {path.parent}: Is a directory" in errors
     code, out, errors = text(daemon, "bans", "--import", str(path), "--for", "1d")
     assert code == 8 and out == "4951 banned, 0 extended, 50 lines left out\n"
-    assert f"{path}:2: 'nonsense' is no address" in errors
-    assert f"{path}:102: 127.0.0.1 is never banned" in errors
+    assert f"{path}:2: error: 'nonsense' is no address" in errors
+    assert f"{path}:102: error: 127.0.0.1 is never banned" in errors
     said = [int(line[len(str(path)) + 1 :].split(":")[0]) for line in errors.splitlines()]
     assert said == list(range(2, 5002, 100))  # in the order of the lines
     _, out, _ = text(daemon, "bans", "--export")

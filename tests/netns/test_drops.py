@@ -67,6 +67,7 @@ def test_each_refusal_is_told_with_its_line_and_what_would_admit_it(world, daemo
     assert drop["from"] == wan[2] and drop["to"] == "203.0.113.1" and drop["in"] == "eth0"
     assert drop["kind"] == "default" and drop["by"] == "inbound default: drop"
     assert drop["service"] == "ssh"
+    assert drop["names"] == [{"name": "ssh", "defined": "catalogue", "exact": True}]
     assert drop["admit"] == "- { allow: ssh, from: 203.0.113.2 }"
     assert drop["count"] >= 1 and drop["first"] <= drop["last"]
 
@@ -126,9 +127,9 @@ def test_the_list_is_for_people(world, daemon):
     seen(daemon, port=3000)
     text = ringwall(world.lab, "drops", "--runtime-dir", str(daemon.runtime)).stdout
     assert all(len(line) <= 100 for line in text.splitlines())
-    first, by, why, second, _, admit = text.splitlines()
-    assert "3000/tcp" in first and "no dashboards" in by and "deny wins" in why
-    assert "22/tcp (ssh)" in second and admit == "    inbound: - { allow: ssh, from: 203.0.113.2 }"
+    *first, by, why, second, _, admit = text.splitlines()
+    assert "3000/tcp" in first[0] and "no dashboards" in by and "deny wins" in why
+    assert "22/tcp (ssh in the catalogue)" in second and admit == "    inbound: - { allow: ssh, from: 203.0.113.2 }"
     # no word is broken, and no rule
     narrow = ["script", "-qec", f"stty cols 40; {PROGRAM} drops --runtime-dir {daemon.runtime}", "/dev/null"]
     shown = world.lab.run("fw", narrow, env=ENVIRONMENT, text="").stdout.replace("\r", "").splitlines()

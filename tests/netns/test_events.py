@@ -69,25 +69,101 @@ def test_they_outlive_the_daemon_and_further_ones_are_waited_for(world, daemon):
     child.kill()
 
 
+def start_following(daemon, verb):
+    """Its lines go to a file, so that nobody has to read along."""
+    argv = [PROGRAM, verb, "-f", "--json", "--runtime-dir", str(daemon.runtime)]
+    with open(daemon.folder / "followed", "wb") as out, open(daemon.folder / "said", "wb") as said:
+        return daemon.world.lab.popen("fw", argv, stdout=out, stderr=said, env=ENVIRONMENT)
+
+
+def followed(daemon):
+    lines = (daemon.folder / "followed").read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def said(daemon):
+    return (daemon.folder / "said").read_text().splitlines()
+
+
 @pytest.mark.parametrize("verb", ["events", "drops"])
-def test_whoever_follows_ends_with_who_reads_along_or_with_the_daemon(world, daemon, verb):
+@pytest.mark.parametrize("is_there", [True, False])
+def test_whoever_follows_ends_with_who_reads_along(world, daemon, verb, is_there):
     """As `ringwall events -f | head -1` does, although nothing happens any more."""
     daemon.start()
     daemon.apply(EXAMPLE, "--no-confirm")
     argv = [PROGRAM, verb, "-f", "--json", "--runtime-dir", str(daemon.runtime)]
-    following, other = (
-        world.lab.popen("fw", argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
-        for _ in range(2)
-    )
+    child = world.lab.popen("fw", argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
     if verb == "drops":
         world.reach("wan", "host", 22, 4)
-    assert following.stdout.readline() and other.stdout.readline()
-    following.stdout.close()
-    assert following.wait(timeout=20) == 0
+    assert child.stdout.readline()
+    if not is_there:
+        daemon.stop()
+        assert b"waiting for it" in child.stderr.readline()
+    child.stdout.close()
+    assert child.wait(timeout=20) == 0
+
+
+def test_events_are_followed_across_restarts_each_once(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    child = start_following(daemon, "events")
+    wait_until(lambda: followed(daemon), 20, "the first events")
+    for n, number in enumerate((signal.SIGTERM, signal.SIGKILL), 1):
+        daemon.stop(number)
+        wait_until(lambda n=n: len(said(daemon)) == n, 20, "that it is waited for")
+        daemon.start()
+        daemon.apply(EXAMPLE.replace("https", f"{n}/tcp"), "--no-confirm")
+        last = events(daemon)[-1]
+        wait_until(lambda last=last: last in followed(daemon), 20, "what has happened since")
+    assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    child.wait(timeout=20)
+    assert followed(daemon) == events(daemon)
+    assert len(said(daemon)) == 2 and all("waiting for it" in line for line in said(daemon))
+
+
+def test_a_log_that_was_begun_anew_meanwhile_is_followed(world, daemon):
+    daemon.start()
+    for port in ("https", "ssh", "http"):
+        daemon.apply(EXAMPLE.replace("https", port), "--no-confirm")
+    child = start_following(daemon, "events")
+    wait_until(lambda: len(followed(daemon)) >= 3, 20, "the first events")
+    before = events(daemon)
     daemon.stop()
-    said = other.communicate(timeout=20)[1].decode()
-    assert other.returncode == 5 and "systemctl status ringwalld" in said, said
-    assert "did not answer within" not in said  # it was not asked anything
+    wait_until(lambda: said(daemon), 20, "that it is waited for")
+    for path in daemon.state.glob("events*"):
+        path.unlink()
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    last = events(daemon)[-1]
+    wait_until(lambda: last in followed(daemon), 20, "what stands in the new log")
+    assert child.poll() is None
+    lines = followed(daemon)
+    assert lines[: len(before)] == before and lines[-len(events(daemon)) :] == events(daemon)
+
+
+def test_refusals_are_followed_across_a_restart(world, daemon):
+    daemon.start()
+    daemon.apply(EXAMPLE, "--no-confirm")
+    child = start_following(daemon, "drops")
+
+    def ports():
+        return [drop["port"] for drop in followed(daemon)]
+
+    world.reach("wan", "host", 22, 4)
+    wait_until(lambda: ports() == [22], 20, "the first refusal")
+    daemon.stop()
+    wait_until(lambda: said(daemon), 20, "that it is waited for")
+    daemon.start()
+    world.reach("wan", "host", 5432, 4)
+    wait_until(lambda: ports() == [22, 5432], 20, "the next one")
+    assert child.poll() is None and len(said(daemon)) == 1
+
+
+def test_a_daemon_that_is_not_there_at_first_is_not_waited_for(world, daemon):
+    for verb in ("events", "drops"):
+        done = ringwall(world.lab, verb, "-f", "--runtime-dir", str(daemon.runtime), check=False)
+        assert done.returncode == 5 and "systemctl status ringwalld" in done.stderr
 
 
 def test_what_is_changed_in_the_log_is_found(world, daemon):

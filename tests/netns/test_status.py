@@ -67,6 +67,17 @@ def test_what_the_kernel_holds_instead_is_not_called_in_force(world, daemon):
     assert status["state"] == "closed" and "kernelDiffers" not in status
 
 
+def test_what_no_connection_could_be_here_is_not_called_proved(world, daemon):
+    """As `verify` has it, which calls such an expectation undecided."""
+    more = "expect:\n  - { allow: https, from: 203.0.113.9, in: eth0 }\n  - { allow: https, in: wg7 }\n"
+    assert daemon.apply(EXAMPLE + more, "--no-confirm")[0] == 0
+    wait_until(lambda: daemon.status()["claims"]["known"], 20, "the first proof")
+    claims = daemon.status()["claims"]
+    assert claims["open"] == 1 and claims["broken"] == []
+    text = screen(world, daemon)
+    assert f"{claims['count'] - 1} proved" in text and "1 not decided: no such connection could be" in text
+
+
 def test_the_file_that_says_something_else_is_named(world, daemon):
     daemon.apply(EXAMPLE, "--no-confirm")
     assert not daemon.status()["fileDiffers"]
