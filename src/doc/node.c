@@ -213,7 +213,8 @@ static int build_scalar(Builder *b, const yaml_event_t *event, const Node **ret)
         if (!n->text)
                 return -ENOMEM;
         refuse_tag(b, event, event->data.scalar.tag);
-        r = check_scalar(b, n, size);
+        /* without quotes nothing is in it but what text_check() has seen */
+        r = n->plain ? 0 : check_scalar(b, n, size);
         if (r == 0)
                 r = anchor_open(b, event, event->data.scalar.anchor, &anchor);
         if (r < 0)

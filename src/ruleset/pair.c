@@ -33,6 +33,12 @@ static FieldId find_field(FieldId source, unsigned int length) {
         return best - length > MISSING_BITS_MAX ? _FIELD_INVALID : found;
 }
 
+static FieldId look_up_field(PairRule *p, unsigned int length) {
+        if (!p->last.is_known || p->last.source != p->source || p->last.length != length)
+                p->last = (PairField){p->source, length, find_field(p->source, length), true};
+        return p->last.field;
+}
+
 static U128 add_shifted(U128 a, uint64_t n, unsigned int shift) {
         U128 b = shift < 64 ? (U128){shift > 0 ? n >> (64 - shift) : 0, n << shift}
                             : (U128){n << (shift - 64), 0};
@@ -46,7 +52,7 @@ bool pair_rule_add(PairRule *p, Range source, Range ports) {
 
         if (!range_is_prefix(source, bits, &length))
                 return false;
-        field = find_field(p->source, length);
+        field = look_up_field(p, length);
         if (field == _FIELD_INVALID)
                 return false;
         prefix = width_of(field);
