@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 
+#include "daemon/siege.h"
 #include "nft/watch.h"
 
 /* Zones that are connected follow addresses and routes, and the sets of bridges follow links. What
@@ -83,6 +84,7 @@ static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         if (d->settings.drift == DRIFT_ALERT && d->drift.is_told)
                 return 0;
         r = diag ? engine_refresh(&d->engine, diag) : -ENOMEM;
+        siege_follow(d, true);
         if (r < 0) {
                 try_later(d, r, diag);
                 return 0;

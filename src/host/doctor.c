@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/doctor.h"
 
+#include <inttypes.h>
+
+#include "host/starts.h"
 #include "host/unit.h"
 
 #define NAMES_SHOWN 5
@@ -448,6 +451,29 @@ static int take_daemon(const Tree *t, pid_t pid, const char *comm, void *to) {
         return 0;
 }
 
+static int examine_starts(const Tree *t, Findings *ret) {
+        const char *path = tree_path(t, STARTS_FOLDER "/" STARTS_FILE);
+        Starts s;
+
+        if (!path)
+                return -ENOMEM;
+        if (!starts_read(path, &s) || !starts_are_late(&s, starts_now()))
+                return 0;
+        return add(t, ret,
+                   (Finding){.kind = FINDING_PROBLEM,
+                             .id = "daemon.restarts",
+                             .what = "ringwalld ends again and again",
+                             .seen = arena_printf(t->arena,
+                                                  "it was started more than %d times within %d s, "
+                                                  "and had to wait %" PRIu64 " time%s",
+                                                  STARTS_AT_ONCE, (int)(STARTS_CALM_USEC / 1000000),
+                                                  s.n_late, s.n_late == 1 ? "" : "s"),
+                             .why = "systemd starts it every few seconds until it stays; meanwhile "
+                                    "nobody watches over the rules, and nothing can be applied, "
+                                    "confirmed or banned",
+                             .advice = "journalctl -u ringwalld says what ends it"});
+}
+
 int doctor_examine_daemon(const Tree *t, Findings *ret) {
         UnitStart start;
         const char *path;
@@ -455,6 +481,9 @@ int doctor_examine_daemon(const Tree *t, Findings *ret) {
         int r = unit_read_start(t, UNIT_DAEMON, &start, &path);
 
         if (r < 0 || start == UNIT_MISSING)
+                return r;
+        r = examine_starts(t, ret);
+        if (r < 0)
                 return r;
         r = process_walk(t, take_daemon, &runs);
         if (r < 0 || runs)

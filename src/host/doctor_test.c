@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/doctor.h"
 
+#include <inttypes.h>
+
+#include "host/starts.h"
 #include "host/tree_unit.h"
 
 /* NULL if there is none. */
@@ -297,6 +300,26 @@ static void a_daemon_that_does_not_run_is_a_problem(void **state) {
         assert_int_equal(runs.n_items, 0);
 }
 
+static void a_daemon_that_ends_again_and_again_is_a_problem(void **state) {
+        static const char file[] = "/run/ringwall/starts";
+        const Tree *t = *state;
+        Findings calm = {0}, now = {0}, before = {0};
+        uint64_t late = starts_now() + 3600 * UINT64_C(1000000); /* as long as the test takes */
+
+        tree_write(t, "/usr/lib/systemd/system/ringwalld.service", "");
+        tree_write(t, "/proc/100/comm", "ringwalld\n");
+        tree_write(t, file, arena_printf(t->arena, "%" PRIu64 " 50000000 0\n", late));
+        assert_int_equal(doctor_examine_daemon(t, &calm), 0);
+        assert_int_equal(calm.n_items, 0);
+        tree_write(t, file, arena_printf(t->arena, "%" PRIu64 " 55000000 3\n", late));
+        assert_int_equal(doctor_examine_daemon(t, &now), 0);
+        assert_int_equal(get(&now, "daemon.restarts").kind, FINDING_PROBLEM);
+        assert_non_null(strstr(get(&now, "daemon.restarts").seen, "3 times"));
+        tree_write(t, file, "0 0 3\n");
+        assert_int_equal(doctor_examine_daemon(t, &before), 0);
+        assert_int_equal(before.n_items, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(another_manager_is_a_problem_and_a_writer_a_note),
@@ -313,6 +336,7 @@ int main(void) {
                 tree_test(names_the_providers_firewall),
                 tree_test(a_unit_that_does_not_start_is_a_problem),
                 tree_test(a_daemon_that_does_not_run_is_a_problem),
+                tree_test(a_daemon_that_ends_again_and_again_is_a_problem),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
