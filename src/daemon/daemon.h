@@ -159,8 +159,10 @@ typedef struct Daemon {
         int watch_fd; /* of links, addresses and routes */
         sd_event_source *watch, *settle;
         struct if_nameindex *links; /* owned, or NULL: as they were called */
-        uint64_t retry_usec; /* until what could not be followed is tried again; 0: it could */
-        bool is_retrying;    /* that is what `settle` waits for */
+        uint64_t retry_usec;    /* until what could not be followed is tried again; 0: it could */
+        bool is_retrying;       /* that is what `settle` waits for */
+        uint64_t n_followed;    /* changes of them that brought other rules */
+        uint64_t followed_usec; /* CLOCK_MONOTONIC: when that was told of last; 0: never */
 
         DriftGuard drift;
         ClaimWatch *claims; /* owned */
@@ -230,6 +232,9 @@ void drift_stop(Daemon *d);
 void drift_catch_up(Daemon *d);
 /* What should be in force and is not is tried again soon, until it is. */
 void drift_retry(Daemon *d);
+
+/* Whether links, addresses or routes have changed, and the rules do not follow that yet. */
+bool links_are_behind(const Daemon *d);
 
 /* claims.c: whether what the policy claims holds, whatever other programs do. */
 int claims_start(Daemon *d);

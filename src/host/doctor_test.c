@@ -230,6 +230,31 @@ static void bridges_say_whether_their_frames_are_seen(void **state) {
         assert_non_null(strstr(get(&all, "bridges").seen, "bridge-nf-call-iptables is on"));
 }
 
+static void a_bridge_of_containers_that_no_zone_knows_is_a_note(void **state) {
+        Findings all;
+        Host h;
+
+        host_init(&h);
+        h.net.links = (HostLink[]){
+                {.index = 1, .name = "docker0", .kind = "bridge"},
+                {.index = 2, .name = "br-0123456789ab", .kind = "bridge"},
+                {.index = 3, .name = "ai0", .kind = "bridge"},
+                {.index = 4, .name = "veth1", .kind = "veth", .master = 3},
+                {.index = 5, .name = "vmbr0", .kind = "bridge"},
+                {.index = 6, .name = "eth0", .kind = "", .master = 5},
+        };
+        h.net.n_links = 6;
+        h.rivals[0].id = "docker";
+        h.rivals[0].state = RIVAL_ABSENT;
+        all = examine(*state, &h);
+        assert_null(find(&all, "bridge-names"));
+        h.rivals[0].state = RIVAL_ACTIVE;
+        all = examine(*state, &h);
+        assert_string_equal(get(&all, "bridge-names").what,
+                            "bridges of other names than containers' have: ai0");
+        assert_int_equal(get(&all, "bridge-names").kind, FINDING_NOTE);
+}
+
 static void many_interfaces_are_counted(void **state) {
         static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
         Findings all;
@@ -332,6 +357,7 @@ int main(void) {
                 tree_test(a_strict_filter_matters_with_several_ways_out),
                 tree_test(reachable_loopback_is_a_problem_unless_it_is_needed),
                 tree_test(bridges_say_whether_their_frames_are_seen),
+                tree_test(a_bridge_of_containers_that_no_zone_knows_is_a_note),
                 tree_test(many_interfaces_are_counted),
                 tree_test(names_the_providers_firewall),
                 tree_test(a_unit_that_does_not_start_is_a_problem),

@@ -229,6 +229,28 @@ static void load_odd(Whole *x, Run *run) {
         }
 }
 
+/* What becomes of packets with an address of another host's whose type is not known, as whether a
+ * route leads to a link-local one hangs on the interface, but this host's own it is not. Those that
+ * are left. */
+static DiagramId load_away(Whole *x, Run *run, DiagramId others) {
+        static const uint32_t types[] = {ROUTE_UNSPEC, ROUTE_UNICAST, ROUTE_UNREACHABLE,
+                                         ROUTE_BLACKHOLE, ROUTE_PROHIBIT};
+        const WorldExpr *e = &run->rule->exprs[run->i];
+        DiagramId away =
+                diagram_and(x->diagram, whole_where_away(x, e->offset & NFTA_FIB_F_SADDR), others);
+
+        if (away == DIAGRAM_EMPTY)
+                return others;
+        for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+                Registers next = *run->registers;
+
+                if (whole_register_at(&next, e->target, 4))
+                        put_bytes(&next, e->target, (const uint8_t *)&types[i], 4, true);
+                become(x, run, rest_of(x, run, &next, away));
+        }
+        return diagram_minus(x->diagram, others, away);
+}
+
 /* The steps: one for each kind of expression. */
 
 static void step_load(Whole *x, Run *run, const WorldExpr *e) {
@@ -259,6 +281,8 @@ static void step_load(Whole *x, Run *run, const WorldExpr *e) {
                 : how == 5 ? whole_where(x, WHOLE_PROTOCOL, &tcp, 1)
                            : whole_with_ports(x, how == 3);
         others = diagram_minus(x->diagram, run->guard, known);
+        if (how == 6)
+                others = load_away(x, run, others);
         fall(x, run, others);
         if (how == 3 || how == 5)
                 return; /* and they go on, too */
@@ -308,13 +332,29 @@ static void step_ports(Whole *x, Run *run, const WorldExpr *e) {
         }
         if (e->inverted)
                 may = diagram_minus(x->diagram, DIAGRAM_ALL, may);
-        fall(x, run, diagram_minus(x->diagram, run->guard, may));
+        fall(x, run,
+             whole_sees_fragments(x) ? run->guard : diagram_minus(x->diagram, run->guard, may));
         run->guard = diagram_and(x->diagram, may, run->guard);
 }
 
-static void step_set(Whole *x, Run *run, const WorldExpr *e) {
+/* What is exempt from tracking may be tracked all the same. */
+static void step_template(Whole *x, Run *run) {
         WholeChange c = x->changes[run->change];
+        Registers same = *run->registers;
 
+        if (!c.untracked)
+                return;
+        become(x, run, rest_of(x, run, &same, run->guard));
+        c.untracked = false;
+        run->change = whole_change(x, &c);
+}
+
+static void step_set(Whole *x, Run *run, const WorldExpr *e) {
+        WholeChange c;
+
+        if (world_makes_template(e))
+                step_template(x, run);
+        c = x->changes[run->change];
         whole_set_mark(x, run->registers, e, e->kind == WORLD_SET_CT, &c);
         run->change = whole_change(x, &c);
 }
@@ -340,7 +380,11 @@ static void step_set_payload(Whole *x, Run *run, const WorldExpr *e) {
 
 static void step_notrack(Whole *x, Run *run, const WorldExpr *e) {
         WholeChange c = x->changes[run->change];
+        Registers same = *run->registers;
 
+        /* what has a template already stays tracked */
+        if (x->has_templates)
+                become(x, run, rest_of(x, run, &same, run->guard));
         c.untracked |= x->stage <= STAGE_RAW;
         run->change = whole_change(x, &c);
 }
@@ -362,6 +406,8 @@ static void step_nat(Whole *x, Run *run, const WorldExpr *e) {
 }
 
 static void step_nothing(Whole *x, Run *run, const WorldExpr *e) {
+        if (world_makes_template(e))
+                step_template(x, run);
 }
 
 static void step_forward(Whole *x, Run *run, const WorldExpr *e) {
