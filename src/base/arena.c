@@ -4,13 +4,15 @@
 #include <stdalign.h>
 #include <sys/mman.h>
 
-/* Blocks grow with the arena, so that a small one costs little. What is larger than LARGE gets a
+/* Blocks grow with the arena, so that a small one costs little, and what is never used of the last
+ * one. What is larger than LARGE gets a
  * block of its own, which leaves the newest one to the small pieces. Blocks from MAPPED on are
  * mapped: what of the large ones is never used takes no memory, and nobody has to zero them. */
 #define BLOCK_MIN ((size_t)8 * 1024)
 #define BLOCK_MAX ((size_t)256 * 1024)
 #define LARGE ((size_t)64 * 1024)
 #define MAPPED ((size_t)128 * 1024)
+#define SHARE 4   /* a new block has so much of what the arena has handed out */
 #define GROWTH 16 /* a large array that grows has room for so many times its size, if it can be */
 
 typedef struct Block Block;
@@ -107,9 +109,10 @@ static void *take(Arena *a, size_t size, size_t align, size_t room) {
                 return NULL;
         if (!b) {
                 start = 0;
-                b = size > LARGE ? block_new(&a->large, room)
-                                 : block_new(&a->blocks,
-                                             MAX(size, MIN(MAX(a->used, BLOCK_MIN), BLOCK_MAX)));
+                b = size > LARGE
+                            ? block_new(&a->large, room)
+                            : block_new(&a->blocks,
+                                        MAX(size, MIN(MAX(a->used / SHARE, BLOCK_MIN), BLOCK_MAX)));
         }
         if (!b)
                 return NULL;

@@ -6,7 +6,7 @@
 
 int file_read_fd(Arena *a, int fd, size_t limit, char **ret, size_t *ret_size) {
         _cleanup_free_ char *buf = NULL;
-        size_t size = 0, capacity = 0;
+        size_t size = 0, capacity = 0, first = (size_t)16 * 1024;
         struct stat st;
         char *text;
 
@@ -16,11 +16,13 @@ int file_read_fd(Arena *a, int fd, size_t limit, char **ret, size_t *ret_size) {
                 return -EISDIR;
         if (S_ISREG(st.st_mode) && (uintmax_t)st.st_size > limit)
                 return -EFBIG;
+        if (S_ISREG(st.st_mode) && st.st_size > 0)
+                first = (size_t)st.st_size + 1; /* so that its end is met without growing */
         for (;;) {
                 ssize_t n;
 
                 if (size == capacity) {
-                        size_t wanted = MAX(capacity * 2, (size_t)16 * 1024);
+                        size_t wanted = MAX(capacity * 2, first);
                         char *grown = realloc(buf, wanted);
 
                         if (!grown)

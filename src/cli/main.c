@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <langinfo.h>
-#include <locale.h>
-
 #include "base/text.h"
 #include "cli/complaint.h"
 #include "cli/help.h"
@@ -133,17 +130,9 @@ static int run_verb(const Verb *verb, int argc, char **argv) {
         return finish(complaint_end(verb->run(argc, argv)));
 }
 
-/* So that a table shows letters, not their bytes. In other character sets than UTF-8 bytes beyond
- * ASCII would be letters where a policy's words are checked. */
-static void use_letters(void) {
-        if (setlocale(LC_CTYPE, "") && !streq(nl_langinfo(CODESET), "UTF-8"))
-                (void)setlocale(LC_CTYPE, "C");
-}
-
 int main(int argc, char **argv) {
         const Verb *verb;
 
-        use_letters();
         if (argc < 2)
                 return print_general_help(stderr, EXIT_USAGE);
         if (streq(argv[1], "help") && argc > 2) {

@@ -21,6 +21,9 @@ typedef struct Builder {
         yaml_parser_t parser;
         Anchor anchors[NODE_ANCHORS_MAX];
         size_t n_anchors;
+        const Node *
+                *open; /* what has been read of the nodes that are open, the innermost one's last */
+        size_t n_open, n_open_max;
         bool incomplete; /* something was left out without which the rest would be misread */
 } Builder;
 
@@ -83,11 +86,46 @@ static Node *node_new(Builder *b, NodeKind kind, const yaml_event_t *event) {
 
 /* Makes room for child in its parent's counts. */
 static int account(Builder *b, Node *parent, const Node *child, Span at) {
-        parent->height = MAX(parent->height, child->height + 1);
+        parent->height = MAX(parent->height, child->height + 1U);
         parent->size += child->size;
         if (parent->size > NODE_COUNT_MAX)
                 return diag_error(b->d, at, "this file holds more than %d values%s", NODE_COUNT_MAX,
                                   b->n_anchors > 0 ? ", its aliases counted" : "");
+        return 0;
+}
+
+static int add_child(Builder *b, const Node *child) {
+        if (b->n_open == b->n_open_max) {
+                size_t n = MAX(2 * b->n_open_max, 64UL);
+                const Node **grown = reallocarray(b->open, n, sizeof(grown[0]));
+
+                if (!grown)
+                        return -ENOMEM;
+                b->open = grown;
+                b->n_open_max = n;
+        }
+        b->open[b->n_open++] = child;
+        return 0;
+}
+
+/* What was added since there were n_before; their place is free from now on. */
+static const Node *const *take_children(Builder *b, size_t n_before, size_t *ret_n) {
+        *ret_n = b->n_open - n_before;
+        b->n_open = n_before;
+        return b->open ? b->open + n_before : NULL;
+}
+
+static int close_sequence(Builder *b, Node *n, size_t n_before) {
+        size_t n_items;
+        const Node *const *children = take_children(b, n_before, &n_items);
+        const Node **items = arena_alloc_array(b->arena, n_items, sizeof(items[0]));
+
+        if (!items)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_items; i++)
+                items[i] = children[i];
+        n->items = items;
+        n->n_items = (unsigned int)n_items;
         return 0;
 }
 
@@ -175,7 +213,8 @@ static int build_scalar(Builder *b, const yaml_event_t *event, const Node **ret)
         if (!n->text)
                 return -ENOMEM;
         refuse_tag(b, event, event->data.scalar.tag);
-        r = check_scalar(b, n, size);
+        /* without quotes nothing is in it but what text_check() has seen */
+        r = n->plain ? 0 : check_scalar(b, n, size);
         if (r == 0)
                 r = anchor_open(b, event, event->data.scalar.anchor, &anchor);
         if (r < 0)
@@ -188,7 +227,7 @@ static int build_scalar(Builder *b, const yaml_event_t *event, const Node **ret)
 
 static int build_sequence(Builder *b, yaml_event_t *start, unsigned int depth, const Node **ret) {
         Node *n = node_new(b, NODE_SEQUENCE, start);
-        const Node **items = NULL;
+        size_t n_before = b->n_open;
         Anchor *anchor;
         int r;
 
@@ -212,12 +251,13 @@ static int build_sequence(Builder *b, yaml_event_t *start, unsigned int depth, c
                         r = build(b, &event, depth + 1, &item);
                 if (r == 0)
                         r = account(b, n, item, span_at(b, event.start_mark));
-                if (r == 0 && !arena_append(b->arena, items, n->n_items, item))
-                        r = -ENOMEM;
+                if (r == 0)
+                        r = add_child(b, item);
         }
+        if (r == 0)
+                r = close_sequence(b, n, n_before);
         if (r < 0)
                 return r;
-        n->items = items;
         if (anchor)
                 anchor->node = n;
         *ret = n;
@@ -237,12 +277,12 @@ static int compare_keys(const void *a, const void *b) {
 }
 
 /* Most mappings are short. */
-static bool has_duplicates(const Node *n, const NodeEntry *entries) {
+static bool has_duplicates(const Node *n) {
         if (n->n_entries > FEW_KEYS)
                 return true; /* perhaps */
         for (size_t i = 1; i < n->n_entries; i++)
                 for (size_t j = 0; j < i; j++)
-                        if (streq(entries[i].key->text, entries[j].key->text))
+                        if (streq(n->entries[i].key->text, n->entries[j].key->text))
                                 return true;
         return false;
 }
@@ -251,7 +291,7 @@ static bool has_duplicates(const Node *n, const NodeEntry *entries) {
 static int drop_duplicates(Builder *b, Node *n, NodeEntry *entries) {
         _cleanup_free_ KeyIndex *keys = calloc(n->n_entries + 1, sizeof(*keys));
         _cleanup_free_ size_t *first = calloc(n->n_entries + 1, sizeof(*first));
-        size_t kept = 0;
+        unsigned int kept = 0;
 
         if (!keys || !first)
                 return -ENOMEM;
@@ -277,6 +317,20 @@ static int drop_duplicates(Builder *b, Node *n, NodeEntry *entries) {
         return 0;
 }
 
+static int close_mapping(Builder *b, Node *n, size_t n_before) {
+        size_t n_children;
+        const Node *const *children = take_children(b, n_before, &n_children);
+        NodeEntry *entries = arena_alloc_array(b->arena, n_children / 2, sizeof(entries[0]));
+
+        if (!entries)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_children / 2; i++)
+                entries[i] = (NodeEntry){children[2 * i], children[2 * i + 1]};
+        n->entries = entries;
+        n->n_entries = (unsigned int)(n_children / 2);
+        return has_duplicates(n) ? drop_duplicates(b, n, entries) : 0;
+}
+
 static int build_key(Builder *b, yaml_event_t *event, unsigned int depth, const Node **ret) {
         int r = build(b, event, depth, ret);
 
@@ -294,7 +348,7 @@ static int build_key(Builder *b, yaml_event_t *event, unsigned int depth, const 
 static int build_mapping(Builder *b, yaml_event_t *start, unsigned int depth, const Node **ret) {
         bool flow = start->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE;
         Node *n = node_new(b, NODE_MAPPING, start);
-        NodeEntry *entries = NULL;
+        size_t n_before = b->n_open;
         Anchor *anchor;
         int r;
 
@@ -330,16 +384,16 @@ static int build_mapping(Builder *b, yaml_event_t *start, unsigned int depth, co
                         b->incomplete = true;
                         continue;
                 }
-                if (!arena_append(b->arena, entries, n->n_entries, entry))
-                        r = -ENOMEM;
+                r = add_child(b, entry.key);
+                if (r == 0)
+                        r = add_child(b, entry.value);
         }
-        if (r == 0 && has_duplicates(n, entries))
-                r = drop_duplicates(b, n, entries);
+        if (r == 0)
+                r = close_mapping(b, n, n_before);
         if (r < 0)
                 return r;
         if (!flow && n->n_entries > 0)
-                n->at = entries[0].key->at;
-        n->entries = entries;
+                n->at = n->entries[0].key->at;
         if (anchor)
                 anchor->node = n;
         *ret = n;
@@ -425,6 +479,7 @@ int node_parse(Arena *a, Arena *texts, const Source *source, const Node **ret, D
         yaml_parser_set_input_string(&b->parser, (const unsigned char *)source->text, source->size);
         r = parse_document(b, &n);
         yaml_parser_delete(&b->parser);
+        free(b->open);
         if (r == 0 && b->incomplete)
                 r = -EBADMSG;
         if (r < 0)

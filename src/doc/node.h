@@ -29,22 +29,25 @@ typedef struct NodeEntry {
         const Node *key, *value;
 } NodeEntry;
 
+/* Of each line of a policy there are several: they are kept small. */
 struct Node {
-        NodeKind kind;
-        bool plain;       /* of scalars: written without quotes */
-        Span at;          /* of what spans several lines: its first word or character */
-        const char *text; /* of scalars; no NUL in it, no control characters but tab and newline */
-        const Node *const *items;
-        size_t n_items;
-        const NodeEntry *entries; /* in the order of the text */
-        size_t n_entries;
-        unsigned int height; /* levels of nodes below and including this one */
-        unsigned int size;   /* nodes in it, aliases followed */
+        Span at; /* of what spans several lines: its first word or character */
+        union {
+                /* of scalars; no NUL in it, no control characters but tab and newline */
+                const char *text;
+                const Node *const *items; /* of sequences */
+                const NodeEntry *entries; /* of mappings, in the order of the text */
+        };
+        unsigned int n_items, n_entries; /* 0 where there are none */
+        unsigned int size;               /* nodes in it, aliases followed */
+        NodeKind kind : 8;
+        bool plain : 1;           /* of scalars: written without quotes */
+        unsigned int height : 16; /* levels of nodes below and including this one */
 };
 
-/* Parses the one document of source; texts may be a itself. -EBADMSG with messages in d if there is no tree, or -ENOMEM.
- * Mistakes beside which the rest can still be read (a key given twice, a tag) are errors in d, too,
- * but 0 is returned: what has to be free of them looks at d->n_errors. */
+/* Parses the one document of source; texts may be a itself. -EBADMSG with messages in d if there is
+ * no tree, or -ENOMEM. Mistakes beside which the rest can still be read (a key given twice, a tag)
+ * are errors in d, too, but 0 is returned: what has to be free of them looks at d->n_errors. */
 int node_parse(Arena *a, Arena *texts, const Source *source, const Node **ret, Diag *d);
 
 /* NULL if n is no mapping or has no such key. */

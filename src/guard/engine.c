@@ -219,7 +219,9 @@ static int apply(Engine *e, Ruleset *rs, NftChanges *ret, Diag *d) {
         bool has_asked = false;
 
         for (int i = 0; i < TRIES; i++) {
-                NftKnown before = e->desired ? known(e) : (NftKnown){.ruleset = rs};
+                /* what is kept may borrow, and lives longer than what was desired before */
+                NftKnown before =
+                        e->desired && !e->keeps_found ? known(e) : (NftKnown){.ruleset = rs};
                 _cleanup_(arena_freep) Arena *a = arena_new(0);
                 Ruleset *live;
                 int r = a ? read_live(e, a, &before, &live) : -ENOMEM;

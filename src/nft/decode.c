@@ -232,29 +232,45 @@ static int decode_round(Decoder *d, const void *bytes, size_t size, unsigned int
         return 0;
 }
 
+static int decode(Decoder *d, const void *bytes, size_t size, Ruleset **ret) {
+        int r;
+
+        if (!d->rs)
+                return -ENOMEM;
+        r = decode_round(d, bytes, size, 0);
+        if (r < 0)
+                return r;
+        decoder_sort(d);
+        for (size_t i = 0; i < d->n_sets && r == 0; i++)
+                r = expected_new(d->rs->arena, d->wanted, d->sets[i].set, &d->sets[i].expected);
+        if (r == 0)
+                r = decode_round(d, bytes, size, 1);
+        for (size_t i = 0; i < d->n_sets && r == 0; i++)
+                r = decode_finish_set(d, &d->sets[i]);
+        if (r == 0)
+                r = decode_round(d, bytes, size, 2);
+        if (r < 0)
+                return r;
+        *ret = d->rs;
+        return 0;
+}
+
 int decode_ruleset(Arena *a, const void *bytes, size_t size, Ruleset **ret) {
-        return decode_part(a, bytes, size, NULL, ret);
+        Decoder d = {.rs = ruleset_new(a)};
+
+        return decode(&d, bytes, size, ret);
+}
+
+int decode_wanted(Arena *a, const void *bytes, size_t size, const Ruleset *wanted, Ruleset **ret) {
+        Decoder d = {.rs = ruleset_new(a), .wanted = wanted};
+
+        return decode(&d, bytes, size, ret);
 }
 
 int decode_part(Arena *a, const void *bytes, size_t size, const Ruleset *known, Ruleset **ret) {
         Decoder d = {.rs = ruleset_new(a), .known = known};
-        int r;
 
-        if (!d.rs)
-                return -ENOMEM;
-        r = decode_round(&d, bytes, size, 0);
-        if (r < 0)
-                return r;
-        decoder_sort(&d);
-        r = decode_round(&d, bytes, size, 1);
-        for (size_t i = 0; i < d.n_sets && r == 0; i++)
-                r = decode_finish_set(&d, &d.sets[i]);
-        if (r == 0)
-                r = decode_round(&d, bytes, size, 2);
-        if (r < 0)
-                return r;
-        *ret = d.rs;
-        return 0;
+        return decode(&d, bytes, size, ret);
 }
 
 int decode_set_names(const void *bytes,

@@ -14,6 +14,10 @@
  * when the kernel enlarged the set's table while it was listed. */
 int decode_ruleset(Arena *a, const void *bytes, size_t size, Ruleset **ret);
 
+/* The same of a table that should be as `wanted`, which *ret may borrow from: a set that has the
+ * same elements has them in wanted's memory. */
+int decode_wanted(Arena *a, const void *bytes, size_t size, const Ruleset *wanted, Ruleset **ret);
+
 /* The same of a part of the table: chains and sets that are not among the messages may lead to
  * those that are known, which *ret then borrows. */
 int decode_part(Arena *a, const void *bytes, size_t size, const Ruleset *known, Ruleset **ret);

@@ -178,8 +178,11 @@ int decode_elements(Decoder *d, const Attributes *a) {
                 if (!read_element(d, set, &element, &b)) {
                         disown(set, "a set with elements that ringwall does not make");
                         known->n_boundaries = 0;
+                        known->expected = NULL;
                         return 0;
                 }
+                if (known->expected && expected_take(known->expected, &b.element))
+                        continue;
                 if (set->interval && set->n_types == 1)
                         kept = arena_append(d->rs->arena, known->boundaries, known->n_boundaries,
                                             b);
@@ -210,7 +213,11 @@ static bool same_key(const Set *set, const Element *a, const Element *b) {
 int decode_finish_set(Decoder *d, KnownSet *known) {
         Set *set = known->set;
         Element *open = NULL;
+        int r;
 
+        r = known->expected ? expected_finish(d->rs->arena, known->expected, set) : 0;
+        if (r != 0)
+                return r < 0 ? r : 0;
         if (known->n_boundaries > 0)
                 qsort(known->boundaries, known->n_boundaries, sizeof(known->boundaries[0]),
                       compare_boundaries);

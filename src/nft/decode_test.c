@@ -71,6 +71,107 @@ static void elements_of_a_set_that_is_not_there_are_an_error(void **state) {
         assert_null(ret);
 }
 
+#define PAIRS 100
+
+/* Addresses with a port each, and with a comment here and there. */
+static Ruleset *sample_pairs(Arena *a) {
+        Ruleset *rs = sample_closed(a);
+        Set *set = rs ? ruleset_add_set(rs, "pairs", TYPE_IPV4_ADDR) : NULL;
+
+        if (!set)
+                return NULL;
+        set->types[set->n_types++] = TYPE_INET_SERVICE;
+        for (size_t i = 0; i < PAIRS; i++) {
+                Range key[RULESET_FIELDS_MAX] = {range_single(u128(0x0a000000 + 256 * i)),
+                                                 range_single(u128(1024 + i))};
+                Element *e = set_add_element(rs, set, key);
+
+                if (!e)
+                        return NULL;
+                e->origin.text = i % 3 == 0 ? "policy.yaml:7: allow" : NULL;
+        }
+        return rs;
+}
+
+static Ruleset *decode_with(Arena *a, const NftBatch *b, const Ruleset *wanted) {
+        Ruleset *rs = NULL;
+
+        assert_int_equal(decode_wanted(a, b->bytes.data, b->bytes.size, wanted, &rs), 0);
+        return rs;
+}
+
+static void elements_that_are_wanted_are_borrowed(void **state) {
+        Ruleset *wanted = sample_pairs(*state), *rs;
+        _cleanup_(nft_batch_freep) NftBatch *b = as_dumped(*state, wanted);
+
+        rs = decode_with(*state, b, wanted);
+        assert_ptr_equal(ruleset_find_set(rs, "pairs")->elements,
+                         ruleset_find_set(wanted, "pairs")->elements);
+        assert_true(ruleset_equal(rs, wanted));
+        assert_true(ruleset_equal(rs, decode(*state, b)));
+}
+
+static void lacks_one(Set *set) {
+        set->n_elements--;
+}
+
+static void has_another_port(Set *set) {
+        set->elements[50].key[1] = range_single(u128(7));
+}
+
+static void has_another_comment(Set *set) {
+        set->elements[51].origin.text = "policy.yaml:8: allow";
+}
+
+static void has_no_comment(Set *set) {
+        set->elements[0].origin.text = NULL;
+}
+
+static void has_one_twice(Set *set) {
+        set->elements[1] = set->elements[0];
+}
+
+static void has_other_types(Set *set) {
+        set->types[0] = TYPE_INET_SERVICE;
+}
+
+static void elements_are_listed_where_they_are_not_those_that_are_wanted(void **state) {
+        static const struct {
+                const char *name;
+                void (*change)(Set *set);
+        } wishes[] = {
+                {"lacks one", lacks_one},
+                {"has another port", has_another_port},
+                {"has another comment", has_another_comment},
+                {"has no comment", has_no_comment},
+                {"has one twice", has_one_twice},
+                {"has other types", has_other_types},
+        };
+        _cleanup_(nft_batch_freep) NftBatch *b = as_dumped(*state, sample_pairs(*state));
+        Ruleset *all = decode(*state, b), *rs;
+
+        for (size_t i = 0; i < ARRAY_SIZE(wishes); i++) {
+                Ruleset *wanted = sample_pairs(*state);
+
+                wishes[i].change(ruleset_find_set(wanted, "pairs"));
+                rs = decode_with(*state, b, wanted);
+                unit_equal(wishes[i].name, ruleset_find_set(rs, "pairs")->n_elements, PAIRS);
+                unit_true(wishes[i].name, ruleset_equal(rs, all));
+                unit_true(wishes[i].name, !ruleset_equal(rs, wanted));
+        }
+}
+
+static void an_element_that_stands_twice_is_seen_where_all_are_wanted(void **state) {
+        Ruleset *wanted = sample_pairs(*state), *rs;
+        const Set *set = ruleset_find_set(wanted, "pairs");
+        _cleanup_(nft_batch_freep) NftBatch *b = as_dumped(*state, wanted);
+        Set one = *set;
+
+        one.n_elements = 1;
+        encode_elements(b, &one, "pairs", 0);
+        assert_int_equal(decode_wanted(*state, b->bytes.data, b->bytes.size, wanted, &rs), -EAGAIN);
+}
+
 /* Expressions that somebody else put into a rule in front of an accept. */
 typedef struct Foreign {
         const char *row;
@@ -287,11 +388,11 @@ static size_t draw(size_t below) {
 }
 
 /* Decodes a copy that is as long as it says and no longer, so that a sanitizer sees a byte too many
- * being read. */
-static void decode_copy(const void *bytes, size_t size) {
+ * being read; whatever is wanted, the same is found. */
+static void decode_copy(const void *bytes, size_t size, const Ruleset *wanted) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         _cleanup_free_ void *copy = malloc(MAX(size, 1UL));
-        Ruleset *rs;
+        Ruleset *rs, *again;
         int r;
 
         assert_non_null(a);
@@ -299,18 +400,22 @@ static void decode_copy(const void *bytes, size_t size) {
         memcpy(copy, bytes, size);
         r = decode_ruleset(a, copy, size, &rs);
         assert_true(r == 0 || r == -EPROTO || r == -EAGAIN);
+        assert_int_equal(decode_wanted(a, copy, size, wanted, &again), r);
+        for (size_t i = 0; r == 0 && i < rs->n_sets; i++)
+                assert_true(set_equal(rs->sets[i], again->sets[i]));
 }
 
 static void a_dump_cut_off_anywhere_is_no_crash(void **state) {
-        _cleanup_(nft_batch_freep) NftBatch *b =
-                as_dumped(*state, sample_services(*state, true, "x"));
+        const Ruleset *rs = sample_services(*state, true, "x");
+        _cleanup_(nft_batch_freep) NftBatch *b = as_dumped(*state, rs);
 
         for (size_t size = 0; size <= b->bytes.size; size++)
-                decode_copy(b->bytes.data, size);
+                decode_copy(b->bytes.data, size, rs);
 }
 
 static void a_damaged_dump_is_no_crash(void **state) {
-        const Ruleset *samples[] = {sample_services(*state, true, "x"), sample_fields(*state)};
+        const Ruleset *samples[] = {sample_services(*state, true, "x"), sample_fields(*state),
+                                    sample_pairs(*state)};
 
         for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
                 _cleanup_(nft_batch_freep) NftBatch *b = as_dumped(*state, samples[i]);
@@ -321,7 +426,7 @@ static void a_damaged_dump_is_no_crash(void **state) {
                         memcpy(copy, b->bytes.data, b->bytes.size);
                         for (size_t k = 0; k <= n % 8; k++)
                                 copy[draw(b->bytes.size)] = (unsigned char)draw(256);
-                        decode_copy(copy, b->bytes.size);
+                        decode_copy(copy, b->bytes.size, samples[i]);
                 }
         }
 }
@@ -331,6 +436,9 @@ int main(void) {
                 unit_arena_test(what_is_encoded_is_decoded),
                 unit_arena_test(another_table_is_passed_over),
                 unit_arena_test(elements_of_a_set_that_is_not_there_are_an_error),
+                unit_arena_test(elements_that_are_wanted_are_borrowed),
+                unit_arena_test(elements_are_listed_where_they_are_not_those_that_are_wanted),
+                unit_arena_test(an_element_that_stands_twice_is_seen_where_all_are_wanted),
                 unit_arena_test(what_is_not_ours_is_shown_and_never_left_out),
                 unit_arena_test(limits_become_one_range),
                 unit_arena_test(comparisons_that_nft_joined_are_taken_apart),

@@ -13,11 +13,15 @@ typedef struct Boundary {
         Element element; /* of a beginning: what holds from there on */
 } Boundary;
 
+/* The elements that a set should have, each found by its key. */
+typedef struct Expected Expected;
+
 typedef struct KnownSet {
         const char *name; /* the kernel's; sets without a name of ours have one, too */
         Set *set;
         Boundary *boundaries; /* of intervals of one field */
         size_t n_boundaries;
+        Expected *expected; /* or NULL; what is of these is not in set->elements before the end */
 } KnownSet;
 
 typedef struct Decoder {
@@ -26,8 +30,9 @@ typedef struct Decoder {
         size_t n_sets;
         Chain **chains; /* likewise */
         size_t n_chains;
-        const Ruleset *known; /* what is not among the messages may be there; or NULL */
-        Chain **known_chains; /* once somebody has asked: likewise */
+        const Ruleset *known;  /* what is not among the messages may be there; or NULL */
+        Chain **known_chains;  /* once somebody has asked: likewise */
+        const Ruleset *wanted; /* whose elements a set may borrow that has the same; or NULL */
 } Decoder;
 
 /* 0, -ENOMEM or -EPROTO each. A chain that exists for one rule alone is passed over. */
@@ -38,6 +43,18 @@ int decode_elements(Decoder *d, const Attributes *a);
 int decode_finish_set(Decoder *d, KnownSet *known);
 int decode_rule(Decoder *d, const Attributes *a);
 int decode_object(Decoder *d, const Attributes *a);
+
+/* ---- decode_expected.c: most sets hold what they should, and need neither memory nor an order */
+
+/* For `live`, which has no elements yet. *ret is NULL where the two are better compared as lists:
+ * of maps, intervals, and few elements. 0 or -ENOMEM. */
+int expected_new(Arena *a, const Ruleset *wanted, const Set *live, Expected **ret);
+/* Whether the element is one of those, and was not there before. */
+bool expected_take(Expected *x, const Element *e);
+/* Once all are in, and what was not taken is in set->elements: 1 if those that are wanted are there
+ * and no others, which the set then borrows, in their order; 0 if not, and all stand in
+ * set->elements; -ENOMEM. */
+int expected_finish(Arena *a, const Expected *x, Set *set);
 
 KnownSet *decoder_find_set(const Decoder *d, const char *name);
 Chain *decoder_find_chain(const Decoder *d, const char *name);

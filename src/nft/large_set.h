@@ -11,8 +11,8 @@
 #define LARGE_SET_MIN 16384  /* ranges; a list of fewer takes a few milliseconds */
 #define LARGE_SET_SAMPLE 512 /* ranges, drawn by lot, that are asked for */
 
-/* What the table was when it was written or read last: of large sets only that is asked for, and
- * what is read may borrow them. All zero: nothing is known. */
+/* What the table was when it was written or read last: of large sets only that is asked for. What
+ * is read may borrow the elements of its sets. All zero: nothing is known. */
 typedef struct NftKnown {
         const Ruleset *ruleset;
         /* The kernel's, in which the large sets were just so; 0: in none. */

@@ -86,9 +86,9 @@ static int dump_table(TableRead *t) {
         return r == -ENOENT ? -EINTR : r;
 }
 
-static int decode_all(Arena *a, const NftBytes *bytes, Ruleset **ret) {
-        return decode_ruleset(a, bytes->size > 0 ? (const void *)bytes->data : "", bytes->size,
-                              ret);
+static int decode_all(Arena *a, const NftBytes *bytes, const Ruleset *wanted, Ruleset **ret) {
+        return decode_wanted(a, bytes->size > 0 ? (const void *)bytes->data : "", bytes->size,
+                             wanted, ret);
 }
 
 static bool is_owned(const NftLink *link, const Ruleset *table) {
@@ -118,7 +118,7 @@ static int read_all(TableRead *t, Ruleset **ret) {
         if (r == 0)
                 r = nft_link_dump(link, NFT_MSG_GETTABLE, NULL, NULL, &t->bytes);
         if (r == 0)
-                r = decode_all(t->arena, &t->bytes, &table);
+                r = decode_all(t->arena, &t->bytes, NULL, &table);
         if (r == 0 && table->exists) {
                 t->trusts = (t->known->generation != 0 && t->known->generation == before) ||
                             (t->known->if_owned && is_owned(link, table));
@@ -130,7 +130,7 @@ static int read_all(TableRead *t, Ruleset **ret) {
                 return r;
         if (before != after)
                 return -EINTR;
-        r = decode_all(t->arena, &t->bytes, ret);
+        r = decode_all(t->arena, &t->bytes, t->known->ruleset, ret);
         if (r < 0)
                 return r == -EAGAIN ? -EINTR : r;
         fill_unlisted(t, *ret);
@@ -159,7 +159,7 @@ int nft_read_table(NftLink *link, Arena *a, Ruleset **ret) {
         if (r == 0 && before != after)
                 r = -EAGAIN;
         if (r == 0)
-                r = decode_all(a, &bytes, ret);
+                r = decode_all(a, &bytes, NULL, ret);
         if (r == 0)
                 (*ret)->generation = after;
         return r;

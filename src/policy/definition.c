@@ -105,6 +105,8 @@ int definition_index(Loader *l, Definitions *defs) {
 Definition *definition_find(const Definitions *defs, const char *name) {
         size_t low = 0, high = defs->n_items;
 
+        if (*name >= '0' && *name <= '9')
+                return NULL; /* an address or a port: names begin with a letter */
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
                 int r = strcmp(name, defs->items[middle]->name);

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "policy/catalogue.h"
+
 #define LANGUAGE_VERSION "1"
 
 #define KEY(key, member, help)                                                                     \
@@ -81,8 +83,10 @@ int policy_file_decode(Loader *l, PolicyFile *file) {
                 file->source.text += 3;
                 file->source.size -= 3;
         }
-        r = node_parse(l->trees, l->arena, &file->source, &n, l->d);
+        r = recording_replay(l->trees, &catalogue_recording, &file->source, &n);
         if (r == 0)
+                r = node_parse(l->trees, l->arena, &file->source, &n, l->d);
+        if (r >= 0)
                 r = check_version(l, n);
         if (r == 0)
                 r = decode_tree(l, file, n);

@@ -306,7 +306,7 @@ put_file(Text *t, const RuleFile *file, Place *place, const char *rule, unsigned
 
 static bool node_equal(const Node *a, const Node *b) {
         if (a->kind != b->kind || a->n_items != b->n_items || a->n_entries != b->n_entries ||
-            a->plain != b->plain || !streq_null(a->text, b->text))
+            a->plain != b->plain || (a->kind == NODE_SCALAR && !streq(a->text, b->text)))
                 return false;
         for (size_t i = 0; i < a->n_items; i++)
                 if (!node_equal(a->items[i], b->items[i]))

@@ -17,7 +17,7 @@ static bool comment_equal(const char *a, const char *b) {
         return size == comment_size(b) && (size == 0 || memcmp(a, b, size) == 0);
 }
 
-static bool element_equal(const Set *set, const Element *a, const Element *b) {
+bool element_equal(const Set *set, const Element *a, const Element *b) {
         for (size_t i = 0; i < set->n_types; i++)
                 if (!range_equal(a->key[i], b->key[i]))
                         return false;

@@ -33,6 +33,12 @@ static FieldId find_field(FieldId source, unsigned int length) {
         return best - length > MISSING_BITS_MAX ? _FIELD_INVALID : found;
 }
 
+static FieldId look_up_field(PairRule *p, unsigned int length) {
+        if (!p->last.is_known || p->last.source != p->source || p->last.length != length)
+                p->last = (PairField){p->source, length, find_field(p->source, length), true};
+        return p->last.field;
+}
+
 static U128 add_shifted(U128 a, uint64_t n, unsigned int shift) {
         U128 b = shift < 64 ? (U128){shift > 0 ? n >> (64 - shift) : 0, n << shift}
                             : (U128){n << (shift - 64), 0};
@@ -46,7 +52,7 @@ bool pair_rule_add(PairRule *p, Range source, Range ports) {
 
         if (!range_is_prefix(source, bits, &length))
                 return false;
-        field = find_field(p->source, length);
+        field = look_up_field(p, length);
         if (field == _FIELD_INVALID)
                 return false;
         prefix = width_of(field);
@@ -104,9 +110,11 @@ bool pairs_is_worth(const Pairs *pairs, const PairRule *p) {
         return p->n_pairs > 0;
 }
 
+/* With room for all pairs that were counted, and for as many as arrays that grow have room for. */
 static Set *make_set(const Pairs *pairs, const PairGroup *g) {
         const Field *f = &fields[g->source];
         char name[RULESET_NAME_MAX + 1], number[16] = "";
+        size_t room = 1;
         Set *set;
 
         if (pairs->number > 1)
@@ -115,11 +123,14 @@ static Set *make_set(const Pairs *pairs, const PairGroup *g) {
                        type_symbol_name(TYPE_INET_PROTO, g->protocol),
                        f->type == TYPE_IPV4_ADDR ? '4' : '6', width_of(g->source));
         set = ruleset_add_set(pairs->rs, name, f->type);
-        if (set) {
-                set->types[set->n_types++] = TYPE_INET_SERVICE;
-                set->counted = pairs->rs->count_elements;
-        }
-        return set;
+        if (!set)
+                return NULL;
+        set->types[set->n_types++] = TYPE_INET_SERVICE;
+        set->counted = pairs->rs->count_elements;
+        while (room < g->n_pairs)
+                room *= 2;
+        set->elements = arena_alloc_array(pairs->rs->arena, room, sizeof(set->elements[0]));
+        return set->elements ? set : NULL;
 }
 
 int pairs_take(Pairs *pairs, const PairRule *p) {
@@ -128,9 +139,7 @@ int pairs_take(Pairs *pairs, const PairRule *p) {
         for (size_t i = 0; i < p->n_pairs; i++) {
                 const Pair *pair = &p->pairs[i];
                 PairGroup *g = find_group(pairs, p, pair);
-                const Range key[RULESET_FIELDS_MAX] = {range_single(pair->address),
-                                                       range_single(u128(pair->port))};
-                Element *e;
+                Set *set;
 
                 if (!g)
                         return 0; /* cannot be: it was counted */
@@ -139,10 +148,15 @@ int pairs_take(Pairs *pairs, const PairRule *p) {
                         g->verdict = p->verdict;
                         g->origin = p->origin;
                 }
-                e = g->set ? set_add_element(pairs->rs, g->set, key) : NULL;
-                if (!e)
+                set = g->set;
+                if (!set)
                         return -ENOMEM;
-                e->origin.at = p->origin.at;
+                if (set->n_elements == g->n_pairs)
+                        return -EINVAL; /* nor can this */
+                set->elements[set->n_elements++] = (Element){
+                        .key = {range_single(pair->address), range_single(u128(pair->port))},
+                        .origin.at = p->origin.at,
+                };
                 g->n_rules += g != last;
                 last = g;
         }

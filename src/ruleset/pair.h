@@ -19,6 +19,14 @@ typedef struct Pair {
         uint16_t port;
 } Pair;
 
+/* By what field a prefix of a length is looked up. */
+typedef struct PairField {
+        FieldId source;      /* of whole addresses */
+        unsigned int length; /* in bits */
+        FieldId field;       /* _FIELD_INVALID: by none */
+        bool is_known;       /* all this is so */
+} PairField;
+
 /* What a rule asks for, if it is sources, a protocol and ports alone. */
 typedef struct PairRule {
         Verdict verdict;
@@ -28,6 +36,7 @@ typedef struct PairRule {
         FieldId source, port; /* of whole addresses */
         size_t n_pairs;
         Pair pairs[PAIRS_OF_RULE_MAX];
+        PairField last; /* that was asked for: most rules have prefixes of one length */
 } PairRule;
 
 /* Pairs that one lookup decides. */

@@ -51,7 +51,7 @@ static bool parse_rule(const Rule *rule, PairRule *ret) {
 /* Appends what stands for rules[0..n), which have one final verdict. */
 static int pair_run(Pairs *pairs, const Rule *rules, size_t n, Chain *into) {
         _cleanup_free_ bool *taken = calloc(n, sizeof(*taken));
-        PairRule p;
+        PairRule p = {.n_pairs = 0};
 
         if (!taken)
                 return -ENOMEM;

@@ -274,7 +274,9 @@ const Element *set_find(const Set *set, const U128 *key);
  * character. NULL has none. */
 size_t comment_size(const char *text);
 
-/* Equal in everything that the kernel keeps, counters and handles aside. */
+/* Equal in everything that the kernel keeps, counters and handles aside. Of elements of a set:
+ * their types are the set's. */
+bool element_equal(const Set *set, const Element *a, const Element *b);
 bool set_equal(const Set *a, const Set *b);
 bool rule_equal(const Rule *a, const Rule *b);
 bool chain_equal(const Chain *a, const Chain *b);
