@@ -7,7 +7,7 @@ import signal
 import socket
 import struct
 
-from lab import wait_until
+from lab import PATIENCE, wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
 
 DAEMON = os.path.join(os.path.dirname(PROGRAM), "../daemon/ringwalld")
@@ -35,7 +35,7 @@ class Daemon:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(timeout=10)
+        return self.process.wait(timeout=10 * PATIENCE)
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None

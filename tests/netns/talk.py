@@ -8,9 +8,9 @@ import socket
 import time
 
 from counters import refused
-from lab import LINKS
+from lab import LINKS, PATIENCE
 
-DEADLINE = 10
+DEADLINE = 10 * PATIENCE
 NETWORK = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROHIBITED = {errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.ENETUNREACH}
 
