@@ -24,7 +24,7 @@ with open("/proc/cmdline", encoding="ascii") as f:
 
 from daemon import Daemon  # noqa: E402
 from host import TCP, UDP, Packet, address  # noqa: E402
-from lab import can_own_tables, kernel, wait_until  # noqa: E402
+from lab import can_own_tables, wait_until  # noqa: E402
 from packets import number_of, packet_bytes  # noqa: E402
 from program import ENVIRONMENT, PROGRAM, explain, ringwall  # noqa: E402
 from world import NOTHING, World  # noqa: E402
@@ -354,11 +354,10 @@ def test_where_no_owner_persists_the_daemon_watches_and_puts_right(world, tmp_pa
         wait_until(lambda: daemon.status()["drift"]["undone"] == 1, 20, "the heal")
         assert from_outside() == "dropped"
         assert "other programs changed the rules 1 time, undone 1" in status()
-        # What may go with the daemon is its own where the kernel knows owners at all.
+        # What may go with the daemon is the daemon's own.
         assert "table inet ringwall_track" in tables(world)
         daemon.kill()
-        if kernel() >= (5, 12):
-            wait_until(lambda: "table inet ringwall_track" not in tables(world), 10, "its end")
+        wait_until(lambda: "table inet ringwall_track" not in tables(world), 10, "its end")
         assert from_outside() == "dropped" and world.reach("wan", "host", 443, 4) == "open"
         world.lab.nft(LET_IN)
         assert from_outside() == "open"
