@@ -329,7 +329,7 @@ def send_frame(world, ns, to, data):
 
 # --- the daemon, last: its tables stay ------------------------------------------------------------
 
-NOBODYS = "owner        none: other programs can change the rules"
+NOBODYS = "owner none: other programs can change the rules"
 LET_IN = "insert rule inet ringwall input tcp dport 22 accept"
 
 
@@ -342,7 +342,9 @@ def test_where_no_owner_persists_the_daemon_watches_and_puts_right(world, tmp_pa
     assert not can_own_tables(), "this is for older kernels"
     world.lab.nft("add table inet ringwall\ndelete table inet ringwall")
     daemon = Daemon(world, tmp_path)
-    status = lambda: ringwall(world.lab, "status", "--runtime-dir", str(daemon.runtime)).stdout
+    status = lambda: " ".join(
+        ringwall(world.lab, "status", "--runtime-dir", str(daemon.runtime)).stdout.split()
+    )
     from_outside = lambda: world.reach("wan", "host", 22, 4)
     try:
         daemon.start()
