@@ -108,6 +108,15 @@ static int print_kinds(Arena *a, const Beside *b, BypassState state, const char 
         return 0;
 }
 
+/* Advice stands once, behind all that it is for. */
+static bool is_last_with_hint(const Beside *b, size_t i) {
+        size_t next = i + 1;
+
+        while (next < b->n_items && b->items[next].state != BYPASS_FOUND)
+                next++;
+        return next == b->n_items || !streq_null(b->items[next].hint, b->items[i].hint);
+}
+
 static int print_beside(Arena *a, const Beside *b) {
         OutputStyle style = output_style(stdout);
         bool is_unknown = false;
@@ -121,7 +130,7 @@ static int print_beside(Arena *a, const Beside *b) {
                 if (x->state != BYPASS_FOUND)
                         continue;
                 output_wrapped("  found  ", x->what);
-                if (x->hint)
+                if (x->hint && is_last_with_hint(b, i))
                         output_wrapped("  do     ", x->hint);
         }
         r = print_kinds(a, b, BYPASS_UNKNOWN, "  not looked at: ");

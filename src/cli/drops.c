@@ -6,6 +6,7 @@
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/remote.h"
+#include "host/containers.h"
 #include "ruleset/field.h"
 
 static const char help[] =
@@ -30,6 +31,8 @@ static const char help[] =
 typedef struct Drops {
         Input input; /* for the names of services */
         bool json, follow, said_nothing;
+        ContainerList containers; /* looked for when a published port was refused, ... */
+        Arena *arena;             /* ... in this one; owned, NULL before */
 } Drops;
 
 static const char *text_of(const json_t *object, const char *key) {
@@ -180,17 +183,38 @@ static void say_kind(const json_t *drop, Words *w) {
                 }
 }
 
-/* "10.0.0.1 3000/tcp (grafana)", and where a published port leads to. */
-static void say_destination(const json_t *drop, const char *names, Words *w) {
+/* What the container is called that has the address; NULL: nobody knows. */
+static const char *owner_of(const Drops *d, const char *address) {
+        const Container *found;
+        Family family;
+        U128 value;
+
+        if (address_parse(address, &family, &value) != ADDRESS_OK)
+                return NULL;
+        found = containers_find_address(&d->containers, family, value);
+        return !found ? NULL : found->name ? found->name : found->id;
+}
+
+/* "10.0.0.1 3000/tcp (grafana)", and where a published port leads to; or that alone, if the kernel
+ * does not tell what was dialled. */
+static void say_destination(const Drops *d, const json_t *drop, const char *names, Words *w) {
         const char *to = text_of(drop, "to"), *target = text_of(drop, "target");
-        char port[64], end[64] = "";
+        const char *owner = *target ? owner_of(d, target) : NULL;
+        long long end = (long long)number_of(drop, "targetPort");
+        char port[64];
 
         port_text(drop, port, sizeof(port));
-        if (*target)
-                (void)snprintf(end, sizeof(end), "%s-> %s %lld", *to ? " " : "", target,
-                               (long long)number_of(drop, "targetPort"));
-        (void)snprintf(w->to, sizeof(w->to), "%s%s%s%s%s%s%s", to, *to ? " " : "", port,
-                       *names ? " (" : "", names, *names ? ")" : "", end);
+        if (*target && !*to)
+                (void)snprintf(w->to, sizeof(w->to), "a port published to %s%s%s %lld/%s%s",
+                               owner ? owner : "", owner ? " (" : "", target, end,
+                               text_of(drop, "protocol"), owner ? ")" : "");
+        else if (*target)
+                (void)snprintf(w->to, sizeof(w->to), "%s %s%s%s%s -> %s%s%s %lld%s", to, port,
+                               *names ? " (" : "", names, *names ? ")" : "", owner ? owner : "",
+                               owner ? " (" : "", target, end, owner ? ")" : "");
+        else
+                (void)snprintf(w->to, sizeof(w->to), "%s%s%s%s%s%s", to, *to ? " " : "", port,
+                               *names ? " (" : "", names, *names ? ")" : "");
 }
 
 static void make_words(const Drops *d, const json_t *drop, Words *w) {
@@ -208,12 +232,13 @@ static void make_words(const Drops *d, const json_t *drop, Words *w) {
         else
                 (void)snprintf(w->from, sizeof(w->from), "%s",
                                outbound ? "this host" : text_of(drop, "from"));
-        say_destination(drop, names, w);
+        say_destination(d, drop, names, w);
         (void)snprintf(w->interface, sizeof(w->interface), "%s%s%s%s", text_of(drop, "in"),
                        *text_of(drop, "in") && *text_of(drop, "out") ? " " : "",
                        *text_of(drop, "out") ? "out " : "", text_of(drop, "out"));
         say_kind(drop, w);
-        if (*text_of(drop, "target") && !*text_of(drop, "to"))
+        if (*text_of(drop, "target") && !*text_of(drop, "to") &&
+            streq(text_of(drop, "kind"), "default"))
                 (void)snprintf(w->admit, sizeof(w->admit), "%s",
                                "inbound: a rule for the port that it is published as");
         if (print_rule(drop, n_names == 1 ? names : NULL, rule, sizeof(rule)))
@@ -278,6 +303,27 @@ static int print_json(const Drops *d, const json_t *reply) {
         return EXIT_OK;
 }
 
+static bool has_published(const json_t *list) {
+        for (size_t i = 0; i < json_array_size(list); i++)
+                if (*text_of(json_array_get(list, i), "target"))
+                        return true;
+        return false;
+}
+
+/* Whose the addresses are that published ports lead to, by now: containers come and go. What cannot
+ * be looked at has no name. */
+static void find_containers(Drops *d, const json_t *list) {
+        Tree tree = {.root = ""};
+
+        if (d->json || !has_published(list))
+                return;
+        d->arena = arena_free(d->arena);
+        d->containers = (ContainerList){0};
+        d->arena = tree.arena = arena_new(0);
+        if (tree.arena && containers_read(&tree, &d->containers) < 0)
+                d->containers = (ContainerList){0};
+}
+
 /* One answer; whether another one is wanted. */
 static bool take_answer(json_t *reply, void *to) {
         Drops *d = to;
@@ -292,6 +338,7 @@ static bool take_answer(json_t *reply, void *to) {
         }
         if (d->json)
                 return print_json(d, reply) == EXIT_OK;
+        find_containers(d, list);
         if (d->follow)
                 print_lines(d, list);
         else if (json_array_size(list) > 0)
@@ -348,6 +395,7 @@ static int run(int argc, char **argv) {
                 json_decref(reply);
         }
         input_done(&d.input);
+        (void)arena_free(d.arena);
         return r;
 }
 

@@ -319,6 +319,9 @@ int plan_print(PlanInput *p) {
                 print_chains(p);
         }
         print_summary(p);
+        if (!p->live->exists && p->voice.applies)
+                puts("all else that listens or is published closes to others; what that is: "
+                     "ringwall exposure");
         if (!p->preview.has_base)
                 preview_print_connections(&p->preview, fate_of(p));
         return EXIT_DIFFERS;

@@ -5,11 +5,11 @@
 #include <pwd.h>
 
 #include "cli/output.h"
+#include "host/starts.h"
 #include "rpc/client.h"
 #include "rpc/socket.h"
 
 #define TIMEOUT_USEC ((uint64_t)60 * 1000000) /* a large policy takes its time */
-#define RUNTIME_DIR "/run/ringwall"
 
 /* Which error of the interface is which exit code; others are EXIT_FAILED. */
 static const struct {
@@ -95,13 +95,17 @@ static int report(const char *verb, const char *method, const RpcAnswer *answer,
         return code_of(answer->error);
 }
 
-/* The socket's path; NULL without memory. */
-static const char *socket_path(Arena *a, const char *runtime_dir) {
+static const char *runtime_path(Arena *a, const char *runtime_dir, const char *name) {
         const char *given = secure_getenv("RINGWALL_RUNTIME_DIR");
 
         if (!runtime_dir)
-                runtime_dir = given && *given ? given : RUNTIME_DIR;
-        return arena_printf(a, "%s/%s", runtime_dir, RPC_INTERFACE);
+                runtime_dir = given && *given ? given : STARTS_FOLDER;
+        return arena_printf(a, "%s/%s", runtime_dir, name);
+}
+
+/* The socket's path; NULL without memory. */
+static const char *socket_path(Arena *a, const char *runtime_dir) {
+        return runtime_path(a, runtime_dir, RPC_INTERFACE);
 }
 
 bool remote_option(int c, const char *argument, RemoteOptions *ret) {
@@ -130,10 +134,22 @@ bool remote_is_there(const char *runtime_dir) {
         return fd >= 0;
 }
 
+/* Whether nobody answers because systemd lets it wait. */
+static bool is_started_late(Arena *a, const char *runtime_dir) {
+        const char *path = a ? runtime_path(a, runtime_dir, STARTS_FILE) : NULL;
+        Starts s;
+
+        return path && starts_read(path, &s) && starts_are_late(&s, starts_now());
+}
+
 /* Why there was no answer. */
-static int report_failure(const char *verb, int r, const Diag *d) {
+static int
+report_failure(const char *verb, Arena *a, const char *runtime_dir, int r, const Diag *d) {
         const char *hint = d && d->n_messages > 0 ? d->messages[0].hint : NULL;
 
+        if (rpc_is_absent(r) && is_started_late(a, runtime_dir))
+                hint = "ringwalld ends again and again, and is started once more within seconds: "
+                       "journalctl -u ringwalld";
         fprintf(stderr, "ringwall %s: %s\n", verb,
                 d && d->n_messages > 0 ? d->messages[0].text : strerror(-r));
         if (hint)
@@ -170,7 +186,7 @@ int remote_call(const char *verb,
         r = name ? rpc_call(path, name, parameters, TIMEOUT_USEC, &answer, d) : -ENOMEM;
         json_decref(parameters);
         if (r < 0)
-                return report_failure(verb, r, d);
+                return report_failure(verb, a, runtime_dir, r, d);
         if (r == 1) {
                 code = report(verb, method, &answer, d);
         } else {
@@ -230,7 +246,7 @@ static int follow_once(const char *verb,
 
         *ret_wanted = false;
         if (r < 0)
-                return report_failure(verb, r, d);
+                return report_failure(verb, NULL, NULL, r, d);
         if (r == 1)
                 code = report(verb, method, &answer, d);
         else if (r == 0)
@@ -257,7 +273,7 @@ int remote_follow(const char *verb,
                 r = rpc_client_send(client, name, parameters, RPC_SEND_MORE, TIMEOUT_USEC, d);
         json_decref(parameters);
         if (r < 0)
-                return report_failure(verb, r, d);
+                return report_failure(verb, a, runtime_dir, r, d);
         while (code == EXIT_OK && wanted)
                 code = follow_once(verb, method, client, take, to, &wanted);
         return code;

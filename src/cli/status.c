@@ -157,7 +157,11 @@ static void print_drift(const json_t *s) {
                        seen, seen == 1 ? "" : "s",
                        (long long)json_integer_value(json_object_get(drift, "undone")),
                        longest / 1000, longest / 100 % 10);
-        if (json_is_true(json_object_get(drift, "shut")))
+        if (json_is_true(json_object_get(drift, "kept")))
+                puts("shut         another program keeps changing the rules, or owns their table: "
+                     "until it stops, they stand in one that nobody else can change, inet "
+                     "ringwall_shut, too");
+        else if (json_is_true(json_object_get(drift, "shut")))
                 puts("shut         another program keeps changing the rules: until it stops, "
                      "nothing "
                      "comes in but those who may rescue, and what was open before");
@@ -208,6 +212,10 @@ static void print_status(const json_t *s) {
         if (json_is_false(json_object_get(s, "startsAtBoot")))
                 printf("%sboot%s         nothing will be in force after the next boot: systemctl "
                        "enable ringwalld (if it is masked, unmask it first)\n",
+                       style.bad, style.reset);
+        if (json_object_get(s, "lateStarts"))
+                printf("%srestarts%s     ringwalld has ended again and again, and nobody watched "
+                       "meanwhile: journalctl -u ringwalld\n",
                        style.bad, style.reset);
         print_owner(s);
         print_claims(json_object_get(s, "claims"));

@@ -113,8 +113,23 @@ void absence_find(Daemon *d, Arena *a, Absence *ret) {
         d->engine.keeps_found = is_same && !panic_is_written(d);
 }
 
+/* Of one that ends again and again: the first time, and then as often as twice as many were. */
+static bool is_worth_telling(const Starts *s, uint64_t now) {
+        return !starts_are_late(s, now) || (s->n_late & (s->n_late - 1)) == 0;
+}
+
 static void tell_absence(Daemon *d, const Absence *absence) {
-        if (absence->was_killed)
+        uint64_t now = starts_now();
+
+        if (!is_worth_telling(&d->starts, now))
+                return;
+        if (absence->was_killed && starts_are_late(&d->starts, now))
+                daemon_event(d, EVENT_FAILURE, LOG_CRIT,
+                             "ringwalld was killed, or it crashed or hung, again and again: it is "
+                             "started no more often than every %d s until it stays, and meanwhile "
+                             "nobody watches over the rules; journalctl -u ringwalld",
+                             (int)(STARTS_USEC / 1000000));
+        else if (absence->was_killed)
                 daemon_event(
                         d, EVENT_FAILURE, LOG_WARNING,
                         "ringwalld was killed, or it crashed or hung, and runs again: meanwhile "

@@ -41,6 +41,7 @@ static const char *describe(Daemon *d, Arena *a, const DriftAuthor *author) {
         Sshd sshd;
 
         memcpy(commit.name, author->name, sizeof(commit.name));
+        memcpy(who.name, author->name, sizeof(who.name));
         if (d->drift.sees_pids &&
             !(d->drift.lookout && lookout_find(d->drift.lookout, author->first, a, &who)))
                 (void)who_read(&tree, &commit, &who); /* else it stays unknown */

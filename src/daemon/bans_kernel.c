@@ -16,6 +16,14 @@ static uint32_t table_flags(Daemon *d) {
                        : 0;
 }
 
+bool bans_stand(const Daemon *d) {
+        const Bans *b = d->bans;
+
+        if (!b || b->is_dirty || b->is_unsaved)
+                return false;
+        return b->is_suspended || b->n_keys == 0 || b->flags & TABLE_OWNER;
+}
+
 typedef struct Entries {
         BanEntry *items; /* malloc'ed */
         size_t n, room;

@@ -2,6 +2,7 @@
 #include <syslog.h>
 
 #include "daemon/bans_act.h"
+#include "daemon/siege.h"
 
 /* What was asked for about bans in one turn: one transaction, and the answers. */
 
@@ -75,7 +76,9 @@ int bans_finish(BanTurn *turn) {
                         bans_count(d);
                 }
         }
-        return bans_enforce(d, turn);
+        r = bans_enforce(d, turn);
+        siege_follow(d, false);
+        return r;
 }
 
 static void answer(BanTurn *turn, const BanCall *call, BanAnswer *a, int r, int enforced) {

@@ -83,6 +83,14 @@ static int put_entry(Daemon *d, uint32_t number) {
         return r < 0 && !is_sure ? -EIO : r;
 }
 
+/* Where nothing was in force, or something else than there should be, conntrack may have slept. */
+static void look_amidst(Daemon *d) {
+        if (!d->is_noted || (d->engine.changes.messages > 0 && !d->engine.wrote_flags))
+                amidst_begin(d, AMIDST_USEC);
+        else if (!d->amidst.timer)
+                amidst_begin(d, AMIDST_AGAIN_USEC);
+}
+
 static int put(Daemon *d, Target target) {
         bool was_there, is_kept_out;
         int r;
@@ -123,6 +131,8 @@ static int put(Daemon *d, Target target) {
                 (void)change_cut(d);
         d->cuts_next = false;
         engine_keep_tracking(&d->engine);
+        if (target.kind != TARGET_NOTHING)
+                look_amidst(d);
         absence_note(d, target.kind != TARGET_NOTHING);
         if (target.kind != TARGET_NOTHING)
                 bans_resume(d);
@@ -335,6 +345,7 @@ int change_start(Daemon *d) {
 
 void change_stop(Daemon *d) {
         d->timer = sd_event_source_disable_unref(d->timer);
+        amidst_stop(d);
         panic_stop(d);
         d->store = store_close(d->store);
 }

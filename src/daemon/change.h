@@ -73,6 +73,13 @@ void absence_note(Daemon *d, bool in_force);
 /* Somebody may have taken away what says so. */
 void absence_keep(Daemon *d);
 
+/* amidst.c: connections that conntrack meets later, cut after so long for the first time. */
+#define AMIDST_USEC UINT64_C(2000000) /* once something is in force that was not */
+#define AMIDST_AGAIN_USEC                                                                          \
+        UINT64_C(60000000) /* after a restart: there was somebody to look before */
+void amidst_begin(Daemon *d, uint64_t usec);
+void amidst_stop(Daemon *d);
+
 typedef struct PanicRequest {
         bool on, has_console;
         int64_t seconds;     /* until it ends; 0: on demand */

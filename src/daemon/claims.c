@@ -33,6 +33,8 @@
 #define ANSWER_MAX ((size_t)4 << 20) /* bytes */
 /* In a row that are made again, as the table was changed and healed meanwhile. */
 #define UNSETTLED_MAX 3
+/* For so long, as the rules followed links meanwhile: a container engine makes many in a row. */
+#define MOVING_MAX_USEC (10 * UINT64_C(1000000))
 
 uint64_t claims_now(void) {
         struct timespec t = {0};
@@ -142,12 +144,26 @@ static void schedule(Daemon *d) {
                 arm_tick(d->claims);
 }
 
-/* Something else came into force meanwhile, or the table was changed and put right: what was seen
- * may be neither of both. */
+/* Bridges and their ports were not yet those that the rules know: of them nothing was proved that
+ * lasts. But who brings new ones for ever hides nothing. */
+static bool is_moving(Daemon *d) {
+        ClaimWatch *w = d->claims;
+
+        if (w->n_followed == d->n_followed && !links_are_behind(d)) {
+                w->moving_usec = 0;
+                return false;
+        }
+        if (w->moving_usec == 0)
+                w->moving_usec = claims_now();
+        return claims_now() - w->moving_usec < MOVING_MAX_USEC;
+}
+
+/* Something else came into force meanwhile, or the table was changed and put right, or followed
+ * links: what was seen may be neither of both. */
 static bool is_outdated(Daemon *d) {
         ClaimWatch *w = d->claims;
 
-        if (!may_prove(d) || w->entry != d->confirm.in_force.entry)
+        if (!may_prove(d) || w->entry != d->confirm.in_force.entry || is_moving(d))
                 return true;
         if (w->n_drifts == d->drift.n_drifts || d->settings.drift == DRIFT_ALERT ||
             w->n_unsettled >= UNSETTLED_MAX) {
@@ -244,6 +260,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         }
         w->entry = d->confirm.in_force.entry;
         w->n_drifts = d->drift.n_drifts;
+        w->n_followed = d->n_followed;
         w->started_usec = daemon_now();
         r = start_child(d);
         if (r < 0)

@@ -10,13 +10,15 @@
 #include "guard/claims.h"
 
 #define CLAIMS_UNTOLD_MAX 32
-#define CLAIMS_AUTHORS_MAX 4 /* that are looked up between two proofs */
+#define CLAIMS_AUTHORS_MAX 4 /* that are told of, of one proof */
+#define CLAIMS_LOOKED_MAX 16 /* that are looked up between two proofs */
 
 /* Somebody who committed something that no proof has seen. */
 typedef struct ClaimAuthor {
         Arena *arena; /* owned; of who */
         Who who;
-        uint32_t generation;
+        uint32_t first, generation; /* of what they committed: the first and the last one */
+        size_t n_more;              /* processes alike, see who_is_alike(), that touched the same */
         char table[COMMIT_TABLE_SIZE]; /* the first that they touched */
 } ClaimAuthor;
 
@@ -39,7 +41,12 @@ struct ClaimWatch {
         uint32_t entry;        /* that the proof is about */
         uint32_t proved_entry; /* that the last one was about; 0: there was none */
         uint64_t n_drifts;     /* when it began */
+        uint64_t n_followed;   /* likewise */
         unsigned int n_unsettled;
+        uint64_t moving_usec;  /* CLOCK_MONOTONIC: since when no proof was of rules that had
+                                * followed all links; 0: the last one was */
+        uint64_t missed_usec;  /* likewise: since when something that should be let in was not,
+                                * and that was not told of; 0: there is none */
         uint64_t proved_usec;  /* CLOCK_REALTIME: when the last proof began */
         uint64_t started_usec; /* and this one */
         uint64_t end_usec;     /* CLOCK_MONOTONIC: of the last one */
@@ -49,7 +56,9 @@ struct ClaimWatch {
         unsigned int n_spent; /* of them */
         ClaimUntold untold[CLAIMS_UNTOLD_MAX];
         size_t n_untold;
-        size_t n_authors; /* of transactions that no proof has seen; may be more */
+        size_t n_authors;  /* of transactions that no proof has seen */
+        size_t n_looked;   /* processes that were looked up for them */
+        bool more_authors; /* there are others, who are not known */
         SuspectChange
                 legacy[CLAIMS_AUTHORS_MAX]; /* of tables of the old iptables, that no proof has */
         size_t n_legacy;                    /* seen; may be more */

@@ -81,6 +81,8 @@ static int add_answer(Proof *p, const char *text, const VerifyAnswer *answer, bo
                 why = describe_refutation(p, answer, object);
         else if (answer->kind == VERIFY_UNDECIDED)
                 why = describe_reasons(p, answer);
+        if (answer->claim == VERIFY_ALWAYS)
+                (void)json_object_set_new(object, "always", json_true());
         if (answer->hangs_on_legacy)
                 (void)json_object_set_new(object, "legacy", json_true());
         if (why) {

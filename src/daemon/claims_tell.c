@@ -11,48 +11,75 @@
 #define BUDGET_MAX 40 /* events in BUDGET_USEC */
 #define BUDGET_USEC (60 * UINT64_C(1000000))
 #define TOLD_MAX 8 /* events of one proof */
+#define PATIENCE_USEC (2 * UINT64_C(1000000))
 
 /* ---- who it was */
 
-static void drop_authors(ClaimWatch *w, size_t n) {
-        size_t kept = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX);
+/* Those of whose transactions a proof has seen the last. */
+static void drop_authors(ClaimWatch *w, uint32_t generation) {
+        size_t kept = 0;
 
-        n = MIN(n, kept);
-        for (size_t i = 0; i < n; i++)
-                w->authors[i].arena = arena_free(w->authors[i].arena);
-        memmove(w->authors, w->authors + n, (kept - n) * sizeof(*w->authors));
-        w->n_authors = kept - n;
+        for (size_t i = 0; i < w->n_authors; i++)
+                if (generation_is_after(w->authors[i].generation, generation))
+                        w->authors[kept++] = w->authors[i];
+                else
+                        w->authors[i].arena = arena_free(w->authors[i].arena);
+        w->n_authors = w->n_looked = kept;
+        w->more_authors = false;
+}
+
+static void look_up(Daemon *d, const Commit *c, ClaimAuthor *a) {
+        const Tree tree = {.arena = a->arena, .root = ""};
+
+        memcpy(a->who.name, c->name, sizeof(a->who.name));
+        if (d->drift.sees_pids && tree.arena &&
+            !(d->drift.lookout && lookout_find(d->drift.lookout, c->generation, a->arena, &a->who)))
+                (void)who_read(&tree, c, &a->who); /* else it stays unknown */
+}
+
+static bool is_alike(const ClaimAuthor *a, const ClaimAuthor *b) {
+        return streq(a->table, b->table) && who_is_alike(&a->who, &b->who);
 }
 
 /* Looked up at once, while they are still there, unless the lookout was quicker; so many and no
  * more, however fast they come. */
 void claims_note_author(Daemon *d, const Commit *c) {
         ClaimWatch *w = d->claims;
-        size_t kept = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX);
-        Tree tree = {.root = ""};
-        ClaimAuthor *a;
+        ClaimAuthor a = {.first = c->generation,
+                         .generation = c->generation,
+                         .who = {.login_uid = WHO_UNKNOWN_LOGIN}};
 
-        for (size_t i = 0; i < kept; i++)
+        memcpy(a.table, c->table, sizeof(a.table));
+        for (size_t i = 0; i < w->n_authors; i++)
                 if (w->authors[i].who.pid == c->pid && streq(w->authors[i].who.name, c->name) &&
                     streq(w->authors[i].table, c->table)) {
                         w->authors[i].generation = c->generation;
                         return;
                 }
-        w->n_authors = kept + 1;
-        if (kept == CLAIMS_AUTHORS_MAX)
-                return; /* counted, and not known */
-        a = &w->authors[kept];
-        *a = (ClaimAuthor){.arena = arena_new(0),
-                           .generation = c->generation,
-                           .who = {.login_uid = WHO_UNKNOWN_LOGIN}};
-        memcpy(a->table, c->table, sizeof(a->table));
-        tree.arena = a->arena;
-        if (d->drift.sees_pids && tree.arena &&
-            !(d->drift.lookout && lookout_find(d->drift.lookout, c->generation, a->arena, &a->who)))
-                (void)who_read(&tree, c, &a->who); /* else it stays unknown */
+        if (w->n_looked >= CLAIMS_LOOKED_MAX) {
+                w->more_authors = true;
+                return;
+        }
+        w->n_looked++;
+        a.arena = arena_new(0);
+        look_up(d, c, &a);
+        for (size_t i = 0; i < w->n_authors; i++)
+                if (is_alike(&w->authors[i], &a)) {
+                        w->authors[i].generation = c->generation;
+                        w->authors[i].n_more++;
+                        (void)arena_free(a.arena);
+                        return;
+                }
+        if (w->n_authors < CLAIMS_AUTHORS_MAX) {
+                w->authors[w->n_authors++] = a;
+                return;
+        }
+        w->more_authors = true;
+        (void)arena_free(a.arena);
 }
 
-static const char *describe_author(Arena *arena, ClaimAuthor *author) {
+/* n_more: others that are alike. */
+static const char *describe_author(Arena *arena, ClaimAuthor *author, size_t n_more) {
         const Tree tree = {.arena = arena, .root = ""};
         const char *text;
         Sshd sshd;
@@ -62,12 +89,12 @@ static const char *describe_author(Arena *arena, ClaimAuthor *author) {
                 (void)who_find_connection(&tree, &sshd, &author->who);
         text = who_describe(arena, &author->who);
         author->who.by = NULL; /* lives in the arena */
-        return text;
+        return text && n_more > 0 ? arena_printf(arena, "%s, and %zu more like it", text, n_more)
+                                  : text;
 }
 
 static bool had_a_hand(const ClaimAuthor *a, uint32_t generation, const char *table) {
-        return !generation_is_after(a->generation, generation) &&
-               (!table || streq(a->table, table));
+        return !generation_is_after(a->first, generation) && (!table || streq(a->table, table));
 }
 
 /* What a proof has seen. */
@@ -77,35 +104,58 @@ typedef struct Seen {
         uint64_t looked_usec; /* CLOCK_MONOTONIC, at tables of the old iptables */
 } Seen;
 
+/* NULL if there are none. The same program may have changed several tables. */
+static const char *describe_hands(Arena *arena, ClaimAuthor *const *hands, size_t n) {
+        const char *text = NULL;
+
+        for (size_t i = 0; i < n; i++) {
+                size_t first = 0, n_more = hands[i]->n_more;
+                const char *one;
+
+                while (first < i && !who_is_alike(&hands[first]->who, &hands[i]->who))
+                        first++;
+                if (first < i)
+                        continue;
+                for (size_t j = i + 1; j < n; j++)
+                        if (who_is_alike(&hands[i]->who, &hands[j]->who))
+                                n_more += 1 + hands[j]->n_more;
+                one = describe_author(arena, hands[i], n_more);
+                if (one)
+                        text = text ? arena_printf(arena, "%s, and %s", text, one) : one;
+        }
+        return text;
+}
+
 /* Of those who committed something up to that generation, whoever touched the table that does it;
  * or, if that is nobody, all of them, and whoever changed tables of the old iptables: what they did
  * may have nothing to do with it. "" if nobody did anything. */
 static const char *describe_authors(Daemon *d, Arena *arena, const Seen *seen, const char *table) {
         ClaimWatch *w = d->claims;
-        size_t n = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX), n_hands = 0;
-        const char *text = NULL, *legacy;
+        ClaimAuthor *hands[CLAIMS_AUTHORS_MAX];
+        size_t n = w->n_authors, n_hands = 0, n_all = 0;
+        const char *text, *legacy;
 
         for (size_t i = 0; i < n && table; i++)
                 n_hands += had_a_hand(&w->authors[i], seen->generation, table);
         for (size_t i = 0; i < n; i++)
-                if (had_a_hand(&w->authors[i], seen->generation, n_hands > 0 ? table : NULL)) {
-                        const char *one = describe_author(arena, &w->authors[i]);
-
-                        if (one)
-                                text = text ? arena_printf(arena, "%s, and %s", text, one) : one;
-                }
+                if (had_a_hand(&w->authors[i], seen->generation, n_hands > 0 ? table : NULL))
+                        hands[n_all++] = &w->authors[i];
+        text = describe_hands(arena, hands, n_all);
         legacy = n_hands == 0 ? claims_describe_legacy(d, arena, seen->looked_usec) : NULL;
         if (legacy)
                 text = text ? arena_printf(arena, "%s, and %s", text, legacy) : legacy;
         if (text)
                 text = arena_printf(arena, "; %s by %s%s",
                                     n_hands > 0 ? "changed" : "rules were changed meanwhile", text,
-                                    w->n_authors > CLAIMS_AUTHORS_MAX ? ", and others" : "");
+                                    w->more_authors ? ", and others" : "");
         return text ? text : "";
 }
 
 void claims_drop_authors(ClaimWatch *w) {
-        drop_authors(w, CLAIMS_AUTHORS_MAX);
+        for (size_t i = 0; i < w->n_authors; i++)
+                w->authors[i].arena = arena_free(w->authors[i].arena);
+        w->n_authors = w->n_looked = 0;
+        w->more_authors = false;
         claims_drop_legacy(w, UINT64_MAX);
 }
 
@@ -339,6 +389,32 @@ static void take_ends(Daemon *d, Arena *a, json_t *ends, bool is_news, const See
         w->ends_entry = w->entry;
 }
 
+/* A container engine that starts refuses first and lets in then, by a hundred transactions: what is
+ * shut for no longer than that is nobody's trouble. (What should be shut and is open is told of at
+ * once.) Until then what was known stays. */
+static void put_off(ClaimWatch *w, const json_t *list, ClaimAnswer *answers) {
+        uint64_t now = claims_now();
+        bool any = false;
+
+        for (size_t i = 0; i < json_array_size(list); i++)
+                any |= json_is_true(json_object_get(json_array_get(list, i), "always")) &&
+                       !answers[i].is_open && answers[i].kind != VERIFY_PROVED &&
+                       !claim_book_find(&w->book, answers[i].text);
+        if (!any)
+                w->missed_usec = 0;
+        else if (w->missed_usec == 0)
+                w->missed_usec = now;
+        if (!any || now - w->missed_usec >= PATIENCE_USEC) {
+                w->missed_usec = 0;
+                return;
+        }
+        w->is_dirty = true; /* proved again, soon */
+        for (size_t i = 0; i < json_array_size(list); i++)
+                answers[i].is_open |=
+                        json_is_true(json_object_get(json_array_get(list, i), "always")) &&
+                        answers[i].kind != VERIFY_PROVED;
+}
+
 int claims_take(Daemon *d, Arena *a, const json_t *result) {
         const json_t *list = json_object_get(result, "answers");
         const Seen seen = {
@@ -367,9 +443,11 @@ int claims_take(Daemon *d, Arena *a, const json_t *result) {
                 if (!answers[i].text)
                         return -EPROTO;
         }
+        put_off(w, list, answers);
         r = claim_book_update(&w->book, answers, n, daemon_now(), a, &changes, &n_changes);
         if (r < 0)
                 return r;
+        w->book.is_known = w->missed_usec == 0; /* else soon */
         w->proved_usec = w->started_usec;
         w->book.n_claims = (size_t)json_integer_value(json_object_get(result, "claims"));
         w->is_saved &= n_changes == 0;
@@ -379,8 +457,9 @@ int claims_take(Daemon *d, Arena *a, const json_t *result) {
                 tell_untold(d);
         take_ends(d, a, json_object_get(result, "ends"), n_changes == 0, &seen);
         w->proved_entry = w->entry;
-        while (w->n_authors > 0 && !generation_is_after(w->authors[0].generation, seen.generation))
-                drop_authors(w, 1);
+        if (w->missed_usec > 0) /* who it was is told with it */
+                return 0;
+        drop_authors(w, seen.generation);
         claims_drop_legacy(w, seen.looked_usec);
         return 0;
 }
@@ -395,8 +474,8 @@ static const char *describe_error(int r) {
 /* Nor is it said that all were well. */
 void claims_tell_blind(Daemon *d, Arena *a, int r) {
         ClaimWatch *w = d->claims;
-        size_t n = MIN(w->n_authors, (size_t)CLAIMS_AUTHORS_MAX);
-        const char *who = n > 0 ? describe_author(a, &w->authors[n - 1]) : NULL;
+        size_t n = w->n_authors;
+        const char *who = n > 0 ? describe_author(a, &w->authors[n - 1], 0) : NULL;
 
         if (w->is_blind)
                 return;

@@ -16,13 +16,14 @@
 #include "guard/pace.h"
 #include "guard/store.h"
 #include "host/sshd.h"
+#include "host/starts.h"
 #include "host/unit.h"
 #include "rpc/call.h"
 #include "rpc/server.h"
 
 typedef struct ClaimWatch ClaimWatch;
 
-#define DAEMON_RUNTIME_DIR "/run/ringwall"
+#define DAEMON_RUNTIME_DIR STARTS_FOLDER
 #define DAEMON_POLICY_FILE "/etc/ringwall/policy.yaml"
 #define DAEMON_SOCKET RPC_INTERFACE /* within the runtime directory */
 #define DAEMON_EVENTS_MAX 16        /* that are kept to be shown */
@@ -62,7 +63,10 @@ typedef struct DriftGuard {
         Arena *shut_arena;    /* owned; of */
         Ruleset *shut;        /* what comes beside the rules then, or NULL, */
         const Ruleset *shut_for;                  /* made for that of the engine's */
-        bool is_shut_ours;                        /* nobody else can take it away */
+        bool is_shut_ours;                        /* nobody else can take it away, */
+        bool is_kept;                             /* and all of the rules stand there instead */
+        bool is_behind;                           /* or should not any more, and still may */
+        const Ruleset *not_kept;                  /* the engine's, if the kernel refused that */
         uint64_t paid_usec;                       /* likewise: each that is told of moves it on, */
         bool is_paced;                            /* which has been told of; and */
         uint64_t n_untold;                        /* those that were not */
@@ -155,8 +159,10 @@ typedef struct Daemon {
         int watch_fd; /* of links, addresses and routes */
         sd_event_source *watch, *settle;
         struct if_nameindex *links; /* owned, or NULL: as they were called */
-        uint64_t retry_usec; /* until what could not be followed is tried again; 0: it could */
-        bool is_retrying;    /* that is what `settle` waits for */
+        uint64_t retry_usec;    /* until what could not be followed is tried again; 0: it could */
+        bool is_retrying;       /* that is what `settle` waits for */
+        uint64_t n_followed;    /* changes of them that brought other rules */
+        uint64_t followed_usec; /* CLOCK_MONOTONIC: when that was told of last; 0: never */
 
         DriftGuard drift;
         ClaimWatch *claims; /* owned */
@@ -168,6 +174,11 @@ typedef struct Daemon {
         } panic;
 
         struct {
+                sd_event_source *timer;
+                uint64_t usec; /* that it waits */
+        } amidst;
+
+        struct {
                 sd_event_source *timer, *watch;     /* watch: of the state directory */
                 sd_event_source *socket_watch;      /* of the runtime directory */
                 bool is_state_lost, is_socket_lost; /* likewise of is_lost */
@@ -175,6 +186,7 @@ typedef struct Daemon {
         } outlook;
 
         bool is_noted;     /* that something is in force: see absence.c */
+        Starts starts;     /* how often systemd has started it of late */
         EventLog log_file; /* every event */
         bool log_failed;   /* the last one could not be written, which has been said */
         DaemonEvent events[DAEMON_EVENTS_MAX]; /* a ring */
@@ -221,6 +233,9 @@ void drift_catch_up(Daemon *d);
 /* What should be in force and is not is tried again soon, until it is. */
 void drift_retry(Daemon *d);
 
+/* Whether links, addresses or routes have changed, and the rules do not follow that yet. */
+bool links_are_behind(const Daemon *d);
+
 /* claims.c: whether what the policy claims holds, whatever other programs do. */
 int claims_start(Daemon *d);
 void claims_stop(Daemon *d);
@@ -254,6 +269,8 @@ void bans_stop(Daemon *d);
 void bans_note_foreign(Daemon *d, const Commit *c);
 /* Whatever other programs did may not have been told of. */
 void bans_note_lost(Daemon *d);
+/* Whether nobody is banned, or nobody else can take away what shuts them out. */
+bool bans_stand(const Daemon *d);
 /* Nothing is in force any more, on demand; and something is again. */
 int bans_suspend(Daemon *d);
 void bans_resume(Daemon *d);

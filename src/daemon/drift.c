@@ -501,6 +501,7 @@ static bool waits_for_calm(Daemon *d) {
         (void)read_commits(d); /* an error is met again by on_commits() */
         if (drift->pace.n_changes != before)
                 siege_go_on(d);
+        siege_follow(d, false);
         wait = drift->pace.right_usec != 0 ? pace_right(&drift->pace, drift_now())
                                            : pace_wait(&drift->pace, drift_now());
         if (wait > 0)

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "daemon/change.h"
+#include "daemon/siege.h"
 #include "guard/boot.h"
 #include "guard/copy.h"
 #include "guard/lockdown.h"
@@ -176,6 +177,7 @@ static int try_put(Daemon *d, uint32_t number) {
         d->engine.owner =
                 content.settings.ownership == OWNERSHIP_OFF ? ENGINE_OWNER_NONE : ENGINE_OWNER_SELF;
         r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
+        siege_follow(d, true);
         if (r == 0 || (r == -EPERM && d->engine.insists))
                 keep_file(d, &content);
         else
@@ -204,6 +206,7 @@ int entry_put_lockdown(Daemon *d) {
         d->engine.owner =
                 d->settings.ownership == OWNERSHIP_OFF ? ENGINE_OWNER_NONE : ENGINE_OWNER_SELF;
         r = engine_put_ruleset(&d->engine, &a, rs, d->diag);
+        siege_follow(d, true);
         if (r == 0)
                 entry_forget(d);
         return r;

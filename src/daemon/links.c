@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 
+#include "daemon/siege.h"
 #include "nft/watch.h"
 
 /* Zones that are connected follow addresses and routes, and the sets of bridges follow links. What
@@ -14,6 +15,7 @@
 #define SETTLE_USEC (20 * UINT64_C(1000))
 #define RETRY_MIN_USEC (1000 * UINT64_C(1000))
 #define RETRY_MAX_USEC (60 * RETRY_MIN_USEC)
+#define TELL_USEC (60 * UINT64_C(1000000)) /* for so long it is not told of again */
 
 static int arm(Daemon *d, uint64_t usec) {
         int r = sd_event_source_set_time_relative(d->settle, usec);
@@ -70,6 +72,19 @@ static void tell_of_names(Daemon *d) {
         keep_names(d, now);
 }
 
+/* A container engine changes a dozen links in a row, and it is told of once. */
+static void tell_of_change(Daemon *d, bool other_rules) {
+        uint64_t now;
+
+        d->n_followed += other_rules;
+        if (sd_event_now(d->event, CLOCK_MONOTONIC, &now) < 0)
+                return;
+        if (d->retry_usec == 0 && d->followed_usec > 0 && now - d->followed_usec < TELL_USEC)
+                return;
+        d->followed_usec = now;
+        daemon_say(d, LOG_INFO, "this host's networks or bridges have changed: followed");
+}
+
 static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
         _cleanup_(arena_freep) Arena *a = arena_new(0);
@@ -83,28 +98,34 @@ static int settled(sd_event_source *s, uint64_t usec, void *userdata) {
         if (d->settings.drift == DRIFT_ALERT && d->drift.is_told)
                 return 0;
         r = diag ? engine_refresh(&d->engine, diag) : -ENOMEM;
+        siege_follow(d, true);
         if (r < 0) {
                 try_later(d, r, diag);
                 return 0;
         }
         if (r > 0 || d->retry_usec > 0)
-                daemon_say(d, LOG_INFO, "this host's networks or bridges have changed: followed");
+                tell_of_change(d, r > 0);
         d->retry_usec = 0;
         bans_follow_host(d);
         return 0;
 }
 
+bool links_are_behind(const Daemon *d) {
+        int enabled = SD_EVENT_OFF;
+
+        return d->settle && !d->is_retrying &&
+               sd_event_source_get_enabled(d->settle, &enabled) >= 0 && enabled != SD_EVENT_OFF;
+}
+
 /* The timer is set once, not moved on by each further change. */
 static int changed(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Daemon *d = userdata;
-        int enabled = SD_EVENT_OFF;
         int r = watch_drain(fd);
 
         if (r <= 0 || !d->engine.desired)
                 return 0;
         claims_doubt(d);
-        if (!d->is_retrying && sd_event_source_get_enabled(d->settle, &enabled) >= 0 &&
-            enabled != SD_EVENT_OFF)
+        if (links_are_behind(d))
                 return 0;
         d->is_retrying = false; /* now rather than later */
         return arm(d, SETTLE_USEC);

@@ -142,6 +142,7 @@ static int run(Daemon *d) {
                 fprintf(stderr, "ringwalld: cannot start: %s\n", strerror(-r));
                 return r;
         }
+        (void)starts_read(arena_printf(a, "%s/" STARTS_FILE, d->runtime_dir), &d->starts);
         (void)links_open(d); /* if it cannot be, links_start() says so */
         r = run_services(d);
         turn_stop(d);

@@ -37,7 +37,8 @@ static const RpcField drift_fields[] = {
         {"seen", RPC_INT, 0, "changes of the rules by other programs, since ringwalld was started"},
         {"undone", RPC_INT, 0, "of these"},
         {"longest", RPC_INT, 0, "microseconds for which one of these could let something in"},
-        {"shut", RPC_BOOL, 0, "others change them without end: until that stops, only those who may rescue come in"},
+        {"shut", RPC_BOOL, 0, "others change them without end, or own the table: until that stops, only those who may rescue come in, or"},
+        {"kept", RPC_BOOL, 0, "whom the rules admit: they stand in a table, inet ringwall_shut, that nobody else can change"},
         {"times", RPC_INT, 0, "how often that was so"},
         {0},
 };
@@ -94,6 +95,7 @@ static const RpcField status_out[] = {
         {"bans", RPC_OBJECT, RPC_OPTIONAL, "who is shut out; absent: the store cannot be opened", .fields = bans_fields},
         {"panic", RPC_OBJECT, RPC_OPTIONAL, "everything is closed but the rescue path", .fields = panic_fields},
         {"startsAtBoot", RPC_BOOL, RPC_OPTIONAL, "systemd starts ringwalld at the next boot; absent: no unit is installed"},
+        {"lateStarts", RPC_INT, RPC_OPTIONAL, "ringwalld has ended again and again, and had to wait so often before it was started again"},
         {"rules", RPC_INT, 0, "of the kernel's"},
         {"chains", RPC_INT, 0, "of the kernel's"},
         {"version", RPC_STRING, 0, "of ringwalld"},

@@ -224,10 +224,23 @@ static void tell_begun(Daemon *d, bool was_on, size_t n_cut) {
                      n_cut, d->by ? d->by : "somebody");
 }
 
+/* What shuts this host holds the lockdown at once, whatever becomes of the table of the rules. */
+static int put_lockdown(Daemon *d, bool *ret_is_beside) {
+        int r;
+
+        d->engine.stands_beside = d->drift.is_shut_ours && pace_is_shut(&d->drift.pace);
+        r = entry_put_lockdown(d);
+        if (r == -EBADMSG && engine_learn(&d->engine))
+                r = entry_put_lockdown(d);
+        *ret_is_beside = d->engine.stands_beside && (r == -EPERM || r == -EAGAIN);
+        d->engine.stands_beside = false;
+        return r;
+}
+
 static int
 begin_panic(Daemon *d, Arena *a, const PanicRequest *q, json_t *reply, RequestFailure *f) {
         uint64_t duration = q->seconds > 0 ? (uint64_t)q->seconds * 1000000 : FOREVER;
-        bool was_on = d->panic.is_on;
+        bool was_on = d->panic.is_on, is_beside;
         size_t n_cut = 0;
         int r = check_way(d, a, q, reply, f);
 
@@ -238,12 +251,10 @@ begin_panic(Daemon *d, Arena *a, const PanicRequest *q, json_t *reply, RequestFa
                 return request_fail(f, RPC_INTERFACE ".NotArmed",
                                     "it cannot be written down; nothing has changed");
         d->panic.is_on = true;
-        r = entry_put_lockdown(d);
-        if (r == -EBADMSG && engine_learn(&d->engine))
-                r = entry_put_lockdown(d);
+        r = put_lockdown(d, &is_beside);
         /* what the kernel took, and was not read back as it should be, is not "nothing": it stays,
          * is put right when it is compared, and until then status says that something else holds */
-        if (r < 0 && r != -EIO) {
+        if (r < 0 && r != -EIO && !is_beside) {
                 d->panic.is_on = was_on;
                 if (!was_on)
                         (void)remove_file(d); /* it would only come at the next start */

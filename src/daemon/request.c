@@ -139,9 +139,9 @@ int request_refuse_taken(Daemon *d, RequestFailure *f) {
             !d->engine.is_anothers)
                 return 0;
         r = request_fail(f, RPC_INTERFACE ".KernelRefused",
-                         "another program owns the table, so that no rule can be changed, and "
-                         "this host is shut but for those who may rescue: `ringwall events` "
-                         "tells which program; end it first");
+                         "another program owns the table, so that no rule can be changed: "
+                         "`ringwall events` tells which program, and who comes in meanwhile; end "
+                         "it first");
         if (f && !f->messages)
                 f->messages = json_array();
         request_tell_of_former(d, request_waiting(d), f);

@@ -99,9 +99,12 @@ static size_t count_rules(const Ruleset *rs) {
         return n;
 }
 
-static void add_boot(json_t *reply) {
+static void add_start(const Daemon *d, json_t *reply) {
         UnitStart start;
 
+        if (starts_are_late(&d->starts, starts_now()))
+                (void)json_object_set_new(reply, "lateStarts",
+                                          json_integer((json_int_t)d->starts.n_late));
         if (outlook_boot(&start) == 0 && start != UNIT_MISSING)
                 (void)json_object_set_new(reply, "startsAtBoot",
                                           json_boolean(start == UNIT_ENABLED));
@@ -122,10 +125,10 @@ json_t *request_status(Daemon *d) {
                 return NULL;
         (void)json_object_set_new(
                 reply, "drift",
-                json_pack("{s:I, s:I, s:I, s:b, s:I}", "seen", (json_int_t)d->drift.n_drifts,
+                json_pack("{s:I, s:I, s:I, s:b, s:b, s:I}", "seen", (json_int_t)d->drift.n_drifts,
                           "undone", (json_int_t)d->drift.n_heals, "longest",
                           (json_int_t)d->drift.longest_usec, "shut", pace_is_shut(&d->drift.pace),
-                          "times", (json_int_t)d->drift.pace.n_shut));
+                          "kept", d->drift.is_kept, "times", (json_int_t)d->drift.pace.n_shut));
         (void)json_object_set_new(reply, "claims", claims_json(d));
         if (d->bans)
                 (void)json_object_set_new(reply, "bans", bans_status(d));
@@ -134,7 +137,7 @@ json_t *request_status(Daemon *d) {
                                           json_pack("{s:I}", "seconds", panic_seconds(d)));
         add_in_force(d, holds, reply);
         add_differences(d, holds, reply);
-        add_boot(reply);
+        add_start(d, reply);
         if (d->confirm.is_pending)
                 (void)json_object_set_new(
                         reply, "pending",

@@ -42,7 +42,48 @@ static bool shut(Daemon *d) {
         siege_prepare(d);
         r = d->drift.shut ? engine_shut(&d->engine, d->drift.shut) : -ENOMEM;
         d->drift.is_shut_ours = r > 0;
+        d->drift.is_kept = false;
         return r >= 0;
+}
+
+/* What takes the kernel long is not put there again and again. */
+static bool is_small(const Ruleset *rs) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < rs->n_chains; i++)
+                n += rs->chains[i]->n_rules;
+        for (size_t i = 0; i < rs->n_sets; i++)
+                n += rs->sets[i]->n_elements;
+        return n <= SIEGE_KEPT_MAX;
+}
+
+/* Whether all that should be in force can stand in the table that shuts, so that whoever is
+ * admitted comes in: nobody else may take it away, nor the bans, which are no part of it. What
+ * nobody has confirmed might have to be undone while the table itself cannot be written to. */
+static bool may_keep(const Daemon *d) {
+        return d->drift.is_shut_ours && d->confirm.is_known && !d->confirm.is_pending &&
+               d->engine.desired && d->engine.desired != d->drift.not_kept && bans_stand(d) &&
+               is_small(d->engine.desired);
+}
+
+void siege_follow(Daemon *d, bool is_other) {
+        DriftGuard *drift = &d->drift;
+        bool keeps = may_keep(d);
+
+        if (!pace_is_shut(&drift->pace))
+                return;
+        if (keeps == drift->is_kept && !(keeps && is_other) && !drift->is_behind)
+                return;
+        turn_step(d, 0);
+        /* each in one transaction, in place of the other: never is there neither */
+        if (keeps) {
+                drift->is_kept = engine_shut(&d->engine, d->engine.desired) > 0;
+                drift->is_behind = false;
+                drift->not_kept = drift->is_kept ? NULL : d->engine.desired;
+        }
+        if (!keeps || !drift->is_kept)
+                drift->is_behind = !shut(d); /* what stands there may admit more: again */
+        turn_step(d, 0);
 }
 
 static const char *const reasons[] = {
@@ -65,9 +106,11 @@ bool siege_begin(Daemon *d, SiegeReason reason, uint64_t since) {
         pace_shut(&drift->pace, now);
         if (!d->confirm.is_pending)
                 (void)change_cut(d);
-        daemon_event(d, EVENT_DRIFT, LOG_ALERT,
-                     "%s, nothing comes in but those who may rescue, and what was open before",
-                     reasons[reason]);
+        siege_follow(d, true);
+        daemon_event(d, EVENT_DRIFT, LOG_ALERT, "%s, %s", reasons[reason],
+                     drift->is_kept ? "they stand in a table that nobody else can change, too"
+                                    : "nothing comes in but those who may rescue, and what was "
+                                      "open before");
         return true;
 }
 
@@ -88,6 +131,8 @@ void siege_end(Daemon *d) {
                 daemon_say(d, LOG_ERR, "this host stays shut: %s", strerror(-r));
                 return;
         }
+        d->drift.is_kept = d->drift.is_behind = false;
+        d->drift.not_kept = NULL;
         pace_open(pace, now);
         d->drift.closed_usec = 0;
         daemon_event(d, EVENT_HEALED, LOG_WARNING,

@@ -78,11 +78,34 @@ static bool is_listening(const HostSockets *listening, Family family, U128 addre
 }
 
 /* Where conntrack had slept, whatever came next was taken for the first packet: if it was a
- * server's, the connection seems to be one that this host opened, and would be admitted as such. */
-static bool is_turned(const CutHost *host, const Connection *c) {
-        return c->picked_up && c->protocol == IPPROTO_TCP && host->listening &&
-               place_find(host->net, c->family, c->source).is_own &&
-               is_listening(host->listening, c->family, c->source, c->source_port);
+ * server's, the connection seems to be one that the server's side opened, and would be admitted as
+ * such. */
+typedef enum Turned {
+        TURNED_NO,
+        TURNED_YES, /* this host listens there */
+        TURNED_PERHAPS,
+} Turned;
+
+/* Whether kernels hand out this port to whoever connects: Linux from 32768 on, others from 49152.
+ */
+static bool is_handed_out(uint16_t port) {
+        return port >= 32768;
+}
+
+static Turned is_turned(const CutHost *host, const Connection *c) {
+        if (!c->picked_up || c->protocol != IPPROTO_TCP)
+                return TURNED_NO;
+        if (place_find(host->net, c->family, c->source).is_own)
+                return host->listening && is_listening(host->listening, c->family, c->source,
+                                                       c->source_port)
+                               ? TURNED_YES
+                               : TURNED_NO;
+        /* what was dialled here and sent elsewhere is the right way round: replies are not sent */
+        if (c->translated || place_find(host->net, c->family, c->destination).is_own)
+                return TURNED_NO;
+        /* through this host: nobody knows the ends' sockets */
+        return is_handed_out(c->source_port) && !is_handed_out(c->dialled_port) ? TURNED_NO
+                                                                                : TURNED_PERHAPS;
 }
 
 static Connection turn(const Connection *c) {
@@ -96,23 +119,18 @@ static Connection turn(const Connection *c) {
         return turned;
 }
 
-static int decide(const Ruleset *rs,
-                  const CutHost *host,
-                  const Connection *c,
-                  Hook *ret_hook,
-                  CutVerdict *ret) {
+static int decide_as_is(const Ruleset *rs,
+                        const CutHost *host,
+                        const Connection *c,
+                        Hook *ret_hook,
+                        CutVerdict *ret) {
         bool is_certain = true;
-        Connection turned;
         PacketQuestion q;
         Evaluation e;
         Packet p;
         int r;
 
         *ret = CUT_NO;
-        if (is_turned(host, c)) {
-                turned = turn(c);
-                c = &turned;
-        }
         if (!describe(host, c, &q))
                 return 0;
         *ret_hook = q.hook;
@@ -127,6 +145,26 @@ static int decide(const Ruleset *rs,
                 return 0;
         *ret = is_certain ? CUT_YES : CUT_UNKNOWN;
         return 0;
+}
+
+static int decide(const Ruleset *rs,
+                  const CutHost *host,
+                  const Connection *c,
+                  Hook *ret_hook,
+                  CutVerdict *ret) {
+        Turned turned = is_turned(host, c);
+        Connection other;
+        int r = 0;
+
+        *ret = CUT_NO;
+        if (turned != TURNED_NO) {
+                other = turn(c);
+                r = decide_as_is(rs, host, &other, ret_hook, ret);
+        }
+        /* whoever may have opened it, the policy has to admit it */
+        return r < 0 || turned == TURNED_YES || *ret == CUT_YES
+                       ? r
+                       : decide_as_is(rs, host, c, ret_hook, ret);
 }
 
 int cut_decide(const Ruleset *rs, const CutHost *host, const Connection *c, CutVerdict *ret) {
@@ -150,6 +188,7 @@ typedef struct Cutter {
         ConntrackLink *link;
         size_t n_marked, n_over; /* in this round */
         size_t n_made;
+        bool only_amidst; /* what conntrack saw begin is left alone */
         CutCounts counts;
 } Cutter;
 
@@ -159,7 +198,7 @@ static int cut_one(const Connection *c, void *to) {
         int r;
 
         cutter->counts.n_seen++;
-        if (c->mark & cutter->mark)
+        if (c->mark & cutter->mark || (cutter->only_amidst && !c->picked_up))
                 return 0;
         r = cut_decide(cutter->rs, &cutter->host, c, &verdict);
         if (r < 0)
@@ -256,10 +295,10 @@ static int cut_tracked(Cutter *c) {
         return r == -EINTR ? 0 : r;
 }
 
-int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
+static int cut(const Ruleset *rs, uint32_t mark, bool only_amidst, CutCounts *ret) {
         _cleanup_(conntrack_closep) ConntrackLink *link = NULL;
         _cleanup_(arena_freep) Arena *a = arena_new(0), *scratch = arena_new(0);
-        Cutter c = {.rs = rs, .mark = mark};
+        Cutter c = {.rs = rs, .mark = mark, .only_amidst = only_amidst};
         HostSockets sockets = {0}, listening = {0};
         HostNet net;
         int r = a && scratch ? routes_read(a, &net) : -ENOMEM, listed;
@@ -275,11 +314,19 @@ int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
         if (c.host.asks_user && sockets_read_connected(a, 0, &sockets) == 0)
                 c.host.sockets = &sockets;
         r = cut_tracked(&c);
-        if (r == 0)
+        if (r == 0 && !only_amidst)
                 r = listed < 0 ? listed : cut_untracked(&c, a);
         c.counts.n_cut = c.n_marked - c.n_over + c.n_made;
         *ret = c.counts;
         return r;
+}
+
+int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
+        return cut(rs, mark, false, ret);
+}
+
+int cut_amidst(const Ruleset *rs, uint32_t mark, CutCounts *ret) {
+        return cut(rs, mark, true, ret);
 }
 
 /* ---- without doing it */

@@ -56,3 +56,6 @@ int cut_list(const Ruleset *rs, uint32_t mark, uint64_t end_usec, CutTake take, 
  * programs may write marks, too. 0; a negative errno if not all could be looked at. Counts are of
  * the last round but for n_cut. */
 int cut_all(const Ruleset *rs, uint32_t mark, CutCounts *ret);
+/* The same of those alone that conntrack knows only from amidst: it met them after all others were
+ * cut, with the first packet after a silence. */
+int cut_amidst(const Ruleset *rs, uint32_t mark, CutCounts *ret);

@@ -203,7 +203,6 @@ static void what_seems_to_go_the_other_way_is_judged_as_it_was_opened(void **sta
                 {"known from its first packet", "192.0.2.1", "203.0.113.9", 22, 40000, false,
                  CUT_NO},
                 {"nobody listens there", "192.0.2.1", "203.0.113.9", 23, 40000, true, CUT_NO},
-                {"not this host's own port", "172.17.0.2", "203.0.113.9", 22, 40000, true, CUT_NO},
                 {"the right way round", "203.0.113.9", "192.0.2.1", 40000, 22, true, CUT_YES},
         };
         HostSocket listener = {
@@ -234,12 +233,64 @@ static void what_seems_to_go_the_other_way_is_judged_as_it_was_opened(void **sta
         (void)arena_free(host.scratch);
 }
 
+/* Nobody knows which end of what goes through this host has opened it, but by its ports. */
+static void what_goes_through_must_be_admitted_whoever_may_have_opened_it(void **state) {
+        static const struct {
+                const char *name, *from, *to;
+                uint16_t port, to_port;
+                bool picked_up;
+                CutVerdict expected;
+        } rows[] = {
+                {"a container's server answers a client", "172.17.0.2", "203.0.113.9", 8080, 40000,
+                 true, CUT_YES},
+                {"known from its first packet", "172.17.0.2", "203.0.113.9", 8080, 40000, false,
+                 CUT_NO},
+                {"its client may connect", "172.17.0.2", "10.0.0.7", 8080, 40000, true, CUT_NO},
+                {"a server at a port that is handed out", "172.17.0.2", "203.0.113.9", 50051, 40000,
+                 true, CUT_YES},
+                {"a client behind another port", "172.17.0.2", "203.0.113.9", 8080, 1024, true,
+                 CUT_YES},
+                {"a container is the client", "172.17.0.2", "203.0.113.9", 40000, 443, true,
+                 CUT_NO},
+                {"the right way round", "203.0.113.9", "172.17.0.2", 40000, 8080, true, CUT_YES},
+                {"its server may not connect", "203.0.113.9", "10.0.0.7", 443, 40000, true,
+                 CUT_YES},
+        };
+        static const char text[] = "ringwall: 1\n"
+                                   "zones: { lan: 10.0.0.0/24 }\n"
+                                   "routed: [{ allow: [8080/tcp, 40000/tcp], from: lan }]\n";
+        Ruleset *rs = unit_compile(*state, catalogue, text);
+        HostNet net = host_net(*state);
+        CutHost host = {.net = &net, .scratch = arena_new(0)};
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Connection c = {
+                        .family = FAMILY_IPV4,
+                        .protocol = IPPROTO_TCP,
+                        .source = unit_address(rows[i].from),
+                        .source_port = rows[i].port,
+                        .dialled = unit_address(rows[i].to),
+                        .dialled_port = rows[i].to_port,
+                        .destination = unit_address(rows[i].to),
+                        .destination_port = rows[i].to_port,
+                        .confirmed = true,
+                        .picked_up = rows[i].picked_up,
+                };
+                CutVerdict verdict;
+
+                assert_int_equal(cut_decide(rs, &host, &c, &verdict), 0);
+                unit_equal(rows[i].name, verdict, rows[i].expected);
+        }
+        (void)arena_free(host.scratch);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 unit_arena_test(what_the_policy_would_not_admit_is_cut),
                 unit_arena_test(what_depends_on_an_unknown_owner_is_left_alone),
                 unit_arena_test(a_connection_whose_owner_is_known_is_judged_by_it),
                 unit_arena_test(what_seems_to_go_the_other_way_is_judged_as_it_was_opened),
+                unit_arena_test(what_goes_through_must_be_admitted_whoever_may_have_opened_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -314,7 +314,8 @@ static int read_back(Engine *e, const Ruleset *rs, Diag *d) {
 static int keep(Engine *e, Arena **arena, Ruleset *rs, int r) {
         bool is_seen = r == 0;
 
-        if (r < 0 && r != -EIO && !(r == -EPERM && e->insists)) {
+        if (r < 0 && r != -EIO && !(r == -EPERM && e->insists) &&
+            !(e->stands_beside && (r == -EPERM || r == -EAGAIN))) {
                 engine_forget_found(e); /* it may borrow from what the caller frees */
                 return r;
         }

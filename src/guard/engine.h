@@ -44,6 +44,8 @@ typedef struct Engine {
         const Ruleset *found; /* or NULL; it lives no longer than what is in force */
         char shut_name[SHUT_NAME_SIZE]; /* of the table that shuts the host; empty: none did yet */
         bool insists;         /* what a table of another program's keeps out is desired even so */
+        bool stands_beside;   /* likewise, and what others are too quick for: engine_shut() keeps it
+                               */
         bool tracks;          /* conntrack stays at work even if the table goes */
         bool reports_refused; /* what is refused is made known: see ruleset/refused.h */
 } Engine;

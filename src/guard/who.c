@@ -33,6 +33,22 @@ int who_read(const Tree *t, const Commit *c, Who *ret) {
         return 0;
 }
 
+static bool is_same_text(const char *a, const char *b) {
+        return a && b ? streq(a, b) : a == b;
+}
+
+bool who_is_alike(const Who *a, const Who *b) {
+        const Cgroup *x = &a->process.cgroup, *y = &b->process.cgroup;
+
+        if (a->known != b->known || !streq(a->name, b->name) || a->login_uid != WHO_UNKNOWN_LOGIN ||
+            b->login_uid != WHO_UNKNOWN_LOGIN)
+                return false;
+        if (!a->known)
+                return true;
+        return (x->unit || x->container) && is_same_text(x->unit, y->unit) &&
+               is_same_text(x->container, y->container);
+}
+
 int who_copy(Arena *a, const Who *who, Who *ret) {
         Who copy = *who;
         HostProcess *p = &copy.process;
@@ -92,6 +108,9 @@ const char *who_describe(Arena *a, const Who *who) {
         char buf[ADDRESS_TEXT_MAX];
         const char *text, *login;
 
+        if (!who->known && who->pid == 0 && who->name[0])
+                return arena_printf(a, "%s (a process that is not to be seen from here)",
+                                    who->name);
         if (!who->known)
                 return who->name[0] ? arena_printf(a, "%s (process %d, which is gone)", who->name,
                                                    (int)who->pid)

@@ -26,12 +26,16 @@ int who_read_process(const Tree *t, pid_t pid, Who *ret);
 int who_read_number(const Tree *t, pid_t pid, Who *ret);
 /* To be called at once. Lives in the tree's arena. 0 or -ENOMEM. */
 int who_read(const Tree *t, const Commit *c, Who *ret);
+/* Whether both are the same program of the same service, which runs it again and again, as a
+ * container engine does iptables: nobody who has logged in, or of whom more is not known than the
+ * name. */
+bool who_is_alike(const Who *a, const Who *b);
 /* 0 or -ENOMEM. But for `by`. */
 int who_copy(Arena *a, const Who *who, Who *ret);
 /* Looks up the login's name, wherever names are kept: that may take long. */
 void who_find_login(Arena *a, Who *who);
 /* Takes its time: walks over all processes. 0 or a negative errno. */
 int who_find_connection(const Tree *t, const Sshd *sshd, Who *who);
-/* "nft (process 4711: nft flush ruleset) of ssh.service, logged in as anna from 198.51.100.7". NULL
- * without memory. */
+/* "nft (process 4711: nft flush ruleset) of ssh.service, logged in as anna from 198.51.100.7".
+ * Without a number, of one in another process namespace, the name alone. NULL without memory. */
 const char *who_describe(Arena *a, const Who *who);

@@ -64,6 +64,45 @@ static void without_a_number_or_a_process_nobody_is_known(void **state) {
         assert_false(known);
 }
 
+static void of_another_process_namespace_the_name_is_told(void **state) {
+        bool known;
+
+        assert_string_equal(told(*state, commit_of(0, "iptables"), &known),
+                            "iptables (a process that is not to be seen from here)");
+        assert_false(known);
+}
+
+static Who program_of(const char *name, const char *unit, uint32_t login) {
+        Who who = {.known = true, .login_uid = login, .pid = 4711};
+
+        (void)snprintf(who.name, sizeof(who.name), "%s", name);
+        who.process.cgroup.unit = unit;
+        return who;
+}
+
+static void what_a_service_runs_again_is_alike(void **state) {
+        const Who docker = program_of("iptables", "docker.service", WHO_UNKNOWN_LOGIN);
+        Who other = docker;
+
+        other.pid = 4712;
+        assert_true(who_is_alike(&docker, &other));
+        other = program_of("iptables", "fail2ban.service", WHO_UNKNOWN_LOGIN);
+        assert_false(who_is_alike(&docker, &other));
+        other = program_of("nft", "docker.service", WHO_UNKNOWN_LOGIN);
+        assert_false(who_is_alike(&docker, &other));
+        other = docker;
+        other.known = false;
+        assert_false(who_is_alike(&docker, &other));
+}
+
+static void people_are_told_one_by_one(void **state) {
+        const Who anna = program_of("nft", "ssh.service", 1000);
+        const Who nobody = program_of("nft", NULL, WHO_UNKNOWN_LOGIN);
+
+        assert_false(who_is_alike(&anna, &anna));
+        assert_false(who_is_alike(&nobody, &nobody)); /* of which service is not known */
+}
+
 static void a_process_is_known_by_its_number_alone_where_that_is_certain(void **state) {
         const Tree tree = {.arena = *state, .root = ""};
         char name[COMMIT_NAME_SIZE];
@@ -81,6 +120,9 @@ int main(void) {
                 unit_arena_test(a_process_that_is_there_is_told_with_its_arguments),
                 unit_arena_test(a_number_that_is_anothers_by_now_names_nobody),
                 unit_arena_test(without_a_number_or_a_process_nobody_is_known),
+                unit_arena_test(of_another_process_namespace_the_name_is_told),
+                unit_arena_test(what_a_service_runs_again_is_alike),
+                unit_arena_test(people_are_told_one_by_one),
                 unit_arena_test(a_process_is_known_by_its_number_alone_where_that_is_certain),
         };
 

@@ -71,8 +71,9 @@ static const struct Row {
                                  .name = "docker-proxy",
                                  .worst = BYPASS_RELAYS,
                                  .is_process = true,
-                                 .hint = "publish the port at 127.0.0.1 alone, or refuse the port "
-                                         "at which it listens"},
+                                 .hint = "nothing, if whoever reaches the port shall reach the "
+                                         "container; else do not allow it in 'inbound', or publish "
+                                         "it at 127.0.0.1 alone"},
         [BYPASS_FORWARDER] = {.id = "port-forwarder",
                               .name = "forwarders of rootless containers",
                               .worst = BYPASS_RELAYS,

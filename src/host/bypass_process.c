@@ -195,8 +195,11 @@ static bool is_told(const Bypasses *to, const Bypass *b) {
         for (size_t i = 0; i < to->n_items; i++) {
                 const Bypass *x = &to->items[i];
 
+                /* Docker runs one a family, and a port has one meaning */
                 if (x->kind == b->kind && x->proto == b->proto && x->port == b->port &&
-                    x->target_port == b->target_port && streq(x->what, b->what))
+                    x->target_port == b->target_port &&
+                    (streq(x->what, b->what) ||
+                     (b->kind == BYPASS_DOCKER_PROXY && b->target_port != 0)))
                         return true;
         }
         return false;

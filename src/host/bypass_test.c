@@ -198,6 +198,35 @@ static void programs_that_relay_are_found_with_where_they_lead(void **state) {
         }
 }
 
+static void dockers_two_processes_for_a_port_are_one_relay(void **state) {
+        static const char *const words[] = {
+                "docker-proxy -container-ip 172.17.0.2 -container-port 80",
+                "docker-proxy -container-ip fd00::2 -container-port 80",
+                "docker-proxy -container-ip 172.17.0.2 -container-port 80"};
+        HostSocket sockets[] = {at_any(IPPROTO_TCP, 8080, 77), at_any(IPPROTO_TCP, 8080, 78),
+                                at_any(IPPROTO_TCP, 8081, 79)};
+        BypassInput input = {.listening = {.items = sockets, .n_items = ARRAY_SIZE(sockets)}};
+        Tree *t = *state;
+        size_t n = 0;
+        Result all;
+
+        for (pid_t i = 0; i < 3; i++) {
+                FakeProcess p = {
+                        .pid = 700 + i,
+                        .comm = "docker-proxy",
+                        .executable = "/usr/bin/docker-proxy",
+                        .command = words[i],
+                        .sockets = {77 + (uint32_t)i},
+                };
+
+                tree_add_process(t, &p);
+        }
+        all = find(t, &input);
+        for (size_t i = 0; i < all.n_items; i++)
+                n += all.items[i].kind == BYPASS_DOCKER_PROXY && all.items[i].state == BYPASS_FOUND;
+        assert_int_equal(n, 2); /* of 8080 and of 8081 */
+}
+
 static void a_relay_to_what_is_protected_refutes_and_one_from_that_port_does_not(void **state) {
         static const struct {
                 const char *name;
@@ -362,6 +391,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(a_host_with_nothing_has_each_kind_once_and_absent),
                 tree_test(programs_that_relay_are_found_with_where_they_lead),
+                tree_test(dockers_two_processes_for_a_port_are_one_relay),
                 tree_test(a_relay_to_what_is_protected_refutes_and_one_from_that_port_does_not),
                 tree_test(legacy_tables_let_in_only_if_they_can_redirect),
                 tree_test(a_bridge_with_a_way_out_counts_while_its_frames_meet_no_rule),

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/doctor.h"
 
+#include <inttypes.h>
+
+#include "host/starts.h"
 #include "host/unit.h"
 
 #define NAMES_SHOWN 5
@@ -255,10 +258,60 @@ static int examine_bridges(const Subject *s, Findings *ret) {
                                         : "what stays within a bridge, from one port to "
                                           "another, passes no rule: containers on one bridge "
                                           "reach each other whatever the policy says",
-                          .advice = called ? "load the policy again when bridges or their ports "
-                                             "have changed"
+                          .advice = called ? "nothing: ringwalld follows them as they change; only "
+                                             "'ringwall load' has to be run again then"
                                            : "put what must not reach each other on different "
                                              "bridges"});
+}
+
+/* By the names of the catalogue's zones `containers` and `vms`. */
+static bool is_in_zone(const char *bridge) {
+        static const char *const names[] = {"br-", "podman", "cni-", "virbr"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (startswith(bridge, names[i]))
+                        return true;
+        return streq(bridge, "docker0");
+}
+
+/* Whether containers alone may be behind it. */
+static bool has_device(const HostNet *net, const HostLink *bridge) {
+        for (size_t i = 0; i < net->n_links; i++)
+                if (net->links[i].master == bridge->index && !streq(net->links[i].kind, "veth"))
+                        return true;
+        return false;
+}
+
+/* An engine gives a bridge any name that it is told. */
+static int examine_bridge_names(const Subject *s, Findings *ret) {
+        Names names = {0};
+        int r = 0;
+
+        for (size_t i = 0; i < s->net->n_links && r == 0; i++) {
+                const HostLink *link = &s->net->links[i];
+
+                if (streq(link->kind, "bridge") && !is_in_zone(link->name) &&
+                    !has_device(s->net, link))
+                        r = names_add(s->tree, &names, link->name);
+        }
+        if (r == 0)
+                r = names_end(s->tree, &names);
+        if (r < 0 || !names.text || !(has_rival(s, "docker") || has_rival(s, "podman")))
+                return r;
+        return add(
+                s->tree, ret,
+                (Finding){
+                        .kind = FINDING_NOTE,
+                        .id = "bridge-names",
+                        .what = arena_printf(s->tree->arena,
+                                             "bridges of other names than containers' have: %s",
+                                             names.text),
+                        .why = "the zones containers and vms know bridges by their names: what is "
+                               "behind another one reaches nothing outside, and is not covered "
+                               "by what 'protected' says of containers' networks",
+                        .advice = "if containers are behind them, and no zone of the policy names "
+                                  "them, add them there to: zones: { containers: { interfaces: "
+                                  "[docker0, \"br-*\"] } }"});
 }
 
 static int examine_rp_filter(const Subject *s, Findings *ret) {
@@ -339,8 +392,8 @@ int doctor_examine_settings(const Tree *t,
                             size_t n_rivals,
                             Findings *ret) {
         static int (*const parts[])(const Subject *s, Findings *ret) = {
-                examine_forwarding,   examine_bridges,        examine_rp_filter,
-                examine_accept_local, examine_route_localnet,
+                examine_forwarding, examine_bridges,      examine_bridge_names,
+                examine_rp_filter,  examine_accept_local, examine_route_localnet,
         };
         Subject s = {
                 .tree = t, .values = settings, .net = net, .rivals = rivals, .n_rivals = n_rivals};
@@ -448,6 +501,29 @@ static int take_daemon(const Tree *t, pid_t pid, const char *comm, void *to) {
         return 0;
 }
 
+static int examine_starts(const Tree *t, Findings *ret) {
+        const char *path = tree_path(t, STARTS_FOLDER "/" STARTS_FILE);
+        Starts s;
+
+        if (!path)
+                return -ENOMEM;
+        if (!starts_read(path, &s) || !starts_are_late(&s, starts_now()))
+                return 0;
+        return add(t, ret,
+                   (Finding){.kind = FINDING_PROBLEM,
+                             .id = "daemon.restarts",
+                             .what = "ringwalld ends again and again",
+                             .seen = arena_printf(t->arena,
+                                                  "it was started more than %d times within %d s, "
+                                                  "and had to wait %" PRIu64 " time%s",
+                                                  STARTS_AT_ONCE, (int)(STARTS_CALM_USEC / 1000000),
+                                                  s.n_late, s.n_late == 1 ? "" : "s"),
+                             .why = "systemd starts it every few seconds until it stays; meanwhile "
+                                    "nobody watches over the rules, and nothing can be applied, "
+                                    "confirmed or banned",
+                             .advice = "journalctl -u ringwalld says what ends it"});
+}
+
 int doctor_examine_daemon(const Tree *t, Findings *ret) {
         UnitStart start;
         const char *path;
@@ -455,6 +531,9 @@ int doctor_examine_daemon(const Tree *t, Findings *ret) {
         int r = unit_read_start(t, UNIT_DAEMON, &start, &path);
 
         if (r < 0 || start == UNIT_MISSING)
+                return r;
+        r = examine_starts(t, ret);
+        if (r < 0)
                 return r;
         r = process_walk(t, take_daemon, &runs);
         if (r < 0 || runs)

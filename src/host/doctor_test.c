@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/doctor.h"
 
+#include <inttypes.h>
+
+#include "host/starts.h"
 #include "host/tree_unit.h"
 
 /* NULL if there is none. */
@@ -227,6 +230,31 @@ static void bridges_say_whether_their_frames_are_seen(void **state) {
         assert_non_null(strstr(get(&all, "bridges").seen, "bridge-nf-call-iptables is on"));
 }
 
+static void a_bridge_of_containers_that_no_zone_knows_is_a_note(void **state) {
+        Findings all;
+        Host h;
+
+        host_init(&h);
+        h.net.links = (HostLink[]){
+                {.index = 1, .name = "docker0", .kind = "bridge"},
+                {.index = 2, .name = "br-0123456789ab", .kind = "bridge"},
+                {.index = 3, .name = "ai0", .kind = "bridge"},
+                {.index = 4, .name = "veth1", .kind = "veth", .master = 3},
+                {.index = 5, .name = "vmbr0", .kind = "bridge"},
+                {.index = 6, .name = "eth0", .kind = "", .master = 5},
+        };
+        h.net.n_links = 6;
+        h.rivals[0].id = "docker";
+        h.rivals[0].state = RIVAL_ABSENT;
+        all = examine(*state, &h);
+        assert_null(find(&all, "bridge-names"));
+        h.rivals[0].state = RIVAL_ACTIVE;
+        all = examine(*state, &h);
+        assert_string_equal(get(&all, "bridge-names").what,
+                            "bridges of other names than containers' have: ai0");
+        assert_int_equal(get(&all, "bridge-names").kind, FINDING_NOTE);
+}
+
 static void many_interfaces_are_counted(void **state) {
         static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
         Findings all;
@@ -297,6 +325,26 @@ static void a_daemon_that_does_not_run_is_a_problem(void **state) {
         assert_int_equal(runs.n_items, 0);
 }
 
+static void a_daemon_that_ends_again_and_again_is_a_problem(void **state) {
+        static const char file[] = "/run/ringwall/starts";
+        const Tree *t = *state;
+        Findings calm = {0}, now = {0}, before = {0};
+        uint64_t late = starts_now() + 3600 * UINT64_C(1000000); /* as long as the test takes */
+
+        tree_write(t, "/usr/lib/systemd/system/ringwalld.service", "");
+        tree_write(t, "/proc/100/comm", "ringwalld\n");
+        tree_write(t, file, arena_printf(t->arena, "%" PRIu64 " 50000000 0\n", late));
+        assert_int_equal(doctor_examine_daemon(t, &calm), 0);
+        assert_int_equal(calm.n_items, 0);
+        tree_write(t, file, arena_printf(t->arena, "%" PRIu64 " 55000000 3\n", late));
+        assert_int_equal(doctor_examine_daemon(t, &now), 0);
+        assert_int_equal(get(&now, "daemon.restarts").kind, FINDING_PROBLEM);
+        assert_non_null(strstr(get(&now, "daemon.restarts").seen, "3 times"));
+        tree_write(t, file, "0 0 3\n");
+        assert_int_equal(doctor_examine_daemon(t, &before), 0);
+        assert_int_equal(before.n_items, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(another_manager_is_a_problem_and_a_writer_a_note),
@@ -309,10 +357,12 @@ int main(void) {
                 tree_test(a_strict_filter_matters_with_several_ways_out),
                 tree_test(reachable_loopback_is_a_problem_unless_it_is_needed),
                 tree_test(bridges_say_whether_their_frames_are_seen),
+                tree_test(a_bridge_of_containers_that_no_zone_knows_is_a_note),
                 tree_test(many_interfaces_are_counted),
                 tree_test(names_the_providers_firewall),
                 tree_test(a_unit_that_does_not_start_is_a_problem),
                 tree_test(a_daemon_that_does_not_run_is_a_problem),
+                tree_test(a_daemon_that_ends_again_and_again_is_a_problem),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,9 @@ const char *draft_describe(Draft *d, const DraftPort *x) {
                               : x->is_tunnel ? "the kernel (WireGuard)"
                                              : "not known";
 
+        if (p->inner > 0 && p->container)
+                return arena_printf(d->arena, "%s, to port %u of %s", program, p->inner,
+                                    p->container);
         if (p->inner > 0)
                 return arena_printf(d->arena, "%s, to port %u of a container", program, p->inner);
         if (p->is_published)

@@ -136,6 +136,7 @@ static void a_server_at_home_with_containers_and_machines(void **state) {
         (void)listens(&h, "tcp", 3000, "node", "shop.service");
         published(&h, 5678, 5678);
         published(&h, 15432, 5432);
+        h.survey.ports[h.survey.n_ports - 1].container = "shop_db_1";
         (void)listens(&h, "tcp", 8123, "hass", "home-assistant.service");
         (void)listens(&h, "tcp", 9999, "ollama", "ollama.service");
         (void)listens(&h, "tcp", 11434, "ollama", "ollama.service");

@@ -101,8 +101,25 @@ static void add_claims(Finder *f) {
         }
 }
 
+static int add_outsiders(Finder *f) {
+        const Zone *const inside[] = {f->input->policy->containers, f->input->policy->vms};
+        ZoneExpression *expression = arena_new0(f->arena, ZoneExpression);
+        ZoneTerm *terms = arena_alloc_array(f->arena, ARRAY_SIZE(inside), sizeof(*terms));
+        size_t n = 0;
+
+        if (!expression || !terms)
+                return -ENOMEM;
+        for (size_t i = 0; i < ARRAY_SIZE(inside); i++)
+                if (inside[i])
+                        terms[n++] = (ZoneTerm){.zone = inside[i]};
+        *expression =
+                (ZoneExpression){.given = true, .restricts = true, .terms = terms, .n_terms = n};
+        f->clients[f->outsiders] = (ReachClients){.except = n > 0 ? expression : NULL};
+        return 0;
+}
+
 static int list_clients(Finder *f) {
-        size_t n = f->to->n_zones + f->input->policy->n_protected + 2;
+        size_t n = f->to->n_zones + f->input->policy->n_protected + 3;
 
         f->clients = arena_alloc_array(f->arena, n, sizeof(*f->clients));
         f->claims = arena_alloc_array(f->arena, n, sizeof(*f->claims));
@@ -112,8 +129,11 @@ static int list_clients(Finder *f) {
                 return -ENOMEM;
         f->everybody = f->n_clients++;
         f->neighbours = f->n_clients++;
+        f->outsiders = f->n_clients++;
         f->clients[f->everybody] = (ReachClients){0};
         f->clients[f->neighbours] = (ReachClients){.to_loopback = true};
+        if (add_outsiders(f) < 0)
+                return -ENOMEM;
         add_claims(f);
         return 0;
 }
@@ -155,7 +175,7 @@ static void find_services(Finder *f, ExposureRow *row) {
 
         row->internal = find_internal(p, row);
         for (size_t i = 0; i < f->n_clients; i++)
-                f->wanted[i] = i <= f->neighbours;
+                f->wanted[i] = i <= f->outsiders;
         for (size_t i = 0; i < p->n_protected; i++)
                 if (holds(&p->protected[i].services.set, row)) {
                         f->wanted[f->claims[i]] = true;
@@ -262,6 +282,7 @@ judge(Finder *f, ExposureRow *row, const ReachAnswer (*sums)[_FAMILY_MAX], size_
                         internet = &row->zones[i];
         }
         row->anywhere = join(row, sums[f->everybody]);
+        row->by_outsiders = join(row, sums[f->outsiders]).count != REACH_NOBODY;
         neighbours = join(row, sums[f->neighbours]);
         row->by_neighbours = neighbours.count != REACH_NOBODY && !neighbours.unsure;
         row->danger = row->anywhere.count == REACH_NOBODY && !row->by_neighbours ? EXPOSURE_CLOSED
@@ -340,10 +361,9 @@ static ReachCount from_outside(const Finder *f, const ExposureRow *row, size_t z
 /* A target at its own address is news where it lets somebody in whom no publication does. */
 static bool is_news(const Finder *f, const ExposureRow *row, size_t n_before) {
         const Exposure *x = f->to;
-        bool news = row->kind != EXPOSURE_ROUTED || row->danger <= EXPOSURE_UNDECIDED;
+        bool news = row->kind != EXPOSURE_ROUTED || row->danger <= EXPOSURE_UNDECIDED ||
+                    row->by_outsiders;
 
-        for (size_t i = 0; i < x->n_zones && !news; i++)
-                news = from_outside(f, row, i) != REACH_NOBODY;
         for (size_t i = 0; i < n_before && news && row->kind == EXPOSURE_ROUTED; i++) {
                 if (!leads_to(&x->rows[i], row))
                         continue;

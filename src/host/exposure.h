@@ -67,6 +67,7 @@ typedef struct ExposureRow {
         const char *tunnel;      /* a program brings connections to it, past the rules: likewise */
         ExposureAnswer *zones;   /* one a zone of Exposure's */
         ExposureAnswer anywhere; /* everybody there can be */
+        bool by_outsiders;       /* somebody who is no container or machine of this host's */
         bool by_neighbours;      /* hosts on the same link, which send to a loopback address */
         const char *connection;  /* one of EXPOSURE_PROTECTED's or _INTERNAL's, in words */
         ExposurePlace places[EXPOSURE_PLACES_MAX];

@@ -174,10 +174,15 @@ static const char *describe_target(Finder *f, Family family, const ReachPlace *p
         return arena_printf(f->arena, "%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "", p->port);
 }
 
+/* Docker's `userland-proxy: false` leaves that to dockerd, which answers nobody there. */
+static bool keeps_port(const char *program) {
+        return survey_publishes(program) || streq(program, "dockerd");
+}
+
 /* The engine's own program that holds the port of a translation. */
 static bool is_publisher(const ExposureRow *row, Family family, const ReachPlace *p) {
         if (row->kind != EXPOSURE_LISTENS || row->proto != p->proto || row->low != p->low ||
-            p->low != p->high || !row->program || !survey_publishes(row->program))
+            p->low != p->high || !row->program || !keeps_port(row->program))
                 return false;
         if (!p->has_dialled)
                 return true;

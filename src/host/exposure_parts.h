@@ -9,10 +9,10 @@ typedef struct Finder {
         Arena *arena;
         const ExposureInput *input;
         Exposure *to;
-        /* zones, then everybody, then who sends to a loopback address, then who is not named by
-         * each claim */
+        /* zones, then everybody, then who sends to a loopback address, then everybody but this
+         * host's own containers and machines, then who is not named by each claim */
         ReachClients *clients;
-        size_t n_clients, everybody, neighbours;
+        size_t n_clients, everybody, neighbours, outsiders;
         size_t *claims; /* of each claim: its clients */
         ReachAnswer *answers;
         bool *wanted;

@@ -324,12 +324,10 @@ static void what_only_one_family_reaches_says_which(void **state) {
         assert_int_equal(all->family, FAMILY_IPV4);
 }
 
-static void
-a_translated_port_is_one_row_with_its_container_and_the_program_that_holds_it(void **state) {
+static void published_by(void **state, const char *program) {
         FakeProcess proxy = {.pid = 70,
                              .parent = 1,
-                             .comm = "docker-proxy",
-                             .executable = "/usr/bin/docker-proxy",
+                             .comm = program,
                              .cgroup = "0::/system.slice/docker.service\n",
                              .sockets = {4711}};
         Container web = {.engine = "docker", .id = "0123456789ab", .name = "web"};
@@ -338,6 +336,7 @@ a_translated_port_is_one_row_with_its_container_and_the_program_that_holds_it(vo
         const ExposureRow *row;
         Exposure x;
 
+        proxy.executable = arena_printf(h.arena, "/usr/bin/%s", program);
         tree_add_process(h.tree, &proxy);
         listen_at(&h, IPPROTO_TCP, "*", 8443, 4711);
         h.input.containers = (ContainerList){&web, 1, &has, 1};
@@ -346,10 +345,19 @@ a_translated_port_is_one_row_with_its_container_and_the_program_that_holds_it(vo
         row = row_of(&x, EXPOSURE_PUBLISHED, 8443, "*");
         assert_string_equal(row->target, "172.17.0.5:443");
         assert_ptr_equal(row->container, &web);
-        assert_string_equal(row->program, "docker-proxy");
+        assert_string_equal(row->program, program);
         assert_int_equal(row->pid, 70);
         assert_int_equal(row->danger, EXPOSURE_INTERNET);
         assert_int_equal(answer_of(&x, row, "internet")->count, REACH_ALL);
+}
+
+static void
+a_translated_port_is_one_row_with_its_container_and_the_program_that_holds_it(void **state) {
+        published_by(state, "docker-proxy");
+}
+
+static void dockerd_holds_it_where_there_is_no_proxy(void **state) {
+        published_by(state, "dockerd");
 }
 
 static void who_holds_a_socket_is_named_with_its_unit(void **state) {
@@ -445,6 +453,7 @@ int main(void) {
                 tree_test(what_only_one_family_reaches_says_which),
                 tree_test(
                         a_translated_port_is_one_row_with_its_container_and_the_program_that_holds_it),
+                tree_test(dockerd_holds_it_where_there_is_no_proxy),
                 tree_test(who_holds_a_socket_is_named_with_its_unit),
                 tree_test(a_relay_to_a_protected_port_counts_by_where_it_leads),
                 tree_test(what_a_tunnel_leads_to_is_reached_though_it_listens_on_loopback),

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include "base/text.h"
+#include "host/containers.h"
 #include "host/survey_links.h"
 #include "nft/world_read.h"
 #include "world/published.h"
@@ -79,6 +80,17 @@ static uint16_t inner_port(Arena *a, const char *command) {
         return digits && text_to_number(digits, 1, UINT16_MAX, &port) ? (uint16_t)port : 0;
 }
 
+/* Likewise: NULL if it does not say. */
+static const char *inner_address(Arena *a, const char *command) {
+        static const char option[] = " -container-ip ";
+        const char *found = command ? strstr(command, option) : NULL;
+
+        if (!found)
+                return NULL;
+        found += strlen(option);
+        return arena_strndup(a, found, strcspn(found, " "));
+}
+
 static int set_program(Arena *a, const HostProcess *p, SurveyPort *to) {
         const char *name = process_program(p);
         const char *unit = p->cgroup.unit ? p->cgroup.unit : "";
@@ -90,9 +102,10 @@ static int set_program(Arena *a, const HostProcess *p, SurveyPort *to) {
         if (!to->program || !to->words)
                 return -ENOMEM;
         to->is_published = survey_publishes(name);
-        if (to->is_published)
+        if (to->is_published) {
                 to->inner = inner_port(a, p->command);
-        else
+                to->inner_address = inner_address(a, p->command);
+        } else
                 r = set_owner(a, p, to);
         return r;
 }
@@ -239,6 +252,30 @@ static int compare_ports(const void *a, const void *b) {
         return x->port < y->port ? -1 : x->port > y->port;
 }
 
+/* Docker is asked only if it publishes something. */
+static int name_containers(const Tree *t, Survey *s) {
+        ContainerList list = {0};
+        bool asked = false;
+
+        for (size_t i = 0; i < s->n_ports; i++) {
+                SurveyPort *p = &s->ports[i];
+                const Container *c;
+                Family family;
+                U128 address;
+
+                if (!p->inner_address ||
+                    address_parse(p->inner_address, &family, &address) != ADDRESS_OK)
+                        continue;
+                if (!asked && containers_read(t, &list) < 0)
+                        return -ENOMEM;
+                asked = true;
+                c = containers_find_address(&list, family, address);
+                if (c && c->name)
+                        p->container = c->name;
+        }
+        return 0;
+}
+
 static int read_ports(const Tree *t, const Policy *catalogue, const SurveyInput *input, Survey *s) {
         Ephemeral e = read_ephemeral(t);
         Holders holders;
@@ -248,6 +285,8 @@ static int read_ports(const Tree *t, const Policy *catalogue, const SurveyInput 
                 r = add_port(t, catalogue, input, &holders, e, &input->listening.items[i], s);
         if (r == 0)
                 r = read_published(t, catalogue, input->world, s);
+        if (r == 0)
+                r = name_containers(t, s);
         if (r < 0)
                 return r;
         s->n_unreadable = holders.n_unreadable;

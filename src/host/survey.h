@@ -25,6 +25,9 @@ typedef struct SurveyPort {
         bool of_root;        /* root made all its sockets, or the kernel itself did */
         const char *program; /* "nginx"; NULL: not ours to see, or the kernel's own */
         const char *owner;   /* "nginx.service", "docker 4f5e6d7c8b9a"; or NULL */
+        const char
+                *inner_address; /* where a published port ends, if the program says it; or NULL */
+        const char *container;  /* that it is, "nextcloud_db_1"; NULL: not known */
         const char *words; /* name, command and unit of the process, to recognise it by; or NULL */
 } SurveyPort;
 

@@ -155,6 +155,8 @@ static void a_published_port_tells_where_it_ends(void **state) {
         assert_string_equal(ports_text(t, &s), "8443/tcp docker-proxy -\n");
         assert_true(s.ports[0].is_published);
         assert_int_equal(s.ports[0].inner, 11434);
+        assert_string_equal(s.ports[0].inner_address, "172.17.0.2");
+        assert_null(s.ports[0].container); /* there is none that is known */
 }
 
 /* tcp dport PORT dnat to 172.17.0.2:INNER, in a chain of that name */

@@ -62,7 +62,8 @@ int port_range_decode(Loader *l, const Node *n, const char *text, Range *ret) {
                 diag_hint(l->d, n->text == text ? "a list is written [80, 443]"
                                                 : "a list is written [80/tcp, 443/tcp]");
         else if (strchr(text, ':'))
-                diag_hint(l->d, "a range is written LOW-HIGH");
+                diag_hint(l->d, "a range is written LOW-HIGH; of a port published as 3001:8080, "
+                                "write 3001 alone");
         else if (definition_find(&l->services, text))
                 diag_hint(l->d, "'%s' is a service: its name alone says its ports", text);
         return -EBADMSG;

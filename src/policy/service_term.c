@@ -24,6 +24,9 @@ static int report_unknown(Loader *l, const Node *n) {
                 diag_hint(l->d, "'%s' is a zone", s);
         else if (strpbrk(s, " ,"))
                 diag_hint(l->d, "a list is written [a, b]");
+        else if (isdigit((unsigned char)s[0]) && strchr(s, ':'))
+                diag_hint(l->d,
+                          "of a port published as 3001:8080, write 3001/tcp: what clients dial");
         else if (isdigit((unsigned char)s[0]))
                 diag_hint(l->d, "ports are written 443/tcp, 8000-8010/tcp or 53/udp");
         definition_suggest(l, &l->services, s, words, ARRAY_SIZE(words));

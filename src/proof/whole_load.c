@@ -317,7 +317,7 @@ static int load_fib(Whole *x, const WorldExpr *e, Byte *registers, const WholeCh
                 return whole_load_else(x, e, registers, c);
         if (!source && c->has_address) {
                 type = (uint32_t)whole_piece_at(x->fib_types, x->n_fib_types, c->address);
-                if (type == WHOLE_OPEN)
+                if (type >= WHOLE_OPEN)
                         whole_put_any(registers, e->target, 4);
                 else
                         whole_put_known(registers, e->target, &type, 4);
@@ -344,8 +344,19 @@ DiagramId whole_where_typed(Whole *x, bool source) {
         DiagramId sum = DIAGRAM_ALL;
 
         for (size_t i = 0; i < x->n_fib_types; i++)
-                if (x->fib_types[i].value == WHOLE_OPEN)
+                if (x->fib_types[i].value >= WHOLE_OPEN)
                         sum = diagram_minus(x->diagram, sum,
+                                            whole_where(x, v, &x->fib_types[i].range, 1));
+        return sum;
+}
+
+DiagramId whole_where_away(Whole *x, bool source) {
+        WholeVariable v = source ? WHOLE_SOURCE : WHOLE_DESTINATION;
+        DiagramId sum = DIAGRAM_EMPTY;
+
+        for (size_t i = 0; i < x->n_fib_types; i++)
+                if (x->fib_types[i].value == WHOLE_AWAY)
+                        sum = diagram_union(x->diagram, sum,
                                             whole_where(x, v, &x->fib_types[i].range, 1));
         return sum;
 }

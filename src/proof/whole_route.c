@@ -131,6 +131,17 @@ static int find_cuts(Whole *x, Range multicast, U128 last, U128 **ret, size_t *r
         return 0;
 }
 
+/* Link-local addresses, those of IPv4 in IPv6 and none at all, that no table has as this host's
+ * own. */
+static bool is_away(const Whole *x, U128 address, int type) {
+        bool is_link_local = address.high >> 54 == 0x3fa;
+        bool is_mapped = address.high == 0 && address.low >> 32 == 0xffff;
+        bool is_none = u128_is_zero(address);
+
+        return (is_link_local || is_mapped || is_none) && type == ROUTE_UNICAST &&
+               !x->world->has_route_rules[x->family];
+}
+
 static int add_piece(Whole *x, Range r, Range multicast, U128 last) {
         bool v4 = x->family == FAMILY_IPV4;
         Piece type = {.range = r}, route = {.range = r}, fib;
@@ -144,7 +155,7 @@ static int add_piece(Whole *x, Range r, Range multicast, U128 last) {
         if (!v4 && type.value != ROUTE_LOCAL)
                 fib.value = fib_type(x, r.low, type.value, route.value);
         if (!v4 && is_special(r.low))
-                fib.value = WHOLE_OPEN;
+                fib.value = is_away(x, r.low, type.value) ? WHOLE_AWAY : WHOLE_OPEN;
         if (route.value == -2)
                 x->routes_known = false;
         if (!arena_append(x->arena, x->fib_types, x->n_fib_types, fib) ||

@@ -229,6 +229,28 @@ static void load_odd(Whole *x, Run *run) {
         }
 }
 
+/* What becomes of packets with an address of another host's whose type is not known, as whether a
+ * route leads to a link-local one hangs on the interface, but this host's own it is not. Those that
+ * are left. */
+static DiagramId load_away(Whole *x, Run *run, DiagramId others) {
+        static const uint32_t types[] = {ROUTE_UNSPEC, ROUTE_UNICAST, ROUTE_UNREACHABLE,
+                                         ROUTE_BLACKHOLE, ROUTE_PROHIBIT};
+        const WorldExpr *e = &run->rule->exprs[run->i];
+        DiagramId away =
+                diagram_and(x->diagram, whole_where_away(x, e->offset & NFTA_FIB_F_SADDR), others);
+
+        if (away == DIAGRAM_EMPTY)
+                return others;
+        for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+                Registers next = *run->registers;
+
+                if (whole_register_at(&next, e->target, 4))
+                        put_bytes(&next, e->target, (const uint8_t *)&types[i], 4, true);
+                become(x, run, rest_of(x, run, &next, away));
+        }
+        return diagram_minus(x->diagram, others, away);
+}
+
 /* The steps: one for each kind of expression. */
 
 static void step_load(Whole *x, Run *run, const WorldExpr *e) {
@@ -259,6 +281,8 @@ static void step_load(Whole *x, Run *run, const WorldExpr *e) {
                 : how == 5 ? whole_where(x, WHOLE_PROTOCOL, &tcp, 1)
                            : whole_with_ports(x, how == 3);
         others = diagram_minus(x->diagram, run->guard, known);
+        if (how == 6)
+                others = load_away(x, run, others);
         fall(x, run, others);
         if (how == 3 || how == 5)
                 return; /* and they go on, too */

@@ -7,13 +7,17 @@
 
 #define WHOLE_CHANGES_MAX 3000
 #define WHOLE_OPEN 200 /* a type of an address that is not known */
+#define WHOLE_AWAY 201 /* likewise, but it is none of this host's own */
 
-#define ROUTE_UNICAST 1 /* RTN_ */
+#define ROUTE_UNSPEC 0 /* RTN_ */
+#define ROUTE_UNICAST 1
 #define ROUTE_LOCAL 2
 #define ROUTE_BROADCAST 3
 #define ROUTE_ANYCAST 4
 #define ROUTE_MULTICAST 5
+#define ROUTE_BLACKHOLE 6
 #define ROUTE_UNREACHABLE 7
+#define ROUTE_PROHIBIT 8
 
 #define PRIORITY_SOURCES 100 /* from here on sources are translated */
 
@@ -236,6 +240,8 @@ void whole_byteorder(Registers *r, const WorldExpr *e);
 int whole_load(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *change);
 /* Packets whose address has a type that is known. */
 DiagramId whole_where_typed(Whole *x, bool source);
+/* Of the others: those of WHOLE_AWAY. */
+DiagramId whole_where_away(Whole *x, bool source);
 
 /* whole_condition.c */
 /* Packets whose bytes are between low and high, both in. Sets x->vague where that is beyond it. */

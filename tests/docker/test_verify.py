@@ -185,6 +185,20 @@ def test_where_docker_translates_ipv6_a_packet_of_ipv6_refutes(host):
     assert_closed(host, 8443, *host.docker.addresses("ollama"))
 
 
+def test_an_ipv6_port_that_is_open_leaves_what_is_routed_proved(host):
+    """Docker translates what is dialled at addresses of this host's, link-local ones too: those of others,
+    and what is no address, are none of them."""
+    policy = POLICY + "expect:\n  - { deny: any, in: eth0, section: routed }\n"
+    host.docker.restart("--ipv6", "--fixed-cidr-v6=fd00:17::/64", "--experimental", "--ip6tables")
+    host.docker.run("web", "8444:80", listen=80)
+    policy = policy.replace("allow: https", "allow: [https, 8444/tcp]")
+    host.use(policy)
+    assert {c["answer"] for c in host.verify(policy, 0)} == {"proved"}
+    others = ("fe80::4242", "::ffff:10.0.0.7", "::", "2001:db8:1::7")
+    packets = [(WAN[6], HOST[6], 8444, "eth0"), *((WAN[6], to, 8444, "eth0") for to in others)]
+    assert host.send(*packets) == [{"web": 80}, *[{}] * len(others)]
+
+
 def test_ringwalld_keeps_closed_what_is_published_while_it_runs(host, tmp_path):
     daemon = Daemon(host, tmp_path)
     daemon.start()

@@ -19,6 +19,9 @@ from test_events import events
 from test_verify import EXPECTING, other, relay
 
 LONG = 20  # seconds; what is waited for comes far sooner
+PATIENCE = 2  # seconds for which what should be let in may be shut before it is told of
+MOVING = 10  # seconds after which what is proved counts although links still change
+PORTS = 40
 OFF = "settings: { ownership: off }\n"
 POLICY = EXPECTING.replace("  - allow: https\n", "  - allow: https\n  - allow: 9000/tcp\n")
 REDIRECT = other("prerouting", "tcp dport 8443 redirect to :22", "nat", -100)
@@ -141,6 +144,34 @@ def test_what_another_table_refuses_breaks_an_allow(world, daemon):
     assert world.reach("wan", "host", 443, 4) == "open"
     done = ringwall(world.lab, "status", "--runtime-dir", str(daemon.runtime))
     assert done.stdout.startswith("in force") and "8 proved" in done.stdout
+
+
+def test_what_is_shut_for_a_moment_alone_is_no_alert(world, daemon):
+    began = time.monotonic()
+    world.lab.nft(DROP)
+    wait_until(lambda: not claims(daemon)["known"] or claims(daemon)["broken"], LONG, "a proof that saw it")
+    world.lab.run("fw", ["nft", "delete table inet other"])
+    took = time.monotonic() - began
+    proved(daemon)
+    whole(daemon)
+    assert took > PATIENCE or not (told(daemon, "alert", "allow https") or told(daemon, "holds", "allow https"))
+
+
+def test_ports_of_bridges_that_come_one_after_the_other_are_no_alert(world, daemon):
+    """As a container engine brings them: until the rules follow, a frame within a bridge is not told from
+    one that is routed."""
+    names = [f"new{n}" for n in range(PORTS)]
+    began = time.monotonic()
+    for name in names:
+        # what is proved meanwhile is proved of rules that know some of them
+        world.lab.ip("fw", f"link add {name} type veth peer name {name}p\nlink set {name} master docker0 up\n")
+        world.lab.run("fw", ["nft", "list", "tables"])
+    proved(daemon)
+    took = time.monotonic() - began
+    alerts = [e["text"] for e in events(daemon) if e["number"] > daemon.mark and e["kind"] in ("alert", "holds")]
+    assert took > MOVING or not alerts, alerts
+    for name in names:
+        world.lab.ip("fw", f"link del {name}\n")
 
 
 def test_what_nobody_can_decide_is_told_with_what_it_hangs_on(world, daemon):

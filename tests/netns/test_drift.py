@@ -216,9 +216,13 @@ def busy(daemon):
         return int(f.read().split()[0]) / 1e9
 
 
-def is_owned(world):
+def is_listed(world, text):
     listed = world.lab.run("fw", ["nft", "list", "table", "inet", "ringwall_shut"], check=False)
-    return "flags owner" in listed.stdout
+    return text in listed.stdout
+
+
+def is_owned(world):
+    return is_listed(world, "flags owner")
 
 
 def reach_shut(world, daemon, port):
@@ -276,7 +280,7 @@ def test_what_a_change_keeps_until_it_is_confirmed_a_heal_does_not_cut(world, da
 
 @pytest.mark.parametrize("command", ["flush ruleset", "insert rule inet ringwall input accept"])
 def test_one_that_changes_them_without_end_holds_nothing_open(world, daemon, command):
-    """The host is shut until it ends; then nothing is left of either."""
+    """The rules stand in a table of the daemon's own until it ends; then nothing is left of either."""
     daemon.start()
     daemon.apply(OFF + EXAMPLE, "--no-confirm")
     outcome, client = world.talk.dial("wan", world.address("host", 4), 443)
@@ -285,11 +289,14 @@ def test_one_that_changes_them_without_end_holds_nothing_open(world, daemon, com
     loop = ["sh", "-c", f"while :; do nft '{command}'; done"]
     rivals = [world.lab.popen("fw", loop, stdout=-3, stderr=-3) for _ in range(2)]
     wait_until(lambda: drift(daemon)["shut"], 60, "that the host is shut")
-    assert daemon.log().count("until it stops, nothing comes in") >= 1
     if is_owned(world):
+        assert "until it stops, they stand in a table that nobody else can change" in daemon.log()
         for _ in range(3):
             assert reach_shut(world, daemon, 22) != "open"
+        wait_until(lambda: answers_shut(world, daemon, 443), 60, "whoever is admitted")
         assert world.lab.run("fw", ["nft", "delete table inet ringwall_shut"], check=False).returncode
+    else:
+        assert "until it stops, nothing comes in" in daemon.log()
     assert exchange(*pair)  # what was open and is admitted goes on
     for rival in rivals:
         rival.kill()
@@ -309,6 +316,14 @@ def answers(world, port):
         return s.connect_ex((world.address("host", 4), port)) == 0
 
 
+def answers_shut(world, daemon, port):
+    """While the host is shut, from beginning to end of that."""
+    before = drift(daemon)
+    found = before["kept"] and answers(world, port)
+    after = drift(daemon)
+    return found and after["kept"] and after["times"] == before["times"]
+
+
 @pytest.mark.parametrize("beside", [False, True], ids=["the table", "the one that shuts, too"])
 def test_one_that_makes_the_table_its_own_holds_nothing_open(world, daemon, beside):
     """A program can own it that nobody else does, and then nothing can be put right."""
@@ -320,8 +335,8 @@ def test_one_that_makes_the_table_its_own_holds_nothing_open(world, daemon, besi
     assert rival.stdout.readline() == "squats\n"
     wait_until(lambda: drift(daemon)["shut"], 30, "that the host is shut")
     assert daemon.status()["state"] == "taken"
-    for port in (22, 443):
-        assert not answers(world, port)
+    wait_until(lambda: answers_shut(world, daemon, 443), 20, "whoever is admitted")
+    assert not answers(world, 22)
     wait_until(lambda: "could not be put right" in daemon.log(), 20, "that it is told")
     told = drifts(daemon)
     assert len(told) == 1 and f"process {rival.pid}:" in told[0], told
@@ -347,11 +362,80 @@ def test_one_that_took_the_table_while_it_was_dead_holds_nothing_open(world, dae
     daemon.start()
     status = daemon.status()
     assert status["state"] == "taken" and status["drift"]["shut"]
-    assert not answers(world, 22) and not answers(world, 443)
+    wait_until(lambda: answers_shut(world, daemon, 443), 20, "whoever is admitted")
+    assert not answers(world, 22)
     assert "what was confirmed is not in force" in daemon.log()
     assert "in force: change" not in daemon.log().split("what was confirmed")[1]
     rival.kill()
     rival.wait()
+    is_calm(world, daemon)
+
+
+@contextlib.contextmanager
+def table_taken(world, daemon, until="kept"):
+    """Another program owns it, so that nothing there can be put right, for as long as this takes."""
+    words = [sys.executable, RIVAL, "squat", "ringwall"]
+    rival = world.lab.popen("fw", words, stdout=subprocess.PIPE, text=True)
+    try:
+        assert rival.stdout.readline() == "squats\n"
+        wait_until(lambda: drift(daemon)[until], 30, "that the host is shut")
+        yield
+    finally:
+        rival.kill()
+        rival.wait()
+    wait_until(lambda: not drift(daemon)["shut"], 30, "calm")
+
+
+
+def test_where_the_rules_stand_meanwhile_they_follow_what_should_be_in_force(world, daemon):
+    """A network that comes and goes, a change that nobody has confirmed, and a panic."""
+    daemon.start()
+    here = "  - allow: https\n  - { allow: 9000/tcp, from: here }\n"
+    text = EXAMPLE.replace("  - allow: https\n", here).replace("zones:\n", "zones:\n  here: { connected: eth0 }\n")
+    daemon.apply(OFF + text, "--no-confirm")
+    address = lambda verb: world.lab.ip("fw", f"addr {verb} 198.51.100.1/24 dev eth0\n")
+    world.lab.ip("wan", "addr add 198.51.100.2/24 dev eth0\n")
+    near = lambda: world.talk.reach("wan", "198.51.100.1", 9000, "198.51.100.2") == "open"
+    with table_taken(world, daemon):
+        for port in (443, 9000):
+            wait_until(lambda p=port: answers_shut(world, daemon, p), 20, "whoever is admitted")
+        assert not answers(world, 22)
+        said = ringwall(world.lab, "status", "--runtime-dir", str(daemon.runtime)).stdout
+        assert "they stand in one that nobody else can change" in said.replace("\n", " ")
+        address("add")
+        wait_until(near, 20, "that the new network is admitted")
+        address("del")
+        wait_until(lambda: not is_listed(world, "198.51.100."), 20, "that it is not any more")
+        assert daemon.ask("panic", "on")[0] == 0
+        assert not answers(world, 443)
+        assert daemon.ask("panic", "off")[0] == 6 and not answers(world, 443)
+    assert daemon.status()["state"] == "panic" and daemon.ask("panic", "off")[0] == 0
+    is_calm(world, daemon)
+
+
+def test_what_nobody_has_confirmed_does_not_stand_elsewhere(world, daemon):
+    """It might have to be undone."""
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    assert daemon.apply(OFF + with_inbound("{ allow: ssh }"))[0] == 9
+    with table_taken(world, daemon, "shut"):
+        assert not answers(world, 443) and not answers(world, 22)
+        assert daemon.ask("confirm")[0] == 0
+        for port in (443, 22):
+            wait_until(lambda p=port: answers_shut(world, daemon, p), 20, "whoever is admitted")
+    wait_until(lambda: daemon.status()["state"] == "closed", 20, "the end")
+
+
+def test_where_somebody_is_banned_nobody_comes_in_meanwhile(world, daemon):
+    """Bans are no part of the rules, and may be taken away as well."""
+    daemon.start()
+    daemon.apply(OFF + EXAMPLE, "--no-confirm")
+    with table_taken(world, daemon):
+        wait_until(lambda: answers_shut(world, daemon, 443), 20, "whoever is admitted")
+        assert daemon.ask("ban", "198.51.100.7")[0] == 0
+        assert not drift(daemon)["kept"] and not answers(world, 443)
+        assert daemon.ask("unban", "198.51.100.7")[0] == 0
+        wait_until(lambda: answers_shut(world, daemon, 443), 20, "that it is admitted again")
     is_calm(world, daemon)
 
 

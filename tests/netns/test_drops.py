@@ -114,6 +114,8 @@ def test_a_published_port_is_told_as_one(world, daemon):
     assert world.reach("wan", "published", 443, 4) == "dropped"
     drop = seen(daemon, targetPort=5678)
     assert drop["kind"] == "protected" and "admit" not in drop
+    text = ringwall(world.lab, "drops", "--runtime-dir", str(daemon.runtime)).stdout
+    assert "    no rule: it is protected\n" in text.split(" 5678", 1)[1], text
 
 
 def test_the_list_is_for_people(world, daemon):

@@ -144,6 +144,14 @@ def test_lines_of_a_log_shut_the_jails_ports(fail2ban, daemon, world):
     wait_for_bans(fail2ban, daemon, "sshd", [])
 
 
+def test_a_jail_with_ports_shuts_all_of_them_to_an_ipv6_address_and_to_a_network(fail2ban, daemon):
+    fail2ban.client("set", "sshd", "banip", "2001:db8:9::9", "192.0.2.0/24")
+    wait_for_bans(fail2ban, daemon, "sshd", ["2001:db8:9::9", "192.0.2.0/24"])
+    assert not any("service" in b for b in bans(daemon, "--jail", "sshd"))
+    fail2ban.client("set", "sshd", "unbanip", "2001:db8:9::9", "192.0.2.0/24")
+    wait_for_bans(fail2ban, daemon, "sshd", [])
+
+
 def test_bans_by_hand_networks_ipv6_and_bans_without_an_end(fail2ban, daemon):
     fail2ban.client("set", "all", "banip", "198.51.100.7", "192.0.2.0/24", "2001:db8:9::7")
     wait_for_bans(fail2ban, daemon, "all", ["198.51.100.7", "192.0.2.0/24", "2001:db8:9::7"])

@@ -17,6 +17,8 @@ from world import DOCKER, EXAMPLE, World, accept_from
 # Ports that the policy refuses. Of connections to the first two the client's own rules hold something
 # back until it is in force: the server's answer, or the client's to that.
 UNANSWERED, UNENDED, OPEN = 5678, 3000, 9000
+# A container's, which may open connections itself.
+BEHIND = ("c1", 80)
 HOLD = f"""
 table inet held {{
     chain in {{ type filter hook input priority 0
@@ -54,11 +56,12 @@ def half_open(world, port):
     return len(listed.splitlines())
 
 
-def dial(world, family):
-    outcome, client = world.talk.dial("wan", world.address("host", family), OPEN)
+def dial(world, family, server=("fw", OPEN)):
+    to = world.address("host" if server[0] == "fw" else server[0], family)
+    outcome, client = world.talk.dial("wan", to, server[1])
     assert outcome == "open"
     client.setblocking(False)
-    return client, accept_from(world, ("fw", OPEN), client)
+    return client, accept_from(world, server, client)
 
 
 @contextlib.contextmanager
@@ -113,6 +116,7 @@ def test_what_the_policy_refuses_dies_whatever_state_it_is_in(world, daemon):
         client.shutdown(socket.SHUT_WR)
         assert server.recv(10) == b""
     ends = half_closed + [dial(world, f) for f in FAMILIES for _ in range(SPEAKING)]
+    ends += [dial(world, f, BEHIND) for f in FAMILIES for _ in range(SPEAKING)]
     heard = [client for client, _ in ends]
     with speaking([server for _, server in ends]):
         wait_until(lambda: all([drain(client) for client in heard]), 20, "what the servers say")
@@ -124,3 +128,18 @@ def test_what_the_policy_refuses_dies_whatever_state_it_is_in(world, daemon):
         heard += [world.servers["fw", port] for port in (UNANSWERED, UNENDED)]
         wait_until(lambda: is_silent(heard), 20, "silence")
     assert reach(world, 443) == "open" and reach(world, OPEN) == "dropped"
+
+
+def test_what_is_silent_while_the_others_are_cut_does_not_go_on(world, daemon):
+    """Through this host, where nobody's socket tells that there is a connection."""
+    daemon.start()
+    ends = [dial(world, f, BEHIND) for f in FAMILIES]
+    for client, server in ends:
+        server.setblocking(False)
+        server.send(b"welcome")
+        wait_until(lambda c=client: drain(c), 20, "what the server says")
+    assert daemon.apply(EXAMPLE, "--no-confirm")[0] == 0
+    heard = [client for client, _ in ends]
+    with speaking([server for _, server in ends]):
+        wait_until(lambda: is_silent(heard), 30, "silence")
+    assert world.reach("c1", "wan", 80, 4) == "open"

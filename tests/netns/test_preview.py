@@ -95,6 +95,7 @@ def test_a_first_policy_tells_what_it_would_end_also_what_conntrack_does_not_kno
     said = lines(done.stdout)
     assert said[0] == "no policy is in force on this host; ringwall apply would bring:"
     assert "to be cut once it is confirmed" in done.stdout
+    assert [line for line in said if "is published closes" in line and line.endswith("ringwall exposure")]
     assert f"tcp 9000 (whisper-asr) from {peer(outside)}: 1" in said, done.stdout
     assert said[-1] == "nothing was done: --dry-run"
     code, answer = daemon.apply(EXAMPLE, "--no-confirm")
