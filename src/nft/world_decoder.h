@@ -15,6 +15,7 @@ typedef struct SetState {
         size_t room;  /* elements that there are messages of */
         uint8_t *low; /* keys, one behind the other */
         uint8_t *high;
+        uint32_t object;           /* of maps of objects: NFT_OBJECT_ */
         bool has_timeout, removes; /* removes: packets take elements out */
 } SetState;
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <linux/if_link.h>
+#include <linux/lwtunnel.h>
 #include <linux/rtnetlink.h>
+#include <linux/xfrm.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
@@ -10,11 +12,28 @@
 #include "nft/world_read.h"
 
 #define LINK_ADDRESS 6
+#define BRIDGE "/proc/sys/net/bridge/"
 
 #define append(w, list, n, value)                                                                  \
         ((n) >= WORLD_ITEMS_MAX                           ? -E2BIG                                 \
          : arena_append((w)->arena, (list), (n), (value)) ? 0                                      \
                                                           : -ENOMEM)
+
+/* A bridge may do what the settings for all do not say (br_nf_pre_routing). */
+static void take_bridge(const Attributes *details, World *w) {
+        static const uint16_t numbers[_FAMILY_MAX] = {
+                [FAMILY_IPV4] = IFLA_BR_NF_CALL_IPTABLES,
+                [FAMILY_IPV6] = IFLA_BR_NF_CALL_IP6TABLES,
+        };
+        Attributes data;
+
+        attributes_inside(details, IFLA_INFO_DATA, &data);
+        for (Family f = 0; f < _FAMILY_MAX; f++) {
+                uint8_t calls = 0;
+
+                w->bridge_calls_hooks[f] |= attribute_u8(&data, numbers[f], &calls) && calls > 0;
+        }
+}
 
 static int take_link(const struct nlmsghdr *h, World *w) {
         const struct ifinfomsg *info = mnl_nlmsg_get_payload(h);
@@ -46,6 +65,8 @@ static int take_link(const struct nlmsghdr *h, World *w) {
                 memcpy(i.address, address, LINK_ADDRESS);
         if (!i.name || (kind && !i.kind))
                 return -ENOMEM;
+        if (kind && streq(kind, "bridge"))
+                take_bridge(&details, w);
         return append(w, w->interfaces, w->n_interfaces, i);
 }
 
@@ -53,6 +74,7 @@ static int take_address(const struct nlmsghdr *h, World *w) {
         const struct ifaddrmsg *info = mnl_nlmsg_get_payload(h);
         WorldAddress address = {0};
         Attributes a;
+        uint32_t flags;
 
         if (mnl_nlmsg_get_payload_len(h) < sizeof(*info) ||
             !attribute_family(info->ifa_family, &address.family))
@@ -62,9 +84,23 @@ static int take_address(const struct nlmsghdr *h, World *w) {
         if (!attribute_address(&a, IFA_LOCAL, address.family, &address.address) &&
             !attribute_address(&a, IFA_ADDRESS, address.family, &address.address))
                 return 0;
+        flags = attribute_native_u32(&a, IFA_FLAGS) | info->ifa_flags;
+        address.tentative = flags & IFA_F_TENTATIVE && !(flags & IFA_F_OPTIMISTIC);
         address.prefix = info->ifa_prefixlen;
         address.index = (int)info->ifa_index;
         return append(w, w->addresses, w->n_addresses, address);
+}
+
+/* The number is native, as all of rtnetlink's. */
+static bool unpacks(const Attributes *a) {
+        size_t size = 0;
+        const void *bytes = attribute_bytes(a, RTA_ENCAP_TYPE, &size);
+        uint16_t type;
+
+        if (!bytes || size != sizeof(type))
+                return false;
+        memcpy(&type, bytes, sizeof(type));
+        return type == LWTUNNEL_ENCAP_SEG6_LOCAL || type == LWTUNNEL_ENCAP_BPF;
 }
 
 static int take_route(const struct nlmsghdr *h, World *w) {
@@ -81,6 +117,7 @@ static int take_route(const struct nlmsghdr *h, World *w) {
         if (info->rtm_dst_len > 0 &&
             !attribute_address(&a, RTA_DST, route.family, &route.destination))
                 return 0;
+        w->routes_unpack |= unpacks(&a);
         table = attribute_native_u32(&a, RTA_TABLE);
         route.prefix = info->rtm_dst_len;
         route.type = info->rtm_type;
@@ -136,6 +173,8 @@ static int dump(uint16_t type, unsigned char family, World *w) {
 static int read_once(World *w) {
         int r;
 
+        memset(w->bridge_calls_hooks, 0, sizeof(w->bridge_calls_hooks));
+        w->routes_unpack = false;
         w->interfaces = NULL;
         w->addresses = NULL;
         w->routes = NULL;
@@ -180,14 +219,58 @@ static bool follows_sources(const World *w, const char *family, const char *name
         return any && setting_of(family, "all", name, 0) > 0;
 }
 
+static bool is_on(const char *path) {
+        _cleanup_fclose_ FILE *f = fopen(path, "re");
+
+        return f && fgetc(f) == '1';
+}
+
+static int take_associations(const struct nlmsghdr *h, void *to) {
+        Attributes a;
+
+        if (h->nlmsg_type != XFRM_MSG_NEWSADINFO)
+                return 0;
+        attributes_behind(h, sizeof(uint32_t), &a);
+        *(bool *)to = attribute_native_u32(&a, XFRMA_SAD_CNT) > 0;
+        return -EALREADY; /* that is all; no end is told */
+}
+
+/* Whether somebody speaks of IPsec in this network; to ask the kernel would load its module. */
+static bool knows_ipsec(void) {
+        _cleanup_fclose_ FILE *f = fopen("/proc/net/netlink", "re");
+        char line[256];
+        int family;
+
+        while (f && fgets(line, sizeof(line), f))
+                if (sscanf(line, "%*x %d", &family) == 1 && family == NETLINK_XFRM)
+                        return true;
+        return false;
+}
+
+/* How many security associations there are. Who does not know takes it that there are some. */
+static bool has_ipsec(void) {
+        struct {
+                struct nlmsghdr header;
+                uint32_t flags;
+        } request = {.header = {.nlmsg_type = XFRM_MSG_GETSADINFO,
+                                .nlmsg_len = NLMSG_LENGTH(sizeof(uint32_t))}};
+        bool found = true;
+
+        return knows_ipsec() &&
+               (dump_read(NETLINK_XFRM, &request.header, take_associations, &found) != -EALREADY ||
+                found);
+}
+
 static void read_settings(World *w) {
-        _cleanup_fclose_ FILE *f = fopen("/proc/sys/net/bridge/bridge-nf-call-iptables", "re");
         int filter = setting("all", "rp_filter", 0);
         bool own = setting("all", "accept_local", 0) > 0;
         bool localnet = setting("all", "route_localnet", 0) > 0;
         bool redirects = setting("all", "send_redirects", 1) > 0;
 
-        w->bridge_calls_iptables = f && fgetc(f) == '1';
+        w->bridge_calls_hooks[FAMILY_IPV4] |= is_on(BRIDGE "bridge-nf-call-iptables");
+        w->bridge_calls_hooks[FAMILY_IPV6] |= is_on(BRIDGE "bridge-nf-call-ip6tables");
+        w->assigns_helpers = is_on("/proc/sys/net/netfilter/nf_conntrack_helper");
+        w->has_ipsec = has_ipsec();
         w->rp_filter = filter > 0;
         w->route_localnet = localnet;
         for (size_t i = 0; i < w->n_interfaces; i++) {

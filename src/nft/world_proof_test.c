@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <netinet/in.h>
 
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
 #include "base/file.h"
 #include "nft/world_unit.h"
 #include "proof/verify.h"
@@ -297,6 +300,71 @@ static void what_a_program_decides_is_undecided_for_that_reason(void **state) {
                              streq(report.answers[2].reasons[i], "lookup"));
 }
 
+/* Behind our own rules, and for packets that are none of the claim's yet. */
+static void what_a_program_may_rewrite_behind_the_rules_is_undecided(void **state) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
+        WorldExpr queue = {.kind = WORLD_IS, .name = "queue", .source = -1, .target = -1};
+        VerifyReport report;
+        const char *what;
+        WorldRule *rule;
+        Policy *p;
+        Ruleset *rs;
+        World *w = world_of(a, expecting, &p, &rs);
+
+        surround(w);
+        rule = add_rule(
+                w, add_foreign_chain(
+                           w, (WorldTable){.family = IPV4, .name = "theirs"},
+                           (WorldChain){.name = "c", .hook = NF_INET_LOCAL_IN, .priority = 10}));
+        assert_int_equal(verify_claims(p, w, a, &report, &what), 0);
+        assert_int_equal(report.answers[2].kind, VERIFY_PROVED);
+        queue.verdict.kind = WORLD_QUEUE;
+        assert_true(arena_append(a, rule->exprs, rule->n_exprs, queue));
+        assert_int_equal(verify_claims(p, w, a, &report, &what), 0);
+        assert_int_equal(report.answers[2].kind, VERIFY_UNDECIDED);
+}
+
+/* What IPsec unpacks keeps the mark that the rules gave the packet around it. */
+static void with_ipsec_a_packet_may_come_with_any_mark(void **state) {
+        static const uint32_t one = 1;
+        WorldExpr mark = {.kind = WORLD_META, .name = "meta", .source = -1, .target = 8, .size = 4};
+        WorldExpr is = {.kind = WORLD_CMP, .name = "cmp", .source = 8, .target = -1, .size = 4};
+        WorldExpr accept = {.kind = WORLD_IS, .name = "verdict", .source = -1, .target = -1};
+
+        mark.key = NFT_META_MARK;
+        is.data.size = 4;
+        memcpy(is.data.bytes, &one, sizeof(one));
+        accept.verdict.kind = WORLD_ACCEPT;
+        for (size_t i = 0; i < 2; i++) {
+                _cleanup_(arena_freep) Arena *a = arena_new(0);
+                VerifyReport report;
+                const char *what;
+                WorldRule *rule;
+                Policy *p;
+                Ruleset *rs;
+                World *w = world_of(a, expecting, &p, &rs);
+
+                w = arena_new0(a, World);
+                assert_non_null(w);
+                w->arena = a;
+                surround(w);
+                for (size_t hook = NF_INET_LOCAL_IN; hook <= NF_INET_FORWARD; hook++) {
+                        rule = add_rule(w, add_foreign_chain(w,
+                                                             (WorldTable){.family = NFPROTO_INET,
+                                                                          .name = "theirs"},
+                                                             (WorldChain){.name = "c",
+                                                                          .hook = (int)hook,
+                                                                          .policy_drop = true}));
+                        assert_true(arena_append(a, rule->exprs, rule->n_exprs, mark) &&
+                                    arena_append(a, rule->exprs, rule->n_exprs, is) &&
+                                    arena_append(a, rule->exprs, rule->n_exprs, accept));
+                }
+                w->has_ipsec = i > 0;
+                assert_int_equal(verify_claims(p, w, a, &report, &what), 0);
+                assert_int_equal(report.answers[2].kind, i == 0 ? VERIFY_PROVED : VERIFY_UNDECIDED);
+        }
+}
+
 static void what_is_forwarded_is_shown_where_a_route_leads(void **state) {
         _cleanup_(arena_freep) Arena *a = arena_new(0);
         VerifyReport report;
@@ -451,6 +519,8 @@ int main(void) {
                 cmocka_unit_test(one_rule_that_breaks_an_expectation_refutes_that_one),
                 cmocka_unit_test(what_a_device_sends_on_by_loopback_refutes_what_it_lets_in),
                 cmocka_unit_test(what_a_program_decides_is_undecided_for_that_reason),
+                cmocka_unit_test(what_a_program_may_rewrite_behind_the_rules_is_undecided),
+                cmocka_unit_test(with_ipsec_a_packet_may_come_with_any_mark),
                 cmocka_unit_test(what_is_forwarded_is_shown_where_a_route_leads),
                 cmocka_unit_test(what_cannot_be_forwarded_is_not_reachable),
                 cmocka_unit_test(an_allow_of_an_interface_that_is_not_there_is_undecided),

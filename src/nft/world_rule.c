@@ -314,7 +314,13 @@ static bool decode_notrack(WorldDecoder *d, const WorldContext *c) {
 static bool decode_objref(WorldDecoder *d, const WorldContext *c) {
         uint32_t type = NFT_OBJECT_UNSPEC;
 
-        (void)attribute_u32(c->a, NFTA_OBJREF_IMM_TYPE, &type); /* absent: of a map */
+        if (!attribute_u32(c->a, NFTA_OBJREF_IMM_TYPE, &type)) {
+                /* a map says which; without one the rule is left */
+                SetState *map = get_set(d, c, NFTA_OBJREF_SET_NAME, NFTA_OBJREF_SET_ID);
+
+                type = map ? map->object : NFT_OBJECT_SYNPROXY;
+                world_add_choice(d, "objref");
+        }
         if (type == NFT_OBJECT_SYNPROXY)
                 return false;
         if (type == NFT_OBJECT_CT_HELPER || type == NFT_OBJECT_CT_EXPECT)

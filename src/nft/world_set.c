@@ -47,6 +47,7 @@ int world_decode_set(WorldDecoder *d, const WorldTable *table, const Attributes 
         (void)attribute_u32(a, NFTA_SET_DATA_TYPE, &type);
         (void)attribute_u32(a, NFTA_SET_DATA_LEN, &value_size);
         (void)attribute_u32(a, NFTA_SET_ID, &state->id);
+        (void)attribute_u32(a, NFTA_SET_OBJ_TYPE, &state->object);
         (void)attribute_u64(a, NFTA_SET_TIMEOUT, &timeout);
         if (key_size == 0 || key_size > WORLD_KEY_MAX || value_size > WORLD_KEY_MAX)
                 return -EPROTO;

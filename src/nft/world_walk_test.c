@@ -352,7 +352,7 @@ static void a_bridge_may_ask_for_what_ip_translated(void **state) {
                                        "priority %d\ntcp dport 81 drop\n}\n}\nEND\n",
                                    rows[i].priority));
                 assert_int_equal(world_read(t->link, t->arena, &world), 0);
-                world->bridge_calls_iptables = rows[i].by_netfilter;
+                world->bridge_calls_hooks[FAMILY_IPV4] = rows[i].by_netfilter;
                 assert_int_equal(world_walker_new(world, &walker), 0);
                 assert_int_equal(world_walk(walker, &p, &w), 0);
                 assert_true(w.may_pass);

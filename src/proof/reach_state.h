@@ -41,6 +41,10 @@ struct Reach {
 extern const Range reach_loopback[_FAMILY_MAX];
 extern const uint8_t reach_protocols[REACH_PROTOCOLS];
 
+/* What all questions tell apart, before whole_finish(); and the clients' packets, after it. 0,
+ * -ENOMEM, -E2BIG. */
+int reach_cut(Reach *x);
+int reach_find_clients(Reach *x);
 DiagramId reach_where_protocol(Reach *x, uint8_t proto);
 /* How a connection begins: SYN, and a source port that can be answered. */
 DiagramId reach_where_begin(Reach *x);
@@ -52,3 +56,5 @@ int reach_find_listened(Reach *x);
 /* x->may and x->sure: of all the places together. */
 int reach_settle(Reach *x, const ReachPlace *places, size_t n);
 bool reach_is_loopback(Family family, U128 address);
+/* One of this host's, or of its loopback network's. */
+bool reach_is_own(const Reach *x, U128 address);

@@ -107,9 +107,12 @@ Whole *whole_new(const World *w, Family family) {
                 return whole_free(x);
         x->has_nat = whole_has_nat(x);
         x->tracks = whole_has_conntrack(x);
+        x->has_templates = whole_has_templates(x);
+        x->remembers = whole_remembers(x);
+        x->changes[0].any_ct_mark = x->remembers && whole_marks_connections(x);
         x->changes_sources = whole_changes_sources(x);
         /* what comes out of a tunnel bears the mark of its outer packet */
-        x->changes[0].any_mark = whole_is_marked_before(x);
+        x->changes[0].any_mark = w->has_ipsec || whole_is_marked_before(x);
         for (size_t i = 0; i < w->n_interfaces; i++)
                 x->changes[0].any_mark |= keeps_marks(&w->interfaces[i]);
         return x;
@@ -183,7 +186,7 @@ static bool is_impossible(const Whole *x, size_t i) {
          * the packet, and may pass it on without that */
         if (impossible[i].family == FAMILY_IPV4 && x->changes_sources)
                 return false;
-        if (impossible[i].family == FAMILY_IPV6 && x->world->bridge_calls_iptables)
+        if (impossible[i].family == FAMILY_IPV6 && x->world->bridge_calls_hooks[FAMILY_IPV6])
                 return false;
         return impossible[i].family == x->family && !(loopback && x->world->route_localnet);
 }

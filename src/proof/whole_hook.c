@@ -4,6 +4,8 @@
 
 #include "proof/whole_state.h"
 
+#define FLAGS_OFFSET 13 /* of TCP's header */
+
 /* The chains of the hooks: which there are, what may be known of them without a walk, and in which
  * order they are called. */
 
@@ -56,6 +58,7 @@ typedef enum Effect {
         EFFECT_MARK = 1, /* the packet's mark */
         EFFECT_ELSE = 2,
         EFFECT_REWRITE = 4, /* where it goes, or to which port */
+        EFFECT_ALL = EFFECT_MARK | EFFECT_ELSE | EFFECT_REWRITE,
 } Effect;
 
 #define BEFORE_ADDRESSES                                                                           \
@@ -67,7 +70,16 @@ static bool is_rewrite(const WorldExpr *e) {
                !(e->base == WORLD_TRANSPORT && e->offset >= 4);
 }
 
+/* A program may do anything to what it is handed. */
+static Effect effect_of_verdict(const WorldVerdict *v) {
+        return v->kind == WORLD_QUEUE ? EFFECT_ALL : 0;
+}
+
 static Effect effect_of(const WorldExpr *e) {
+        if (e->kind == WORLD_IS)
+                return effect_of_verdict(&e->verdict);
+        if (e->kind == WORLD_UNKNOWN)
+                return startswith(e->name, "xt match") ? 0 : EFFECT_ALL;
         if (is_rewrite(e))
                 return EFFECT_REWRITE | EFFECT_ELSE;
         if (e->kind == WORLD_SET_META && e->key == NFT_META_MARK)
@@ -76,8 +88,7 @@ static Effect effect_of(const WorldExpr *e) {
             (e->key == NFT_META_PRIORITY || e->key == NFT_META_NFTRACE))
                 return 0;
         if (e->kind == WORLD_SET_META || e->kind == WORLD_SET_CT || e->kind == WORLD_SET_PAYLOAD ||
-            e->kind == WORLD_NOTRACK || e->kind == WORLD_NAT ||
-            (e->kind == WORLD_UNKNOWN && !startswith(e->name, "xt match")))
+            e->kind == WORLD_NOTRACK || e->kind == WORLD_NAT)
                 return EFFECT_ELSE;
         return 0;
 }
@@ -91,10 +102,12 @@ static void add_effects_of(const WorldExpr *e, bool *seen, Effect *sum) {
         if (e->kind != WORLD_LOOKUP || !e->set->is_verdict_map)
                 return;
         if (e->set->unknown || e->set->dynamic)
-                *sum |= EFFECT_ELSE | EFFECT_REWRITE;
-        for (size_t i = 0; i < e->set->n_elements; i++)
+                *sum |= EFFECT_ALL;
+        for (size_t i = 0; i < e->set->n_elements; i++) {
+                *sum |= effect_of_verdict(&e->set->elements[i].verdict);
                 if (e->set->elements[i].verdict.chain)
                         add_effects(e->set->elements[i].verdict.chain, seen, sum);
+        }
 }
 
 static void add_effects(const WorldChain *c, bool *seen, Effect *sum) {
@@ -111,7 +124,7 @@ static Effect chain_effects(const Whole *x, const WorldChain *c) {
         Effect sum = 0;
 
         if (!seen)
-                return EFFECT_MARK | EFFECT_ELSE | EFFECT_REWRITE;
+                return EFFECT_ALL;
         add_effects(c, seen, &sum);
         return sum;
 }
@@ -193,14 +206,56 @@ static bool asks_conntrack(const Whole *x, const WorldExpr *e) {
                 (e->nat.family == family || e->nat.family == NFPROTO_INET));
 }
 
-bool whole_has_conntrack(const Whole *x) {
+/* Whether the expression tells the beginning of a connection of TCP from other packets. */
+static bool asks_flags(const Whole *x, const WorldExpr *e) {
+        uint32_t header = x->family == FAMILY_IPV4 ? 20 : 40;
+
+        return e->kind == WORLD_PAYLOAD && e->base != WORLD_LINK &&
+               e->offset + e->size > (e->base == WORLD_NETWORK ? header : 0) + FLAGS_OFFSET;
+}
+
+static bool marks_connection(const Whole *x, const WorldExpr *e) {
+        return e->kind == WORLD_SET_CT && e->key == NFT_CT_MARK;
+}
+
+/* Whether it is so of any expression for this family. */
+static bool any_expression(const Whole *x, bool (*is_so)(const Whole *x, const WorldExpr *e)) {
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];
 
                 for (size_t j = 0; j < c->n_rules && whole_sees_family(x, c); j++)
                         for (size_t k = 0; k < c->rules[j].n_exprs; k++)
-                                if (asks_conntrack(x, &c->rules[j].exprs[k]))
+                                if (is_so(x, &c->rules[j].exprs[k]))
                                         return true;
+        }
+        return false;
+}
+
+bool whole_has_conntrack(const Whole *x) {
+        return any_expression(x, asks_conntrack);
+}
+
+bool whole_remembers(const Whole *x) {
+        return x->tracks && any_expression(x, asks_flags);
+}
+
+bool whole_marks_connections(const Whole *x) {
+        return any_expression(x, marks_connection);
+}
+
+bool whole_has_templates(const Whole *x) {
+        for (size_t i = 0; i < x->world->n_chains; i++) {
+                const WorldChain *c = x->world->chains[i];
+                bool bridge = c->table->family == NFPROTO_BRIDGE;
+
+                for (size_t j = 0; j < c->n_rules && (bridge || whole_sees_family(x, c)); j++)
+                        for (size_t k = 0; k < c->rules[j].n_exprs; k++) {
+                                const WorldExpr *e = &c->rules[j].exprs[k];
+
+                                if (world_makes_template(e) ||
+                                    (bridge && (e->kind == WORLD_CT || e->kind == WORLD_SET_CT)))
+                                        return true;
+                        }
         }
         return false;
 }
@@ -356,9 +411,14 @@ void whole_note_helpers(Whole *x) {
 }
 
 void whole_note_outside(Whole *x) {
+        if (x->world->assigns_helpers)
+                whole_note_order(x, "connections that a protocol helper announces "
+                                    "(nf_conntrack_helper)");
         for (size_t i = 0; i < x->world->n_interfaces; i++)
                 if (x->world->interfaces[i].kind && streq(x->world->interfaces[i].kind, "vrf"))
                         whole_note_order(x, "by which interface packets of a VRF come in");
+        if (x->world->routes_unpack)
+                whole_note_order(x, "what routes unpack (seg6local, BPF)");
         if (x->family == FAMILY_IPV4 ? x->world->source_routes4 : x->world->source_routes6)
                 whole_note_order(x, "where source routes lead (accept_source_route, seg6_enabled)");
         for (size_t i = 0; i < x->world->n_chains; i++) {

@@ -9,6 +9,7 @@
 #define CT_NEW 8U /* NF_CT_STATE_BIT */
 #define CT_INVALID 1U
 #define CT_UNTRACKED 64U
+#define STATUS_CONFIRMED (1U << 3)
 #define STATUS_SOURCE_DONE (1U << 7) /* IPS_SRC_NAT_DONE */
 #define STATUS_DESTINATION_DONE (1U << 8)
 
@@ -180,7 +181,7 @@ static int load_meta(Whole *x, const WorldExpr *e, Byte *registers, const WholeC
                 whole_put_byte(x, registers, e->target, 0, whole_value_of(x, WHOLE_PROTOCOL, 1), 0);
                 if (c->any_else)
                         whole_put_any(registers, e->target, 1);
-                return 0;
+                return whole_sees_fragments(x) ? 2 : 0;
         case NFT_META_MARK:
                 if (c->any_mark)
                         whole_put_any(registers, e->target, 4);
@@ -230,6 +231,34 @@ load_ct_port(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c
         return 4;
 }
 
+/* Whether it is confirmed, an earlier packet may have decided. */
+static int
+load_status(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c, uint32_t status) {
+        static const uint32_t open = STATUS_CONFIRMED;
+        uint8_t bytes[4], mask[4];
+
+        if (!x->remembers) {
+                whole_put_known(registers, e->target, &status, 4);
+                return 0;
+        }
+        memcpy(bytes, &status, 4);
+        memcpy(mask, &open, 4);
+        (void)whole_load_else(x, e, registers, c);
+        for (size_t i = 0; i < 4 && e->target >= 0; i++) {
+                size_t at = (size_t)e->target * 4 + i;
+
+                if (at >= WORLD_REGISTERS * 4)
+                        continue;
+                if (mask[i] == 0)
+                        registers[at] = (Byte){.kind = BYTE_KNOWN, .known = bytes[i]};
+                else if (registers[at].kind == BYTE_VALUE) {
+                        registers[at].mask = mask[i];
+                        registers[at].flip = bytes[i];
+                }
+        }
+        return 0;
+}
+
 /* What a connection has that begins with this packet. */
 static int load_connection(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
         uint32_t status = c->translated ? 1U << 5 : 0;
@@ -243,8 +272,7 @@ static int load_connection(Whole *x, const WorldExpr *e, Byte *registers, const 
                 whole_put_known(registers, e->target, "", 1);
                 return 0;
         case NFT_CT_STATUS:
-                whole_put_known(registers, e->target, &status, 4);
-                return 0;
+                return load_status(x, e, registers, c, status);
         case NFT_CT_MARK:
                 if (c->any_ct_mark)
                         whole_put_any(registers, e->target, 4);
@@ -279,6 +307,12 @@ static int load_ct(Whole *x, const WorldExpr *e, Byte *registers, const WholeCha
         bool tracked = x->stage > STAGE_RAW && !c->untracked;
         uint32_t state = c->untracked ? CT_UNTRACKED : x->stage <= STAGE_RAW ? CT_INVALID : CT_NEW;
 
+        if (x->stage <= STAGE_RAW && x->has_templates) {
+                if (!x->collecting)
+                        whole_note(x, "what connections are before the kernel looks for them");
+                whole_put_any(registers, e->target, e->size);
+                return e->key == NFT_CT_STATE ? 0 : 2;
+        }
         if (e->key == NFT_CT_STATE) {
                 whole_put_known(registers, e->target, &state, 4);
                 return 0;

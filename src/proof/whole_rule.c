@@ -332,13 +332,29 @@ static void step_ports(Whole *x, Run *run, const WorldExpr *e) {
         }
         if (e->inverted)
                 may = diagram_minus(x->diagram, DIAGRAM_ALL, may);
-        fall(x, run, diagram_minus(x->diagram, run->guard, may));
+        fall(x, run,
+             whole_sees_fragments(x) ? run->guard : diagram_minus(x->diagram, run->guard, may));
         run->guard = diagram_and(x->diagram, may, run->guard);
 }
 
-static void step_set(Whole *x, Run *run, const WorldExpr *e) {
+/* What is exempt from tracking may be tracked all the same. */
+static void step_template(Whole *x, Run *run) {
         WholeChange c = x->changes[run->change];
+        Registers same = *run->registers;
 
+        if (!c.untracked)
+                return;
+        become(x, run, rest_of(x, run, &same, run->guard));
+        c.untracked = false;
+        run->change = whole_change(x, &c);
+}
+
+static void step_set(Whole *x, Run *run, const WorldExpr *e) {
+        WholeChange c;
+
+        if (world_makes_template(e))
+                step_template(x, run);
+        c = x->changes[run->change];
         whole_set_mark(x, run->registers, e, e->kind == WORLD_SET_CT, &c);
         run->change = whole_change(x, &c);
 }
@@ -364,7 +380,11 @@ static void step_set_payload(Whole *x, Run *run, const WorldExpr *e) {
 
 static void step_notrack(Whole *x, Run *run, const WorldExpr *e) {
         WholeChange c = x->changes[run->change];
+        Registers same = *run->registers;
 
+        /* what has a template already stays tracked */
+        if (x->has_templates)
+                become(x, run, rest_of(x, run, &same, run->guard));
         c.untracked |= x->stage <= STAGE_RAW;
         run->change = whole_change(x, &c);
 }
@@ -386,6 +406,8 @@ static void step_nat(Whole *x, Run *run, const WorldExpr *e) {
 }
 
 static void step_nothing(Whole *x, Run *run, const WorldExpr *e) {
+        if (world_makes_template(e))
+                step_template(x, run);
 }
 
 static void step_forward(Whole *x, Run *run, const WorldExpr *e) {

@@ -7,6 +7,7 @@ int whole_take_sent(Whole *x) {
         Range nobody = range_single(u128(WHOLE_NOBODY));
 
         x->sent = true;
+        x->remembers = x->changes[0].any_ct_mark = false;
         /* a process may mark its packets; few do */
         x->changes[0].any_mark = !x->plain;
         for (size_t i = 0; i < x->n_types; i++)

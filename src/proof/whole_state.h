@@ -128,6 +128,8 @@ struct Whole {
         size_t n_types, n_routes, n_fib_types;
         bool routes_known, deliveries_known; /* deliveries: what comes to this host */
         bool tracks;                         /* conntrack does, and puts fragments together */
+        bool has_templates;                  /* see whole_has_templates() */
+        bool remembers;                      /* see whole_remembers() */
         bool changes_sources;                /* see whole_changes_sources() */
         bool has_nat; /* some chain of this family translates: so every connection is looked at */
         Arrival *arrivals;
@@ -188,6 +190,15 @@ WholeChange whole_anywhere(WholeChange c);
 bool whole_is_marked_before(const Whole *x);
 /* A rule that asks for connections turns conntrack on, and packets are put together first. */
 bool whole_has_conntrack(const Whole *x);
+/* Whether the connection of a first packet of TCP may be there already, and have a mark, a
+ * translation, and the status that it is confirmed: conntrack takes any packet for the first one
+ * (nf_conntrack_tcp_loose), and rules let others pass than those that begin a connection. As long
+ * as nobody answers (the host does not, to a frame for all), the next one is new as well. */
+bool whole_remembers(const Whole *x);
+/* Whether a rule gives connections a mark. */
+bool whole_marks_connections(const Whole *x);
+/* Whether a packet may bear a connection, or what looks like one, before conntrack sees it. */
+bool whole_has_templates(const Whole *x);
 /* Whether rules may change the source of packets before the kernel looks at it. */
 bool whole_changes_sources(const Whole *x);
 /* Ringwall's bans end by themselves, so that they prove nothing; and what a policy says of who
@@ -217,6 +228,10 @@ int whole_add_value(Whole *x, const Value *v);
 int whole_value_of(Whole *x, unsigned int variable, unsigned int width);
 /* A literal of values; while collecting, cuts. */
 DiagramId whole_literal(Whole *x, unsigned int variable, const Range *items, size_t n);
+/* Whether rules may see fragments whose headers are in the next one: of IPv6 the first may end
+ * before the transport header, whose protocol is then not known, and is taken all the same
+ * (ipv6frag_thdr_truncated). */
+bool whole_sees_fragments(Whole *x);
 /* Loads likewise, see whole_load(); _else: something of the packet that has no variable yet. */
 int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c);
 int whole_load_else(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c);

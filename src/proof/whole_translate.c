@@ -45,24 +45,58 @@ static DiagramId same_destination(Whole *x, const WholeChange *c) {
         return same;
 }
 
+/* Destinations of IPv6 that a redirect has only addresses of the same scope for. Of those to many
+ * the scope is not looked at: as if there were none. */
+static const struct {
+        Range range;
+        bool unicast;
+} scopes[] = {
+        {{{UINT64_C(0xfe80) << 48, 0}, {UINT64_C(0xfebfffffffffffff), UINT64_MAX}}, true},
+        {{{UINT64_C(0xfec0) << 48, 0}, {UINT64_C(0xfeffffffffffffff), UINT64_MAX}}, true},
+        {{{0, 1}, {0, 1}}, true},
+        {{{UINT64_C(0xff) << 56, 0}, {UINT64_MAX, UINT64_MAX}}, false},
+};
+
+static bool is_within(U128 address, const Range *r) {
+        return u128_compare(address, r->low) >= 0 && u128_compare(address, r->high) <= 0;
+}
+
+/* Whether the interface surely has an address that a redirect of what was sent into the range takes
+ * (scope NULL: of what has no scope). */
+static bool has_address_for(const Whole *x, const WorldInterface *in, const Range *scope) {
+        for (size_t i = 0; i < x->world->n_addresses; i++) {
+                const WorldAddress *a = &x->world->addresses[i];
+                bool v4 = a->family == FAMILY_IPV4;
+
+                if (a->family != x->family || a->index != in->index || a->tentative ||
+                    (!v4 && a->address.high == 0 && a->address.low >> 32 == 0xffff))
+                        continue;
+                if (v4 || (scope ? is_within(a->address, scope)
+                                 : !is_within(a->address, &scopes[0].range)))
+                        return true;
+        }
+        return false;
+}
+
 /* Packets that arrive by an interface which may have no address for them: a redirect drops those
  * (nf_nat_redirect.c). */
 static DiagramId without_address(Whole *x) {
         DiagramId sum = DIAGRAM_EMPTY;
 
         for (size_t i = 0; i < x->n_arrivals && !x->sent; i++) {
-                Range in = range_single(u128(i));
-                bool found = false;
+                const WorldInterface *interface = &x->world->interfaces[x->arrivals[i].interface];
+                Range one = range_single(u128(i));
+                DiagramId in = whole_where(x, WHOLE_IN, &one, 1);
 
-                for (size_t j = 0; j < x->world->n_addresses; j++) {
-                        const WorldAddress *a = &x->world->addresses[j];
+                if (!has_address_for(x, interface, NULL))
+                        sum = whole_join(x, sum, in);
+                for (size_t s = 0; s < ARRAY_SIZE(scopes) && x->family == FAMILY_IPV6; s++) {
+                        const Range *scope = &scopes[s].range;
+                        DiagramId to = whole_where(x, WHOLE_DESTINATION, scope, 1);
 
-                        found |= a->family == x->family &&
-                                 a->index == x->world->interfaces[x->arrivals[i].interface].index &&
-                                 (a->family == FAMILY_IPV4 || a->address.high >> 54 != 0x3fa);
+                        if (!scopes[s].unicast || !has_address_for(x, interface, scope))
+                                sum = whole_join(x, sum, diagram_and(x->diagram, to, in));
                 }
-                if (!found)
-                        sum = whole_join(x, sum, whole_where(x, WHOLE_IN, &in, 1));
         }
         return sum;
 }

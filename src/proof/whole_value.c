@@ -96,6 +96,7 @@ static const struct {
         {WORLD_META, NFT_META_TIME_NS, "meta time"},
         {WORLD_META, NFT_META_TIME_DAY, "meta day"},
         {WORLD_META, NFT_META_TIME_HOUR, "meta hour"},
+        {WORLD_CT, NFT_CT_STATUS, "ct status"},
         {WORLD_CT, NFT_CT_EXPIRATION, "ct expiration"},
         {WORLD_CT, NFT_CT_HELPER, "ct helper"},
         {WORLD_CT, NFT_CT_LABELS, "ct label"},
@@ -237,6 +238,16 @@ static int load_link(Whole *x, const WorldExpr *e, Byte *registers) {
         return 0;
 }
 
+bool whole_sees_fragments(Whole *x) {
+        bool sees = x->family == FAMILY_IPV6 && !x->plain &&
+                    (!x->tracks || x->stage == STAGE_FRAGMENTS);
+
+        if (sees && !x->collecting)
+                whole_note(x, "fragments of IPv6 that end before their ports: nothing puts them "
+                              "together before the rules");
+        return sees;
+}
+
 int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
         bool open = false;
 
@@ -262,10 +273,15 @@ int whole_load_payload(Whole *x, const WorldExpr *e, Byte *registers, const Whol
                 open |= variable == WHOLE_FLAGS;
                 whole_put_byte(x, registers, e->target, i,
                                whole_value_of(x, variable, width_of(x, variable)), index);
-                if (e->target >= 0 && (size_t)e->target * 4 + i < WORLD_REGISTERS * 4)
-                        (void)changed_byte(x, c, variable, index,
-                                           &registers[e->target * 4 + (int)i]);
+                if (e->target < 0 || (size_t)e->target * 4 + i >= WORLD_REGISTERS * 4)
+                        continue;
+                (void)changed_byte(x, c, variable, index, &registers[e->target * 4 + (int)i]);
+                /* another packet of its connection was what chains of type nat looked at */
+                if (variable == WHOLE_FLAGS && x->stage == STAGE_NAT && x->remembers)
+                        registers[e->target * 4 + (int)i] = (Byte){.kind = BYTE_ANY};
         }
+        if (e->base == WORLD_TRANSPORT && whole_sees_fragments(x))
+                return 2;
         /* protocols that are not known may have no such bytes */
         if (open && (!x->tracks || x->stage == STAGE_FRAGMENTS))
                 return 2; /* a first fragment may be shorter */

@@ -100,6 +100,7 @@ DiagramId whole_where_out(Whole *x, const WholeChange *c, const RangeSet *names)
 
 int whole_take_plain(Whole *x) {
         x->plain = true;
+        x->remembers = x->changes[0].any_ct_mark = false;
         if (x->family == FAMILY_IPV6 && whole_cut(x, WHOLE_DESTINATION, whole_link_local) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < x->n_types; i++)

@@ -116,7 +116,7 @@ WorldVerdictKind run_device(Run *r, const DeviceList *list, const WorldInterface
 static WorldVerdictKind run_of_frame(const WorldWalker *x, Run *r, const WorldChain *c) {
         WorldVerdictKind kind = run_chain(r, c);
 
-        if (!r->world->bridge_calls_iptables || c->hook != NF_INET_PRE_ROUTING ||
+        if (!r->world->bridge_calls_hooks[r->family] || c->hook != NF_INET_PRE_ROUTING ||
             c->priority <= PRIORITY_NETFILTER || x->lists[r->family][c->hook].n_nat == 0 ||
             run_choose(r, 2) == 0)
                 return kind;
@@ -133,7 +133,7 @@ WorldVerdictKind run_bridge_hook(const WorldWalker *x, Run *r, int hook) {
                 const WorldChain *c = list->chains[i];
 
                 /* br_netfilter calls IP's hooks in the middle, and may then pass over some */
-                if (r->world->bridge_calls_iptables) {
+                if (r->world->bridge_calls_hooks[r->family]) {
                         r->unknown |= x->has_effects[c->number];
                         if (c->priority == PRIORITY_NETFILTER && run_choose(r, 2) == 1) {
                                 r->unknown = true;

@@ -9,6 +9,7 @@
 /* Expressions that load something of the packet, its connection or the host into a register. */
 
 #define STATE_INVALID 1U
+#define STATE_NEW 8U
 #define STATE_UNTRACKED (1U << 6)
 
 static void store32(Run *r, int slot, uint32_t value) {
@@ -180,7 +181,11 @@ bool run_load_meta(Run *r, const WorldExpr *x) {
                 store8(r, x->target, r->packet->type);
                 return true;
         case NFT_META_NFTRACE:
+                store8(r, x->target, 0);
+                return true;
         case NFT_META_SECPATH:
+                if (r->world->has_ipsec)
+                        break;
                 store8(r, x->target, 0);
                 return true;
         case NFT_META_TIME_NS:
@@ -227,9 +232,16 @@ bool run_load_ct(Run *r, const WorldExpr *x) {
                 run_taint(r, x->target, x->size);
                 return true;
         }
+        if (r->has_template && x->key != NFT_CT_STATE) {
+                if (!run_guess(r)) /* of a template: kernels differ */
+                        return false;
+                run_taint(r, x->target, x->size);
+                return true;
+        }
         if (x->key == NFT_CT_STATE) {
                 store32(r, x->target,
-                        r->tracking == TRACKED     ? r->state
+                        r->has_template            ? STATE_NEW
+                        : r->tracking == TRACKED   ? r->state
                         : r->tracking == UNTRACKED ? STATE_UNTRACKED
                                                    : STATE_INVALID);
                 return true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
 
 #include "world/machine.h"
 
@@ -56,6 +57,11 @@ bool world_is_own_limit(const WorldRule *rule, const WorldExpr *e) {
 
         return t && t->family == NFPROTO_INET && streq(t->name, "ringwall") &&
                (streq(e->name, "limit") || startswith(e->name, "dynset"));
+}
+
+bool world_makes_template(const WorldExpr *e) {
+        return (e->kind == WORLD_SET_CT && e->key == NFT_CT_ZONE) ||
+               (e->kind == WORLD_NOTHING && startswith(e->name, "xt target CT"));
 }
 
 static bool guess(Run *r) {

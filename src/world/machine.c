@@ -351,7 +351,16 @@ static bool step_set_meta(Run *r, const WorldExpr *x, WorldVerdict *v) {
         return true;
 }
 
+/* What is exempt from tracking is so no longer. */
+static void take_template(Run *r) {
+        r->has_template |= r->tracking != TRACKED;
+        if (r->has_template)
+                r->tracking = NOT_TRACKED_YET;
+}
+
 static bool step_set_ct(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        if (world_makes_template(x))
+                take_template(r);
         set_ct(r, x);
         return true;
 }
@@ -361,7 +370,7 @@ static bool step_set_payload(Run *r, const WorldExpr *x, WorldVerdict *v) {
 }
 
 static bool step_notrack(Run *r, const WorldExpr *x, WorldVerdict *v) {
-        if (r->tracking == NOT_TRACKED_YET)
+        if (r->tracking == NOT_TRACKED_YET && !r->has_template)
                 r->tracking = UNTRACKED;
         return true;
 }
@@ -372,6 +381,8 @@ static bool step_nat(Run *r, const WorldExpr *x, WorldVerdict *v) {
 }
 
 static bool step_nothing(Run *r, const WorldExpr *x, WorldVerdict *v) {
+        if (world_makes_template(x) && r->tracking == NOT_TRACKED_YET)
+                take_template(r);
         return true;
 }
 

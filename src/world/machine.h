@@ -59,6 +59,7 @@ typedef struct Run {
         Tracking tracking;
         uint32_t state, status, ct_mark;
         bool ct_mark_unknown, destination_done, source_done;
+        bool has_template; /* see world_makes_template() */
         Tuple original;
 
         /* where it is */

@@ -61,14 +61,34 @@ static bool same_network(const WorldAddress *a, U128 address) {
                                                 network_of(address, a->prefix, width));
 }
 
+/* ipv6_addr_scope(): of multicast addresses, too. */
+typedef enum Scope { SCOPE_WIDE, SCOPE_HOST, SCOPE_LINK, SCOPE_SITE } Scope;
+
+static Scope v6_scope(U128 a) {
+        static const Scope of_many[16] = {[1] = SCOPE_HOST, [2] = SCOPE_LINK, [5] = SCOPE_SITE};
+
+        if (a.high >> 56 == 0xff)
+                return of_many[a.high >> 48 & 0xf];
+        if (a.high == 0 && a.low == 1)
+                return SCOPE_HOST;
+        return a.high >> 54 == 0x3fa ? SCOPE_LINK : a.high >> 54 == 0x3fb ? SCOPE_SITE : SCOPE_WIDE;
+}
+
+/* nf_nat_redirect_ipv6_usable() */
+static bool may_redirect_to(const WorldAddress *a, U128 dialled) {
+        Scope wanted = v6_scope(dialled);
+
+        if (a->family == FAMILY_IPV4)
+                return true;
+        return !a->tentative && !(a->address.high == 0 && a->address.low >> 32 == 0xffff) &&
+               (wanted == SCOPE_WIDE || v6_scope(a->address) == wanted);
+}
+
 bool world_redirect_address(const World *w, int index, Family family, U128 dialled, U128 *ret) {
-        if (family == FAMILY_IPV6 && dialled.high == 0 && dialled.low == 1)
-                return false; /* no interface has an address of that scope */
         for (size_t i = 0; i < w->n_addresses; i++) {
                 const WorldAddress *a = &w->addresses[i];
 
-                if (a->index != index || a->family != family ||
-                    (family == FAMILY_IPV6 && scope_of(dialled) != 0 && scope_of(a->address) == 0))
+                if (a->index != index || a->family != family || !may_redirect_to(a, dialled))
                         continue;
                 *ret = a->address;
                 return true;

@@ -97,6 +97,7 @@ static void track(Run *r) {
 
         if (r->tracking != NOT_TRACKED_YET)
                 return;
+        r->has_template = false;
         switch (p->state) {
         case WORLD_STATE_FIRST:
                 state = run_first_state(r);
@@ -298,6 +299,18 @@ static WorldWhere forward(WorldWalker *x, Run *r) {
         return leave(x, r);
 }
 
+static WorldWhere go_where(WorldWalker *x, Run *r, Decision decided) {
+        switch (decided) {
+        case DECIDED_REFUSED:
+                break;
+        case DECIDED_HERE:
+                return enter_host(x, r);
+        case DECIDED_ON:
+                return forward(x, r);
+        }
+        return WORLD_REFUSED;
+}
+
 static bool is_bridge(const WorldInterface *i) {
         return i && i->kind && streq(i->kind, "bridge");
 }
@@ -378,15 +391,7 @@ static WorldWhere turn_back(WorldWalker *x, Run *r) {
                 return WORLD_REFUSED;
         if (run_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
-        switch (run_route_input(r)) {
-        case DECIDED_REFUSED:
-                break;
-        case DECIDED_HERE:
-                return enter_host(x, r);
-        case DECIDED_ON:
-                return forward(x, r);
-        }
-        return WORLD_REFUSED;
+        return go_where(x, r, run_route_input(r));
 }
 
 /* Stopped by a chain of the device that it arrived by. */
@@ -400,14 +405,14 @@ static WorldWhere stopped_at_device(WorldWalker *x, Run *r) {
 static WorldWhere arrive(WorldWalker *x, Run *r) {
         U128 dialled = run_address_value(r, false);
         /* the bridge calls prerouting, before IP looks at the packet */
-        bool by_bridge = x->world->bridge_calls_iptables && is_bridge(r->in);
+        bool by_bridge = x->world->bridge_calls_hooks[r->family] && is_bridge(r->in);
         Decision decided = DECIDED_REFUSED;
 
         if (run_below(r, &x->ingress, r->in) != WORLD_ACCEPT)
                 return stopped(x, r);
         if (run_bridge_of(r, r->in) && run_bridge_hook(x, r, NF_INET_PRE_ROUTING) != WORLD_ACCEPT)
                 return WORLD_DROPPED;
-        if (r->packet->bridged && !x->world->bridge_calls_iptables)
+        if (r->packet->bridged && !x->world->bridge_calls_hooks[r->family])
                 return pass_bridge(x, r);
         if (!by_bridge &&
             (!enters_by_bridge(x, r) || run_device(r, &x->ingress, r->in) != WORLD_ACCEPT))
@@ -435,15 +440,7 @@ static WorldWhere arrive(WorldWalker *x, Run *r) {
                 return WORLD_REFUSED;
         if (!r->moved_on_bridge)
                 decided = run_route_input(r);
-        switch (decided) {
-        case DECIDED_REFUSED:
-                break;
-        case DECIDED_HERE:
-                return enter_host(x, r);
-        case DECIDED_ON:
-                return forward(x, r);
-        }
-        return WORLD_REFUSED;
+        return go_where(x, r, decided);
 }
 
 /* What the host sends to itself comes back by lo, with its connection. */

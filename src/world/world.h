@@ -238,6 +238,7 @@ typedef struct WorldAddress {
         U128 address;
         uint8_t prefix;
         int index;
+        bool tentative; /* of IPv6: the kernel still looks for doubles of it, or has found one */
 } WorldAddress;
 
 typedef struct WorldRoute {
@@ -282,14 +283,20 @@ typedef struct World {
         WorldRouteRule *route_rules;
         size_t n_route_rules;
         bool has_route_rules[_FAMILY_MAX]; /* other ones than those that the kernel starts with */
-        bool bridge_calls_iptables;        /* br_netfilter shows bridged frames to ip hooks */
-        bool rp_filter, route_localnet;    /* of any interface */
+        bool bridge_calls_hooks[_FAMILY_MAX]; /* br_netfilter shows bridged frames to IP's */
+        bool rp_filter, route_localnet;       /* of any interface */
         bool forwards4, forwards6;
         bool source_routes4, source_routes6; /* packets may change their destination on the way */
-        uint32_t generation;                 /* of the kernel's ruleset */
+        bool routes_unpack;   /* seg6local, BPF: what comes of it has passed no prerouting */
+        bool assigns_helpers; /* to connections, without a rule (nf_conntrack_helper) */
+        bool has_ipsec;       /* what is unpacked keeps the mark of its outer packet, or gets one */
+        uint32_t generation;  /* of the kernel's ruleset */
 } World;
 
 /* Whether it leads every packet to its table. */
 bool world_is_plain_rule(const WorldRouteRule *rule);
 /* ringwall's own rules go on as long as a limit is not reached. e: an expression of the rule. */
 bool world_is_own_limit(const WorldRule *rule, const WorldExpr *e);
+/* It gives a packet a template of a connection (a zone, say): before the kernel looks for the
+ * connection, the packet counts as a new one's then, and as tracked (nf_ct_get). */
+bool world_makes_template(const WorldExpr *e);

@@ -13,7 +13,7 @@ def test_no_packet_comes_through_random_rulesets_that_are_proved_closed(request,
     tally = prover.run_foreign(seed, RULESETS, PACKETS, SENT, tmp_path)
     print(f"seed {seed}: {tally}")
     assert not tally.wrong, "\n".join(tally.wrong[:5])
-    assert tally.worlds == RULESETS and tally.answers["proved"] > 20 and tally.answers["refuted"] > 0
+    assert tally.worlds == RULESETS and tally.answers["proved"] > 5 and tally.answers["refuted"] > 0
 
 
 def test_no_edit_that_opens_ringwalls_table_is_called_proved(request, tmp_path):
@@ -21,4 +21,4 @@ def test_no_edit_that_opens_ringwalls_table_is_called_proved(request, tmp_path):
     tally = prover.run_mutants(seed, MUTANTS, 300, tmp_path)
     print(f"seed {seed}: {tally}")
     assert not tally.wrong, "\n".join(tally.wrong[:5])
-    assert tally.worlds == MUTANTS and tally.opened > MUTANTS / 4 and tally.answers["proved"] > 0
+    assert tally.worlds == MUTANTS and tally.opened > MUTANTS / 6 and tally.answers["proved"] > 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """verify under attack: what the kernel really lets in is never called proved; see prover.py."""
 
+import itertools
 import socket
 import struct
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import packets
 import prover
 from foreign_packets import Sent
 from host import TCP, UDP, Packet, address
+from lab import wait_until
 from wire import pinned
 
 POLICY = "ringwall: 1\nprotected:\n  - { services: 5432/tcp }\n  - { services: 53/udp }\n"
@@ -112,6 +114,18 @@ TRAPS = {
     "a chain of type nat without connections is not called": Trap(
         chain("prerouting", -100, DROP, kind="nat")
         + "table ip6 b {\n  chain out { type nat hook postrouting priority 100\n    masquerade\n  }\n}\n"
+    ),
+    "what has a zone looks like a new connection's before it is tracked": Trap(
+        chain("prerouting", -300, "ct zone set 1", "ct state invalid drop")
+        + chain("input", 0, "ct state established accept", table="b")
+    ),
+    "what has a zone is not exempt from tracking": Trap(
+        chain("prerouting", -300, "ct zone set 1", "notrack")
+        + chain("input", 0, "ct state untracked drop", table="b")
+    ),
+    "what is exempt from tracking is tracked with a zone": Trap(
+        chain("prerouting", -300, "notrack", "ct zone set 1")
+        + chain("input", 0, "ct state untracked drop", table="b")
     ),
     "a source that the kernel refuses is rewritten before it looks": Trap(
         chain("prerouting", -300, "ip saddr 127.0.0.0/8 meta mark set 1 ip saddr set 203.0.113.2")
@@ -236,6 +250,164 @@ def test_what_conntrack_holds_for_no_connection_is_not_new(attacker, tmp_path, s
     assert attacker.verify(str(policy))[0]["answer"] != "proved"
 
 
+def test_a_zone_by_iptables_is_one(attacker, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    attacker.lab.nft("flush ruleset\n" + CLOSED + chain("input", 0, NO6, "ct state established accept"))
+    for rule in ("-j CT --zone 1", "-m conntrack --ctstate INVALID -j DROP"):
+        attacker.lab.run("fw", ["iptables-nft", "-t", "raw", "-A", "PREROUTING", *rule.split()])
+    sent = packet_of(Trap(""))
+    attacker.wire.conntrack.flush()
+    assert attacker.send([sent]).get(1) and list(prover.outcomes(attacker.ask([sent])[0]))
+    assert attacker.verify(str(policy))[0]["answer"] != "proved"
+
+
+FTP = 'ct helper ftp { type "ftp" protocol tcp; }\n'
+SYNPROXY = "synproxy s { mss 1460\nwscale 7\ntimestamp sack-perm\n}\n"
+
+
+@pytest.mark.parametrize(
+    "what, rule, reason",
+    [
+        (FTP, 'tcp dport 21 ct helper set "ftp"', "helper"),
+        (FTP, 'ct helper set tcp dport map { 21 : "ftp" }', "helper"),
+        (SYNPROXY, 'tcp dport 5432 synproxy name "s"', "SYN proxy"),
+        (SYNPROXY, 'synproxy name tcp dport map { 5432 : "s" }', "SYN proxy"),
+    ],
+)
+def test_what_helpers_and_syn_proxies_let_in_is_not_known(attacker, tmp_path, what, rule, reason):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    closed = chain("input", 10, "ct state established,related accept", DROP)
+    attacker.lab.nft("flush ruleset\n" + CLOSED + closed)
+    assert attacker.verify(str(policy))[0]["answer"] == "proved"
+    attacker.lab.nft(f"table inet b {{\n{what}chain c {{ type filter hook input priority 0\n{rule}\n}}\n}}\n")
+    claim = attacker.verify(str(policy))[0]
+    assert claim["answer"] == "undecided" and any(reason in w for w in claim["hangs-on"]), claim
+
+
+def comes_in(attacker, packet):
+    """By the kernel, and by the evaluator, which must agree."""
+    attacker.wire.conntrack.flush()
+    seen = bool(attacker.send([packet]).get(1))
+    assert bool(list(prover.outcomes(attacker.ask([packet])[0]))) == seen
+    return seen
+
+
+def test_a_redirect_of_ipv6_needs_an_address_of_the_same_scope(attacker, tmp_path):
+    """Which one it is sent to, the interface says that it comes in by; without one it is dropped."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "ringwall: 1\nexpect:\n  - { allow: 5432/tcp, to: 'fec0::1', in: eth0, from: '2001:db8:ffff::/64' }\n",
+        encoding="utf-8",
+    )
+    lab = attacker.lab
+    lab.nft("flush ruleset\n" + chain("prerouting", -100, "tcp dport 5432 redirect to :80", kind="nat"))
+    to_site, to_link, to_many = (
+        packet_of(Trap("", source="2001:db8:ffff::2", to=to)) for to in ("fec0::1", "fe80::1234", "ff05::1234")
+    )
+
+    def add(own, device):
+        lab.ip("fw", f"addr add {own}/64 dev {device} nodad\n")
+        # the kernel makes its route a moment later
+        local = ["ip", "-6", "route", "show", "table", "local", own]
+        wait_until(lambda: own in lab.run("fw", local).stdout, 20, f"a route for {own}")
+
+    try:
+        add("fec0::1", "eth1")
+        assert not any(comes_in(attacker, p) for p in (to_site, to_link, to_many))
+        assert attacker.verify(str(policy))[0]["answer"] != "proved"
+        add("fec0::2", "eth0")
+        assert comes_in(attacker, to_site) and comes_in(attacker, to_many)
+        assert attacker.verify(str(policy))[0]["answer"] == "proved"
+        assert not comes_in(attacker, to_link)
+        add("fe80::77", "eth0")
+        assert comes_in(attacker, to_link)
+    finally:
+        for address_and_device in ("fec0::1/64 dev eth1", "fec0::2/64 dev eth0", "fe80::77/64 dev eth0"):
+            lab.run("fw", ["ip", "addr", "del", *address_and_device.split()], check=False)
+
+
+def test_what_a_route_unpacks_has_passed_no_prerouting(attacker, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    lab, trap = attacker.lab, over_ipv6("")
+    lab.nft("flush ruleset\n" + CLOSED + chain("prerouting", -150, DROP))
+    assert attacker.verify(str(policy))[0]["answer"] == "undecided"  # fragments
+    lab.nft("flush ruleset\n" + CLOSED + chain("prerouting", -150, DROP) + ASKS_CONNTRACK.replace("input", "forward"))
+    assert attacker.verify(str(policy))[0]["answer"] == "proved"
+    inner = packet_of(trap)
+    outer = struct.pack("!IHBB", 6 << 28, len(inner.data), 41, 64) + address_bytes(trap.source)
+    outer += address_bytes("fc00:dead::1") + inner.data
+    route = "fc00:dead::1/128 encap seg6local action End.DT6 table 255 dev eth0"
+    lab.run("fw", ["ip", "-6", "route", "add", *route.split()])
+    try:
+        attacker.wire.conntrack.flush()
+        assert attacker.send([sent_of(trap, outer)]).get(1)
+        assert attacker.verify(str(policy))[0]["answer"] == "undecided"
+    finally:
+        lab.run("fw", ["ip", "-6", "route", "del", "fc00:dead::1/128"], check=False)
+
+
+NO_SYN = "tcp dport 5432 tcp flags & (fin|syn|rst|ack) == syn drop"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        chain("input", 0, "ct mark 1 accept", NO_SYN, NO6, "ct mark set 1"),
+        chain("input", 0, "ct status confirmed accept", NO_SYN, NO6),
+        chain("prerouting", -100, "meta nfproto ipv4 tcp dport 5432 tcp flags syn redirect to :1", kind="nat")
+        + chain("input", 0, NO6, table="b"),
+    ],
+    ids=["by its mark", "by its status", "untranslated"],
+)
+def test_the_connection_of_a_first_packet_may_be_there_already(attacker, tmp_path, rules):
+    """Any packet begins one for conntrack, and as long as nobody answers the next one is new, too: the
+    host answers no frame that is for all."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    attacker.lab.nft("flush ruleset\n" + CLOSED + rules)
+    syn, wire = packet_of(Trap("")), attacker.wire
+    data = bytearray(syn.data)
+    data[33] = packets.ACK
+    data[36:38] = struct.pack("!H", (int.from_bytes(syn.data[36:38], "big") + packets.SYN - packets.ACK) & 0xFFFF)
+
+    def ports():
+        return {port for _, _, _, port in attacker.send([syn]).get(1, ())}
+
+    wire.conntrack.flush()
+    assert 5432 not in ports()
+    wire.conntrack.flush()
+    wire.send_frame("wan", bytes(data), b"\xff" * 6)
+    # the trap is one only if the packet comes in now
+    assert 5432 in ports()
+    assert attacker.verify(str(policy))[0]["answer"] != "proved"
+
+
+def test_a_bridge_shows_frames_of_a_family_to_the_rules_as_its_own_settings_say(attacker):
+    lab = attacker.lab
+    lab.nft("flush ruleset\n" + chain("forward", 0, "drop"))
+    settings = ["net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"]
+    before = [lab.run("fw", ["sysctl", "-n", s]).stdout.strip() for s in settings]
+    frames = {
+        4: packet_of(Trap("", source="172.17.0.2", to="172.17.0.3")),
+        6: packet_of(Trap("", source="fd00:17::2", to="fd00:17::3")),
+    }
+    try:
+        for own in ((0, 0), (1, 0), (0, 1)):
+            lab.run("fw", ["sysctl", "-qw", *(f"{s}=0" for s in settings)])
+            words = f"nf_call_iptables {own[0]} nf_call_ip6tables {own[1]}"
+            lab.run("fw", ["ip", "link", "set", "docker0", "type", "bridge", *words.split()])
+            for family, frame in frames.items():
+                frame.peer, frame.to_peer = "c1", "c2"
+                assert comes_in(attacker, frame) == (own[family == 6] == 0), (own, family)
+    finally:
+        lab.run("fw", ["sysctl", "-qw", *(f"{s}={v}" for s, v in zip(settings, before))])
+        words = "nf_call_iptables 0 nf_call_ip6tables 0"
+        lab.run("fw", ["ip", "link", "set", "docker0", "type", "bridge", *words.split()])
+
+
 # --- packets that no program sends ---
 
 
@@ -273,6 +445,30 @@ def without_length(trap):
     return [sent_of(trap, data[:40] + segment[:6] + check + segment[8:])]
 
 
+identities = itertools.count(1)
+
+
+def with_headers_in_fragments(trap):
+    """The first ends amidst the options, before anything says that it is TCP."""
+    options = bytes([60, 1, 0x1E, 12]) + bytes(12) + bytes([TCP, 0, 1, 4]) + bytes(4)
+    whole, number = options + packet_of(trap).data[40:], next(identities)
+
+    def part(offset, more, payload):
+        fragment = struct.pack("!BBHI", 60, 0, offset | more, number) + payload
+        header = struct.pack("!IHBB", 6 << 28, len(fragment), 44, 64)
+        return header + address_bytes(trap.source) + address_bytes(trap.to) + fragment
+
+    return [sent_of(trap, part(0, 1, whole[:8])), sent_of(trap, part(8, 0, whole[8:]))]
+
+
+def address_bytes(text):
+    return socket.inet_pton(socket.AF_INET6, text)
+
+
+def over_ipv6(rules):
+    return Trap(rules, to="2001:db8:ffff::1", source="2001:db8:ffff::2")
+
+
 ASKS_CONNTRACK = chain("input", 0, "ct state invalid drop", table="b")
 ODD = {
     "fragments come before they are put together": (
@@ -286,6 +482,18 @@ ODD = {
             + chain("prerouting", -300, "ip frag-off & 0x3fff != 0 drop", table="c")
             + ASKS_CONNTRACK
         ),
+    ),
+    "a fragment of IPv6 does not say what it is of": (
+        with_headers_in_fragments,
+        over_ipv6(chain("input", 0, DROP)),
+    ),
+    "a fragment of IPv6 does not say that it is of TCP": (
+        with_headers_in_fragments,
+        over_ipv6(chain("input", 0, "meta l4proto tcp drop")),
+    ),
+    "a fragment of IPv6 passes what comes before it is put together": (
+        with_headers_in_fragments,
+        over_ipv6(chain("prerouting", -450, DROP) + ASKS_CONNTRACK),
     ),
     "UDP's length is 0 over IPv6": (
         without_length,
