@@ -351,13 +351,13 @@ int ban_store_trim(BanStore *s,
         return r < 0 ? r : remove_all(s, &d, now_usec, take, to);
 }
 
-static int count_ended(BanStore *s, int64_t now_usec, int64_t *ret) {
+int ban_store_count_ending(BanStore *s, int64_t until_usec, int64_t *ret) {
         sqlite3_stmt *q = ban_store_query(s, QUERY_COUNT_ENDED);
         int r = 0;
 
         if (!q)
                 return ban_store_errno(s);
-        (void)sqlite3_bind_int64(q, 1, now_usec);
+        (void)sqlite3_bind_int64(q, 1, until_usec);
         if (sqlite3_step(q) == SQLITE_ROW)
                 *ret = sqlite3_column_int64(q, 0);
         else
@@ -374,7 +374,7 @@ int ban_store_expire(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *
         *ret_bans = *ret_keys = 0;
         if (r < 0 || next > now_usec)
                 return r;
-        r = count_ended(s, now_usec, &keys);
+        r = ban_store_count_ending(s, now_usec, &keys);
         for (size_t i = 0; i < ARRAY_SIZE(order) && r == 0; i++) {
                 int64_t forgotten = forgotten_usec(now_usec);
                 sqlite3_stmt *q = ban_store_query(s, order[i]);

@@ -103,6 +103,8 @@ int ban_store_trim(BanStore *s,
 int ban_store_count(BanStore *s, int64_t now_usec, int64_t *ret_bans, int64_t *ret_keys);
 /* How many a jail has, or, of those that are no jail's, a program: looks at all of them. */
 int ban_store_count_of(BanStore *s, const char *name, int64_t now_usec, int64_t *ret);
+/* Keys that nobody bans beyond then. */
+int ban_store_count_ending(BanStore *s, int64_t until_usec, int64_t *ret);
 /* When the next one ends; BAN_EVER: none does. */
 int ban_store_next_end(BanStore *s, int64_t *ret);
 

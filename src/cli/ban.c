@@ -4,10 +4,12 @@
 #include <time.h>
 
 #include "ban/ban.h"
+#include "ban/ban_spool.h"
 #include "cli/ban_words.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/remote.h"
+#include "rpc/method.h"
 
 static const char ban_help[] =
         "Shuts addresses and networks out, from this host, its containers and all that it routes:\n"
@@ -26,7 +28,9 @@ static const char ban_help[] =
         "      --wide             also networks wider than bans.widest; not with --jail, --source\n"
         "      --restored         it went on before, as what fail2ban restores: not counted anew\n"
         "      --services=LIST    only these: ssh,443/tcp; by the port that is "
-        "dialled\n" REMOTE_HELP "      --json\n"
+        "dialled\n"
+        "      --or-later         while ringwalld is away it is written down, and done when it "
+        "comes\n" REMOTE_HELP "      --json\n"
         "  -h, --help\n"
         "\n"
         "Exit status: 7 if it is never banned.\n"
@@ -40,7 +44,9 @@ static const char unban_help[] =
         "Lets addresses in again, whoever banned them. Nobody is no error.\n"
         "\n"
         "      --jail=NAME        only that jail's bans; without an address all of them\n"
-        "      --all              everybody\n" REMOTE_HELP "      --json\n"
+        "      --all              everybody\n"
+        "      --or-later         while ringwalld is away it is written down, and done when it "
+        "comes\n" REMOTE_HELP "      --json\n"
         "  -h, --help\n"
         "\n"
         "Examples:\n"
@@ -50,7 +56,7 @@ static const char unban_help[] =
 typedef struct Options {
         const char *runtime_dir, *reason, *source, *jail, *services;
         json_int_t seconds;
-        bool json, all, wide, restored;
+        bool json, all, wide, restored, or_later;
 } Options;
 
 /* ---- services as ports */
@@ -145,11 +151,49 @@ static int tell_rest(const char *verb, const json_t *reply) {
                        : EXIT_FAILED;
 }
 
+static int call(const Options *o, const char *verb, const char *method, json_t *parameters);
+
+static int write_down(const Options *o, const char *verb, const char *method, json_t *parameters) {
+        json_t *message = json_pack("{s:s+, s:I, s:O}", "method", RPC_INTERFACE ".", method, "at",
+                                    (json_int_t)time(NULL) * 1000000, "parameters", parameters);
+        char *line = message ? json_dumps(message, JSON_COMPACT) : NULL;
+        int r = line ? ban_spool_add(remote_folder(o->runtime_dir), line) : -ENOMEM;
+
+        free(line);
+        json_decref(message);
+        if (r < 0)
+                fprintf(stderr, "ringwall %s: it cannot be written down for later either: %s\n",
+                        verb, strerror(-r));
+        return r;
+}
+
+/* Who comes back meanwhile may have read before that was written: it is asked for it as well. */
+static int call_later(const Options *o, const char *verb, const char *method, json_t *parameters) {
+        if (write_down(o, verb, method, parameters) < 0)
+                return EXIT_NO_DAEMON;
+        if (remote_is_there(o->runtime_dir)) {
+                Options now = *o;
+                int r;
+
+                now.or_later = false;
+                r = call(&now, verb, method, json_incref(parameters));
+                if (r != EXIT_NO_DAEMON)
+                        return r;
+        }
+        if (o->json)
+                return output_json(json_pack("{s:b}", "later", 1));
+        puts("it is written down, and done as soon as ringwalld is there");
+        return EXIT_OK;
+}
+
 static int call(const Options *o, const char *verb, const char *method, json_t *parameters) {
         json_t *reply = NULL;
-        int r = remote_call(verb, o->runtime_dir, method, parameters, &reply);
+        int r = remote_call(verb, o->runtime_dir, method, json_incref(parameters), &reply);
 
-        if (r != EXIT_OK)
+        if (r == EXIT_NO_DAEMON && o->or_later)
+                r = call_later(o, verb, method, parameters);
+        json_decref(parameters);
+        if (!reply) /* that was said */
                 return r;
         if (o->json)
                 r = output_json(json_incref(reply));
@@ -232,6 +276,7 @@ static const struct option options[] = {
         {"jail", required_argument, NULL, 'J'},
         {"wide", no_argument, NULL, 'w'},
         {"restored", no_argument, NULL, 'e'},
+        {"or-later", no_argument, NULL, 'l'},
         {"all", no_argument, NULL, 'a'},
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
@@ -257,6 +302,7 @@ static int read_options(const Verb *verb, int argc, char **argv, Options *ret) {
                 ret->jail = c == 'J' ? optarg : ret->jail;
                 ret->runtime_dir = c == 'R' ? optarg : ret->runtime_dir;
                 ret->restored |= c == 'e';
+                ret->or_later |= c == 'l';
                 ret->all |= c == 'a';
                 ret->wide |= c == 'w';
                 ret->json |= c == 'j';

@@ -95,12 +95,16 @@ static int report(const char *verb, const char *method, const RpcAnswer *answer,
         return code_of(answer->error);
 }
 
-static const char *runtime_path(Arena *a, const char *runtime_dir, const char *name) {
+const char *remote_folder(const char *runtime_dir) {
         const char *given = secure_getenv("RINGWALL_RUNTIME_DIR");
 
-        if (!runtime_dir)
-                runtime_dir = given && *given ? given : STARTS_FOLDER;
-        return arena_printf(a, "%s/%s", runtime_dir, name);
+        if (runtime_dir)
+                return runtime_dir;
+        return given && *given ? given : STARTS_FOLDER;
+}
+
+static const char *runtime_path(Arena *a, const char *runtime_dir, const char *name) {
+        return arena_printf(a, "%s/%s", remote_folder(runtime_dir), name);
 }
 
 /* The socket's path; NULL without memory. */

@@ -32,6 +32,9 @@ bool remote_option(int c, const char *argument, RemoteOptions *ret);
 /* Whether a daemon listens there. */
 bool remote_is_there(const char *runtime_dir);
 
+/* The folder that is meant. */
+const char *remote_folder(const char *runtime_dir);
+
 /* Calls io.ringwall.METHOD and returns an ExitCode; what failed has been printed, as `ringwall
  * VERB: ...`. parameters are taken over, and may be NULL. *ret is the caller's. */
 int remote_call(const char *verb,

@@ -13,7 +13,7 @@
 /* What the policy says is told in the policy's words; of who is banned it knows nothing, nor of
  * what is shut for a while. */
 static bool is_ours(const WorldTable *table) {
-        return streq_null(table->owner, "ringwall") && !streq(table->name, BAN_TABLE) &&
+        return streq_null(table->owner, "ringwall") && !ban_table_is(table->name) &&
                !nft_is_shut_table(table->name);
 }
 

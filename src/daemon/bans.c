@@ -12,6 +12,7 @@
 #define TIMER_MAX_USEC (600 * UINT64_C(1000000))
 #define CLOCK_USEC (5 * INT64_C(1000000)) /* by which the clock may differ from the kernel's */
 #define HEAL_USEC UINT64_C(1000000)       /* two that undo each other's changes go no faster */
+#define DOUBT_SHARE 10 /* one part of the time is spent on looking whether others changed them */
 
 int64_t bans_now(void) {
         return (int64_t)daemon_now();
@@ -104,15 +105,18 @@ void bans_arm(Daemon *d) {
         int64_t now = bans_now(), next = BAN_EVER;
         uint64_t usec = TIMER_MAX_USEC;
 
-        if (b->n_bans == 0 && !b->is_dirty && !b->is_unsaved && !b->is_copy) {
+        if (b->n_bans == 0 && !b->is_spooled && !b->is_dirty && !b->is_unsaved && !b->is_copy &&
+            b->doubt_usec == 0) {
                 (void)sd_event_source_set_enabled(b->timer,
                                                   SD_EVENT_OFF); /* else it finds nothing */
                 return;
         }
         if (ban_store_next_end(b->store, &next) == 0 && next != BAN_EVER)
                 usec = next > now ? MIN((uint64_t)(next - now), TIMER_MAX_USEC) : 0;
-        if (b->is_dirty || b->is_unsaved || b->is_copy)
+        if (b->is_dirty || b->is_unsaved || b->is_copy || b->is_spooled)
                 usec = MIN(usec, RETRY_USEC);
+        if (b->doubt_usec > 0)
+                usec = MIN(usec, b->doubt_usec - MIN(b->doubt_usec, bans_monotonic()));
         if (b->is_foreign)
                 usec = MIN(usec, HEAL_USEC);
         if (sd_event_source_set_time_relative(b->timer, MAX(usec, TIMER_MIN_USEC)) < 0 ||
@@ -175,11 +179,13 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 
         if (b->is_unsaved || b->is_copy)
                 save_unsaved(d);
+        if (b->is_spooled)
+                bans_take_spool(d);
         if (!b->is_unsaved && expire(d) < 0)
                 daemon_event(d, EVENT_FAILURE, LOG_ERR,
                              "bans that are over cannot be removed from the store: %s",
                              ban_store_error(b->store));
-        b->is_dirty |= is_clock_set(b);
+        b->is_dirty |= is_clock_set(b) || (b->doubt_usec > 0 && bans_monotonic() >= b->doubt_usec);
         if (b->is_dirty && !b->is_unsaved)
                 heal(d);
         if (b->n_keys == 0 && !b->is_unsaved && ban_table_is_made(b->table))
@@ -205,7 +211,9 @@ void bans_note_lost(Daemon *d) {
 
         if (!b || b->is_suspended || b->flags & TABLE_OWNER || !ban_table_is_made(b->table))
                 return;
-        b->is_dirty = true;
+        if (b->doubt_usec == 0)
+                b->doubt_usec = MAX(bans_monotonic() + RETRY_USEC,
+                                    b->rebuilt_usec + DOUBT_SHARE * b->rebuild_took_usec);
         bans_arm(d);
 }
 
@@ -216,6 +224,7 @@ static int on_flush(sd_event_source *s, void *userdata) {
         if (b->is_foreign && b->is_dirty && !b->is_unsaved &&
             bans_monotonic() - b->healed_usec >= HEAL_USEC)
                 heal(d);
+        bans_take_spool(d);
         if (b->n_calls > 0)
                 bans_answer(d);
         else
@@ -405,7 +414,9 @@ int bans_start(Daemon *d) {
                 return 0;
         }
         restore(d);
-        return 0;
+        bans_take_spool(d);
+        /* and once the socket is there, for what was written down until then */
+        return sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
 }
 
 void bans_stop(Daemon *d) {

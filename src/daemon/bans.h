@@ -12,7 +12,7 @@
 
 /* A request that waits for the end of the turn. */
 typedef struct BanCall {
-        RpcCall *call;
+        RpcCall *call; /* NULL: of BAN_SPOOL_FILE, in which only the daemon's own user can write */
         const struct BanAct *act; /* bans_act.h */
         const void *parameters;
         size_t n; /* bans that it may be about */
@@ -35,9 +35,14 @@ typedef struct Bans {
         bool is_copy;                      /* the store's: the one on disk cannot be written */
         struct BanUndone *undone; /* malloc'ed: unbans that could not be written down, in order */
         size_t n_undone;
-        bool is_foreign; /* dirty because another program wrote; and who: */
+        bool is_spooled, is_spool_told; /* BAN_SPOOL_FILE is to be read again; cannot be read */
+        bool is_foreign;                /* dirty because another program wrote; and who: */
         char by[64];
         uint64_t healed_usec; /* CLOCK_MONOTONIC: when another program's change was undone last */
+        /* CLOCK_MONOTONIC: when it is looked whether another program wrote unheard; 0: it did not
+         */
+        uint64_t doubt_usec;
+        uint64_t rebuilt_usec, rebuild_took_usec; /* CLOCK_MONOTONIC: when it ended; for how long */
 } Bans;
 
 /* For all that is decided in one turn. */
@@ -127,6 +132,9 @@ typedef struct UnbanRequest {
 int bans_undone_add(Daemon *d, const UnbanRequest *request);
 int bans_undone_write(Daemon *d, int64_t now_usec);
 void bans_undone_clear(Bans *b);
+
+/* bans_spool.c: does what was asked for while the daemon was away, if anything was. */
+void bans_take_spool(Daemon *d);
 
 typedef struct BanListRequest {
         const char *address, *jail, *after;

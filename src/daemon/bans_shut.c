@@ -202,7 +202,7 @@ static json_t *json_change(const Outcome *o) {
 }
 
 static int64_t uid_of(const BanCall *call) {
-        return (int64_t)rpc_call_peer(call->call)->uid;
+        return call->call ? (int64_t)rpc_call_peer(call->call)->uid : (int64_t)geteuid();
 }
 
 static int run_ban(BanTurn *turn, const BanCall *call, BanAnswer *ret) {

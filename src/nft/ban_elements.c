@@ -49,7 +49,7 @@ static struct nlattr *list_add(List *l) {
                 list_close(l);
         if (!l->message) {
                 l->message = nft_batch_start(l->batch, type, l->removes ? 0 : NLM_F_CREATE);
-                mnl_attr_put_strz(l->message, NFTA_SET_ELEM_LIST_TABLE, BAN_TABLE);
+                mnl_attr_put_strz(l->message, NFTA_SET_ELEM_LIST_TABLE, l->batch->table);
                 mnl_attr_put_strz(l->message, NFTA_SET_ELEM_LIST_SET, l->set);
                 l->nest = mnl_attr_nest_start(l->message, NFTA_SET_ELEM_LIST_ELEMENTS);
         }
@@ -180,7 +180,7 @@ int ban_put_never(NftBatch *b, const BanRange *never, size_t n) {
                                 return -ENOMEM;
                 range_set_normalise(&set);
                 h = nft_batch_start(b, NFT_MSG_DELSETELEM, 0); /* all of them */
-                mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, BAN_TABLE);
+                mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, b->table);
                 mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, name);
                 nft_batch_push(b, &(NftSubject){.kind = SUBJECT_ELEMENTS, .removes = true});
                 /* a gap before the first one has to be said, and no end behind the last address */

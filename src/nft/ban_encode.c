@@ -34,7 +34,7 @@ static BanRule rule_open(NftBatch *b, const char *chain) {
                 .message = nft_batch_start(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND),
         };
 
-        mnl_attr_put_strz(rule.message, NFTA_RULE_TABLE, BAN_TABLE);
+        mnl_attr_put_strz(rule.message, NFTA_RULE_TABLE, b->table);
         mnl_attr_put_strz(rule.message, NFTA_RULE_CHAIN, chain);
         rule.list = mnl_attr_nest_start(rule.message, NFTA_RULE_EXPRESSIONS);
         return rule;
@@ -143,7 +143,7 @@ static void put_chain(NftBatch *b, const char *name, const Direction *base) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
         struct nlattr *nest;
 
-        mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, BAN_TABLE);
+        mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_CHAIN_NAME, name);
         if (base) {
                 nest = mnl_attr_nest_start(h, NFTA_CHAIN_HOOK);
@@ -216,45 +216,116 @@ static void put_found(NftBatch *b, const Direction *d, Family family, bool of_ho
 void ban_put_table(NftBatch *b, bool has_flags, uint32_t flags) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
 
-        mnl_attr_put_strz(h, NFTA_TABLE_NAME, BAN_TABLE);
+        mnl_attr_put_strz(h, NFTA_TABLE_NAME, b->table);
         if (has_flags)
                 mnl_attr_put_u32(h, NFTA_TABLE_FLAGS, htonl(flags));
-        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_TABLE, .name = BAN_TABLE});
+        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_TABLE, .name = b->table});
 }
 
 void ban_put_delete_table(NftBatch *b) {
         struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELTABLE, 0);
 
-        mnl_attr_put_strz(h, NFTA_TABLE_NAME, BAN_TABLE);
-        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_TABLE, .removes = true, .name = BAN_TABLE});
+        mnl_attr_put_strz(h, NFTA_TABLE_NAME, b->table);
+        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_TABLE, .removes = true, .name = b->table});
 }
 
-static void put_new_set(NftBatch *b, const char *name, uint32_t flags, uint32_t type, size_t size) {
-        struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL);
+static uint32_t type_of(BanSet set) {
+        uint32_t address = TYPE_ADDRESS(set.family);
 
-        mnl_attr_put_strz(h, NFTA_SET_TABLE, BAN_TABLE);
+        return set.of_services ? address << 12 | TYPE_PROTOCOL << 6 | TYPE_PORT : address;
+}
+
+bool ban_shape_parse(const char *name, BanShape *ret) {
+        BanSet set;
+
+        for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6; f++) {
+                char buf[BAN_SET_NAME_MAX];
+
+                *ret = (BanShape){NFT_SET_INTERVAL, TYPE_ADDRESS(f), (uint32_t)ban_address_size(f),
+                                  0};
+                if (streq(name, ban_never_name(f, buf)))
+                        return true;
+                ret->flags = NFT_SET_EVAL | NFT_SET_TIMEOUT;
+                ret->elements_max = BAN_COUNTED_MAX;
+                if (streq(name, ban_hits_name(f, buf)))
+                        return true;
+        }
+        if (!ban_set_parse(name, &set))
+                return false;
+        *ret = (BanShape){NFT_SET_TIMEOUT, type_of(set),
+                          (uint32_t)ban_address_size(set.family) + (set.of_services ? 8 : 0), 0};
+        return true;
+}
+
+/* One that is there stays with what it holds. */
+static void put_set(NftBatch *b, const char *name) {
+        struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_NEWSET, NLM_F_CREATE);
+        BanShape shape = {0};
+
+        (void)ban_shape_parse(name, &shape); /* they are all ours */
+        mnl_attr_put_strz(h, NFTA_SET_TABLE, b->table);
         mnl_attr_put_strz(h, NFTA_SET_NAME, name);
         mnl_attr_put_u32(h, NFTA_SET_ID, htonl(b->next_set_id++));
-        mnl_attr_put_u32(h, NFTA_SET_FLAGS, htonl(flags));
-        mnl_attr_put_u32(h, NFTA_SET_KEY_TYPE, htonl(type));
-        mnl_attr_put_u32(h, NFTA_SET_KEY_LEN, htonl((uint32_t)size));
-        if (flags & NFT_SET_EVAL) {
+        mnl_attr_put_u32(h, NFTA_SET_FLAGS, htonl(shape.flags));
+        mnl_attr_put_u32(h, NFTA_SET_KEY_TYPE, htonl(shape.type));
+        mnl_attr_put_u32(h, NFTA_SET_KEY_LEN, htonl(shape.size));
+        if (shape.elements_max > 0) {
                 struct nlattr *nest = mnl_attr_nest_start(h, NFTA_SET_DESC);
 
-                mnl_attr_put_u32(h, NFTA_SET_DESC_SIZE, htonl(BAN_COUNTED_MAX));
+                mnl_attr_put_u32(h, NFTA_SET_DESC_SIZE, htonl(shape.elements_max));
                 mnl_attr_nest_end(h, nest);
         }
         nft_batch_push(b, &(NftSubject){.kind = SUBJECT_SET, .name = NULL});
+}
+
+void ban_put_no_rules(NftBatch *b) {
+        struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELRULE, 0);
+
+        mnl_attr_put_strz(h, NFTA_RULE_TABLE, b->table);
+        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_RULE, .removes = true});
+}
+
+void ban_put_no_set(NftBatch *b, const char *name) {
+        struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELSET, 0);
+
+        mnl_attr_put_strz(h, NFTA_SET_TABLE, b->table);
+        mnl_attr_put_strz(h, NFTA_SET_NAME, name);
+        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_SET, .removes = true});
+}
+
+void ban_put_no_chain(NftBatch *b, const char *name) {
+        struct nlmsghdr *h = nft_batch_start(b, NFT_MSG_DELCHAIN, 0);
+
+        mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, b->table);
+        mnl_attr_put_strz(h, NFTA_CHAIN_NAME, name);
+        nft_batch_push(b, &(NftSubject){.kind = SUBJECT_CHAIN, .removes = true});
+}
+
+bool ban_chain_parse(const char *name, bool *ret_is_base) {
+        for (size_t i = 0; i < ARRAY_SIZE(directions); i++) {
+                const Direction *d = &directions[i];
+                const char *const stems[] = {d->asks, d->found, d->host};
+
+                *ret_is_base = streq(name, d->base);
+                if (*ret_is_base)
+                        return true;
+                for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6; f++)
+                        for (size_t j = 0; j < ARRAY_SIZE(stems); j++) {
+                                char buf[BAN_SET_NAME_MAX];
+
+                                if (streq(name, ban_family_name(stems[j], f, buf)))
+                                        return true;
+                        }
+        }
+        return false;
 }
 
 void ban_put_ground(NftBatch *b) {
         for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6; f++) {
                 char name[BAN_SET_NAME_MAX];
 
-                put_new_set(b, ban_never_name(f, name), NFT_SET_INTERVAL, TYPE_ADDRESS(f),
-                            ban_address_size(f));
-                put_new_set(b, ban_hits_name(f, name), NFT_SET_EVAL | NFT_SET_TIMEOUT,
-                            TYPE_ADDRESS(f), ban_address_size(f));
+                put_set(b, ban_never_name(f, name));
+                put_set(b, ban_hits_name(f, name));
         }
         for (size_t i = 0; i < ARRAY_SIZE(directions); i++) {
                 const Direction *d = &directions[i];
@@ -270,12 +341,6 @@ void ban_put_ground(NftBatch *b) {
                         put_found(b, d, f, true);
                 }
         }
-}
-
-static uint32_t type_of(BanSet set) {
-        uint32_t address = TYPE_ADDRESS(set.family);
-
-        return set.of_services ? address << 12 | TYPE_PROTOCOL << 6 | TYPE_PORT : address;
 }
 
 static void put_question(NftBatch *b, const Direction *d, BanSet set) {
@@ -300,8 +365,7 @@ static void put_question(NftBatch *b, const Direction *d, BanSet set) {
 void ban_put_set(NftBatch *b, BanSet set) {
         char name[BAN_SET_NAME_MAX];
 
-        put_new_set(b, ban_set_name(set, name), NFT_SET_TIMEOUT, type_of(set),
-                    ban_address_size(set.family) + (set.of_services ? 8 : 0));
+        put_set(b, ban_set_name(set, name));
         for (size_t i = 0; i < ARRAY_SIZE(directions); i++)
                 put_question(b, &directions[i], set);
 }

@@ -2,25 +2,17 @@
 #include "nft/ban_table.h"
 
 #include <linux/netfilter/nf_tables.h>
+#include <time.h>
 
 #include "nft/attribute.h"
 #include "nft/ban_decode.h"
-#include "nft/ban_encode.h"
-
-#define PREFIX_MAX 128
-
-struct BanTable {
-        NftLink *link; /* borrowed */
-        bool is_made;
-        bool has_set[_FAMILY_MAX][PREFIX_MAX + 1], has_services[_FAMILY_MAX];
-        size_t n_counted; /* at most so many elements have a counter */
-};
+#include "nft/ban_table_parts.h"
 
 BanTable *ban_table_new(NftLink *link) {
         BanTable *t = calloc(1, sizeof(*t));
 
         if (t)
-                t->link = link;
+                *t = (BanTable){.link = link, .name = BAN_TABLE, .part = BAN_PART_MAX};
         return t;
 }
 
@@ -33,7 +25,23 @@ bool ban_table_is_made(const BanTable *t) {
         return t->is_made;
 }
 
-static int send_batch(BanTable *t, NftBatch *b) {
+void ban_table_set_part(BanTable *t, size_t n) {
+        t->part = n;
+}
+
+static BanTable empty(const BanTable *t) {
+        return (BanTable){.link = t->link, .name = t->name, .part = t->part};
+}
+
+NftBatch *ban_table_batch(const BanTable *t) {
+        NftBatch *b = nft_batch_new(nft_link_sequence(t->link), 0);
+
+        if (b)
+                b->table = t->name;
+        return b;
+}
+
+int ban_table_send(BanTable *t, NftBatch *b) {
         NftOutcome outcome;
         int r = nft_batch_end(b, true);
 
@@ -55,13 +63,6 @@ static bool is_sound(const BanEntry *e) {
         return e->prefix >= 1 && e->prefix <= family_width(e->family) &&
                e->timeout_ms <= BAN_TIMEOUT_MAX_MS && (e->protocol == 0 || e->prefix == host);
 }
-
-/* The sets that the entries need, in the order of their first ones. */
-typedef struct Needed {
-        BanSet sets[2 * PREFIX_MAX + 4];
-        size_t counts[2 * PREFIX_MAX + 4]; /* of the entries */
-        size_t n;
-} Needed;
 
 static int find_needed(const BanEntry *entries, size_t n, Needed *ret) {
         size_t places[_FAMILY_MAX][2][PREFIX_MAX + 1] = {0}; /* and one more */
@@ -94,7 +95,7 @@ static int check_lengths(const BanTable *t) {
         return 0;
 }
 
-static int put_needed(BanTable *t, NftBatch *b, const Needed *needed) {
+int ban_table_put_needed(BanTable *t, NftBatch *b, const Needed *needed) {
         for (size_t i = 0; i < needed->n; i++) {
                 bool *has = has_set(t, needed->sets[i]);
 
@@ -122,13 +123,14 @@ put_entries(BanTable *t, NftBatch *b, const Needed *needed, const BanEntry *entr
 /* Whether the kernel has such a table, whoever made it. 1, 0, or a negative errno. */
 static int is_there(const BanTable *t) {
         _cleanup_(nft_bytes_done) NftBytes sets = {0};
-        int r = nft_link_dump(t->link, NFT_MSG_GETSET, BAN_TABLE, NULL, &sets);
+        int r = nft_link_dump(t->link, NFT_MSG_GETSET, t->name, NULL, &sets);
 
         if (r == -ENOENT)
                 return 0;
         return r < 0 ? r : sets.size > 0;
 }
 
+/* What was counted of hosts in a table that there is, of one family. */
 typedef struct Hits {
         BanFound *items; /* malloc'ed */
         size_t n, room;
@@ -150,24 +152,41 @@ static int add_hit(const BanFound *f, void *to) {
         return 0;
 }
 
-/* What was counted in a table that there is. */
-static int put_old_hits(BanTable *t, NftBatch *b, Family family) {
+static int read_hits(BanTable *t, Family family, Hits *ret) {
         _cleanup_(nft_bytes_done) NftBytes bytes = {0};
         char name[BAN_SET_NAME_MAX];
-        Hits hits = {0};
-        BanDecoder decoder = {.set = {family, family == FAMILY_IPV4 ? 32 : 64, false},
+        BanDecoder decoder = {.set = {family, (uint8_t)ban_host_prefix(family), false},
                               .take = add_hit,
-                              .to = &hits};
-        int r = nft_link_dump(t->link, NFT_MSG_GETSETELEM, BAN_TABLE, ban_hits_name(family, name),
+                              .to = ret};
+        int r = nft_link_dump(t->link, NFT_MSG_GETSETELEM, t->name, ban_hits_name(family, name),
                               &bytes);
 
         if (r == -ENOENT || r == -EINTR) /* there is none; or nobody knows, and it begins anew */
                 return 0;
         if (r == 0 && bytes.size > 0)
                 r = ban_decode_elements(&decoder, bytes.data, bytes.size);
-        if (r == 0)
-                ban_put_hits(b, family, hits.items, hits.n);
-        free(hits.items);
+        return r;
+}
+
+static size_t put_hits(BanTable *t, NftBatch *b, Family family, const Hits *hits, size_t from) {
+        size_t n = MIN(hits->n - from, t->part);
+
+        ban_put_hits(b, family, hits->items + from, n);
+        return from + n;
+}
+
+/* What the transaction that made the table did not take. */
+static int send_hits(BanTable *t, Family family, const Hits *hits, size_t from) {
+        int r = 0;
+
+        while (from < hits->n && r == 0) {
+                _cleanup_(nft_batch_freep) NftBatch *b = ban_table_batch(t);
+
+                if (!b)
+                        return -ENOMEM;
+                from = put_hits(t, b, family, hits, from);
+                r = ban_table_send(t, b);
+        }
         return r;
 }
 
@@ -188,11 +207,117 @@ void ban_table_recall(BanTable *t, BanEntry *entries, size_t n, bool all) {
         }
 }
 
-static int change_parts(BanTable *t, const BanEntry *entries, size_t n) {
+uint64_t ban_table_now(void) {
+        struct timespec t = {0};
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
+        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int ban_table_add(BanTable *t, const BanEntry *entries, size_t n, uint64_t begin_msec) {
+        _cleanup_free_ BanEntry *part = calloc(MIN(n, t->part) + 1, sizeof(*part));
+        int r = part ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < n && r == 0; i += t->part) {
+                size_t n_part = MIN(t->part, n - i);
+                uint64_t passed = ban_table_now() - begin_msec;
+
+                memcpy(part, entries + i, n_part * sizeof(*part));
+                for (size_t j = 0; j < n_part; j++)
+                        if (part[j].timeout_ms > 0)
+                                part[j].timeout_ms -= MIN(part[j].timeout_ms - 1, passed);
+                r = ban_table_change(t, part, n_part, NULL, 0);
+        }
+        return r;
+}
+
+/* All that a table is made of. */
+typedef struct Making {
+        uint32_t flags;
+        const BanEntry *entries;
+        size_t n;
+        const Needed *needed;
+        const BanRange *never;
+        size_t n_never;
+        uint64_t begin_msec; /* of the entries' timeouts */
+} Making;
+
+/* The table with the first n entries, whatever there was, in one transaction; then the others, in
+ * parts. */
+static int make(BanTable *t, const Making *m, size_t n_first, const Hits hits[_FAMILY_MAX]) {
+        _cleanup_(nft_batch_freep) NftBatch *b = ban_table_batch(t);
+        size_t n_hits[_FAMILY_MAX];
+        BanTable made = empty(t);
+        int r;
+
+        if (!b)
+                return -ENOMEM;
+        made.is_made = true;
+        ban_put_table(b, false, 0);
+        ban_put_delete_table(b);
+        ban_put_table(b, true, m->flags);
+        ban_put_ground(b);
+        r = ban_table_put_needed(&made, b, m->needed);
+        if (r == 0)
+                r = ban_put_never(b, m->never, m->n_never);
+        if (r < 0)
+                return r;
+        for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6; f++)
+                n_hits[f] = put_hits(&made, b, f, &hits[f], 0);
+        put_entries(&made, b, m->needed, m->entries, n_first);
+        r = ban_table_send(t, b);
+        if (r < 0)
+                return r;
+        *t = made;
+        r = ban_table_add(t, m->entries + n_first, m->n - n_first, m->begin_msec);
+        for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6 && r == 0; f++)
+                r = send_hits(t, f, &hits[f], n_hits[f]);
+        return r;
+}
+
+static BanTable beside(const BanTable *t) {
+        BanTable other = empty(t);
+
+        other.name = BAN_TABLE_BESIDE;
+        return other;
+}
+
+static int remove_one(BanTable *t) {
+        _cleanup_(nft_batch_freep) NftBatch *b = ban_table_batch(t);
+        int r;
+
+        if (!b)
+                return -ENOMEM;
+        ban_put_table(b, false, 0); /* what is not there could not be removed */
+        ban_put_delete_table(b);
+        r = ban_table_send(t, b);
+        if (r == 0)
+                *t = empty(t);
+        return r;
+}
+
+/* A second table shuts out everybody meanwhile. */
+static int make_beside(BanTable *t, const Making *m, const Hits hits[_FAMILY_MAX]) {
+        static const Hits none[_FAMILY_MAX];
+        BanTable other = beside(t);
+        int r = make(&other, m, MIN(m->n, t->part), none);
+
+        return r < 0 ? r : make(t, m, MIN(m->n, t->part), hits);
+}
+
+static int make_whole(BanTable *t, const Making *m, bool is_there) {
+        bool is_large = m->n > t->part;
+        Hits hits[_FAMILY_MAX] = {0};
         int r = 0;
 
-        for (size_t i = 0; i < n && r == 0; i += BAN_PART_MAX)
-                r = ban_table_change(t, entries + i, MIN((size_t)BAN_PART_MAX, n - i), NULL, 0);
+        for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6 && r == 0; f++)
+                r = read_hits(t, f, &hits[f]);
+        if (r == 0 && is_large && is_there)
+                r = make_beside(t, m, hits);
+        else if (r == 0)
+                r = make(t, m, is_large ? t->part : m->n, hits);
+        for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6; f++)
+                free(hits[f].items);
         return r;
 }
 
@@ -202,43 +327,29 @@ int ban_table_replace(BanTable *t,
                       size_t n_entries,
                       const BanRange *never,
                       size_t n_never) {
-        _cleanup_(nft_batch_freep) NftBatch *b = NULL;
-        BanTable made = {.link = t->link, .is_made = true};
-        size_t n_first = n_entries;
         Needed needed;
-        int r;
+        const Making m = {flags, entries, n_entries, &needed, never, n_never, ban_table_now()};
+        BanTable other = beside(t), made = empty(t);
+        int there, r;
 
         if (n_entries == 0)
                 return ban_table_remove(t);
         r = find_needed(entries, n_entries, &needed);
-        if (r == 0 && n_entries > BAN_PART_MAX)
-                r = is_there(t);
-        if (r < 0)
-                return r;
+        there = r == 0 ? is_there(t) : r;
+        if (there < 0)
+                return there;
+        if (there && n_entries > t->part) {
+                made.is_made = true;
+                r = ban_table_match(&made, flags, entries, n_entries, &needed, never, n_never);
+                if (r > 0)
+                        *t = made;
+        }
         if (r == 0)
-                n_first = MIN(n_entries, (size_t)BAN_PART_MAX);
-        b = nft_batch_new(nft_link_sequence(t->link), 0);
-        if (!b)
-                return -ENOMEM;
-        ban_put_table(b, false, 0);
-        ban_put_delete_table(b);
-        ban_put_table(b, true, flags);
-        ban_put_ground(b);
-        r = put_needed(&made, b, &needed);
-        if (r == 0)
-                r = ban_put_never(b, never, n_never);
+                r = make_whole(t, &m, there);
         if (r < 0)
                 return r;
-        for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6 && r == 0; f++)
-                r = put_old_hits(t, b, f);
-        if (r < 0)
-                return r;
-        put_entries(&made, b, &needed, entries, n_first);
-        r = send_batch(t, b);
-        if (r < 0)
-                return r;
-        *t = made;
-        return change_parts(t, entries + n_first, n_entries - n_first);
+        r = is_there(&other);
+        return r > 0 ? remove_one(&other) : r;
 }
 
 int ban_table_change(
@@ -255,10 +366,10 @@ int ban_table_change(
                 r = find_needed(drop, n_drop, &dropped);
         if (r < 0 || n_add + n_drop == 0)
                 return r;
-        b = nft_batch_new(nft_link_sequence(t->link), 0);
+        b = ban_table_batch(t);
         if (!b)
                 return -ENOMEM;
-        r = put_needed(&after, b, &added);
+        r = ban_table_put_needed(&after, b, &added);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < dropped.n; i++)
@@ -267,7 +378,7 @@ int ban_table_change(
         for (Family f = FAMILY_IPV4; f <= FAMILY_IPV6 && n_drop > 0; f++)
                 ban_put_no_hits(b, f, drop, n_drop, true);
         put_entries(&after, b, &added, add, n_add);
-        r = send_batch(t, b);
+        r = ban_table_send(t, b);
         if (r == 0)
                 *t = after;
         if (r == -ENOENT)
@@ -281,29 +392,25 @@ int ban_table_set_never(BanTable *t, const BanRange *never, size_t n_never) {
 
         if (!t->is_made)
                 return 0;
-        b = nft_batch_new(nft_link_sequence(t->link), 0);
+        b = ban_table_batch(t);
         if (!b)
                 return -ENOMEM;
         r = ban_put_never(b, never, n_never);
         if (r == 0)
-                r = send_batch(t, b);
+                r = ban_table_send(t, b);
         if (r == -ENOENT)
                 t->is_made = false;
         return r;
 }
 
 int ban_table_remove(BanTable *t) {
-        _cleanup_(nft_batch_freep) NftBatch *b = nft_batch_new(nft_link_sequence(t->link), 0);
-        int r;
+        BanTable other = beside(t);
+        int there = is_there(&other), r;
 
-        if (!b)
-                return -ENOMEM;
-        ban_put_table(b, false, 0); /* what is not there could not be removed */
-        ban_put_delete_table(b);
-        r = send_batch(t, b);
-        if (r == 0)
-                *t = (BanTable){.link = t->link};
-        return r;
+        if (there < 0)
+                return there;
+        r = remove_one(t);
+        return r == 0 && there ? remove_one(&other) : r;
 }
 
 /* 1, 0 or a negative errno. */
@@ -314,7 +421,7 @@ static int find_in(BanTable *t, const char *name, const BanEntry *key, BanFound 
         BanDecoder decoder = {.set = set, .take = ban_decode_one, .to = ret};
         int r;
 
-        r = nft_link_get_element(t->link, BAN_TABLE, name, value, ban_key_put(set, key, value),
+        r = nft_link_get_element(t->link, t->name, name, value, ban_key_put(set, key, value),
                                  &bytes);
         if (r == -ENOENT)
                 return 0;
@@ -341,7 +448,7 @@ int ban_table_find(BanTable *t, const BanEntry *key, BanFound *ret) {
 
 int ban_table_count(BanTable *t, uint64_t *ret) {
         _cleanup_(nft_bytes_done) NftBytes sets = {0};
-        int r = nft_link_dump(t->link, NFT_MSG_GETSET, BAN_TABLE, NULL, &sets);
+        int r = nft_link_dump(t->link, NFT_MSG_GETSET, t->name, NULL, &sets);
 
         *ret = 0;
         if (r == -ENOENT)
@@ -364,7 +471,7 @@ int ban_table_count(BanTable *t, uint64_t *ret) {
 
 int ban_table_read(BanTable *t, int (*take)(const BanFound *f, void *to), void *to) {
         _cleanup_(nft_bytes_done) NftBytes sets = {0};
-        int r = nft_link_dump(t->link, NFT_MSG_GETSET, BAN_TABLE, NULL, &sets);
+        int r = nft_link_dump(t->link, NFT_MSG_GETSET, t->name, NULL, &sets);
 
         if (r == -ENOENT || (r == 0 && sets.size == 0))
                 return 0;
@@ -377,7 +484,7 @@ int ban_table_read(BanTable *t, int (*take)(const BanFound *f, void *to), void *
 
                 if (!name || !ban_set_parse(name, &decoder.set))
                         continue;
-                r = nft_link_dump(t->link, NFT_MSG_GETSETELEM, BAN_TABLE, name, &bytes);
+                r = nft_link_dump(t->link, NFT_MSG_GETSETELEM, t->name, name, &bytes);
                 if (r == 0 && bytes.size > 0)
                         r = ban_decode_elements(&decoder, bytes.data, bytes.size);
                 if (r < 0)

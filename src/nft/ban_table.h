@@ -14,7 +14,11 @@
 #include "base/address.h"
 #include "nft/link.h"
 
-#define BAN_TABLE "ringwall_bans"                        /* family inet */
+#define BAN_TABLE "ringwall_bans"               /* family inet */
+#define BAN_TABLE_BESIDE "ringwall_bans_beside" /* while a large one is made anew */
+static inline bool ban_table_is(const char *name) {
+        return streq(name, BAN_TABLE) || streq(name, BAN_TABLE_BESIDE);
+}
 #define BAN_TIMEOUT_MAX_MS (UINT64_C(3155760000) * 1000) /* 100 years */
 #define BAN_PREFIXES_MAX 14 /* lengths of prefix of a family; each costs a look-up */
 /* Packets are counted of so many banned hosts at a time, of each family, and of so many networks
@@ -55,17 +59,24 @@ typedef struct BanTable BanTable;
 
 /* Borrows the link, whose socket becomes the table's owner. */
 BanTable *ban_table_new(NftLink *link);
+/* For tests: instead of BAN_PART_MAX. */
+void ban_table_set_part(BanTable *t, size_t n);
 BanTable *ban_table_free(BanTable *t); /* accepts NULL, returns NULL; the kernel keeps its table */
 
 /* All of these are one transaction and return 0, or a negative errno after which nothing has
  * changed, but for -ETIMEDOUT and -ENOBUFS: nobody knows. -EPERM: another program owns the table.
  */
 
-/* Makes the table anew with just these, whatever there was; none: removes it. flags: TABLE_OWNER,
- * TABLE_PERSIST. never: in any order. -E2BIG past BAN_PREFIXES_MAX. Where there was no table, that
- * is BAN_PART_MAX entries a transaction, and an error leaves a table with some of them: each part
- * shuts out more than there was before, and the kernel needs 15 KiB for each element of a
- * transaction while anybody listens (nft_link_set_hear()). */
+/* Makes the table hold just these, whatever there was; none: removes it. flags: TABLE_OWNER,
+ * TABLE_PERSIST. never: in any order. -E2BIG past BAN_PREFIXES_MAX. Up to BAN_PART_MAX entries are
+ * one transaction; more are none, for the kernel needs 15 KiB for each element of a transaction
+ * while anybody listens (nft_link_set_hear()):
+ * - Where there is no table, they come into it in parts, each of which shuts out more than there
+ *   was before; an error leaves some of them.
+ * - In a table that there is, the rules are written anew, and the entries asked for one by one:
+ * what differs is sent in parts. That is believed if the kernel counts as many as there should be.
+ * - Else BAN_TABLE_BESIDE is made like it, and shuts out everybody until the table is made anew; an
+ *   error leaves it. */
 int ban_table_replace(BanTable *t,
                       uint32_t flags,
                       const BanEntry *entries,

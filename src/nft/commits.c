@@ -139,8 +139,7 @@ bool commit_parse(Commit *c, const struct nlmsghdr *h) {
                         c->touches_ours = true;
                         touch(&c->touched, h->nlmsg_type & 0xff, &a);
                 }
-                c->touches_bans |=
-                        g->nfgen_family == NFPROTO_INET && table && streq(table, BAN_TABLE);
+                c->touches_bans |= g->nfgen_family == NFPROTO_INET && table && ban_table_is(table);
                 return false;
         }
         c->port = h->nlmsg_pid;

@@ -290,6 +290,59 @@ static void what_the_evaluator_finds_is_possible_to_the_proof(void **state) {
         assert_true(sum.n_dropped > 1000);
 }
 
+static void check_same(const char *name, Whole *own, Whole *taken) {
+        const char *const *texts[2];
+        size_t n[2], n_ends[2];
+        const WholeEnd *ends;
+
+        unit_equal(name, whole_finish(own), 0);
+        unit_equal(name, whole_finish(taken), 0);
+        for (unsigned int v = 0; v < _WHOLE_VARIABLE_MAX || whole_variable_name(own, v); v++) {
+                const Axis *x = whole_axis(own, v), *y = whole_axis(taken, v);
+
+                if (v >= _WHOLE_VARIABLE_MAX)
+                        assert_string_equal(whole_variable_name(own, v),
+                                            whole_variable_name(taken, v));
+                unit_equal(name, x->n_lows, y->n_lows);
+                for (size_t i = 0; i < x->n_lows; i++)
+                        unit_true(name, u128_equal(x->lows[i], y->lows[i]));
+        }
+        (void)whole_unknown(own, &texts[0], &n[0]);
+        (void)whole_unknown(taken, &texts[1], &n[1]);
+        unit_equal(name, n[0], n[1]);
+        unit_equal(name, whole_walk(own, all_packets, NULL, &ends, &n_ends[0]), 0);
+        unit_equal(name, whole_walk(taken, all_packets, NULL, &ends, &n_ends[1]), 0);
+        unit_equal(name, n_ends[0], n_ends[1]);
+}
+
+static void what_another_has_collected_is_the_same(void **state) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(corpus); i++) {
+                _cleanup_(arena_freep) Arena *a = arena_new(0);
+                World *w = world_of_corpus(a, corpus[i]);
+
+                if (!w)
+                        continue;
+                if (w->n_interfaces == 0)
+                        surround(w);
+                for (Family family = 0; family < _FAMILY_MAX; family++) {
+                        _cleanup_(whole_freep) Whole *own = whole_new(w, family);
+                        _cleanup_(whole_freep) Whole *taken = whole_new(w, family);
+                        Whole *first = whole_new(w, family);
+                        WholeCuts *cuts = NULL;
+
+                        assert_int_equal(whole_share(first, a, &cuts), 0);
+                        assert_non_null(cuts);
+                        first = whole_free(first); /* it need not live on */
+                        assert_int_equal(whole_share(taken, a, &cuts), 0);
+                        check_same(corpus[i], own, taken);
+                        n++;
+                }
+        }
+        assert_true(n > 4);
+}
+
 /* Bytes of the corpus changed at random: what is no kernel's still must not lead to a crash. */
 static void whatever_the_rules_are_the_proof_comes_to_an_end(void **state) {
         size_t n = 0;
@@ -329,6 +382,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_the_evaluator_finds_is_possible_to_the_proof),
                 cmocka_unit_test(what_comes_back_by_loopback_is_possible_to_the_proof),
+                cmocka_unit_test(what_another_has_collected_is_the_same),
                 cmocka_unit_test(whatever_the_rules_are_the_proof_comes_to_an_end),
         };
 

@@ -14,6 +14,7 @@ static const struct {
 } owners[] = {
         {NFPROTO_INET, "ringwall", "ringwall"},
         {NFPROTO_INET, "ringwall_bans", "ringwall"},
+        {NFPROTO_INET, "ringwall_bans_beside", "ringwall"},
         {0, "ringwall_track", "ringwall"},
         {0, "firewalld", "firewalld"},
         {0, "f2b-table", "fail2ban"},

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "proof/axis.h"
 
-#define FAR 64 /* ranges from which walking along the axis is cheaper than searching it */
+#define FAR 64    /* ranges from which walking along the axis is cheaper than searching it */
+#define MANY 1024 /* cuts */
+#define SMALL_MAX (65536 + 64) /* values: ports, and what lies behind the last */
 
 /* Neighbours of a sorted list share a cut, and so do rules that ask for the same. Every axis begins
  * with 0, which is what an empty place says, too. */
@@ -27,6 +29,26 @@ static int compare(const void *a, const void *b) {
         return u128_compare(*x, *y);
 }
 
+/* Ports and such, where there are many, without comparing them: each is a bit. */
+static void sort_small(Axis *axis) {
+        uint64_t seen[SMALL_MAX / 64] = {0};
+        size_t n = 0;
+
+        for (size_t i = 0; i < axis->n_lows; i++)
+                seen[axis->lows[i].low / 64] |= UINT64_C(1) << axis->lows[i].low % 64;
+        for (uint64_t i = 0; i < ARRAY_SIZE(seen); i++)
+                for (uint64_t bits = seen[i]; bits != 0; bits &= bits - 1)
+                        axis->lows[n++] = u128(i * 64 + (unsigned int)__builtin_ctzll(bits));
+        axis->n_lows = n;
+}
+
+static bool is_small(const Axis *axis) {
+        for (size_t i = 0; i < axis->n_lows; i++)
+                if (axis->lows[i].high != 0 || axis->lows[i].low >= SMALL_MAX)
+                        return false;
+        return true;
+}
+
 static bool is_ascending(const Axis *axis) {
         for (size_t i = 1; i < axis->n_lows; i++)
                 if (u128_compare(axis->lows[i - 1], axis->lows[i]) >= 0)
@@ -40,7 +62,9 @@ int axis_finish(Arena *a, Axis *axis) {
         if ((axis->n_lows == 0 || !u128_is_zero(axis->lows[0])) &&
             !arena_append(a, axis->lows, axis->n_lows, U128_ZERO))
                 return -ENOMEM;
-        if (!is_ascending(axis))
+        if (axis->n_lows >= MANY && is_small(axis))
+                sort_small(axis);
+        else if (!is_ascending(axis))
                 qsort(axis->lows, axis->n_lows, sizeof(axis->lows[0]), compare);
         for (size_t i = 0; i < axis->n_lows; i++)
                 if (n == 0 || !u128_equal(axis->lows[i], axis->lows[n - 1]))

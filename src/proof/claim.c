@@ -42,7 +42,7 @@ static int compare_at(Claims *c, MeaningWay way, const uint32_t *point, Arena *s
 
         meaning_packet(c->m, way, point, &q, &in, &out, &p);
         arena_reset(steps);
-        r = ruleset_eval(c->rs, steps, q.hook, &p, &e);
+        r = ruleset_eval(c->entries, steps, q.hook, &p, &e);
         if (r < 0)
                 return r;
         c->n_compared++;
@@ -118,7 +118,7 @@ static int refute(Claims *c, MeaningWay way, DiagramId bad, Span at, bool accept
         if (!steps || !diagram_witness(c->diagram, bad, point, NULL, NULL))
                 return -ENOMEM;
         meaning_packet(c->m, way, point, &q, &in, &out, &p);
-        r = ruleset_eval(c->rs, steps, q.hook, &p, &e);
+        r = ruleset_eval(c->entries, steps, q.hook, &p, &e);
         if (r < 0)
                 return r;
         if ((e.verdict == VERDICT_ACCEPT) != accepted)
@@ -193,12 +193,29 @@ static bool is_asked_for(const Policy *p, MeaningWay way) {
         return asked && (way != MEANING_PORT_KEPT || p->n_forwards > 0);
 }
 
+/* The rules with the chains alone that packets enter by: the evaluator, asked hundreds of times,
+ * would look for those among thousands. Jumps lead to the same chains. 0 or -ENOMEM. */
+static int find_entries(const Ruleset *rs, Arena *a, Ruleset *ret) {
+        Ruleset entries = *rs;
+
+        entries.chains = NULL;
+        entries.n_chains = 0;
+        for (size_t i = 0; i < rs->n_chains; i++)
+                if (rs->chains[i]->hook != HOOK_NONE &&
+                    !arena_append(a, entries.chains, entries.n_chains, rs->chains[i]))
+                        return -ENOMEM;
+        *ret = entries;
+        return 0;
+}
+
 static int check(const Policy *policy, const Ruleset *rs, ClaimReport *ret, Diag *d) {
+        _cleanup_(arena_freep) Arena *a = arena_new(0);
         _cleanup_free_ bool *broken = calloc(policy->n_protected + policy->n_expects + 1, 1);
         size_t n = policy->n_protected + policy->n_expects;
         ClaimReport report = {0};
+        Ruleset entries;
 
-        if (!broken)
+        if (!broken || !a || find_entries(rs, a, &entries) < 0)
                 return -ENOMEM;
         for (Family f = 0; f < _FAMILY_MAX && n > 0; f++) {
                 Meaning *m = NULL;
@@ -207,6 +224,7 @@ static int check(const Policy *policy, const Ruleset *rs, ClaimReport *ret, Diag
                         Claims c = {
                                 .policy = policy,
                                 .rs = rs,
+                                .entries = &entries,
                                 .d = d,
                                 .family = f,
                                 .way = w,

@@ -18,6 +18,7 @@ typedef struct Case {
 typedef struct Claims {
         const Policy *policy;
         const Ruleset *rs;
+        const Ruleset *entries; /* the same to the evaluator */
         Diag *d;
         Meaning *m;
         Diagram *diagram;

@@ -2,6 +2,7 @@
 #include "proof/diagram_state.h"
 
 #include <assert.h>
+#include <stdalign.h>
 
 #include "base/cpu_time.h"
 
@@ -87,18 +88,44 @@ static bool grow_nodes(Diagram *d) {
         return true;
 }
 
-/* As diagrams grow: most are small, and memory that is not touched costs nothing. What was known is
- * found out anew. */
+/* As diagrams grow: most are small, and memory that is not touched costs nothing. */
 static bool grow_cache(Diagram *d) {
         size_t size = d->cache ? d->cache_size * 2 : CACHE_MIN;
         Cached *cache = calloc(size, sizeof(*cache));
 
         if (!cache)
                 return false;
+        for (size_t i = 0; i < d->cache_size; i++) {
+                const Cached *c = &d->cache[i];
+
+                if (c->key != OPERATION_NONE)
+                        cache[diagram_cache_slot(size, c->key, c->x, c->y)] = *c;
+        }
         free(d->cache);
         d->cache = cache;
         d->cache_size = size;
         return true;
+}
+
+/* A copy that lives as long as the diagrams. */
+static void *keep(Diagram *d, const void *data, size_t size) {
+        size_t rounded = (MAX(size, 1UL) + alignof(Edge) - 1) & ~(alignof(Edge) - 1);
+        unsigned char *copy;
+
+        if (rounded > d->n_free) {
+                size_t room = MAX(rounded, KEPT_MIN);
+
+                d->free = arena_alloc(d->arena, room);
+                d->n_free = d->free ? room : 0;
+        }
+        if (!d->free)
+                return NULL;
+        copy = d->free;
+        if (size > 0)
+                memcpy(copy, data, size);
+        d->free += rounded;
+        d->n_free -= rounded;
+        return copy;
 }
 
 /* Edges or labels: what is compared and copied is bytes. */
@@ -125,11 +152,9 @@ intern(Diagram *d, unsigned int variable, const void *data, size_t n, size_t siz
                 return diagram_fail(d, -ENOMEM);
         if (d->n_nodes > d->cache_size && d->cache_size < CACHE_MAX && !grow_cache(d))
                 return diagram_fail(d, -ENOMEM);
-        copy = arena_alloc_array(d->arena, n > 0 ? n : 1, size);
+        copy = keep(d, data, n * size);
         if (!copy)
                 return diagram_fail(d, -ENOMEM);
-        if (n > 0)
-                memcpy(copy, data, n * size);
         d->n_edges += cost;
         d->nodes[d->n_nodes] = (Node){
                 .edges = copy, .n = (uint32_t)n, .hash = hash >> 40, .variable = (uint8_t)variable};

@@ -68,8 +68,6 @@ DiagramId diagram_minus(Diagram *d, DiagramId x, DiagramId y);
 DiagramId diagram_else(Diagram *d, DiagramId x, DiagramId y);
 /* x, with what y says in the place of the label wherever x has it. */
 DiagramId diagram_replace(Diagram *d, DiagramId x, uint16_t label, DiagramId y);
-/* The same where y says something wherever x has the label: what is decided is not looked at. */
-DiagramId diagram_then(Diagram *d, DiagramId x, uint16_t label, DiagramId y);
 /* Where x and y differ. */
 DiagramId diagram_difference(Diagram *d, DiagramId x, DiagramId y);
 

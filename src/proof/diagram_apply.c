@@ -6,9 +6,7 @@
 /* What makes diagrams of diagrams. */
 
 static Cached *cached(Diagram *d, uint32_t key, DiagramId x, DiagramId y) {
-        uint64_t hash = diagram_mix(diagram_mix(key, x), y);
-
-        return &d->cache[(hash >> 20) & (d->cache_size - 1)];
+        return &d->cache[diagram_cache_slot(d->cache_size, key, x, y)];
 }
 
 static DiagramId leaf_union(Diagram *d, DiagramId x, DiagramId y, const uint16_t *without) {
@@ -77,12 +75,6 @@ static bool apply_ends(Diagram *d, uint32_t key, DiagramId x, DiagramId y, Diagr
                         return true;
                 }
                 return false;
-        case OPERATION_THEN:
-                if (y == DIAGRAM_EMPTY) {
-                        *ret = x;
-                        return true;
-                }
-                return replace_ends(d, (uint16_t)(key >> 8), x, y, ret);
         case OPERATION_REPLACE:
                 return replace_ends(d, (uint16_t)(key >> 8), x, y, ret);
         case OPERATION_DIFFERENCE:
@@ -194,20 +186,20 @@ DiagramId diagram_replace(Diagram *d, DiagramId x, uint16_t label, DiagramId y) 
         return apply(d, OPERATION_REPLACE | (uint32_t)label << 8, x, y);
 }
 
-DiagramId diagram_then(Diagram *d, DiagramId x, uint16_t label, DiagramId y) {
-        return apply(d, OPERATION_THEN | (uint32_t)label << 8, x, y);
-}
-
 DiagramId diagram_difference(Diagram *d, DiagramId x, DiagramId y) {
         return apply(d, OPERATION_DIFFERENCE, x, y);
 }
 
-static DiagramId relabel_leaf(Diagram *d, DiagramId leaf) {
+static DiagramId relabel_leaf(Diagram *d, uint32_t key, DiagramId leaf) {
         const Node *n = &d->nodes[leaf];
+        const Cached *c = cached(d, key, leaf, leaf);
         uint16_t labels[LABELS_OF_LEAF_MAX];
         size_t n_labels = n->n;
         size_t n_new = 0;
+        DiagramId result;
 
+        if (c->key == key && c->x == leaf && c->y == leaf)
+                return c->result;
         if (n_labels > LABELS_OF_LEAF_MAX)
                 return diagram_fail(d, -E2BIG);
         for (size_t i = 0; i < n_labels; i++) {
@@ -222,7 +214,10 @@ static DiagramId relabel_leaf(Diagram *d, DiagramId leaf) {
                 labels[at] = label;
                 n_new++;
         }
-        return diagram_intern_labels(d, labels, n_new);
+        result = diagram_intern_labels(d, labels, n_new);
+        if (d->error == 0)
+                *cached(d, key, leaf, leaf) = (Cached){key, leaf, leaf, result};
+        return result;
 }
 
 static DiagramId leaf_of(Diagram *d, uint32_t key, DiagramId leaf) {
@@ -236,7 +231,7 @@ static DiagramId leaf_of(Diagram *d, uint32_t key, DiagramId leaf) {
                 has = diagram_leaf_has(d, leaf, label) && d->nodes[leaf].n == 1;
                 return has ? DIAGRAM_ALL : DIAGRAM_EMPTY;
         case OPERATION_RELABEL:
-                return relabel_leaf(d, leaf);
+                return relabel_leaf(d, key, leaf);
         case OPERATION_EXISTS:
         case OPERATION_FOR_ALL:
         case OPERATION_FORGET:
@@ -247,7 +242,6 @@ static DiagramId leaf_of(Diagram *d, uint32_t key, DiagramId leaf) {
         case OPERATION_MINUS:
         case OPERATION_ELSE:
         case OPERATION_REPLACE:
-        case OPERATION_THEN:
         case OPERATION_DIFFERENCE:
         case OPERATION_MEETS:
                 break;

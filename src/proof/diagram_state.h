@@ -6,8 +6,9 @@
 #include "proof/diagram.h"
 
 #define VARIABLE_LEAF UINT8_MAX
-#define CACHE_MIN ((size_t)1 << 12)
+#define CACHE_MIN ((size_t)1 << 10)
 #define CACHE_MAX ((size_t)1 << 17)
+#define KEPT_MIN ((size_t)2 * 1024) /* bytes for edges and labels that are asked for at once */
 #define MAPS_MAX 64
 #define LOOK_EVERY 1024 /* nodes: at the clock */
 #define EDGES_A_LEAF 2  /* labels count as edges, so that leaves have a limit, too */
@@ -34,7 +35,6 @@ typedef enum Operation {
         OPERATION_MINUS,
         OPERATION_ELSE,
         OPERATION_REPLACE,
-        OPERATION_THEN,
         OPERATION_DIFFERENCE,
         OPERATION_MAY,
         OPERATION_MUST,
@@ -57,7 +57,9 @@ typedef struct Within {
 } Within;
 
 struct Diagram {
-        Arena *arena; /* of edges and labels */
+        Arena *arena;        /* of edges and labels */
+        unsigned char *free; /* the rest of the last piece of it */
+        size_t n_free;
         Node *nodes;
         size_t n_nodes, room;
         DiagramId *table; /* number + 1; 0 is free */
@@ -100,6 +102,10 @@ DiagramId diagram_pop(Diagram *d, size_t base, unsigned int variable);
 static inline uint64_t diagram_mix(uint64_t hash, uint64_t value) {
         hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
         return hash ^ hash >> 29;
+}
+
+static inline size_t diagram_cache_slot(size_t size, uint32_t key, DiagramId x, DiagramId y) {
+        return (diagram_mix(diagram_mix(key, x), y) >> 20) & (size - 1);
 }
 
 /* What diagram_is_leaf() says. */

@@ -201,19 +201,19 @@ static int check_section(Effect *e) {
         int r = effect_open(e);
 
         if (r == 0)
-                r = effect_find_before(e);
-        if (r == 0)
                 r = add_claims(e);
         if (r == 0)
                 r = add_rules(e, RULE_DENY, &e->denies);
+        if (r == 0)
+                r = add_rules(e, RULE_ALLOW, &e->allows);
+        if (r == 0)
+                r = effect_find_before(e);
         if (r == 0) {
                 e->refused = effect_union(e, e->before, all_of(&e->claims));
                 r = decide(e, &e->denies, e->refused);
         }
         if (r == 0)
                 r = effect_keep(e, &e->denies);
-        if (r == 0)
-                r = add_rules(e, RULE_ALLOW, &e->allows);
         if (r == 0) {
                 e->containers = effect_of_containers(e);
                 e->denied = effect_union(e, e->refused, all_of(&e->denies));
@@ -226,12 +226,20 @@ static int check_section(Effect *e) {
 
 static int check(const Policy *policy, SectionId id, Diag *d) {
         const Section *section = &policy->sections[id];
-        Effect e = {.policy = policy, .section = section, .id = id, .d = d, .arena = arena_new(0)};
+        Effect e = {
+                .policy = policy,
+                .section = section,
+                .id = id,
+                .d = d,
+                .arena = arena_new(0),
+                .scratch = arena_new(0),
+        };
         size_t n_messages = d->n_messages;
-        int r = e.arena ? check_section(&e) : -ENOMEM;
+        int r = e.arena && e.scratch ? check_section(&e) : -ENOMEM;
 
         for (Family f = 0; f < _FAMILY_MAX; f++)
                 e.m[f] = meaning_free(e.m[f]);
+        e.scratch = arena_free(e.scratch);
         e.arena = arena_free(e.arena);
         if (r != -E2BIG)
                 return r;

@@ -9,6 +9,8 @@
 
 #define STEPS_MAX ((size_t)12 << 20) /* edges that are looked at, a section and family */
 #define UNKNOWNS_MAX 200
+#define FEW_RULES 100
+#define SMALL 6000 /* edges of a region that makes the search narrower */
 
 EffectSide effect_side(const Effect *e, const PolicyRule *rule, bool server) {
         bool outbound = e->id == SECTION_OUTBOUND;
@@ -83,15 +85,17 @@ static DiagramId where_part(Effect *e, Family f, const ZonePart *p, const Effect
 /* The addresses that are written out, all at once. */
 static DiagramId
 where_written(Effect *e, Family f, const ZoneExpression *z, const EffectSide *side) {
-        _cleanup_(arena_freep) Arena *a = arena_new(0);
         RangeSet set = {0};
+        DiagramId x;
 
-        for (size_t i = 0; i < z->n_terms && a; i++)
+        for (size_t i = 0; i < z->n_terms; i++)
                 if (!z->terms[i].zone && z->terms[i].family == f &&
-                    range_set_add(a, &set, z->terms[i].range) < 0)
+                    range_set_add(e->scratch, &set, z->terms[i].range) < 0)
                         e->too_complex = true;
         range_set_normalise(&set);
-        return a ? where(e, f, side->address, &set) : DIAGRAM_EMPTY;
+        x = where(e, f, side->address, &set);
+        arena_reset(e->scratch);
+        return x;
 }
 
 static DiagramId where_zones(Effect *e, Family f, const ZoneExpression *z, const EffectSide *side) {
@@ -395,27 +399,48 @@ static DiagramId where_loopback(Effect *e, Family f) {
                                         : x;
 }
 
+/* What the rules are about, whatever holds of moving networks: nothing is asked of other packets.
+ * All, where that would be a large diagram. */
+static DiagramId where_rules(Effect *e, Family f) {
+        const EffectList *lists[] = {&e->denies, &e->allows};
+        Diagram *d = meaning_diagram(e->m[f]);
+        DiagramId x = DIAGRAM_EMPTY;
+
+        if (e->section->n_rules > FEW_RULES)
+                return DIAGRAM_ALL;
+        for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+                for (size_t j = 0; j < lists[i]->n; j++)
+                        x = diagram_union(d, x, lists[i]->items[j].packets.of[f]);
+        return diagram_is_small(d, x, SMALL) ? diagram_exists(d, x, _MEANING_VARIABLE_MAX)
+                                             : DIAGRAM_ALL;
+}
+
+/* Packets of `care` that the section's rules are asked about. */
+static DiagramId where_section(Effect *e, Family f, DiagramId care) {
+        Diagram *d = meaning_diagram(e->m[f]);
+        DiagramId input = meaning_where_value(e->m[f], MEANING_HOOK, U128_ZERO), x;
+
+        if (e->id == SECTION_OUTBOUND)
+                return where_asked(e, f, MEANING_OUTPUT, of_sockets(e, f, care));
+        care = diagram_minus(d, care, e->loopback.of[f]);
+        if (e->id == SECTION_ROUTED)
+                return where_asked(e, f, MEANING_PLAIN, diagram_minus(d, care, input));
+        x = where_asked(e, f, MEANING_PLAIN, diagram_and(d, input, care));
+        /* one way is enough */
+        care = diagram_minus(d, care, x);
+        return diagram_union(d, x, where_asked(e, f, MEANING_TRANSLATED, care));
+}
+
 int effect_find_before(Effect *e) {
         memset(e->forget, true, sizeof(e->forget));
         for (size_t i = 0; i < ARRAY_SIZE(asked_for); i++)
                 e->forget[asked_for[i]] = false;
         for (Family f = 0; f < _FAMILY_MAX; f++) {
                 Diagram *d = meaning_diagram(e->m[f]);
-                DiagramId domain = meaning_domain(e->m[f]), x;
-                DiagramId input = meaning_where_value(e->m[f], MEANING_HOOK, U128_ZERO);
+                DiagramId care = diagram_and(d, where_rules(e, f), meaning_domain(e->m[f]));
 
                 e->loopback.of[f] = where_loopback(e, f);
-                if (e->id == SECTION_OUTBOUND)
-                        x = where_asked(e, f, MEANING_OUTPUT, of_sockets(e, f, domain));
-                else if (e->id == SECTION_ROUTED)
-                        x = where_asked(e, f, MEANING_PLAIN, diagram_minus(d, domain, input));
-                else
-                        x = diagram_union(
-                                d, where_asked(e, f, MEANING_TRANSLATED, domain),
-                                where_asked(e, f, MEANING_PLAIN, diagram_and(d, input, domain)));
-                if (e->id != SECTION_OUTBOUND)
-                        x = diagram_minus(d, x, e->loopback.of[f]);
-                e->before.of[f] = diagram_minus(d, DIAGRAM_ALL, x);
+                e->before.of[f] = diagram_minus(d, DIAGRAM_ALL, where_section(e, f, care));
         }
         return effect_error(e);
 }

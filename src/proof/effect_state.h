@@ -46,15 +46,16 @@ typedef struct Effect {
         const Section *section;
         SectionId id;
         Diag *d;
-        Arena *arena;
+        Arena *arena, *scratch; /* scratch: of one set of addresses */
         Meaning *m[_FAMILY_MAX];
         bool forget[DIAGRAM_VARIABLES_MAX]; /* variables that no rule asks for */
         EffectUnknown *unknowns;
         size_t n_unknowns;
-        Packets loopback;   /* what is never judged, since it goes from this host to itself */
-        Packets before;     /* what no rule is asked about: that, and what passes unasked */
-        Packets refused;    /* and what `protected` refuses */
-        Packets denied;     /* and what denies refuse */
+        Packets loopback; /* what is never judged, since it goes from this host to itself */
+        Packets before;  /* what no rule is asked about: that, what passes unasked, and what no rule
+                            is about */
+        Packets refused; /* and what `protected` refuses */
+        Packets denied;  /* and what denies refuse */
         Packets containers; /* what containers may do unasked */
         EffectList claims, denies, allows;
         bool too_complex;
@@ -103,7 +104,8 @@ typedef struct EffectSide {
 EffectSide effect_side(const Effect *e, const PolicyRule *rule, bool server);
 /* Makes e->m with all cuts of the section. -E2BIG where there is too much to tell apart. */
 int effect_open(Effect *e);
-/* What there is before any rule. */
+/* What is decided before any rule; of packets that no rule of the lists is about, it says so, too.
+ */
 int effect_find_before(Effect *e);
 Packets effect_of_rule(Effect *e, const PolicyRule *rule);
 /* What the claim refuses in this section. */

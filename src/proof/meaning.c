@@ -168,9 +168,12 @@ DiagramId meaning_literal(Meaning *m,
 }
 
 DiagramId meaning_where(Meaning *m, MeaningVariable variable, const RangeSet *values) {
-        DiagramId x = meaning_literal(m, variable, values->items, values->n_items, DIAGRAM_ALL,
-                                      DIAGRAM_EMPTY);
+        DiagramId x;
 
+        if (values->n_items == 0)
+                return DIAGRAM_EMPTY;
+        x = meaning_literal(m, variable, values->items, values->n_items, DIAGRAM_ALL,
+                            DIAGRAM_EMPTY);
         arena_reset(m->scratch);
         return x;
 }

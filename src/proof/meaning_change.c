@@ -22,7 +22,7 @@ static DiagramId where_element(Walk *w, const Rule *rule, const Element *e, Diag
         DiagramId x = meaning_element_condition(w->m, e, rule->map_fields, rule->n_map_fields);
 
         arena_reset(w->m->scratch);
-        return diagram_and(d, diagram_where_may(d, x, MEANING_YES), care);
+        return diagram_and(d, x, care);
 }
 
 static int compare_keys(const Set *set, const Element *x, const Element *y) {
@@ -331,7 +331,7 @@ static DiagramId jumped_essentials(Meaning *m, const Chain *chain, DiagramId car
                 if (to && meaning_is_essential(to))
                         found = diagram_union(m->diagram, found,
                                               diagram_where_may(m->diagram,
-                                                                meaning_of_chain(m, to, care),
+                                                                meaning_of_chain(m, to, care).ends,
                                                                 MEANING_ESSENTIAL));
         }
         return found;

@@ -89,25 +89,30 @@ static DiagramId field_condition(Meaning *m, const Match *match) {
 
 DiagramId
 meaning_element_condition(Meaning *m, const Element *e, const FieldId *list, size_t n_fields) {
-        DiagramId fall = DIAGRAM_ALL, x = yes(m);
+        Diagram *d = m->diagram;
+        DiagramId x = DIAGRAM_ALL;
 
-        for (size_t i = 0; i < n_fields; i++) {
+        /* diagrams ask in about the order of the fields: from the last one, each is put on top */
+        for (size_t i = n_fields; i-- > 0;) {
                 DiagramId here = meaning_presence(m, list[i]);
                 MeaningVariable v;
-                Range r = e->key[i];
+                Range r;
 
-                if (here == fall)
-                        return fall;
-
+                if (here == DIAGRAM_ALL)
+                        return DIAGRAM_EMPTY;
                 if (!meaning_find_variable(list[i], &v))
-                        return yes_or_fall(m); /* none of ours, and of a map: may be or not */
-                r = meaning_of_prefixes(list[i], r);
+                        return DIAGRAM_ALL; /* none of ours, and of a map: may be or not */
+                r = meaning_of_prefixes(list[i], e->key[i]);
                 if (u128_compare(r.low, r.high) > 0)
-                        return fall;
-                x = diagram_replace(m->diagram, x, MEANING_YES, here);
-                x = diagram_replace(
-                        m->diagram, x, MEANING_YES,
-                        meaning_literal(m, meaning_seen_as(m->way, v), &r, 1, yes(m), fall));
+                        return DIAGRAM_EMPTY;
+                v = meaning_seen_as(m->way, v);
+                if (diagram_asks_after(d, x, v))
+                        x = meaning_literal(m, v, &r, 1, x, DIAGRAM_EMPTY);
+                else
+                        x = diagram_and(d, meaning_literal(m, v, &r, 1, DIAGRAM_ALL, DIAGRAM_EMPTY),
+                                        x);
+                if (here != yes(m))
+                        x = diagram_and(d, diagram_where_may(d, here, MEANING_YES), x);
         }
         return x;
 }
@@ -126,13 +131,9 @@ bool meaning_is_unsure(const Match *match) {
 
 /* Of packets of `care`, and of others perhaps nothing. */
 static DiagramId condition(Meaning *m, const Match *match, DiagramId care) {
-        static const uint16_t negated[] = {
-                [MEANING_YES] = MEANING_FALL,       [MEANING_ACCEPT] = MEANING_ACCEPT,
-                [MEANING_ESSENTIAL] = MEANING_DROP, [MEANING_DROP] = MEANING_DROP,
-                [MEANING_FALL] = MEANING_YES,
-        };
-        Elements s = {match->set, match->fields, match->n_fields, false, NULL};
+        Elements s = {match->set, match->fields, match->n_fields, false};
         MeaningVariable v;
+        MeaningFate fate;
         DiagramId x;
 
         if (meaning_is_unsure(match))
@@ -141,11 +142,11 @@ static DiagramId condition(Meaning *m, const Match *match, DiagramId care) {
                 return class_condition(m, match);
         if (match->n_fields == 1)
                 return field_condition(m, match);
-        x = meaning_of_elements(m, &s, meaning_narrow(m, DIAGRAM_ALL, care));
+        fate = meaning_of_elements(m, &s, meaning_narrow(m, DIAGRAM_ALL, care));
         if (match->op == MATCH_IN)
-                return x;
+                return fate.ends;
         /* what is not there matches neither way */
-        x = diagram_relabel(m->diagram, x, negated, ARRAY_SIZE(negated));
+        x = diagram_and(m->diagram, fate.left, yes(m));
         for (size_t i = 0; i < match->n_fields; i++)
                 x = diagram_replace(m->diagram, x, MEANING_YES,
                                     meaning_presence(m, match->fields[i]));

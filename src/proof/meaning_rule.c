@@ -19,10 +19,9 @@ static DiagramId target_leaf(Meaning *m, const NatTarget *target) {
         return diagram_leaf(m->diagram, (uint16_t)(MEANING_TARGET + m->n_targets - 1));
 }
 
-DiagramId meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId care) {
-        static const uint16_t gone[] = {MEANING_RETURN};
-
-        switch (v.kind) {
+/* Of all packets alike. */
+static DiagramId verdict_leaf(Meaning *m, VerdictKind kind, const Rule *rule) {
+        switch (kind) {
         case VERDICT_ACCEPT:
                 return diagram_leaf(m->diagram, MEANING_ACCEPT);
         case VERDICT_MASQUERADE:
@@ -31,22 +30,40 @@ DiagramId meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId 
         case VERDICT_REJECT:
         case VERDICT_REJECT_RESET:
                 return diagram_leaf(m->diagram, MEANING_DROP);
-        case VERDICT_JUMP:
-                return meaning_of_chain(m, v.chain, care);
-        case VERDICT_GOTO:
-                return diagram_relabel(m->diagram, meaning_of_chain(m, v.chain, care), gone,
-                                       ARRAY_SIZE(gone));
         case VERDICT_RETURN:
                 return diagram_leaf(m->diagram, MEANING_RETURN);
         case VERDICT_DNAT:
                 return rule ? target_leaf(m, rule->target) : meaning_fail(m, -EINVAL);
+        case VERDICT_JUMP:
+        case VERDICT_GOTO:
         case VERDICT_CONTINUE:
         case VERDICT_MAP:
         case _VERDICT_MAX:
         case _VERDICT_INVALID:
                 break;
         }
-        return DIAGRAM_ALL;
+        return DIAGRAM_EMPTY;
+}
+
+MeaningFate meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId care) {
+        MeaningFate fate = {DIAGRAM_EMPTY, care};
+        DiagramId leaf;
+
+        if (v.kind == VERDICT_CONTINUE)
+                return fate;
+        if (v.kind != VERDICT_JUMP && v.kind != VERDICT_GOTO)
+                return (MeaningFate){
+                        diagram_and(m->diagram, care, verdict_leaf(m, v.kind, rule)),
+                        DIAGRAM_EMPTY,
+                };
+        fate = meaning_of_chain(m, v.chain, care);
+        if (v.kind == VERDICT_JUMP)
+                return fate;
+        leaf = diagram_leaf(m->diagram, MEANING_RETURN);
+        return (MeaningFate){
+                diagram_union(m->diagram, fate.ends, diagram_and(m->diagram, fate.left, leaf)),
+                DIAGRAM_EMPTY,
+        };
 }
 
 static void describe_limit(const Statement *s, FILE *f) {
@@ -86,7 +103,7 @@ static DiagramId limit_leaf(Meaning *m, const Rule *rule) {
 }
 
 /* x, behind the limit. */
-static DiagramId limited(Meaning *m, const Rule *rule, DiagramId x, DiagramId care) {
+static DiagramId limited(Meaning *m, const Rule *rule, DiagramId x) {
         DiagramId limit = limit_leaf(m, rule);
 
         for (size_t i = 0; i < m->n_limits; i++)
@@ -95,8 +112,7 @@ static DiagramId limited(Meaning *m, const Rule *rule, DiagramId x, DiagramId ca
                         diagram_and(m->diagram,
                                     diagram_where_may(m->diagram, x, (uint16_t)(MEANING_LIMIT + i)),
                                     limit));
-        x = diagram_replace(m->diagram, x, MEANING_ACCEPT, limit);
-        return diagram_union(m->diagram, x, care);
+        return diagram_replace(m->diagram, x, MEANING_ACCEPT, limit);
 }
 
 static bool is_told(const Meaning *m, const Rule *rule) {
@@ -105,20 +121,24 @@ static bool is_told(const Meaning *m, const Rule *rule) {
 
 /* A limit in front of an accept is never reached here, unless limits are to be told: that admits
  * the most. In front of another verdict it may be reached or not. */
-static DiagramId rule_action(Meaning *m, const Rule *rule, DiagramId care) {
-        Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true, NULL};
-        DiagramId accept = diagram_leaf(m->diagram, MEANING_ACCEPT), x;
+static MeaningFate rule_action(Meaning *m, const Rule *rule, DiagramId care) {
+        Elements s = {rule->map, rule->map_fields, rule->n_map_fields, true};
+        DiagramId accept = diagram_leaf(m->diagram, MEANING_ACCEPT);
+        MeaningFate fate;
 
         if (is_told(m, rule))
-                return diagram_leaf(m->diagram, MEANING_LIMIT);
-        x = rule->verdict.kind == VERDICT_MAP ? meaning_of_elements(m, &s, care)
-                                              : meaning_of_verdict(m, rule->verdict, rule, care);
+                return (MeaningFate){
+                        diagram_and(m->diagram, care, diagram_leaf(m->diagram, MEANING_LIMIT)),
+                        DIAGRAM_EMPTY,
+                };
+        fate = rule->verdict.kind == VERDICT_MAP ? meaning_of_elements(m, &s, care)
+                                                 : meaning_of_verdict(m, rule->verdict, rule, care);
         if (rule_has_state(rule) && m->tell_limits)
-                return limited(m, rule, x, care);
-        if (!rule_has_state(rule) ||
-            diagram_and(m->diagram, care, x) == diagram_and(m->diagram, care, accept))
-                return x;
-        return diagram_union(m->diagram, x, care);
+                fate = (MeaningFate){limited(m, rule, fate.ends), care};
+        else if (rule_has_state(rule) &&
+                 (fate.left != DIAGRAM_EMPTY || fate.ends != diagram_and(m->diagram, care, accept)))
+                fate.left = care;
+        return fate;
 }
 
 /* Rules of a chain that may match. */
@@ -127,27 +147,32 @@ typedef struct RuleList {
         const size_t *numbers;
 } RuleList;
 
-static DiagramId rule_piece(Meaning *m, const void *context, size_t i, DiagramId care) {
+static MeaningFate rule_piece(Meaning *m, const void *context, size_t i, DiagramId care) {
         const RuleList *list = context;
         const Rule *rule = &list->rules[list->numbers[i]];
-        DiagramId holds, x;
+        MeaningFate fate = {DIAGRAM_EMPTY, DIAGRAM_EMPTY};
+        DiagramId holds, scope;
         bool sure = !is_told(m, rule), ends;
 
         if (rule->verdict.kind == VERDICT_CONTINUE)
-                return care;
+                return (MeaningFate){DIAGRAM_EMPTY, care};
         /* a verdict that leads nowhere else goes along with the conditions */
         ends = !rule->verdict.chain && !rule->map && !rule_has_state(rule);
-        x = ends ? diagram_and(m->diagram, care, rule_action(m, rule, care)) : care;
-        holds = meaning_rule_condition(m, rule, x);
+        holds = meaning_rule_condition(m, rule, ends ? rule_action(m, rule, care).ends : care);
         if (holds == DIAGRAM_EMPTY)
-                return care;
+                return (MeaningFate){DIAGRAM_EMPTY, care};
         for (size_t j = 0; j < rule->n_matches; j++)
                 sure &= !meaning_is_unsure(&rule->matches[j]);
-        x = ends ? holds
-                 : diagram_and(m->diagram, holds,
-                               rule_action(m, rule, meaning_narrow(m, care, holds)));
+        if (ends)
+                fate.ends = holds;
+        else {
+                scope = meaning_narrow(m, care, holds);
+                fate = rule_action(m, rule, scope);
+                if (scope != holds)
+                        fate = meaning_within(m, fate, holds);
+        }
         /* a match that nobody understands may fail, and such a rule not be there */
-        return sure ? diagram_else(m->diagram, x, care) : diagram_union(m->diagram, x, care);
+        return meaning_or_past(m, fate, holds, care, sure);
 }
 
 static size_t rule_weight(Meaning *m, const Rule *rule) {
@@ -182,7 +207,7 @@ static size_t known_hash(const Known *k) {
  * memory.
  */
 static Known *find_known(Meaning *m, const Chain *chain, DiagramId care) {
-        Known key = {chain, m->way, care, 0};
+        Known key = {.chain = chain, .way = m->way, .care = care};
         size_t slot;
 
         if (m->n_known * 2 >= m->known_size) {
@@ -211,7 +236,13 @@ static Known *find_known(Meaning *m, const Chain *chain, DiagramId care) {
         return &m->known[slot];
 }
 
-static DiagramId fold_rules(Meaning *m, const Chain *chain, DiagramId care) {
+static MeaningFate failed(Meaning *m) {
+        DiagramId nothing = meaning_fail(m, -ENOMEM);
+
+        return (MeaningFate){nothing, nothing};
+}
+
+static MeaningFate fold_rules(Meaning *m, const Chain *chain, DiagramId care) {
         _cleanup_(meaning_sieve_freep) MeaningSieve *sieve =
                 meaning_sieve_new(m, care, chain->n_rules);
         _cleanup_free_ size_t *weights = calloc(chain->n_rules + 1, sizeof(*weights));
@@ -221,14 +252,14 @@ static DiagramId fold_rules(Meaning *m, const Chain *chain, DiagramId care) {
         size_t n = 0;
 
         if (!weights || !numbers)
-                return meaning_fail(m, -ENOMEM);
+                return failed(m);
         for (size_t i = 0; i < chain->n_rules; i++) {
                 if (sieve && !meaning_sieve_holds_rule(sieve, &chain->rules[i]))
                         continue;
                 weights[n + 1] = weights[n] + rule_weight(m, &chain->rules[i]);
                 numbers[n++] = i;
         }
-        return n > 0 ? meaning_fold(m, &p, 0, n, care) : care;
+        return n > 0 ? meaning_fold(m, &p, 0, n, care) : (MeaningFate){DIAGRAM_EMPTY, care};
 }
 
 static bool returns(Verdict v) {
@@ -249,34 +280,31 @@ static bool has_return(const Chain *chain) {
         return false;
 }
 
-DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care) {
-        static const uint16_t ended[] = {
-                MEANING_FALL, MEANING_ACCEPT, MEANING_ESSENTIAL,
-                MEANING_DROP, MEANING_YES,    MEANING_FALL,
-        };
-        static const uint16_t essential[] = {
-                MEANING_FALL, MEANING_ESSENTIAL, MEANING_ESSENTIAL,
-                MEANING_DROP, MEANING_YES,       MEANING_FALL,
-        };
-        bool is_essential = meaning_is_essential(chain);
+MeaningFate meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care) {
+        static const uint16_t essential[] = {MEANING_FALL, MEANING_ESSENTIAL};
         Known *known = find_known(m, chain, care);
-        DiagramId x;
+        Diagram *d = m->diagram;
+        MeaningFate fate;
 
         if (!known)
-                return meaning_fail(m, -ENOMEM);
+                return failed(m);
         if (known->chain)
-                return known->meaning;
+                return known->fate;
         if (chain->n_rules == 0)
-                return care;
-        x = fold_rules(m, chain, care);
-        if (is_essential || has_return(chain))
-                x = diagram_relabel(m->diagram, x, is_essential ? essential : ended,
-                                    ARRAY_SIZE(ended));
+                return (MeaningFate){DIAGRAM_EMPTY, care};
+        fate = fold_rules(m, chain, care);
+        if (meaning_is_essential(chain))
+                fate.ends = diagram_relabel(d, fate.ends, essential, ARRAY_SIZE(essential));
+        if (has_return(chain)) {
+                fate.left = diagram_union(d, fate.left,
+                                          diagram_where_may(d, fate.ends, MEANING_RETURN));
+                fate.ends = diagram_replace(d, fate.ends, MEANING_RETURN, DIAGRAM_EMPTY);
+        }
         /* others were put in meanwhile */
         known = find_known(m, chain, care);
         if (!known)
-                return meaning_fail(m, -ENOMEM);
-        *known = (Known){chain, m->way, care, x};
+                return failed(m);
+        *known = (Known){chain, m->way, care, fate};
         m->n_known++;
-        return x;
+        return fate;
 }

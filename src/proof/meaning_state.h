@@ -5,10 +5,18 @@
 
 #include "proof/meaning.h"
 
+/* What becomes of packets of some `care`; it says nothing of others. A packet may be in both, where
+ * it is not known which, or a limit decides. */
+typedef struct MeaningFate {
+        DiagramId ends; /* what rules say */
+        DiagramId left; /* where none does: a set */
+} MeaningFate;
+
 typedef struct Known {
         const Chain *chain; /* NULL: a free place */
         MeaningWay way;
-        DiagramId care, meaning;
+        DiagramId care;
+        MeaningFate fate;
 } Known;
 
 typedef struct LargeSet {
@@ -74,7 +82,7 @@ DiagramId meaning_literal(Meaning *m,
 
 /* YES where packets of this way have the field at all. */
 DiagramId meaning_presence(Meaning *m, FieldId field);
-/* YES where the key of several fields is this element's. */
+/* Where the key of several fields may be this element's. */
 DiagramId
 meaning_element_condition(Meaning *m, const Element *e, const FieldId *list, size_t n_fields);
 /* Whether the match may hold or not for one and the same packet, as far as is known here. */
@@ -110,13 +118,12 @@ static inline void meaning_sieve_freep(MeaningSieve **s) {
  * others: what earlier rules have decided is no longer cared about, so that rules behind them cost
  * next to nothing. */
 
-typedef DiagramId (*Piece)(Meaning *m, const void *context, size_t i, DiagramId care);
+typedef MeaningFate (*Piece)(Meaning *m, const void *context, size_t i, DiagramId care);
 
 typedef struct Pieces {
         Piece piece;
         const void *context;
         const size_t *weights; /* sums, one more than there are pieces */
-        bool disjoint;         /* no packet is for two of them */
 } Pieces;
 
 typedef struct Elements {
@@ -124,19 +131,26 @@ typedef struct Elements {
         const FieldId *fields;
         size_t n_fields;
         bool is_map;
-        const size_t *list; /* those that are for the packets that are cared about */
 } Elements;
 
 DiagramId meaning_narrow(Meaning *m, DiagramId care, DiagramId left);
+MeaningFate meaning_within(Meaning *m, MeaningFate fate, DiagramId x);
+/* A fate of those that hold, put among all that are cared about; sure: those surely hold. */
+MeaningFate
+meaning_or_past(Meaning *m, MeaningFate fate, DiagramId holds, DiagramId care, bool sure);
 /* The pieces one after the other, each where the ones before fell through. */
-DiagramId meaning_fold(Meaning *m, const Pieces *p, size_t first, size_t n, DiagramId care);
-DiagramId meaning_of_elements(Meaning *m, const Elements *s, DiagramId care);
+MeaningFate meaning_fold(Meaning *m, const Pieces *p, size_t first, size_t n, DiagramId care);
+MeaningFate meaning_of_elements(Meaning *m, const Elements *s, DiagramId care);
 
 /* meaning_rule.c */
 
 size_t meaning_chain_weight(Meaning *m, const Chain *chain);
-DiagramId meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId care);
-DiagramId meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care);
+MeaningFate meaning_of_verdict(Meaning *m, Verdict v, const Rule *rule, DiagramId care);
+MeaningFate meaning_of_chain(Meaning *m, const Chain *chain, DiagramId care);
+/* The same as one function: MEANING_FALL where no rule says anything. */
+static inline DiagramId meaning_of_all(Meaning *m, MeaningFate fate) {
+        return diagram_union(m->diagram, fate.ends, fate.left);
+}
 /* What passes there is always so. */
 static inline bool meaning_is_essential(const Chain *chain) {
         return startswith(chain->name, "essentials-");

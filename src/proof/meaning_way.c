@@ -34,6 +34,7 @@ static DiagramId then_chain(Meaning *m, DiagramId before, const Chain *chain) {
                 diagram_leaf(m->diagram, chain->policy_drop ? MEANING_DROP : MEANING_ACCEPT);
         size_t n_limits = m->n_limits; /* of the chains before */
         DiagramId care, x;
+        MeaningFate fate;
 
         care = diagram_union(m->diagram, diagram_where_may(m->diagram, before, MEANING_ACCEPT),
                              diagram_where_may(m->diagram, before, MEANING_ESSENTIAL));
@@ -41,7 +42,8 @@ static DiagramId then_chain(Meaning *m, DiagramId before, const Chain *chain) {
                 care = diagram_union(
                         m->diagram, care,
                         diagram_where_may(m->diagram, before, (uint16_t)(MEANING_LIMIT + i)));
-        x = diagram_replace(m->diagram, meaning_of_chain(m, chain, care), MEANING_FALL, end);
+        fate = meaning_of_chain(m, chain, care);
+        x = diagram_union(m->diagram, fate.ends, diagram_and(m->diagram, fate.left, end));
         for (size_t i = 0; i < n_limits; i++)
                 before = behind_limit(m, before, (uint16_t)(MEANING_LIMIT + i), x);
         before = diagram_replace(m->diagram, before, MEANING_ESSENTIAL,
@@ -89,7 +91,8 @@ DiagramId meaning_of_translation(Meaning *m, DiagramId care) {
 
                 /* lower_nat() makes one chain of them */
                 if (c->type == CHAIN_NAT && c->hook == HOOK_PREROUTING)
-                        x = diagram_union(m->diagram, x, meaning_of_chain(m, c, care));
+                        x = diagram_union(m->diagram, x,
+                                          meaning_of_all(m, meaning_of_chain(m, c, care)));
         }
         return x;
 }
@@ -103,7 +106,8 @@ DiagramId meaning_of_masquerade(Meaning *m, DiagramId care) {
 
                 /* lower_nat() makes one chain of them */
                 if (c->type == CHAIN_NAT && c->hook == HOOK_POSTROUTING)
-                        x = diagram_union(m->diagram, x, meaning_of_chain(m, c, care));
+                        x = diagram_union(m->diagram, x,
+                                          meaning_of_all(m, meaning_of_chain(m, c, care)));
         }
         return x;
 }

@@ -356,9 +356,12 @@ static int verify_both(Verify *v, Family f) {
         int r = 0;
 
         v->family = f;
+        v->cuts = NULL;
         if (v->policy->n_protected > 0) {
                 whole = v->whole = whole_new(v->world, f);
-                r = whole ? verify_family(v) : -ENOMEM;
+                r = whole ? whole_share(whole, v->arena, &v->cuts) : -ENOMEM;
+                if (r == 0)
+                        r = verify_family(v);
         }
         for (unsigned int i = 0; i < 4 && r == 0; i++)
                 r = verify_expected(v, i % 2, i / 2, expected);

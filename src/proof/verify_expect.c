@@ -265,6 +265,8 @@ static int verify_kind(Expected *x, VerifyAnswer *const *answers) {
         x->v->whole = whole;
         x->v->diagram = whole_diagram(whole);
         x->bad = arena_alloc_array(x->v->arena, x->n, sizeof(*x->bad));
+        if (!x->v->sent && whole_share(whole, x->v->arena, &x->v->cuts) < 0)
+                return -ENOMEM;
         if (!x->bad || expected_cut(x) < 0 || watch(x) < 0 ||
             (x->allow && whole_take_plain(whole) < 0) || (x->v->sent && whole_take_sent(whole) < 0))
                 return -ENOMEM;

@@ -12,7 +12,8 @@ typedef struct Verify {
         Arena *arena;
         Family family;
         Whole *whole;
-        bool sent; /* it is about what this host's own processes send */
+        WholeCuts *cuts; /* of the family: of those that arrive */
+        bool sent;       /* it is about what this host's own processes send */
         Diagram *diagram;
         WorldWalker *walker;
         VerifyAnswer *answers;

@@ -5,6 +5,8 @@
 
 /* What the proof knows, and the packets that there can be. */
 
+#define FEW_CHANGES 64
+
 DiagramId whole_fail(Whole *x, int error) {
         if (x->error == 0)
                 x->error = error;
@@ -53,13 +55,14 @@ size_t whole_change(Whole *x, const WholeChange *c) {
         return x->n_changes - 1;
 }
 
+/* For the changes that there are, and for a few to come: most rules change little. */
 static bool make_maps(Whole *x) {
-        size_t n = LABEL_FIRST + WHOLE_CHANGES_MAX * 4;
+        size_t room = x->n_changes <= FEW_CHANGES ? FEW_CHANGES : WHOLE_CHANGES_MAX;
+        size_t n = LABEL_FIRST + room * 4;
 
         x->fall_to_return = arena_alloc_array(x->arena, n, sizeof(uint16_t));
         x->return_to_fall = arena_alloc_array(x->arena, n, sizeof(uint16_t));
-        x->fall_to_pending = arena_alloc_array(x->arena, n, sizeof(uint16_t));
-        if (!x->fall_to_return || !x->return_to_fall || !x->fall_to_pending)
+        if (!x->fall_to_return || !x->return_to_fall)
                 return false;
         for (size_t i = 0; i < n; i++) {
                 unsigned int kind = i < LABEL_FIRST ? 9 : i % 4;
@@ -68,10 +71,16 @@ static bool make_maps(Whole *x) {
                         (uint16_t)(kind == LABEL_FALL ? i - LABEL_FALL + LABEL_RETURN : i);
                 x->return_to_fall[i] =
                         (uint16_t)(kind == LABEL_RETURN ? i - LABEL_RETURN + LABEL_FALL : i);
-                x->fall_to_pending[i] =
-                        (uint16_t)(kind == LABEL_FALL ? i - LABEL_FALL + LABEL_PENDING : i);
         }
+        x->n_mapped = room;
         return true;
+}
+
+DiagramId whole_relabel(Whole *x, DiagramId r, bool returns) {
+        if (x->n_changes > x->n_mapped && !make_maps(x))
+                return whole_fail(x, -ENOMEM);
+        return diagram_relabel(x->diagram, r, returns ? x->fall_to_return : x->return_to_fall,
+                               LABEL_FIRST + x->n_mapped * 4);
 }
 
 static bool keeps_marks(const WorldInterface *i) {
@@ -102,7 +111,7 @@ Whole *whole_new(const World *w, Family family) {
         x->n_variables = _WHOLE_VARIABLE_MAX;
         for (unsigned int i = 0; i < _WHOLE_VARIABLE_MAX; i++)
                 x->variables[i].width = widths[i];
-        if (!x->arena || !x->scratch || !x->diagram || !make_maps(x) || whole_find_routes(x) < 0 ||
+        if (!x->arena || !x->scratch || !x->diagram || whole_find_routes(x) < 0 ||
             whole_find_arrivals(x) < 0 || whole_change(x, &(WholeChange){0}) != 0)
                 return whole_free(x);
         x->has_nat = whole_has_nat(x);
@@ -252,18 +261,8 @@ const char *whole_unknown(const Whole *x, const char *const **ret, size_t *ret_n
 }
 
 int whole_finish(Whole *x) {
-        static const Stage of_arriving[] = {STAGE_FORWARD, STAGE_INPUT, STAGE_PREROUTING};
-        static const Stage of_sent[] = {STAGE_POSTROUTING, STAGE_TRANSLATED, STAGE_PREROUTING};
-        const Stage *stages = x->sent ? of_sent : of_arriving;
-        const World *w = x->world;
-
+        whole_collect(x);
         x->collecting = true;
-        for (size_t s = 0; s < ARRAY_SIZE(of_sent); s++) {
-                x->stage = stages[s];
-                x->again = s > 0;
-                for (size_t i = 0; i < w->n_chains; i++)
-                        (void)whole_chain(x, w->chains[i], 0, DIAGRAM_ALL);
-        }
         make_domain(x); /* cuts */
         (void)where_protocols(x, true);
         (void)whole_where_odd(x);

@@ -53,6 +53,12 @@ typedef struct Whole Whole;
 Whole *whole_new(const World *w, Family family);
 Whole *whole_free(Whole *x);
 
+/* Right behind whole_new(), of packets that arrive: what the rules tell apart is collected now, and
+ * left at *cuts (NULL before; in a), or it is what another Whole of the same World and family left
+ * there. 0 or -ENOMEM. */
+typedef struct WholeCuts WholeCuts;
+int whole_share(Whole *x, Arena *a, WholeCuts **cuts);
+
 int whole_cut(Whole *x, WholeVariable variable, Range r);
 /* All that was cut, and what the rules cut, becomes coordinates. */
 int whole_finish(Whole *x);

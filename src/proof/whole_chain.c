@@ -117,7 +117,7 @@ DiagramId whole_chain(Whole *x, const WorldChain *c, size_t change, DiagramId ca
                 return whole_fail(x, -ELOOP);
         r = run_part(x, &all, change, care);
         x->depth--;
-        r = diagram_relabel(x->diagram, r, x->return_to_fall, LABEL_FIRST + WHOLE_CHANGES_MAX * 4);
+        r = whole_relabel(x, r, false);
         if (!add_memo(x, (Memo){c, x->stage, change, care, r}))
                 return whole_fail(x, -ENOMEM);
         return r;

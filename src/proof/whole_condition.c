@@ -25,15 +25,15 @@ static size_t run_length(const Byte *b, size_t n) {
         return i;
 }
 
-static DiagramId table_between(Whole *x,
-                               const Value *v,
-                               const Byte *b,
-                               size_t n,
-                               const uint8_t *low,
-                               const uint8_t *high) {
-        Range *items = arena_alloc_array(x->scratch, MAX(v->n, 1UL), sizeof(*items));
+static DiagramId table_between(
+        Whole *x, Value *v, const Byte *b, size_t n, const uint8_t *low, const uint8_t *high) {
+        Range *items;
         size_t n_items = 0;
 
+        if (x->collecting && v->cut)
+                return DIAGRAM_ALL;
+        v->cut = x->collecting;
+        items = arena_alloc_array(x->scratch, MAX(v->n, 1UL), sizeof(*items));
         if (!items)
                 return whole_fail(x, -ENOMEM);
         for (size_t i = 0; i < v->n; i++) {
@@ -130,7 +130,7 @@ static DiagramId variable_between(Whole *x,
 
 static DiagramId
 run_between(Whole *x, const Byte *b, size_t n, const uint8_t *low, const uint8_t *high) {
-        const Value *v;
+        Value *v;
         uint8_t bytes[WORLD_KEY_MAX];
 
         switch (b[0].kind) {

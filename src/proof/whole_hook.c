@@ -269,7 +269,9 @@ static int compare_chains(const void *a, const void *b) {
 }
 
 bool whole_is_bans(const Whole *x, const WorldTable *t) {
-        if (t->family != NFPROTO_INET || !streq(t->name, "ringwall_bans") || has_effects(x, t))
+        if (t->family != NFPROTO_INET ||
+            !(streq(t->name, "ringwall_bans") || streq(t->name, "ringwall_bans_beside")) ||
+            has_effects(x, t))
                 return false;
         for (size_t i = 0; i < x->world->n_chains; i++) {
                 const WorldChain *c = x->world->chains[i];

@@ -45,8 +45,13 @@ static int add_table(Whole *x,
                      uint32_t key,
                      size_t *ret_n) {
         const World *w = x->world;
-        Value v = {.variable = variable, .n = n_pieces};
+        Value v = {.variable = variable, .n = n_pieces, .table = key};
+        int known = whole_find_table(x, variable, key);
 
+        if (known >= 0) {
+                *ret_n = x->values[known].width;
+                return known;
+        }
         v.ranges = arena_alloc_array(x->arena, MAX(n_pieces, 1UL), sizeof(*v.ranges));
         v.bytes = arena_alloc_array(x->arena, MAX(n_pieces, 1UL), sizeof(*v.bytes));
         if (!v.ranges || !v.bytes) {
@@ -335,7 +340,9 @@ static int load_exthdr(Whole *x, const WorldExpr *e, Byte *registers, const Whol
 
 static int load_fib(Whole *x, const WorldExpr *e, Byte *registers, const WholeChange *c) {
         bool source = e->offset & NFTA_FIB_F_SADDR;
-        Value v = {.variable = source ? WHOLE_SOURCE : WHOLE_DESTINATION, .width = 4};
+        WholeVariable variable = source ? WHOLE_SOURCE : WHOLE_DESTINATION;
+        Value v = {.variable = variable, .width = 4, .table = TABLE_TYPE};
+        int known;
         uint32_t type;
 
         if (x->plain && source && e->present && !c->any_source && !c->any_else &&
@@ -356,6 +363,11 @@ static int load_fib(Whole *x, const WorldExpr *e, Byte *registers, const WholeCh
                 else
                         whole_put_known(registers, e->target, &type, 4);
                 return 0;
+        }
+        known = whole_find_table(x, variable, TABLE_TYPE);
+        if (known >= 0) {
+                whole_put_value(x, registers, e->target, known, 4);
+                return 6;
         }
         v.ranges = arena_alloc_array(x->arena, x->n_fib_types, sizeof(*v.ranges));
         v.bytes = arena_alloc_array(x->arena, x->n_fib_types, sizeof(*v.bytes));

@@ -38,8 +38,7 @@ static DiagramId verdict(Whole *x, WorldVerdict v, size_t change, DiagramId care
                 return diagram_and(x->diagram, care, whole_chain(x, v.chain, change, care));
         case WORLD_GOTO:
                 r = diagram_and(x->diagram, care, whole_chain(x, v.chain, change, care));
-                return diagram_relabel(x->diagram, r, x->fall_to_return,
-                                       LABEL_FIRST + WHOLE_CHANGES_MAX * 4);
+                return whole_relabel(x, r, true);
         case WORLD_RETURN:
                 return whole_leaf(x, care, change, LABEL_RETURN);
         case WORLD_CONTINUE:

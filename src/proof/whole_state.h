@@ -69,7 +69,12 @@ typedef struct Value {
         Range *ranges; /* ascending, disjoint; NULL: the variable itself */
         uint8_t (*bytes)[16];
         size_t n;
+        uint32_t table; /* of one with ranges, see whole_find_table() */
+        bool cut;       /* its ranges have been collected */
 } Value;
+
+#define TABLE_TYPE ((uint32_t)1 << 30) /* a type of an address */
+#define TABLE_LINK ((uint32_t)1 << 31) /* bytes of a frame's destination: offset and size */
 
 typedef struct Key {
         WorldExprKind kind;
@@ -108,6 +113,7 @@ struct Whole {
         Arena *arena, *scratch;
         Diagram *diagram;
         bool collecting, vague;
+        bool collected;           /* what the rules tell apart */
         bool plain;               /* see whole_take_plain() */
         bool refusals;            /* see whole_take_refusals() */
         bool sent;                /* see whole_take_sent() */
@@ -123,7 +129,8 @@ struct Whole {
         size_t n_changes;
         Memo *memos;
         size_t n_memos, memo_size;
-        uint16_t *fall_to_return, *return_to_fall, *fall_to_pending;
+        uint16_t *fall_to_return, *return_to_fall; /* of so many changes' labels */
+        size_t n_mapped;
         Piece *types, *routes, *fib_types; /* over addresses */
         size_t n_types, n_routes, n_fib_types;
         bool routes_known, deliveries_known; /* deliveries: what comes to this host */
@@ -161,6 +168,12 @@ DiagramId whole_fail(Whole *x, int error);
 void whole_note(Whole *x, const char *what);
 void whole_note_queue(Whole *x, const WorldChain *c);
 size_t whole_change(Whole *x, const WholeChange *c);
+/* Packets that fall out of a chain, or rule, return to its caller; or (returns: false) what
+ * returned goes on behind the jump. */
+DiagramId whole_relabel(Whole *x, DiagramId r, bool returns);
+
+/* whole_collect.c */
+void whole_collect(Whole *x);
 
 /* whole_route.c */
 int whole_find_routes(Whole *x);
@@ -225,6 +238,9 @@ bool whole_turns(const Whole *x, const WorldRule *rule, size_t i);
 
 /* whole_value.c */
 int whole_add_value(Whole *x, const Value *v);
+/* A function of the variable that was added before: of an interface, NFT_META_ and such; or
+ * TABLE_TYPE; or TABLE_LINK and which bytes. -1: there is none. */
+int whole_find_table(const Whole *x, unsigned int variable, uint32_t table);
 int whole_value_of(Whole *x, unsigned int variable, unsigned int width);
 /* A literal of values; while collecting, cuts. */
 DiagramId whole_literal(Whole *x, unsigned int variable, const Range *items, size_t n);

@@ -23,6 +23,14 @@ int whole_add_value(Whole *x, const Value *v) {
         return (int)x->n_values - 1;
 }
 
+int whole_find_table(const Whole *x, unsigned int variable, uint32_t table) {
+        for (size_t i = 0; i < x->n_values; i++)
+                if (x->values[i].ranges && x->values[i].variable == variable &&
+                    x->values[i].table == table)
+                        return (int)i;
+        return -1;
+}
+
 /* The variable of an expression that nobody understands; the same for the same key. */
 static unsigned int find_variable(Whole *x, const Key *key, unsigned int width, const char *name) {
         for (unsigned int i = _WHOLE_VARIABLE_MAX; i < x->n_variables; i++) {
@@ -224,8 +232,14 @@ static bool changed_byte(
 
 /* The frame's destination: what is routed was addressed to this host. */
 static int load_link(Whole *x, const WorldExpr *e, Byte *registers) {
-        Value v = {.variable = WHOLE_IN, .width = e->size};
+        uint32_t table = TABLE_LINK | e->offset << 8 | e->size;
+        Value v = {.variable = WHOLE_IN, .width = e->size, .table = table};
+        int known = whole_find_table(x, WHOLE_IN, table);
 
+        if (known >= 0) {
+                whole_put_value(x, registers, e->target, known, e->size);
+                return 0;
+        }
         v.ranges = arena_alloc_array(x->arena, MAX(x->n_arrivals, 1UL), sizeof(*v.ranges));
         v.bytes = arena_alloc_array(x->arena, MAX(x->n_arrivals, 1UL), sizeof(*v.bytes));
         if (!v.ranges || !v.bytes)

@@ -39,6 +39,7 @@ def bans(_, n=MILLION):
         yield beside("a ban by command", "ms", told["command_ms"], told[f"{peer}_command_ms"], peer)
     yield beside(f"{n:,} restored", "s", told["restore_s"], told["ipset_restore_s"], "ipset restore", 0.75,
                  floor=told["fill_s"])  # fmt: skip
+    yield one(f"{n:,} found there by a restart, and compared", "s", told["restart_s"])
     yield one(f"ringwalld with {n:,}: own memory", "MiB", told["private_mib"], 190)
     yield one(f"ringwalld with {n:,}: at most", "MiB", told["peak_mib"], 190)
 

@@ -466,6 +466,14 @@ def long_steps(options):
             True,
         ),
         Step(
+            "bans",
+            "a restart over 200,000 bans, which others changed meanwhile",
+            pytest("tests/netns/test_bans_many.py", options=["--bans=200000"]),
+            900,
+            True,
+            True,
+        ),
+        Step(
             "power",
             "bans on a disk whose power is cut 50,000 times, after each that was acknowledged and amidst",
             power_cuts(50000),

@@ -19,7 +19,7 @@ def pytest_addoption(parser):
         "--count", type=int, default=int(os.environ.get("COUNT", "25000")), help="packets"
     )
     parser.addoption("--kills", type=int, default=10, help="of ringwalld, by test_rivals.py")
-    parser.addoption("--bans", type=int, default=30, help="at once, by test_fail2ban.py")
+    parser.addoption("--bans", type=int, default=30, help="at once, by test_fail2ban.py; and at least, by test_bans_many.py")
     parser.addoption("--changers", type=int, default=4, help="of each kind, by test_changers.py")
 
 

@@ -116,6 +116,52 @@ def test_applied_anew_it_keeps_the_bans(daemon, world):
     assert is_shut(daemon, WAN, "wan", world.address("host", 4), 22)
 
 
+# --- away -----------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_for_while_it_is_away_is_done_before_it_is_ready(daemon, world):
+    """In that order, with the ends that were meant; what cannot be is told and holds nothing else up."""
+    ban(daemon, "198.51.100.1")
+    daemon.stop()
+    assert text(daemon, "ban", "198.51.100.2")[0] == 5
+    later = lambda verb, *words: text(daemon, verb, *words, "--or-later")
+    said = "it is written down, and done as soon as ringwalld is there\n"
+    assert later("ban", WAN, "--for", "1h", "--jail", "a", "--reason", "kept")[:2] == (0, said)
+    assert later("unban", "198.51.100.1")[:2] == (0, said)
+    assert later("ban", "198.51.100.3", "198.51.100.4")[0] == 0
+    assert later("unban", "198.51.100.3")[0] == 0
+    assert later("ban", "127.0.0.1")[0] == 0
+    spool = daemon.runtime / "bans.later"
+    assert spool.stat().st_mode & 0o777 == 0o600
+    old = {"method": "io.ringwall.Ban", "at": 1, "parameters": {"address": "198.51.100.5", "seconds": 9}}
+    broken = [json.dumps(old), "{", '{"method":"io.ringwall.Ban","at":1}', '{"method":"io.ringwall.Panic","at":1}']
+    with spool.open("a", encoding="ascii") as f:
+        f.write("\n".join(broken))
+    daemon.start()
+    assert not spool.exists()
+    found = {b["address"]: b for b in bans(daemon)}
+    assert found.keys() == {WAN, "198.51.100.4"}
+    assert (found[WAN]["jail"], found[WAN]["reason"]) == ("a", "kept")
+    assert 3000e6 < found[WAN]["until"] - found[WAN]["since"] <= 3600e6
+    assert is_shut(daemon, WAN, "wan", world.address("host", 4), 22)
+    assert in_force(daemon) == (0, "in force: 2 of 2\n")
+    said = [e["text"] for e in events(daemon, "-n", "1000") if "while ringwalld was away" in e["text"]]
+    assert said[-1].endswith("6 done, 4 left out"), said
+    assert "is never banned: it is loopback" in daemon.log()
+
+
+def test_what_was_written_down_goes_before_what_is_asked_next(daemon):
+    """As by who found nobody there, and was a moment late."""
+    spool = daemon.runtime / "bans.later"
+    message = {"method": "io.ringwall.Ban", "at": 2**50, "parameters": {"address": "198.51.100.6"}}
+    ready = daemon.folder / "ready"
+    ready.write_text(json.dumps(message) + "\n")
+    ready.chmod(0o600)
+    ready.rename(spool)
+    assert daemon.ask("unban", "198.51.100.6")[1]["unbanned"] == 1
+    assert not spool.exists() and bans(daemon) == []
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
