@@ -4,7 +4,8 @@ packets in it. What tests/boot/kernel-* have in common.
 
 Kernels differ in what a ruleset may hold and where. An emulated machine is slow, and one test that
 hangs shall not keep the others from being run: so there are several parts, each in a machine of its
-own, one after the other, each with its bound. What did not run in time is named, and has failed.
+own, two at a time where there are two processors, each with its bound. What did not run in time is
+named, and has failed.
 RINGWALL names the program that is tried (build/gcc's, unless told). Needs root, and installs qemu
 and debootstrap with apt if they are missing; nothing is started on this machine. The last line
 counts."""
@@ -19,8 +20,10 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -31,7 +34,8 @@ from runner import Count, count_program, read_junit, what_failed  # noqa: E402
 
 TOOLS = ["qemu-system-x86", "debootstrap", "e2fsprogs", "gzip", "tar"]
 BOOT_SECONDS = 240  # from power-on to the first test, and from the last one to power-off
-UNIT_SECONDS = 400  # nft_kernel_test takes two minutes and more on a busy machine
+UNIT_SECONDS = 1200  # nft_kernel_test takes two minutes and more, and this machine may be busy
+PATIENCE = 6  # how many times as long as elsewhere what a test waits for may take
 # What defends a processor that is emulated only costs time; and while this machine is busy, the
 # emulated timer may be late when the kernel tries it out.
 KERNEL_WORDS = "console=ttyS0 panic=-1 loglevel=4 mitigations=off no_timer_check"
@@ -65,8 +69,8 @@ RUN_TESTS = """#!/bin/sh
 RINGWALL=/tmp/tree/program/ringwall RINGWALL_DATADIR=/tmp/tree/policies
 SEED={seed} POLICIES={policies} COUNT={packets} CMOCKA_MESSAGE_OUTPUT=TAP
 export RINGWALL RINGWALL_DATADIR SEED POLICIES COUNT CMOCKA_MESSAGE_OUTPUT
-RINGWALL_PROGRESS=/tmp/answer PYTHONPATH=/tmp/tree/tests/boot
-export RINGWALL_PROGRESS PYTHONPATH
+RINGWALL_PROGRESS=/tmp/answer PYTHONPATH=/tmp/tree/tests/boot RINGWALL_PATIENCE={patience}
+export RINGWALL_PROGRESS PYTHONPATH RINGWALL_PATIENCE
 # as by Ctrl-C: what has run is told of
 timeout -s INT -k 60 {seconds} /usr/bin/python3 -m pytest -v -rs -p no:cacheprovider --color=no \\
         -p progress \\
@@ -135,6 +139,7 @@ def pack(path, part, options):
         tests=shlex.join(part.tests),
         units=" ".join(part.units),
         unit_seconds=UNIT_SECONDS,
+        patience=PATIENCE,
     )
     with tarfile.open(path, "w") as tar:
         for name in TREE:
@@ -155,7 +160,29 @@ def _as_root(info):
     return info
 
 
-def boot(image, folder, seconds):
+class Guests:
+    """Those that run. Once they have been ended, no other one is started."""
+
+    def __init__(self):
+        self._all, self._over, self._lock = [], False, threading.Lock()
+
+    def start(self, words):
+        with self._lock:
+            if self._over:
+                raise RuntimeError("no guest is started any more")
+            self._all.append(
+                subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL)
+            )
+            return self._all[-1]
+
+    def end(self):
+        with self._lock:
+            self._over = True
+            for guest in self._all:
+                guest.kill()
+
+
+def boot(image, folder, seconds, guests):
     """Runs the guest to its end; False: it took too long. What it prints is in folder/console."""
     with open(folder / "answer", "wb") as f:
         f.truncate(ANSWER_SIZE)
@@ -170,7 +197,7 @@ def boot(image, folder, seconds):
         (folder / "answer", ""),
     ):
         words += ["-drive", f"file={path},format=raw,if=virtio{options}"]
-    guest = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL)
+    guest = guests.start(words)
     try:
         guest.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -295,21 +322,34 @@ def try_it(options):
     call([ROOT / "packaging/apt-install", *TOOLS], 600)
     image.make()
     print(f"seed {options.seed}", flush=True)
-    count, shown = Count(), []
-    for part in options.parts:
-        more, lines = try_part(image, folder / part.name, part, options)
-        count += more
-        shown += lines
+    return try_parts(options.parts, options.guests, lambda *more: try_part(image, options, *more))
+
+
+def try_parts(parts, at_a_time, try_one):
+    """The sum of what try_one(part, guests) returns for each. Whatever comes between, no guest is left
+    over."""
+    count, shown, guests = Count(), [], Guests()
+    with ThreadPoolExecutor(at_a_time) as pool:
+        try:
+            tried = [pool.submit(try_one, part, guests) for part in parts]
+            for more, lines in (one.result() for one in tried):
+                count += more
+                shown += lines
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            guests.end()
+            raise
     return count, shown
 
 
-def try_part(image, folder, part, options):
+def try_part(image, options, part, guests):
+    folder = options.work / part.name
     folder.mkdir(exist_ok=True)
     (folder / "console").unlink(missing_ok=True)
     pack(folder / "tree", part, options)
     print(f"{part.name}: the guest's console is {folder / 'console'}", flush=True)
     start = time.monotonic()
-    in_time = boot(image, folder, part.bound())
+    in_time = boot(image, folder, part.bound(), guests)
     count, shown = judge(folder, part, options.kernel)
     print(f"{part.name}: {count}, in {time.monotonic() - start:.0f} s", flush=True)
     if not in_time:
@@ -331,6 +371,10 @@ def main(kernel, suite, parts):
     parser.add_argument("--policies", type=int, default=5, help="of the property test")
     parser.add_argument("--packets", type=int, default=1000, help="of the property test, in all")
     parser.add_argument("--fresh", action="store_true", help="fetch Debian's packages again")
+    processors = len(os.sched_getaffinity(0))
+    parser.add_argument(
+        "--guests", type=int, default=min(2, processors), help="so many at a time, of 1 GiB each"
+    )
     parser.add_argument("--work", type=Path, default=ROOT / "build" / name, help="a folder")
     options = parser.parse_args()
     options.kernel, options.suite = kernel, suite

@@ -79,6 +79,7 @@ class Image:
         version = next((root / "lib/modules").iterdir()).name
         shutil.copy(root / f"boot/vmlinuz-{version}", self.kernel)
         call(["chroot", root, "/sbin/depmod", version])
+        self._compile(root)
         self._make_initramfs(root, version)
         self._make_disk(root)
         shutil.rmtree(root)
@@ -120,6 +121,11 @@ class Image:
         (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
         (root / "etc/group").write_text("root:x:0:\n")
         (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
+
+    def _compile(self, root):
+        """Python's own modules, as the packages' scripts would: else every guest does it anew."""
+        folders = [f"/usr/lib/{path.name}" for path in (root / "usr/lib").glob("python3*")]
+        call(["chroot", root, "/usr/bin/python3", "-m", "compileall", "-q", *folders])
 
     def _make_initramfs(self, root, version):
         """busybox, and what it takes to see the disk."""

@@ -22,8 +22,9 @@ with open("/proc/cmdline", encoding="ascii") as f:
     if "ringwall.guest" not in f.read().split():
         raise RuntimeError("these tests are for the guest of tests/boot/kernel-* alone")
 
+from daemon import Daemon  # noqa: E402
 from host import TCP, UDP, Packet, address  # noqa: E402
-from lab import wait_until  # noqa: E402
+from lab import can_own_tables, wait_until  # noqa: E402
 from packets import number_of, packet_bytes  # noqa: E402
 from program import ENVIRONMENT, PROGRAM, explain, ringwall  # noqa: E402
 from world import NOTHING, World  # noqa: E402
@@ -324,3 +325,45 @@ def send_frame(world, ns, to, data):
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
             s.bind(("eth0", 0))
             s.send(to + world.lab.mac[ns, "eth0"] + kind.to_bytes(2, "big") + data)
+
+
+# --- the daemon, last: its tables stay ------------------------------------------------------------
+
+NOBODYS = "owner none: other programs can change the rules"
+LET_IN = "insert rule inet ringwall input tcp dport 22 accept"
+
+
+def tables(world):
+    return world.lab.run("fw", ["nft", "list", "tables"]).stdout.splitlines()
+
+
+def test_where_no_owner_persists_the_daemon_watches_and_puts_right(world, tmp_path):
+    """The rules are nobody's, for they would go with their owner."""
+    assert not can_own_tables(), "this is for older kernels"
+    world.lab.nft("add table inet ringwall\ndelete table inet ringwall")
+    daemon = Daemon(world, tmp_path)
+    status = lambda: " ".join(
+        ringwall(world.lab, "status", "--runtime-dir", str(daemon.runtime)).stdout.split()
+    )
+    from_outside = lambda: world.reach("wan", "host", 22, 4)
+    try:
+        daemon.start()
+        assert daemon.apply(policy_text(), "--no-confirm")[0] == 0
+        listing = world.lab.run("fw", ["nft", "list", "table", "inet", "ringwall"]).stdout
+        assert NOBODYS in status() and not re.search(r"^\tflags\b", listing, re.M)
+        assert from_outside() == "dropped"
+        world.lab.nft(LET_IN)
+        wait_until(lambda: daemon.status()["drift"]["undone"] == 1, 20, "the heal")
+        assert from_outside() == "dropped"
+        assert "other programs changed the rules 1 time, undone 1" in status()
+        # What may go with the daemon is the daemon's own.
+        assert "table inet ringwall_track" in tables(world)
+        daemon.kill()
+        wait_until(lambda: "table inet ringwall_track" not in tables(world), 10, "its end")
+        assert from_outside() == "dropped" and world.reach("wan", "host", 443, 4) == "open"
+        world.lab.nft(LET_IN)
+        assert from_outside() == "open"
+        daemon.start()
+        assert from_outside() == "dropped" and NOBODYS in status()
+    finally:
+        daemon.kill()

@@ -3,8 +3,10 @@
 
 import time
 import json
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -280,3 +282,34 @@ def test_a_guest_that_did_not_answer_is_a_failure_that_names_what_it_was_to_run(
     count, shown = guest.judge(tmp_path, guest.Part("p", 1, ["tests/some.py"], ["a_test"]), "6.1")
     assert count.failed and not count.passed
     assert {"the last line", "tests/some.py", "a_test"} <= set(shown)
+
+
+def test_two_guests_at_a_time_count_together_and_in_order():
+    both = threading.Barrier(2, timeout=20)
+
+    def try_one(part, guests):
+        both.wait()
+        return Count(passed=1, failed=int(part == "c")), [part]
+
+    count, shown = guest.try_parts(["a", "b", "c", "d"], 2, try_one)
+    assert (count, shown) == (Count(passed=4, failed=1), ["a", "b", "c", "d"])
+
+
+def test_if_one_goes_wrong_no_guest_is_left_over_and_none_is_started_any_more():
+    started, ended = threading.Event(), []
+
+    def try_one(part, guests):
+        if part == "wrong":
+            assert started.wait(20)
+            raise KeyboardInterrupt
+        child = guests.start(["sleep", "60"])
+        started.set()
+        ended.append(child.wait(20))
+        with pytest.raises(RuntimeError):
+            guests.start(["true"])
+        ended.append("no more")
+        return Count(passed=1), []
+
+    with pytest.raises(KeyboardInterrupt):
+        guest.try_parts(["wrong", "other"], 2, try_one)
+    assert ended == [-signal.SIGKILL, "no more"]

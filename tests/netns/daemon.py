@@ -7,11 +7,12 @@ import signal
 import socket
 import struct
 
-from lab import wait_until
+from lab import PATIENCE, wait_until
 from program import ENVIRONMENT, PROGRAM, ringwall
 
 DAEMON = os.path.join(os.path.dirname(PROGRAM), "../daemon/ringwalld")
-QUICK = "settings: { confirm: 10s }\n"  # the shortest that there is
+QUICK_SECONDS = round(10 * PATIENCE)  # the shortest that there is, where nothing is emulated
+QUICK = f"settings: {{ confirm: {QUICK_SECONDS}s }}\n"
 FOR_EVERYBODY = "settings: { ownership: off }\n"  # as on kernels without tables that are owned
 STATES = {"closed", "panic", "unarmed", "unloaded", "lockdown", "changed", "taken"}
 
@@ -35,7 +36,7 @@ class Daemon:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(timeout=10)
+        return self.process.wait(timeout=10 * PATIENCE)
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None

@@ -23,7 +23,9 @@ import time
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
-TOOL_TIMEOUT = 30  # seconds that any one program may take
+# How many times as long as elsewhere things may take: more where the machine is emulated.
+PATIENCE = float(os.environ.get("RINGWALL_PATIENCE", "1"))
+TOOL_TIMEOUT = 30 * PATIENCE  # seconds that any one program may take
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -102,13 +104,13 @@ def can_own_tables():
 
 def wait_until(condition, seconds, what):
     """Polls; the deadline only decides when to give up."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain: {what}")
+            raise AssertionError(f"waited {seconds * PATIENCE:g} s in vain: {what}")
         time.sleep(0.002)
 
 

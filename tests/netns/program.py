@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 
+from lab import PATIENCE
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.environ.get("RINGWALL", os.path.join(ROOT, "build/src/cli/ringwall"))
 DATADIR = os.environ.get("RINGWALL_DATADIR", os.path.join(ROOT, "policies"))
 ENVIRONMENT = {**os.environ, "RINGWALL_DATADIR": DATADIR}
-TIMEOUT = 120
+TIMEOUT = 120 * PATIENCE
 
 
 def catalogue():

@@ -10,9 +10,9 @@ import threading
 import time
 
 from lab import wait_until
+from talk import retransmitted
 
 ALLOWED, DENIED = 7000, 7001  # UDP
-TOTAL_RETRANSMITS = 100  # in struct tcp_info
 SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 
 
@@ -77,7 +77,7 @@ class Steady:
                         self.lost.append("no answer")
                     elif good.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                         self.lost.append("an error")
-                    elif self._retransmitted(good):
+                    elif retransmitted(good):
                         self.lost.append("at the second attempt")
                     if select.select([], [bad], [], 0.002)[1]:
                         self.opened += 1
@@ -89,11 +89,6 @@ class Steady:
             s.setblocking(False)
             s.connect_ex((self.address, port))
             yield s
-
-    @staticmethod
-    def _retransmitted(s):
-        info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
-        return struct.unpack_from("=L", info, TOTAL_RETRANSMITS)[0]
 
     def _count(self):
         while not self.ended.is_set():

@@ -5,12 +5,14 @@ what the ruleset's counter says; silence alone proves nothing."""
 import errno
 import select
 import socket
+import struct
 import time
 
 from counters import refused
-from lab import LINKS
+from lab import LINKS, PATIENCE
 
-DEADLINE = 10
+DEADLINE = 10 * PATIENCE
+TOTAL_RETRANSMITS = 100  # in struct tcp_info
 NETWORK = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROHIBITED = {errno.EHOSTUNREACH, errno.EACCES, errno.EPERM, errno.ENETUNREACH}
 
@@ -153,6 +155,13 @@ class Talk:
             return server.recv(2048) == mark
         except TimeoutError:
             return False
+
+
+def retransmitted(s):
+    """How many of the connection's segments were sent again: its first one after a second without an
+    answer."""
+    info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+    return struct.unpack_from("=L", info, TOTAL_RETRANSMITS)[0]
 
 
 def exchange(one, other, words=b"are you there"):

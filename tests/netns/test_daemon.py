@@ -4,7 +4,7 @@
 import signal
 import time
 
-from daemon import FOR_EVERYBODY, QUICK, own_table, reach
+from daemon import FOR_EVERYBODY, QUICK, QUICK_SECONDS, own_table, reach
 from fixtures import world_for
 from lab import wait_until
 from program import ENVIRONMENT, ringwall
@@ -46,11 +46,11 @@ def test_without_confirmation_it_is_undone_and_so_with_the_daemon_killed(world, 
     daemon.start()
     daemon.apply(EXAMPLE, "--no-confirm")
     code, answer = daemon.apply(QUICK + with_inbound("{ deny: https }", "{ allow: ssh }"))
-    assert code == 9 and 0 < answer["seconds"] <= 10
+    assert code == 9 and 0 < answer["seconds"] <= QUICK_SECONDS
     assert reach(world, 443) == "dropped" and reach(world, 22) == "open"
     daemon.stop(signal.SIGKILL)
     daemon.start()
-    assert daemon.status()["pending"]["seconds"] <= 10
+    assert daemon.status()["pending"]["seconds"] <= QUICK_SECONDS
     wait_until(lambda: reach(world, 443) == "open", 20, "the way back")
     assert reach(world, 22) == "dropped"
     status = daemon.status()
