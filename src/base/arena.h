@@ -30,9 +30,9 @@ char *arena_printf(Arena *a, const char *format, ...) _printf_(2, 3);
 char *arena_join(Arena *a, const char *const *parts, size_t n_parts);
 char *arena_vprintf(Arena *a, const char *format, va_list ap) _printf_(2, 0);
 
-/* Room for one more item behind n: returns items itself, or a larger copy of it, or NULL; the copied
- * ones stay as they are. Items grown by this function have room for n rounded up to a power of two,
- * so n alone tells the capacity. */
+/* Room for one more item behind n: returns items itself, or a larger copy of it, or NULL; the
+ * copied ones stay as they are. Items grown by this function have room for n rounded up to a power
+ * of two, so n alone tells the capacity. */
 void *arena_grow(Arena *a, void *items, size_t n, size_t size);
 
 size_t arena_used(const Arena *a);

@@ -34,9 +34,9 @@ static size_t width(void) {
                                                                                : COLUMNS;
 }
 
-/* So that what is aligned counts letters, not bytes; nothing else needs a locale, which takes a tenth
- * of what it costs to start. In other character sets than UTF-8 bytes beyond ASCII would be letters
- * where a policy's words are checked. */
+/* So that what is aligned counts letters, not bytes; nothing else needs a locale, which takes a
+ * tenth of what it costs to start. In other character sets than UTF-8 bytes beyond ASCII would be
+ * letters where a policy's words are checked. */
 static void use_letters(void) {
         static bool used;
 

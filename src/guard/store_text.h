@@ -12,8 +12,8 @@ typedef struct StoreChange {
 } StoreChange;
 
 /* By section and key; before NULL: the policy that says nothing of it, whose values are
- * no texts. Of a webhook no more is told than its host, and that it is another one. Lives in a. 0 or
- * -ENOMEM. */
+ * no texts. Of a webhook no more is told than its host, and that it is another one. Lives in a. 0
+ * or -ENOMEM. */
 int store_compare(Arena *a,
                   const StoreSettings *before,
                   const StoreSettings *after,

@@ -112,7 +112,9 @@ static int check_name(Loader *l, const Node *n) {
                 return diag_error(l->d, n->at, "an interface's name is missing here");
         if (streq(name, "*")) {
                 diag_error(l->d, n->at, "'*' alone means every interface");
-                diag_hint(l->d, "leave the key out to mean any, or name them where the key must be there");
+                diag_hint(
+                        l->d,
+                        "leave the key out to mean any, or name them where the key must be there");
                 return -EBADMSG;
         }
         if (strpbrk(name, " ,\t\n"))

@@ -154,7 +154,7 @@ static int decode_except(Loader *l, const NodeEntry *entry, PolicyRule *ret) {
         return r;
 }
 
-/* A section's log may say how much; a rule's may not, and as a word it would be read as if it did. */
+/* A section's log may say how much; a rule's may not, and would be read as a word. */
 static bool is_rate(const char *text) {
         size_t digits = strspn(text, "0123456789");
 

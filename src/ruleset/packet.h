@@ -31,7 +31,7 @@ typedef struct PacketQuestion {
         uint8_t hop_limit; /* 0 stands for 64 */
         uint32_t ct_state; /* one of CT_STATE_ */
         uint32_t ct_mark;
-        bool expected;     /* announced by a protocol helper */
+        bool expected; /* announced by a protocol helper */
         /* Of HOOK_OUTPUT: who owns the socket. Absent: the kernel, or whoever no rule asks for. */
         bool has_user, has_group;
         uint32_t user, group;
