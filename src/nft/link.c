@@ -282,17 +282,19 @@ dump_part(NftLink *link, size_t size, uint32_t sequence, bool *interrupted, NftB
         return 0;
 }
 
-int nft_link_dump_family(NftLink *link,
-                         uint16_t type,
-                         uint8_t family,
-                         const char *table,
-                         const char *set,
-                         NftBytes *ret) {
+static int dump(NftLink *link,
+                uint16_t type,
+                uint8_t family,
+                const char *table,
+                const char *set,
+                size_t max,
+                NftBytes *ret) {
         unsigned char buf[1024] = {0};
         struct nlmsghdr *h = request(link, buf, type, NLM_F_DUMP);
         struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
         uint32_t sequence = h->nlmsg_seq;
         bool interrupted = false;
+        size_t before = ret->size;
         int r;
 
         g->nfgen_family = family;
@@ -307,10 +309,38 @@ int nft_link_dump_family(NftLink *link,
                 if (n < 0)
                         return (int)n;
                 r = dump_part(link, (size_t)n, sequence, &interrupted, ret);
+                if (r == 0 && ret->size - before > max)
+                        return -EFBIG;
         }
         if (r < 0)
                 return r;
         return interrupted ? -EINTR : 0;
+}
+
+int nft_link_dump_family(NftLink *link,
+                         uint16_t type,
+                         uint8_t family,
+                         const char *table,
+                         const char *set,
+                         NftBytes *ret) {
+        return dump(link, type, family, table, set, SIZE_MAX, ret);
+}
+
+int nft_link_dump_at_most(size_t max,
+                          uint16_t type,
+                          uint8_t family,
+                          const char *table,
+                          const char *set,
+                          NftBytes *ret) {
+        _cleanup_(nft_link_closep) NftLink *link = NULL;
+        size_t before = ret->size;
+        int r = nft_link_open(&link);
+
+        if (r == 0)
+                r = dump(link, type, family, table, set, max, ret);
+        if (r == -EFBIG)
+                ret->size = before;
+        return r;
 }
 
 int nft_link_dump(NftLink *link, uint16_t type, const char *table, const char *set, NftBytes *ret) {

@@ -76,6 +76,14 @@ int nft_link_dump_family(NftLink *link,
                          const char *table,
                          const char *set,
                          NftBytes *ret);
+/* The same by a socket of its own, which is how a list is broken off: -EFBIG past max bytes, and
+ * nothing is appended. */
+int nft_link_dump_at_most(size_t max,
+                          uint16_t type,
+                          uint8_t family,
+                          const char *table,
+                          const char *set,
+                          NftBytes *ret);
 
 /* Which element of a set is asked for. */
 #define NFT_KEY_MAX 48   /* bytes of a key */

@@ -7,10 +7,27 @@
 #include <time.h>
 
 #include "nft/attribute.h"
+#include "nft/ban_table.h"
 #include "nft/difference.h"
 
 #define TRIES 12
 #define PAUSE_MAX_MSEC 200
+#define BANS_LISTED_MAX ((size_t)2 << 20) /* bytes of a set's list */
+
+/* What is read, and the sets of which nothing was. */
+typedef struct Reading {
+        NftLink *link;
+        NftBytes bytes;
+        Arena *arena;
+        struct Unlisted {
+                const char *table, *set;
+                struct Unlisted *next;
+        } * unlisted;
+} Reading;
+
+static void reading_done(Reading *x) {
+        nft_bytes_done(&x->bytes);
+}
 
 int world_of_ruleset(Arena *a, const Ruleset *rs, World **ret) {
         _cleanup_(nft_batch_freep) NftBatch *b = nft_batch_new(1, 0);
@@ -31,11 +48,24 @@ int world_of_ruleset(Arena *a, const Ruleset *rs, World **ret) {
         return r == -EAGAIN ? -EINVAL : r; /* what is sent is sent once */
 }
 
+static int leave_unlisted(Reading *x, const char *table, const char *set) {
+        struct Unlisted *u = arena_new0(x->arena, struct Unlisted);
+
+        if (!u)
+                return -ENOMEM;
+        *u = (struct Unlisted){arena_strdup(x->arena, table), arena_strdup(x->arena, set),
+                               x->unlisted};
+        x->unlisted = u;
+        return u->table && u->set ? 0 : -ENOMEM;
+}
+
 /* Asks for the elements of a set of any family. */
-static int dump_set(NftLink *link, const struct nlmsghdr *h, NftBytes *bytes) {
+static int dump_set(Reading *x, const struct nlmsghdr *h) {
         const struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
         const char *table, *set;
+        uint32_t flags = 0;
         Attributes a;
+        int r;
 
         if (mnl_nlmsg_get_payload_len(h) < sizeof(*g))
                 return -EPROTO;
@@ -44,11 +74,19 @@ static int dump_set(NftLink *link, const struct nlmsghdr *h, NftBytes *bytes) {
         set = attribute_string(&a, NFTA_SET_NAME);
         if (!table || !set)
                 return -EPROTO;
-        return nft_link_dump_family(link, NFT_MSG_GETSETELEM, g->nfgen_family, table, set, bytes);
+        (void)attribute_u32(&a, NFTA_SET_FLAGS, &flags);
+        if (g->nfgen_family != NFPROTO_INET || !ban_table_is(table) || flags & NFT_SET_MAP)
+                return nft_link_dump_family(x->link, NFT_MSG_GETSETELEM, g->nfgen_family, table,
+                                            set, &x->bytes);
+        r = nft_link_dump_at_most(BANS_LISTED_MAX, NFT_MSG_GETSETELEM, NFPROTO_INET, table, set,
+                                  &x->bytes);
+        return r == -EFBIG ? leave_unlisted(x, table, set) : r;
 }
 
-static int dump_all(NftLink *link, NftBytes *bytes) {
+static int dump_all(Reading *x) {
         _cleanup_(nft_bytes_done) NftBytes sets = {0};
+        NftLink *link = x->link;
+        NftBytes *bytes = &x->bytes;
         int r = nft_link_dump_family(link, NFT_MSG_GETTABLE, NFPROTO_UNSPEC, NULL, NULL, bytes);
 
         if (r == 0)
@@ -59,7 +97,7 @@ static int dump_all(NftLink *link, NftBytes *bytes) {
                 r = nft_bytes_append(bytes, sets.data, sets.size);
         if (r == 0 && sets.size > 0)
                 message_for_each(h, sets.data, sets.size) {
-                        r = dump_set(link, h, bytes);
+                        r = dump_set(x, h);
                         if (r < 0)
                                 break;
                 }
@@ -68,23 +106,35 @@ static int dump_all(NftLink *link, NftBytes *bytes) {
         return r == -ENOENT ? -EINTR : r; /* something is gone since it was listed */
 }
 
+/* What was not read may hold anything, as one that the kernel fills. */
+static void mark_unlisted(const Reading *x, World *w) {
+        for (const struct Unlisted *u = x->unlisted; u; u = u->next)
+                for (size_t i = 0; i < w->n_sets; i++)
+                        if (w->sets[i]->table->family == NFPROTO_INET &&
+                            streq(w->sets[i]->table->name, u->table) &&
+                            streq(w->sets[i]->name, u->set))
+                                w->sets[i]->dynamic = true;
+}
+
 /* Reads once. -EINTR if the kernel's rules changed meanwhile. */
 static int read_once(NftLink *link, Arena *a, World **ret) {
-        _cleanup_(nft_bytes_done) NftBytes bytes = {0};
+        _cleanup_(reading_done) Reading x = {.link = link, .arena = a};
         uint32_t before, after;
         int r = nft_link_generation(link, &before);
 
         if (r == 0)
-                r = dump_all(link, &bytes);
+                r = dump_all(&x);
         if (r == 0)
                 r = nft_link_generation(link, &after);
         if (r < 0)
                 return r;
         if (before != after)
                 return -EINTR;
-        r = world_decode(a, bytes.size > 0 ? (const void *)bytes.data : "", bytes.size, ret);
-        if (r == 0)
+        r = world_decode(a, x.bytes.size > 0 ? (const void *)x.bytes.data : "", x.bytes.size, ret);
+        if (r == 0) {
                 (*ret)->generation = after;
+                mark_unlisted(&x, *ret);
+        }
         return r == -EAGAIN ? -EINTR : r;
 }
 

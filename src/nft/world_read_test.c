@@ -280,6 +280,36 @@ static void damaged_messages_do_no_harm(void **state) {
         assert_true(n_errors > 0);
 }
 
+#define MANY 60000 /* hosts */
+static void many_bans_are_left_unread(void **state) {
+        static const char *const tables[] = {"ringwall_bans", "another"};
+        Test *t = *state;
+        World *w;
+
+        for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+                shell(arena_printf(
+                        t->arena,
+                        "awk -v t=%s -v n=%d 'BEGIN { "
+                        "print \"add table inet \" t; "
+                        "print \"add set inet \" t \" few { type ipv4_addr; }\"; "
+                        "print \"add set inet \" t \" many { type ipv4_addr; flags timeout; }\"; "
+                        "print \"add element inet \" t \" few { 192.0.2.1 }\"; "
+                        "for (k = 0; k < n; k++) print \"add element inet \" t \" many { 10.\" "
+                        "int(k / 62500) \".\" int(k / 250) %% 250 \".\" k %% 250 \" timeout 1h }\" "
+                        "}' | " NFT " -f -",
+                        tables[i], MANY));
+        w = read_world(t);
+        assert_int_equal(w->n_sets, 4);
+        for (size_t i = 0; i < w->n_sets; i++) {
+                bool few = streq(w->sets[i]->name, "few");
+                bool unread = !few && streq(w->sets[i]->table->name, "ringwall_bans");
+
+                assert_int_equal(w->sets[i]->n_elements, few ? 1 : unread ? 0 : MANY);
+                assert_int_equal(w->sets[i]->dynamic, unread);
+        }
+        shell(NFT " flush ruleset");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 kernel_test(what_would_be_sent_is_what_the_kernel_then_holds),
@@ -289,6 +319,7 @@ int main(void) {
                 kernel_test(handles_and_owners_are_those_of_the_kernel),
                 kernel_test(what_lies_around_is_read),
                 kernel_test(damaged_messages_do_no_harm),
+                kernel_test(many_bans_are_left_unread),
         };
 
         if (kernel_enter_namespace() < 0)
