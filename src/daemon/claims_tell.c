@@ -457,7 +457,7 @@ int claims_take(Daemon *d, Arena *a, const json_t *result) {
                 tell_untold(d);
         take_ends(d, a, json_object_get(result, "ends"), n_changes == 0, &seen);
         w->proved_entry = w->entry;
-        if (w->missed_usec > 0) /* who it was is told with it */
+        if (w->missed_usec > 0 && n_changes == 0) /* who it was is told with it */
                 return 0;
         drop_authors(w, seen.generation);
         claims_drop_legacy(w, seen.looked_usec);
