@@ -171,7 +171,8 @@ static int read_hits(BanTable *t, Family family, Hits *ret) {
 static size_t put_hits(BanTable *t, NftBatch *b, Family family, const Hits *hits, size_t from) {
         size_t n = MIN(hits->n - from, t->part);
 
-        ban_put_hits(b, family, hits->items + from, n);
+        if (n > 0)
+                ban_put_hits(b, family, hits->items + from, n);
         return from + n;
 }
 
