@@ -297,7 +297,7 @@ static int remove_one(BanTable *t) {
         return r;
 }
 
-/* A second table shuts out everybody meanwhile. */
+/* A second table shuts out all of them meanwhile. */
 static int make_beside(BanTable *t, const Making *m, const Hits hits[_FAMILY_MAX]) {
         static const Hits none[_FAMILY_MAX];
         BanTable other = beside(t);

@@ -75,8 +75,8 @@ BanTable *ban_table_free(BanTable *t); /* accepts NULL, returns NULL; the kernel
  *   was before; an error leaves some of them.
  * - In a table that there is, the rules are written anew, and the entries asked for one by one:
  * what differs is sent in parts. That is believed if the kernel counts as many as there should be.
- * - Else BAN_TABLE_BESIDE is made like it, and shuts out everybody until the table is made anew; an
- *   error leaves it. */
+ * - Else BAN_TABLE_BESIDE is made like it, and shuts out all of them until the table is made anew;
+ * an error leaves it. */
 int ban_table_replace(BanTable *t,
                       uint32_t flags,
                       const BanEntry *entries,
