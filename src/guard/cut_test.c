@@ -189,14 +189,38 @@ static void a_connection_whose_owner_is_known_is_judged_by_it(void **state) {
         }
 }
 
+/* A TCP connection that the kernel knows to be answered. */
+typedef struct Confirmed {
+        const char *name, *from, *to;
+        uint16_t port, to_port;
+        bool picked_up;
+        CutVerdict expected;
+} Confirmed;
+
+static void decide_all(const Ruleset *rs, const CutHost *host, const Confirmed *rows, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                Connection c = {
+                        .family = FAMILY_IPV4,
+                        .protocol = IPPROTO_TCP,
+                        .source = unit_address(rows[i].from),
+                        .source_port = rows[i].port,
+                        .dialled = unit_address(rows[i].to),
+                        .dialled_port = rows[i].to_port,
+                        .destination = unit_address(rows[i].to),
+                        .destination_port = rows[i].to_port,
+                        .confirmed = true,
+                        .picked_up = rows[i].picked_up,
+                };
+                CutVerdict verdict;
+
+                assert_int_equal(cut_decide(rs, host, &c, &verdict), 0);
+                unit_equal(rows[i].name, verdict, rows[i].expected);
+        }
+}
+
 /* As conntrack has it when it was asleep and a server spoke first. */
 static void what_seems_to_go_the_other_way_is_judged_as_it_was_opened(void **state) {
-        static const struct {
-                const char *name, *from, *to;
-                uint16_t port, to_port;
-                bool picked_up;
-                CutVerdict expected;
-        } rows[] = {
+        static const Confirmed rows[] = {
                 {"a server's, whose client may not connect", "192.0.2.1", "203.0.113.9", 22, 40000,
                  true, CUT_YES},
                 {"one that may", "10.0.0.1", "10.0.0.7", 22, 40000, true, CUT_NO},
@@ -212,35 +236,13 @@ static void what_seems_to_go_the_other_way_is_judged_as_it_was_opened(void **sta
         HostNet net = host_net(*state);
         CutHost host = {.net = &net, .scratch = arena_new(0), .listening = &listening};
 
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                Connection c = {
-                        .family = FAMILY_IPV4,
-                        .protocol = IPPROTO_TCP,
-                        .source = unit_address(rows[i].from),
-                        .source_port = rows[i].port,
-                        .dialled = unit_address(rows[i].to),
-                        .dialled_port = rows[i].to_port,
-                        .destination = unit_address(rows[i].to),
-                        .destination_port = rows[i].to_port,
-                        .confirmed = true,
-                        .picked_up = rows[i].picked_up,
-                };
-                CutVerdict verdict;
-
-                assert_int_equal(cut_decide(rs, &host, &c, &verdict), 0);
-                unit_equal(rows[i].name, verdict, rows[i].expected);
-        }
+        decide_all(rs, &host, rows, ARRAY_SIZE(rows));
         (void)arena_free(host.scratch);
 }
 
 /* Nobody knows which end of what goes through this host has opened it, but by its ports. */
 static void what_goes_through_must_be_admitted_whoever_may_have_opened_it(void **state) {
-        static const struct {
-                const char *name, *from, *to;
-                uint16_t port, to_port;
-                bool picked_up;
-                CutVerdict expected;
-        } rows[] = {
+        static const Confirmed rows[] = {
                 {"a container's server answers a client", "172.17.0.2", "203.0.113.9", 8080, 40000,
                  true, CUT_YES},
                 {"known from its first packet", "172.17.0.2", "203.0.113.9", 8080, 40000, false,
@@ -263,24 +265,7 @@ static void what_goes_through_must_be_admitted_whoever_may_have_opened_it(void *
         HostNet net = host_net(*state);
         CutHost host = {.net = &net, .scratch = arena_new(0)};
 
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                Connection c = {
-                        .family = FAMILY_IPV4,
-                        .protocol = IPPROTO_TCP,
-                        .source = unit_address(rows[i].from),
-                        .source_port = rows[i].port,
-                        .dialled = unit_address(rows[i].to),
-                        .dialled_port = rows[i].to_port,
-                        .destination = unit_address(rows[i].to),
-                        .destination_port = rows[i].to_port,
-                        .confirmed = true,
-                        .picked_up = rows[i].picked_up,
-                };
-                CutVerdict verdict;
-
-                assert_int_equal(cut_decide(rs, &host, &c, &verdict), 0);
-                unit_equal(rows[i].name, verdict, rows[i].expected);
-        }
+        decide_all(rs, &host, rows, ARRAY_SIZE(rows));
         (void)arena_free(host.scratch);
 }
 
